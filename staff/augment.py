@@ -1,0 +1,57 @@
+"""Random distortions of digit images that keep what the digit is, for training without labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def distort(x: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Rotate, scale, shear, shift, bend, thicken or thin, and partly cover each image at random.
+
+    Args:
+        x: float32 (N, C, H, W), 0 the background.
+        generator: a CPU generator.
+        strength: 1 for contrastive views; below 0.5 nothing is covered, and the rest shrinks with it.
+
+    Returns:
+        float32, the shape and device of ``x``.
+    """
+    n, _, height, width = x.shape
+    device = x.device
+
+    def uniform(*shape, low=-1.0, high=1.0):
+        return (low + (high - low) * torch.rand(shape, generator=generator)).to(device)
+
+    angle = 0.35 * strength * uniform(n)  # radians: 20 degrees
+    scale = 1 + 0.2 * strength * uniform(n, 2)
+    shear = 0.35 * strength * uniform(n)
+    shift = 0.2 * strength * uniform(n, 2)  # in half image sizes
+    cos, sin = angle.cos() / scale[:, 0], angle.sin() / scale[:, 1]
+    theta = torch.stack([cos, -sin + shear * cos, shift[:, 0], sin, cos + shear * sin, shift[:, 1]], dim=1).view(
+        n, 2, 3
+    )
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    # Elastic: a coarse random field, made smooth by interpolation.
+    bend = F.interpolate(0.12 * strength * uniform(n, 2, 5, 5), (height, width), mode="bicubic", align_corners=True)
+    y = F.grid_sample(x, grid + bend.permute(0, 2, 3, 1), align_corners=False)
+    # Stroke width: mix with the dilated or the eroded image.
+    amount = strength * uniform(n, 1, 1, 1)
+    wide = F.max_pool2d(y, 3, stride=1, padding=1)
+    thin = -F.max_pool2d(-y, 3, stride=1, padding=1)
+    y = torch.where(amount > 0, y.lerp(wide, amount.clamp(min=0)), y.lerp(thin, -0.5 * amount.clamp(max=0)))
+    if strength >= 0.5:
+        y = y * _window(n, height, width, uniform)
+    return y
+
+
+def _window(n: int, height: int, width: int, uniform) -> Tensor:
+    """Masks (N, 1, H, W) that cover one rectangle in half of the images."""
+    centre = uniform(n, 2, 1, low=0.15, high=0.85)
+    half = uniform(n, 2, 1, low=0.04, high=0.13)
+    rows = torch.linspace(0, 1, height, device=centre.device)
+    columns = torch.linspace(0, 1, width, device=centre.device)
+    in_rows = (rows - centre[:, 0]).abs() < half[:, 0]
+    in_columns = (columns - centre[:, 1]).abs() < half[:, 1]
+    covered = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    chosen = uniform(n, 1, 1, 1) > 0
+    return 1 - (covered & chosen).float()

@@ -1,0 +1,372 @@
+"""Train the two networks that the lab ships, from the real MNIST training images.
+
+    python -m staff.pretrain ae      writes pretrained/mnist-ae/
+    python -m staff.pretrain ddpm    writes pretrained/mnist-ddpm/
+
+Both show progress and the loss, save a checkpoint every minute into the work folder, and go on from there
+when they are started again after Ctrl-C or a kill (``--restart`` begins anew). ``--smoke`` runs
+everything in seconds on a few images, to see that it works; its weights go nowhere near ``pretrained/``
+unless ``--out`` says so.
+
+The autoencoder learns without labels, in three stages, each a function that takes images only:
+
+1. ``learn_features``: a contrastive encoder that recognises an image under random distortions
+   (InfoNCE; van den Oord et al. 2018, arXiv 1807.03748; Chen et al. 2020, arXiv 2002.05709);
+2. ``lay_out``: UMAP of those features, a plane in which near neighbours are near (McInnes et al. 2018, arXiv 1802.03426);
+3. ``fit_autoencoder``: encoder and decoder together; the encoder is drawn to the plane (the neighbourhood term)
+   while the decoder reconstructs the image from its two numbers.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import load_resources
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import utils
+from model import AE, ClassUNet, add_noise, cosine_schedule
+from staff.augment import distort
+
+CHECKPOINT_SECONDS = 60
+
+
+# --------------------------------------------------------------------------- the loop that all stages share
+
+
+class Training:
+    """Optimiser, learning-rate schedule, moving average, checkpoint and progress bar of one stage.
+
+    Args:
+        modules: what is trained.
+        name: file name of the checkpoint and title of the progress bar.
+        steps: number of optimiser steps.
+        work_dir: folder of the checkpoint.
+        lr: peak learning rate; it rises for 2 % of the steps, stays, and falls linearly over the last ``decay``.
+        ema: decay of the moving average of the weights that ``averaged`` returns; 0 keeps none.
+    """
+
+    def __init__(
+        self, modules: nn.Module, name: str, steps: int, work_dir: Path, *, lr: float, seed: int, ema=0.0, decay=0.4
+    ):
+        self.modules, self.name, self.steps = modules, name, steps
+        self.path = work_dir / f"{name}.ckpt"
+        self.optimizer = torch.optim.AdamW(modules.parameters(), lr=lr, weight_decay=1e-4)
+        self.peak, self.warmup, self.decay = lr, max(1, steps // 50), max(1, int(decay * steps))
+        self.ema_decay = ema
+        self.ema = {k: v.detach().clone() for k, v in modules.state_dict().items()} if ema else None
+        self.generator = torch.Generator().manual_seed(seed)
+        self.step = 0
+        self.seconds = 0.0
+        if self.path.exists():
+            self._restore()
+
+    def _restore(self) -> None:
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        self.modules.load_state_dict(state["modules"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        if self.ema is not None:
+            self.ema = {k: v.to(self.ema[k].device) for k, v in state["ema"].items()}
+
+    def save(self) -> None:
+        state = {
+            "modules": self.modules.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "ema": self.ema,
+        }
+        with utils.atomic_path(self.path) as partial:
+            torch.save(state, partial)
+
+    def run(self, loss_of_step) -> None:
+        """Take the remaining steps; ``loss_of_step(generator)`` returns the loss of one batch."""
+        self.modules.train()
+        saved = time.monotonic()
+        smooth = None
+        bar = tqdm(total=self.steps, initial=self.step, desc=self.name, unit="step", dynamic_ncols=True, mininterval=1)
+        with bar:
+            while self.step < self.steps:
+                start = time.monotonic()
+                for group in self.optimizer.param_groups:
+                    group["lr"] = self._lr()
+                loss = loss_of_step(self.generator)
+                if not torch.isfinite(loss):
+                    raise utils.LabError(
+                        f"{self.name}: the loss is {loss.item()} at step {self.step}; start again with a lower --lr"
+                    )
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
+                self.optimizer.step()
+                self._average()
+                self.step += 1
+                self.seconds += time.monotonic() - start
+                smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
+                bar.update()
+                bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+        self.modules.eval()
+
+    def _lr(self) -> float:
+        rise = min(1.0, (self.step + 1) / self.warmup)
+        fall = min(1.0, (self.steps - self.step) / self.decay)
+        return self.peak * min(rise, fall)
+
+    def _average(self) -> None:
+        if self.ema is None:
+            return
+        # A young average forgets faster, or the random first weights would stay in it for long.
+        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+        for key, value in self.modules.state_dict().items():
+            if value.is_floating_point():
+                self.ema[key].lerp_(value, 1 - decay)
+            else:
+                self.ema[key].copy_(value)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The moving average of the weights, as a state dict."""
+        return self.ema
+
+
+def random_batch(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Indices of a random batch, int64 (size,)."""
+    return torch.randint(n, (size,), generator=generator)
+
+
+# --------------------------------------------------------------------------- autoencoder, without labels
+
+
+class Contrast(nn.Module):
+    """The AE's encoder without its last layer, and a projection head for the contrastive loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk = AE().encoder[:-1]
+        self.head = nn.Sequential(nn.Linear(AE.feature_dim, AE.feature_dim), nn.ReLU(), nn.Linear(AE.feature_dim, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(self.head(self.trunk(x)), dim=1)
+
+
+def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """The contrastive loss of two views (N, p) of N images: each must find its partner among 2N - 1 others."""
+    views = torch.cat([a, b])
+    n = len(a)
+    similarity = views @ views.T / temperature
+    similarity.fill_diagonal_(float("-inf"))
+    partners = torch.arange(2 * n, device=a.device).roll(n)
+    return F.cross_entropy(similarity, partners)
+
+
+def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device, lr=2e-3, temperature=0.15) -> Contrast:
+    """Stage 1: learn features that do not change when a digit is distorted.
+
+    Args:
+        images: uint8 (N, 1, 28, 28).
+
+    Returns:
+        The trained encoder, in evaluation mode.
+    """
+    torch.manual_seed(seed)
+    net = Contrast().to(device, memory_format=torch.channels_last)
+    training = Training(net, "ae-1-features", steps, work_dir, lr=lr, seed=seed, decay=0.7)
+
+    def loss(generator):
+        x = images[random_batch(len(images), batch, generator)].to(device).float() / 255
+        views = torch.cat([distort(x, generator), distort(x, generator)])
+        return info_nce(*net(views.contiguous(memory_format=torch.channels_last)).chunk(2), temperature)
+
+    training.run(loss)
+    return net
+
+
+@torch.inference_mode()
+def encode_features(net: Contrast, images: Tensor, device, views: int = 8, seed: int = 0) -> np.ndarray:
+    """Features averaged over lightly distorted views: float32 (N, 256), rows of length one."""
+    generator = torch.Generator().manual_seed(seed)
+    net.eval()
+    out = []
+    for block in tqdm(images.split(1000), desc="features", unit="block"):
+        x = block.to(device).float() / 255
+        total = F.normalize(net.trunk(x), dim=1)
+        for _ in range(views):
+            total = total + F.normalize(net.trunk(distort(x, generator, strength=0.4)), dim=1)
+        out.append(F.normalize(total, dim=1).cpu())
+    return torch.cat(out).numpy()
+
+
+def lay_out(features: np.ndarray, *, seed: int, neighbors: int = 30) -> np.ndarray:
+    """Stage 2: a plane in which neighbours stay neighbours: float32 (N, 2), centred, standard deviation 1."""
+    import umap  # imported late: it compiles for seconds, and only staff need it
+
+    plane = umap.UMAP(
+        n_neighbors=neighbors, min_dist=0.0, metric="cosine", random_state=seed, n_jobs=1, verbose=True
+    ).fit_transform(features)
+    return ((plane - plane.mean(0)) / plane.std()).astype(np.float32)
+
+
+def fit_autoencoder(
+    images: Tensor, plane: Tensor, net: Contrast, *, steps, batch, seed, work_dir, device, lr=2e-3
+) -> AE:
+    """Stage 3: train encoder and decoder together.
+
+    The loss is the squared distance of a (lightly distorted) image's code to its place in the plane, plus
+    the reconstruction error of the image itself.
+
+    Args:
+        images: uint8 (N, 1, 28, 28).
+        plane: float32 (N, 2), from ``lay_out``.
+        net: the encoder of stage 1, which this one starts from.
+    """
+    torch.manual_seed(seed)
+    ae = AE().to(device, memory_format=torch.channels_last)
+    ae.encoder[:-1].load_state_dict(net.trunk.state_dict())
+    training = Training(ae, "ae-3-autoencoder", steps, work_dir, lr=lr, seed=seed, ema=0.998)
+
+    def loss(generator):
+        index = random_batch(len(images), batch, generator)
+        x = images[index].to(device).float() / 255
+        target = plane[index].to(device)
+        seen = torch.cat([x, distort(x, generator, strength=0.4)]).contiguous(memory_format=torch.channels_last)
+        z, z_distorted = ae.encoder(seen).chunk(2)
+        neighbourhood = F.huber_loss(z, target, delta=0.1) + F.huber_loss(z_distorted, target, delta=0.1)
+        return 10 * neighbourhood + 10 * F.mse_loss(ae.decoder(z), x)
+
+    training.run(loss)
+    ae.load_state_dict(training.averaged())
+    return ae.eval()
+
+
+def train_ae(images: Tensor, *, args, work_dir: Path, device) -> AE:
+    """All three stages; what is finished is read back from the work folder. Takes images, never labels."""
+    contrast = learn_features(
+        images, steps=args.contrast_steps, batch=args.contrast_batch, seed=args.seed, work_dir=work_dir, device=device
+    )
+    plane_path = work_dir / "ae-2-plane.npy"
+    if not plane_path.exists():
+        plane = lay_out(encode_features(contrast, images, device), seed=args.seed)
+        with utils.atomic_path(plane_path) as partial, open(partial, "wb") as file:
+            np.save(file, plane)
+    plane = torch.from_numpy(np.load(plane_path))
+    return fit_autoencoder(
+        images, plane, contrast, steps=args.steps, batch=args.batch, seed=args.seed, work_dir=work_dir, device=device
+    )
+
+
+# --------------------------------------------------------------------------- diffusion
+
+
+def train_ddpm(images: Tensor, labels: Tensor, *, args, work_dir: Path, device) -> ClassUNet:
+    """Train the class-conditional diffusion model.
+
+    Args:
+        images: uint8 (N, 1, 28, 28).
+        labels: int64 (N,); one in ten is replaced by the null class while training.
+    """
+    torch.manual_seed(args.seed)
+    net = ClassUNet().to(device, memory_format=torch.channels_last)
+    schedule = cosine_schedule()
+    training = Training(net, "ddpm", args.steps, work_dir, lr=args.lr, seed=args.seed, ema=0.9995)
+
+    def loss(generator):
+        index = random_batch(len(images), args.batch, generator)
+        x0 = images[index].to(device).float() / 127.5 - 1
+        keep = torch.rand(args.batch, generator=generator) >= 0.1
+        classes = torch.where(keep, labels[index], net.num_classes).to(device)
+        # Stratified steps: every batch covers the whole process, which calms the gradient.
+        t = (torch.arange(args.batch) + torch.rand(args.batch, generator=generator)) / args.batch * 1000
+        t = t.long().clamp(max=999).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        noisy, velocity = add_noise(x0, noise, t, schedule)
+        return F.mse_loss(net(noisy.contiguous(memory_format=torch.channels_last), t, classes), velocity)
+
+    training.run(loss)
+    net.load_state_dict(training.averaged())
+    return net.eval()
+
+
+# --------------------------------------------------------------------------- command line
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = utils.one_line_errors(
+        argparse.ArgumentParser(
+            prog="python -m staff.pretrain",
+            description="Train the networks that the lab ships, from the real MNIST training images.",
+            epilog="example: python -m staff.pretrain ddpm --steps 4000 --out my-ddpm",
+        )
+    )
+    networks = parser.add_subparsers(dest="network", required=True)
+    ae = networks.add_parser("ae", help="the autoencoder, without labels (about 45 minutes on two cores)")
+    ae.add_argument("--contrast_steps", type=int, default=4000, help="steps of stage 1 (default: %(default)s)")
+    ae.add_argument(
+        "--contrast_batch", type=int, default=512, help="images in a step of stage 1 (default: %(default)s)"
+    )
+    ae.add_argument("--steps", type=int, default=6000, help="steps of stage 3 (default: %(default)s)")
+    ae.add_argument("--batch", type=int, default=256, help="images in a step of stage 3 (default: %(default)s)")
+    ddpm = networks.add_parser("ddpm", help="the class-conditional diffusion model (about 75 minutes on two cores)")
+    ddpm.add_argument("--steps", type=int, default=20000, help="training steps (default: %(default)s)")
+    ddpm.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
+    ddpm.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default: %(default)s)")
+    for network, name in ((ae, "mnist-ae"), (ddpm, "mnist-ddpm")):
+        network.add_argument(
+            "--out", type=Path, default=None, help=f"where the weights go (default: pretrained/{name})"
+        )
+        network.add_argument("--work_dir", type=Path, default=None, help="checkpoints (default: pretrain_work/)")
+        network.add_argument("--data_dir", type=Path, default=None, help="folder of the MNIST IDX files")
+        network.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+        network.add_argument("--device", default=None, help="cuda, mps or cpu (default: the best there is)")
+        network.add_argument("--restart", action="store_true", help="forget the checkpoints")
+        network.add_argument(
+            "--smoke", action="store_true", help="a run of seconds on few images, to see that it works"
+        )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    name = f"mnist-{args.network}"
+    work_dir = args.work_dir or utils.lab_home() / "pretrain_work"
+    out = args.out or utils.ROOT / "pretrained" / name
+    if args.smoke:
+        work_dir, out = work_dir / "smoke", args.out or work_dir / "smoke" / name
+        args.steps, args.batch = 6, 32
+        if args.network == "ae":
+            args.contrast_steps, args.contrast_batch = 4, 64
+    for option in ("steps", "batch", "contrast_steps", "contrast_batch"):
+        if getattr(args, option, 1) < 1:
+            raise utils.LabError(f"--{option} must be at least 1, got {getattr(args, option)}")
+    work_dir.mkdir(parents=True, exist_ok=True)
+    if args.restart or args.smoke:
+        for checkpoint in [*work_dir.glob(f"{args.network}*.ckpt"), *work_dir.glob(f"{args.network}-*.npy")]:
+            checkpoint.unlink()
+    load_resources.ensure("mnist", data_dir=args.data_dir)
+    device = utils.get_device(args.device)
+    images, labels = (torch.from_numpy(array) for array in utils.load_split("train"))
+    if args.smoke:
+        images, labels = images[:600], labels[:600]
+    start = time.monotonic()
+    if args.network == "ae":
+        net = train_ae(images, args=args, work_dir=work_dir, device=device)
+    else:
+        net = train_ddpm(images, labels, args=args, work_dir=work_dir, device=device)
+    utils.save_network(net, out)
+    print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")
+    print(f"wrote {out} after {(time.monotonic() - start) / 60:.1f} minutes of this run")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))
