@@ -91,7 +91,7 @@ class GMM:
             X: float64 (N, D).
 
         Returns:
-            gamma, float64 (N, K): gamma[n, k] is the probability that sample n belongs to component k, so rows sum to 1.
+            gamma, float64 (N, K): the probability that sample n belongs to component k; rows sum to 1.
         """
         # BEGIN_YOUR_CODE 1.1 E-step
         inverses, constants = self._whitening()
@@ -132,7 +132,7 @@ class GMM:
     def _gaussian(self, X: np.ndarray, mean: np.ndarray, inv_cov: np.ndarray, det: float) -> np.ndarray:
         """Density of one normal distribution: (N, D), (D,), inverse covariance (D, D) and its determinant -> (N,).
 
-        The textbook's form. It underflows to 0 far from the mean and overflows at large D, where ``log_gaussian`` holds.
+        The textbook's form: it underflows to 0 far from the mean and overflows at large D; ``log_gaussian`` does not.
         """
         diff = X - mean
         exponent = -0.5 * np.einsum("nd,de,ne->n", diff, inv_cov, diff, optimize=True)
@@ -216,9 +216,9 @@ class PCA:
     # BEGIN_SOLUTION_ONLY
     @staticmethod
     def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (D,) and scatter matrix (D, D), the sum of (x - mean)(x - mean)^T, in float64 without a float64 copy of X."""
+        """Mean (D,) and scatter matrix (D, D), the sum of (x - mean)(x - mean)^T, with no float64 copy of X."""
         if X.dtype == np.uint8:
-            # Pixels shifted by 128 have squares of at most 2^14: sums over 1,000 rows stay below 2^24, exact in float32.
+            # Products of pixels shifted by 128 are at most 2^14: 1,000 of them sum to below 2^24, exact in float32.
             shift, dtype, size = 128.0, np.float32, 1000
         else:
             shift, dtype, size = X.mean(axis=0, dtype=np.float64), np.float64, 1024

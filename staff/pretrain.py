@@ -12,7 +12,7 @@ The autoencoder learns without labels, in three stages, each a function that tak
 
 1. ``learn_features``: a contrastive encoder that recognises an image under random distortions
    (InfoNCE; van den Oord et al. 2018, arXiv 1807.03748; Chen et al. 2020, arXiv 2002.05709);
-2. ``lay_out``: UMAP of those features, a plane in which near neighbours are near (McInnes et al. 2018, arXiv 1802.03426);
+2. ``lay_out``: UMAP of those features, a plane that keeps neighbours together (McInnes et al. 2018, arXiv 1802.03426);
 3. ``fit_autoencoder``: encoder and decoder together; the encoder is drawn to the plane (the neighbourhood term)
    while the decoder reconstructs the image from its two numbers.
 """

@@ -1,0 +1,1 @@
+"""What a run is worth: the scores and questions that ``grade.py`` prints."""

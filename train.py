@@ -1,0 +1,156 @@
+"""Embed the training images, cluster them with the mixture of submission.py, and save the run.
+
+    python train.py --use_pca          PCA embedding (the one that counts for Performance)
+    python train.py                    the AutoEncoder's plane
+
+Writes results/<datetime>/: gmm/, pca/ (PCA runs), config.yaml and trace.csv, the likelihood by iteration.
+"""
+
+import argparse
+import csv
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import load_resources
+import utils
+from utils import LabError, TrainConfig
+
+
+@dataclasses.dataclass
+class TrainResult:
+    """What training yields: the models, the labels it gives, and how long its parts took in seconds."""
+
+    gmm: "submission.GMM"  # noqa: F821  (imported late, with scikit-learn behind it)
+    pca: "submission.PCA | None"  # noqa: F821
+    embed_seconds: float
+    fit_seconds: float
+
+
+def build_parser() -> argparse.ArgumentParser:
+    default = TrainConfig()
+    parser = utils.one_line_errors(
+        argparse.ArgumentParser(
+            prog="train.py",
+            description="Cluster the training images by PCA or AutoEncoder and a Gaussian mixture.",
+            epilog="examples: python train.py --use_pca\n"
+            "          python train.py --use_pca --embedding_dim 20 --seed 1 --results_path results/d20",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    parser.add_argument(
+        "--embedding_dim",
+        type=int,
+        default=default.embedding_dim,
+        metavar="d",
+        help="dimensions of the PCA embedding, 1 to 784; ignored without --use_pca (default: %(default)s)",
+    )
+    parser.add_argument("--use_pca", action="store_true", help="embed by PCA; left out, by the AutoEncoder")
+    parser.add_argument(
+        "--n_components",
+        type=int,
+        default=default.n_components,
+        metavar="K",
+        help="number of clusters; keep it at the number of classes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max_iter",
+        type=int,
+        default=default.max_iter,
+        metavar="N",
+        help="at most so many EM iterations (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--results_path", metavar="DIR", help="folder of this run, new or empty (default: results/<datetime>)"
+    )
+    parser.add_argument("--seed", type=int, default=default.seed, help="random seed (default: %(default)s)")
+    parser.add_argument(
+        "--dataset",
+        choices=list(utils.DATASETS),
+        help="what to cluster (default: MNIST, or the offline stand-in where it cannot be had)",
+    )
+    parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
+    parser.add_argument(
+        "--ae", metavar="ID_OR_FOLDER", help="another AutoEncoder, a Hub id or a folder (default: LAB_AE, else shipped)"
+    )
+    return parser
+
+
+def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
+    """Embed and fit.
+
+    Args:
+        config: the settings.
+        images: uint8 (N, 1, 28, 28), 0..255.
+
+    Raises:
+        LabError: the settings do not fit the data, or a covariance became singular.
+    """
+    import submission
+
+    config.validate(n_samples=len(images))
+    start = time.monotonic()
+    pca = None
+    if config.use_pca:
+        pca = submission.PCA(config.embedding_dim)
+        pca.fit(utils.flatten(images))
+        codes = pca.transform(utils.flatten(images))
+    else:
+        codes = utils.ae_encode(utils.load_ae(config.ae), images)
+    embedded = time.monotonic()
+    gmm = submission.GMM(config.n_components, codes.shape[1])
+    try:
+        gmm.fit(codes, max_iter=config.max_iter, seed=config.seed)
+    except np.linalg.LinAlgError as error:
+        raise LabError(
+            f"the mixture cannot be fitted ({error}): a covariance is singular; check the M-step of submission.py, "
+            "or take fewer --n_components or a smaller --embedding_dim"
+        ) from None
+    return TrainResult(gmm, pca, embedded - start, time.monotonic() - embedded)
+
+
+def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
+    """Write the run's folder, whole or not at all."""
+    with utils.new_folder(path) as folder:
+        result.gmm.save_pretrained(folder / "gmm")
+        if result.pca is not None:
+            result.pca.save_pretrained(folder / "pca")
+        config.save(folder / "config.yaml")
+        with (folder / "trace.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["iteration", "mean_log_likelihood"])
+            writer.writerows(enumerate(result.gmm.log_likelihoods, start=1))
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    settings = {f.name: getattr(args, f.name) for f in dataclasses.fields(TrainConfig) if hasattr(args, f.name)}
+    config = TrainConfig(**settings | {"dataset": args.dataset or "mnist"}).validate()
+    if not config.use_pca:
+        config.ae = args.ae or os.environ.get(utils.AE_NETWORK.variable) or None
+    path = utils.new_run_path(args.results_path)
+    utils.check_new_folder(path)
+    config.dataset = load_resources.ensure(args.dataset, args.data_dir)
+    images, _ = utils.load_split("train", config.dataset)
+    print(f"data: {utils.DATASETS[config.dataset]}, {len(images):,} training images")
+    utils.set_seed(config.seed)
+    result = train(config, images)
+    save_run(path, config, result)
+
+    trace, gmm = result.gmm.log_likelihoods, result.gmm
+    way = f"PCA to {config.embedding_dim}" if config.use_pca else f"AutoEncoder to {gmm.data_dim}"
+    end = "converged" if gmm.converged else "stopped by --max_iter"
+    print(f"embedding: {way} dimensions, {result.embed_seconds:.1f} s")
+    print(f"mixture: {config.n_components} components, {len(trace)} EM iterations ({end}), {result.fit_seconds:.1f} s")
+    print(f"mean log-likelihood: {trace[-1]:.4f}")
+    print(f"wrote {path}")
+    print("next: python visualization.py  and  python visualization.py --cluster_label")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))

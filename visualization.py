@@ -1,0 +1,285 @@
+"""Show the training images in two dimensions, by PCA, t-SNE and the AutoEncoder.
+
+    python visualization.py                    coloured by the true digit:  true_pca.png, true_tsne.png, true_ae.png
+    python visualization.py --cluster_label    coloured by the run's cluster: cluster_pca.png, cluster_tsne.png, ...
+
+Both colourings show the same points at the same places, so that they can be compared. t-SNE is slow the first time
+(a minute or two for 60,000 images) and is kept in cache/ for every later run on the same data.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import load_resources
+import utils
+
+TSNE_SETTINGS = {"perplexity": 30, "pca_dimensions": 50, "seed": 42}
+PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE", "ae": "AutoEncoder"}
+# Ten colours that differ in hue and lightness; more clusters take them from a colour wheel.
+PALETTE = [
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
+    "#8c564b", "#f06ec2", "#6b6b6b", "#c3b300", "#17becf",
+]  # fmt: skip
+FASHION_NAMES = [
+    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+]  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = utils.one_line_errors(
+        argparse.ArgumentParser(
+            prog="visualization.py",
+            description="Plot the training images in two dimensions by PCA, t-SNE and the AutoEncoder.",
+            epilog="examples: python visualization.py\n"
+            "          python visualization.py --cluster_label --results_path results/d20",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    parser.add_argument("--results_path", metavar="DIR", help="folder of the run (default: the newest in results/)")
+    parser.add_argument("--cluster_label", action="store_true", help="colour by cluster; left out, by the true digit")
+    parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
+    parser.add_argument(
+        "--ae",
+        metavar="ID_OR_FOLDER",
+        help="another AutoEncoder, a Hub id or a folder (default: the run's, else shipped)",
+    )
+    return parser
+
+
+# --------------------------------------------------------------------------- projections
+
+
+def project_pca(images: np.ndarray) -> np.ndarray:
+    """scikit-learn's first two principal components of images (N, 1, 28, 28): float64 (N, 2), signs fixed."""
+    from sklearn.decomposition import PCA
+
+    pca = PCA(2, svd_solver="covariance_eigh")
+    plane = pca.fit_transform(utils.flatten(images).astype(np.float32)).astype(np.float64)
+    largest = np.abs(pca.components_).argmax(axis=1)
+    return plane * np.sign(pca.components_[[0, 1], largest])
+
+
+def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
+    """t-SNE of the first 50 principal components, from the cache where it is there.
+
+    Args:
+        images: uint8 (N, 1, 28, 28).
+        dataset: the prepared data set they come from; its hash keys the cache.
+
+    Returns:
+        float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
+    """
+    content = utils.read_source(dataset).get("sha256", {}).get("train")
+    key = json.dumps([content, len(images), TSNE_SETTINGS, version("openTSNE")], sort_keys=True)
+    path = utils.cache_dir() / f"tsne-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    try:
+        plane = np.load(path, allow_pickle=False)
+        if plane.shape == (len(images), 2) and np.isfinite(plane).all():
+            return plane
+    except (OSError, ValueError, EOFError):
+        pass  # not there, or damaged: compute it
+    plane = compute_tsne(images)
+    with utils.atomic_path(path) as partial:
+        np.save(partial, plane)
+    return plane
+
+
+def compute_tsne(images: np.ndarray) -> np.ndarray:
+    from openTSNE import TSNE
+    from sklearn.decomposition import PCA
+    from tqdm import tqdm
+
+    rows = utils.flatten(images).astype(np.float32)
+    codes = PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
+    every = 10
+    with tqdm(total=750, desc="t-SNE: searching neighbours", unit="step", leave=False) as bar:
+
+        def show(iteration, error, embedding):
+            bar.set_description("t-SNE", refresh=False)
+            bar.update(every)
+
+        tsne = TSNE(
+            perplexity=TSNE_SETTINGS["perplexity"],
+            random_state=TSNE_SETTINGS["seed"],
+            n_jobs=-1,
+            callbacks=show,
+            callbacks_every_iters=every,
+        )
+        return np.asarray(tsne.fit(codes.astype(np.float64)))
+
+
+def project_ae(images: np.ndarray, ae_source: str | None) -> np.ndarray:
+    """The AutoEncoder's plane: float64 (N, 2); an AE of more dimensions is shown by its first two components."""
+    codes = utils.ae_encode(utils.load_ae(ae_source), images).astype(np.float64)
+    if codes.shape[1] == 2:
+        return codes
+    if codes.shape[1] == 1:
+        return np.column_stack([codes, np.zeros(len(codes))])
+    from sklearn.decomposition import PCA
+
+    return PCA(2).fit_transform(codes)
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def colours(count: int) -> list:
+    """``count`` colours that can be told apart as well as that number allows."""
+    if count <= len(PALETTE):
+        return PALETTE[:count]
+    from matplotlib import colors
+
+    # Neighbours on the wheel alternate in lightness, which separates about forty.
+    return [colors.hsv_to_rgb((i / count, 0.85, 0.85 if i % 2 else 0.55)) for i in range(count)]
+
+
+def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[int, np.ndarray]:
+    """Where each group is densest: a better place for its number than the mean, which may lie outside it.
+
+    Args:
+        plane: float (N, 2).
+        groups: int (N,), 0 to ``count`` - 1.
+
+    Returns:
+        group -> float (2,), for the groups that are not empty.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    bins = 64
+    cells = np.minimum((plane - low) / span * bins, bins - 1).astype(int)
+    places = {}
+    for group in range(count):
+        members = groups == group
+        if not members.any():
+            continue
+        histogram = np.zeros((bins, bins))
+        np.add.at(histogram, tuple(cells[members].T), 1)
+        peak = np.unravel_index(gaussian_filter(histogram, 3).argmax(), histogram.shape)
+        places[group] = low + (np.array(peak) + 0.5) / bins * span
+    return places
+
+
+def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float = 0.055) -> dict[int, np.ndarray]:
+    """Push numbers apart until no two overlap; ``gap`` is their distance as a share of the picture."""
+    low = plane.min(axis=0)
+    span = np.maximum(plane.max(axis=0) - low, 1e-12)
+    names = list(places)
+    spots = np.array([(places[name] - low) / span for name in names])
+    for _ in range(200):
+        difference = spots[:, None] - spots[None]
+        distance = np.linalg.norm(difference, axis=2) + 2 * gap * np.eye(len(names))
+        if distance.min() >= gap:
+            break
+        # Coinciding numbers have no direction of their own: part them along x by their order.
+        direction = np.where(distance[..., None] > 1e-9, difference / np.maximum(distance, 1e-9)[..., None], 0)
+        order = np.sign(np.arange(len(names))[:, None] - np.arange(len(names)))
+        direction[..., 0] += np.where(distance < 1e-9, order, 0)
+        spots = spots + (np.maximum(gap - distance, 0)[..., None] * direction).sum(axis=1) / 2
+    return {name: low + spot * span for name, spot in zip(names, spots, strict=True)}
+
+
+def plot_plane(
+    plane: np.ndarray, groups: np.ndarray, names: list[str], path: Path, title: str, legend_title: str
+) -> None:
+    """Write a scatter picture with one colour a group, a legend with sizes, and each group's number at its centre.
+
+    Args:
+        plane: float (N, 2).
+        groups: int (N,), 0 to len(names) - 1.
+        names: what the groups are called.
+        path: of the PNG.
+        title: of the picture.
+        legend_title: says what the colours are.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    palette = colours(len(names))
+    figure = Figure(figsize=(9, 7.2), dpi=140, layout="constrained")
+    axes = figure.add_subplot()
+    # Drawn in one random order: group by group, the last one would cover the others where they overlap.
+    order = np.random.default_rng(0).permutation(len(plane))
+    size = float(np.clip(60_000 / len(plane), 1.2, 14))
+    axes.scatter(
+        *plane[order].T, s=size, c=np.array(palette, dtype=object)[groups[order]].tolist(), linewidths=0, alpha=0.75
+    )
+    for group, spot in spread_labels(densest_points(plane, groups, len(names)), plane).items():
+        # Dark on white with the group's colour around it: readable on every colour below.
+        badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2}
+        axes.text(*spot, str(group), ha="center", va="center", fontsize=11, fontweight="bold", bbox=badge)
+    counts = np.bincount(groups, minlength=len(names))
+    handles = [
+        Line2D([], [], marker="o", linestyle="", markersize=8, color=colour, label=f"{name}  ({count:,})")
+        for name, colour, count in zip(names, palette, counts, strict=True)
+    ]
+    axes.legend(
+        handles=handles, title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
+        ncols=1 + (len(names) - 1) // 25,
+    )  # fmt: skip
+    axes.set_title(title)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_aspect("equal", adjustable="datalim")
+    with utils.atomic_path(path) as partial:
+        figure.savefig(partial)
+
+
+def visualize(run: utils.SavedRun, cluster_label: bool = False, ae_source: str | None = None) -> list[str]:
+    """Write the three pictures of a run, whose data set is prepared.
+
+    Returns:
+        the names of the files written.
+    """
+    dataset = run.config.dataset
+    images, labels = utils.load_split("train", dataset)
+    ae_source = ae_source or run.config.ae
+    if cluster_label:
+        groups, legend_title = utils.cluster_labels(run, images), "cluster (images)"
+        names = [str(k) for k in range(run.n_components)]
+    else:
+        groups, legend_title = labels, "true label (images)"
+        is_fashion = dataset == "fashion_mnist"
+        names = [f"{i}  {FASHION_NAMES[i]}" if is_fashion else str(i) for i in range(utils.N_CLASSES)]
+    planes = {
+        "pca": lambda: project_pca(images),
+        "ae": lambda: project_ae(images, ae_source),
+        "tsne": lambda: project_tsne(images, dataset),
+    }
+    kind = "cluster" if cluster_label else "true"
+    what = "cluster" if cluster_label else "true label"
+    written = []
+    for name, project in planes.items():
+        file = f"{kind}_{name}.png"
+        title = f"{PROJECTIONS[name]} of {len(images):,} training images ({SHORT_NAMES[dataset]}), coloured by {what}"
+        plot_plane(project(), groups, names, run.path / file, title, legend_title)
+        written.append(file)
+    return written
+
+
+SHORT_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "stand-in digits"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    run = utils.load_run(args.results_path)
+    load_resources.ensure(run.config.dataset, args.data_dir)
+    print(f"run: {run.path}")
+    written = visualize(run, args.cluster_label, args.ae)
+    print(f"wrote {', '.join(written)} in {run.path}")
+    if args.cluster_label:
+        print('next: find the cluster k that lies where the true "6" lies, then: python grade.py --sample_index k')
+    else:
+        print("next: python visualization.py --cluster_label")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))
