@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +21,16 @@ import load_resources
 import utils
 from utils import LabError, TrainConfig
 
+if TYPE_CHECKING:
+    import submission  # at run time it is imported late: scikit-learn stands behind it
+
 
 @dataclasses.dataclass
 class TrainResult:
     """What training yields: the models, the labels it gives, and how long its parts took in seconds."""
 
-    gmm: "submission.GMM"  # noqa: F821  (imported late, with scikit-learn behind it)
-    pca: "submission.PCA | None"  # noqa: F821
+    gmm: "submission.GMM"
+    pca: "submission.PCA | None"
     embed_seconds: float
     fit_seconds: float
 

@@ -20,15 +20,16 @@ The autoencoder learns without labels, in three stages, each a function that tak
 import argparse
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
-import load_resources
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+import load_resources
 import utils
 from model import AE, ClassUNet, add_noise, cosine_schedule
 from staff.augment import distort
@@ -93,7 +94,7 @@ class Training:
         saved = time.monotonic()
         smooth = None
         bar = tqdm(total=self.steps, initial=self.step, desc=self.name, unit="step", dynamic_ncols=True, mininterval=1)
-        with bar:
+        with bar, self._saved_on_interrupt():
             while self.step < self.steps:
                 start = time.monotonic()
                 for group in self.optimizer.param_groups:
@@ -118,6 +119,14 @@ class Training:
                     saved = time.monotonic()
         self.save()
         self.modules.eval()
+
+    @contextmanager
+    def _saved_on_interrupt(self):
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.save()
+            raise
 
     def _lr(self) -> float:
         rise = min(1.0, (self.step + 1) / self.warmup)
@@ -352,15 +361,16 @@ def main(argv: list[str] | None = None) -> int:
     if args.restart or args.smoke:
         for checkpoint in [*work_dir.glob(f"{args.network}*.ckpt"), *work_dir.glob(f"{args.network}-*.npy")]:
             checkpoint.unlink()
-    load_resources.ensure("mnist", data_dir=args.data_dir)
+    # A smoke run must do without the real data, which may be absent.
+    dataset = load_resources.ensure("digits" if args.smoke else "mnist", data_dir=args.data_dir)
     device = utils.get_device(args.device)
-    images, labels = (torch.from_numpy(array) for array in utils.load_split("train"))
-    if args.smoke:
-        images, labels = images[:600], labels[:600]
+    images, labels = utils.load_split("train", dataset)
+    images = torch.from_numpy(images)[: 600 if args.smoke else None]
     start = time.monotonic()
     if args.network == "ae":
         net = train_ae(images, args=args, work_dir=work_dir, device=device)
     else:
+        labels = torch.from_numpy(labels)[: len(images)]
         net = train_ddpm(images, labels, args=args, work_dir=work_dir, device=device)
     utils.save_network(net, out)
     print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")

@@ -1,0 +1,131 @@
+"""The networks and the diffusion maths: shapes, closed forms, and samplers against a denoiser known in closed form."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from model import AE, ClassUNet, add_noise, cosine_schedule, ddim_sample, ddpm_sample, sinusoidal_embedding
+
+
+class PointDenoiser(nn.Module):
+    """The exact velocity for data that consist of one image a class: constant planes of different grey."""
+
+    num_classes = 10
+
+    def __init__(self):
+        super().__init__()
+        self.conv_out = nn.Conv2d(1, 4, 1)  # only its width is read
+        self.abars = cosine_schedule().alpha_bars.float()
+        self.null_calls = 0
+
+    def target(self, labels):
+        grey = torch.where(labels == self.num_classes, 0.0, labels / 10 - 0.5)
+        return grey[:, None, None, None].expand(-1, 1, 28, 28)
+
+    def forward(self, x, t, labels):
+        self.null_calls += int((labels == self.num_classes).sum())
+        abar = self.abars[t][:, None, None, None]
+        x0 = self.target(labels)
+        eps = (x - abar.sqrt() * x0) / (1 - abar).sqrt()
+        return abar.sqrt() * eps - (1 - abar).sqrt() * x0
+
+
+def test_schedule_follows_the_squared_cosine():
+    schedule = cosine_schedule(1000)
+    grid = torch.arange(1, 1001, dtype=torch.float64) / 1000
+    wanted = torch.cos((grid + 0.008) / 1.008 * math.pi / 2) ** 2 / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    # The last steps differ: their beta is capped at 0.999.
+    assert torch.allclose(schedule.alpha_bars[:990], wanted[:990], rtol=1e-9)
+    assert (schedule.betas > 0).all()
+    assert (schedule.betas <= 0.999).all()
+    assert (schedule.alpha_bars.diff() < 0).all()
+    assert schedule.posterior_variances[0] == 0
+
+
+def test_noise_keeps_unit_variance_and_velocity_gives_back_both_parts():
+    schedule = cosine_schedule()
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn(64, 1, 28, 28, generator=generator)
+    noise = torch.randn(x0.shape, generator=generator)
+    t = torch.randint(0, 1000, (64,), generator=generator)
+    x, v = add_noise(x0, noise, t, schedule)
+    assert x.var().item() == pytest.approx(1, abs=0.02)
+    abar = schedule.alpha_bars[t].float()[:, None, None, None]
+    assert torch.allclose(abar.sqrt() * x - (1 - abar).sqrt() * v, x0, atol=1e-5)
+    assert torch.allclose((1 - abar).sqrt() * x + abar.sqrt() * v, noise, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim-50", "ddim-1"])
+def test_samplers_find_the_image_that_the_denoiser_knows(sampler):
+    net = PointDenoiser()
+    labels = torch.tensor([0, 3, 9])
+    if sampler == "ddpm":
+        images = ddpm_sample(net, labels, generator=torch.Generator().manual_seed(1))
+    else:
+        steps = int(sampler.split("-")[1])
+        images = ddim_sample(net, labels, steps=steps, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(images, net.target(labels), atol=2e-3)
+    assert net.null_calls == 0  # without guidance the null class costs nothing
+
+
+def test_guidance_moves_away_from_the_null_class_and_only_inside_its_interval():
+    net = PointDenoiser()
+    label = torch.tensor([7])  # grey 0.2, the null class 0
+    guided = ddim_sample(net, label, steps=20, guidance=1.0, generator=torch.Generator().manual_seed(1))
+    assert guided.mean().item() > 0.25
+    calls = net.null_calls
+    assert calls == 20
+    ddim_sample(net, label, steps=20, guidance=1.0, guidance_interval=(0.5, 0.6))
+    assert 1 <= net.null_calls - calls <= 3
+
+
+def test_samples_repeat_with_the_seed_and_differ_without():
+    net = ClassUNet(channels=8, inner_channels=16).eval()
+    nn.init.normal_(net.conv_out.weight, std=0.1)
+    draw = [ddim_sample(net, torch.tensor([6]), steps=4, generator=torch.Generator().manual_seed(s)) for s in (5, 5, 6)]
+    assert torch.equal(draw[0], draw[1])
+    assert not torch.equal(draw[0], draw[2])
+    assert draw[0].abs().max() <= 1
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_number_of_ddim_steps_is_checked(steps):
+    with pytest.raises(ValueError, match=str(steps)):
+        ddim_sample(PointDenoiser(), torch.tensor([1]), steps=steps)
+
+
+def test_autoencoder_maps_images_to_codes_and_back():
+    ae = AE(embedding_dim=3).eval()
+    z, y = ae(torch.rand(5, 1, 28, 28))
+    assert z.shape == (5, 3)
+    assert y.shape == (5, 1, 28, 28)
+    assert 0 <= y.min() <= y.max() <= 1
+
+
+def test_unet_uses_image_step_and_class():
+    torch.manual_seed(0)
+    net = ClassUNet().eval()
+    for block in net.modules():  # zero-initialised layers would hide what reaches them
+        if isinstance(block, nn.Conv2d):
+            nn.init.normal_(block.weight, std=0.05)
+    x, t, k = torch.randn(1, 1, 28, 28), torch.tensor([500]), torch.tensor([6])
+    out = net(x, t, k)
+    assert out.shape == x.shape
+    for other in (net(x + 0.1, t, k), net(x, t + 100, k), net(x, t, k + 1), net(x, t, torch.tensor([10]))):
+        assert not torch.allclose(out, other)
+
+
+def test_networks_are_small():
+    def count(net):
+        return sum(p.numel() for p in net.parameters())
+
+    assert count(AE()) <= 1_500_000
+    assert count(ClassUNet()) <= 2_000_000
+
+
+def test_time_embedding_separates_all_steps():
+    table = sinusoidal_embedding(torch.arange(1000), 128)
+    assert table.shape == (1000, 128)
+    assert torch.cdist(table, table).add(torch.eye(1000) * 9).min() > 0.1
