@@ -29,6 +29,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from tqdm import tqdm
 
+import load_resources
 import model
 import utils
 from benchmarks import measures
@@ -49,7 +50,7 @@ def parameters(net: torch.nn.Module) -> int:
 
 
 def machine() -> dict:
-    """What the timings depend on; ``load`` is the average number of busy processes over the last minute."""
+    """What the timings depend on; ``load`` is the average number of busy processes over the minute before."""
     return {
         "cores": os.cpu_count(),
         "processor": platform.machine(),
@@ -129,6 +130,7 @@ def measure_ae(ae, train: Split, test: Split, standin: tuple[Split, Split], pict
     Returns:
         a dict that JSON can hold.
     """
+    before = machine()
     codes_train, codes_test = (utils.ae_encode(ae, images).astype(np.float64) for images, _ in (train, test))
     mixtures = fit_mixtures(codes_train)
     runs = [measures.clustering_scores(m.predict(codes_test), test[1]) for m in mixtures]
@@ -155,7 +157,7 @@ def measure_ae(ae, train: Split, test: Split, standin: tuple[Split, Split], pict
             draw_reconstructions(test, decoded, pictures / "ae_reconstructions.png"),
             draw_plane(codes_test, test[1], pictures / "ae_plane.png"),
         ],
-        "machine": machine(),
+        "machine": before,
     }
 
 
@@ -232,8 +234,9 @@ def draw_plane(codes: np.ndarray, labels: np.ndarray, path: Path) -> str:
     axis.scatter(codes[order, 0], codes[order, 1], s=3, c=colours, linewidths=0, rasterized=True)
     for digit in range(utils.N_CLASSES):
         x, y = np.median(codes[labels == digit, :2], axis=0)
-        outline = [patheffects.withStroke(linewidth=3, foreground="white")]
-        axis.text(x, y, str(digit), fontsize=16, weight="bold", ha="center", va="center", path_effects=outline)
+        style = {"fontsize": 18, "weight": "bold", "color": colormaps["tab10"](digit), "ha": "center", "va": "center"}
+        outline = [patheffects.withStroke(linewidth=4, foreground="white")]
+        axis.text(x, y, str(digit), path_effects=outline, **style)
     axis.set_title(f"{len(codes):,} test images in the AutoEncoder's plane, coloured by their digit", fontsize=10)
     axis.set_aspect("equal", adjustable="datalim")
     return _save_figure(figure, path)
@@ -436,6 +439,7 @@ def measure_ddpm(
     Returns:
         a dict that JSON can hold.
     """
+    before = machine()
     real = score_real(reference, per_class)
     mixture = reference.score(*mixture_samples(reference.train, per_class))
     typical = typical_nearest(reference)
@@ -478,7 +482,7 @@ def measure_ddpm(
         "settings": results,
         "timing": time_one_sample(net, settings, timing_repeats),
         "pictures": paths,
-        "machine": machine(),
+        "machine": before,
     }
 
 
@@ -640,8 +644,6 @@ def ddpm_settings(steps: list[int], guidances: list[float], intervals: list[tupl
 
 def _prepared(dataset: str) -> tuple[Split, Split]:
     """Training and test split, fetched first where they are missing."""
-    import load_resources
-
     load_resources.ensure(dataset)
     return utils.load_split("train", dataset), utils.load_split("test", dataset)
 
@@ -694,6 +696,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.json is not None:  # first of all: a closed pipe must not cost an hour's figures
         utils.write_text(args.json.expanduser().resolve(), json.dumps(result, indent=1) + "\n")
     (print_ae if args.network == "ae" else print_ddpm)(result)
+    load = result["machine"]["load"]
+    if load is not None and load > 0.5 and args.timing_repeats:
+        print(f"the machine was busy when this began (load {load}): the timings are too long")
     print(f"pictures in {args.pictures}")
     return 0
 
