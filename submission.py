@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from scipy.linalg import eigh, solve_triangular
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 
@@ -156,7 +157,9 @@ class GMM:
         labels = KMeans(self.n_components, n_init=1, random_state=seed).fit(X).labels_
         self._m_step(X, np.eye(self.n_components)[labels])
         self.log_likelihoods, self.converged = [], False
-        with tqdm(total=max_iter, desc="EM", unit="iteration", leave=False, delay=1) as bar:
+        bar = tqdm(total=max_iter, desc="EM", unit="iteration", leave=False, delay=1)
+        # Products of cache-sized blocks are too small to share: BLAS threads would only wait for each other.
+        with bar, threadpool_limits(limits=1, user_api="blas"):
             while len(self.log_likelihoods) < max_iter and not self.converged:
                 gamma = self._e_step(X)
                 self.log_likelihoods.append(self._mean_log_likelihood(X, gamma))

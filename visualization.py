@@ -203,8 +203,8 @@ def plot_plane(
     from matplotlib.lines import Line2D
 
     palette = colours(len(names))
-    figure = Figure(figsize=(9, 7.2), dpi=140, layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(9.4, 7.2), dpi=140)
+    axes = figure.add_axes((0.015, 0.02, 0.795, 0.93))  # fixed, so that a point lies at the same place in both pictures
     # Drawn in one random order: group by group, the last one would cover the others where they overlap.
     order = np.random.default_rng(0).permutation(len(plane))
     size = float(np.clip(60_000 / len(plane), 1.2, 14))
@@ -222,7 +222,7 @@ def plot_plane(
     ]
     axes.legend(
         handles=handles, title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
-        ncols=1 + (len(names) - 1) // 25,
+        fontsize=10 if len(names) <= 25 else 6, ncols=1 + (len(names) - 1) // 50,
     )  # fmt: skip
     axes.set_title(title)
     axes.set_xticks([])
