@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import random
+import reprlib
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,7 @@ DATASETS = {
 N_CLASSES = 10
 IMAGE_SHAPE = (1, 28, 28)
 N_PIXELS = 784
+LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far below
 
 # --------------------------------------------------------------------------- errors that a person reads
 
@@ -184,6 +186,15 @@ def check_new_folder(path: Path) -> None:
 # --------------------------------------------------------------------------- configuration of a run
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Plain YAML without aliases: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "it holds an alias", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
 @dataclass
 class TrainConfig:
     """The settings of a run, saved as ``config.yaml``. Defaults live here and nowhere else.
@@ -223,11 +234,11 @@ class TrainConfig:
         for name, kind in self._TYPES.items():
             value = getattr(self, name)
             if type(value) is not kind:  # bool is an int in Python, but not here
-                raise LabError(f"{name} must be of type {kind.__name__}, got {value!r}")
+                raise LabError(f"{name} must be of type {kind.__name__}, got {reprlib.repr(value)}")
         for name in ("results_path", "ae"):
             value = getattr(self, name)
             if value is not None and type(value) is not str:
-                raise LabError(f"{name} must be text or null, got {value!r}")
+                raise LabError(f"{name} must be text or null, got {reprlib.repr(value)}")
         if self.use_pca and not 1 <= self.embedding_dim <= N_PIXELS:
             raise LabError(
                 f"embedding_dim must be between 1 and {N_PIXELS}, the number of pixels, got {self.embedding_dim}"
@@ -264,17 +275,19 @@ class TrainConfig:
         try:
             if path.stat().st_size > 65_536:
                 raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
-            settings = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
         except FileNotFoundError:
             raise LabError(f"{path} is missing; name a run folder written by train.py") from None
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            cause = " ".join(str(getattr(error, "problem", None) or error).split())
+        except (LabError, OSError):
+            raise
+        except Exception as error:  # PyYAML's own, and whatever its converters let out
+            cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
             raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
         if not isinstance(settings, dict):
             raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
-        unknown = sorted(str(key) for key in settings.keys() - {f.name for f in dataclasses.fields(cls)})
+        unknown = sorted(str(key)[:40] for key in settings.keys() - {f.name for f in dataclasses.fields(cls)})
         if unknown:
-            raise LabError(f"{path} has unknown settings: {', '.join(unknown)}; remove them")
+            raise LabError(f"{path} has unknown settings: {', '.join(unknown[:10])}; remove them")
         try:
             return cls(**settings).validate()
         except LabError as error:
@@ -332,9 +345,12 @@ def read_source(dataset: str) -> dict:
 
 
 def _read_json(path: Path) -> dict:
+    """The object in a small JSON file; empty where it is missing or damaged."""
     try:
+        if path.stat().st_size > 1 << 20:
+            return {}
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -637,7 +653,8 @@ def find_run(results_path: str | Path | None) -> Path:
         LabError: there is none, or it is not a run folder.
     """
     if results_path is None:
-        runs = [p.parent for p in results_dir().glob("*/config.yaml") if (p.parent / "gmm").is_dir()]
+        # No hidden ones: a killed training leaves its unfinished folder under such a name.
+        runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]
         if not runs:
             raise LabError(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
         return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
@@ -683,18 +700,21 @@ def _read_model_config(path: Path, names: tuple[str, ...], remedy: str) -> dict[
     for name in names:
         value = content.get(name)
         if type(value) is not int or value < 1:
-            raise LabError(f"{path}: {name} must be a positive whole number, got {value!r}; {remedy}")
+            raise LabError(f"{path}: {name} must be a positive whole number, got {reprlib.repr(value)}; {remedy}")
     return content
 
 
 def _checked(tensors: dict[str, np.ndarray], path: Path, remedy: str) -> dict[str, np.ndarray]:
-    """All arrays real and finite, as float64."""
+    """All arrays real, finite and of a size that can be squared, as float64."""
     for name, array in tensors.items():
         if array.dtype.kind != "f":
             raise LabError(f"{path}: {name} holds {array.dtype}, not floating-point numbers; {remedy}")
+        tensors[name] = array = array.astype(np.float64)
         if not np.isfinite(array).all():
             raise LabError(f"{path}: {name} holds NaN or infinity; {remedy}")
-    return {name: array.astype(np.float64) for name, array in tensors.items()}
+        if array.size and np.abs(array).max() > LARGEST_NUMBER:
+            raise LabError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, not of pixels; {remedy}")
+    return tensors
 
 
 def _check_shapes(path, tensors, shapes, remedy) -> None:
@@ -712,9 +732,11 @@ def _check_mixture(path, gmm, remedy) -> None:
         if not np.allclose(cov, cov.T, rtol=1e-4, atol=1e-6 * max(1.0, np.abs(cov).max())):
             raise LabError(f"{path}: the covariance of component {k} is not symmetric; {remedy}")
         try:
-            np.linalg.cholesky((cov + cov.T) / 2)
+            singular = np.diag(np.linalg.cholesky((cov + cov.T) / 2)).min() < 1 / LARGEST_NUMBER
         except np.linalg.LinAlgError:
-            raise LabError(f"{path}: the covariance of component {k} is not positive definite; {remedy}") from None
+            singular = True
+        if singular:
+            raise LabError(f"{path}: the covariance of component {k} is not positive definite; {remedy}")
 
 
 def embed(run: SavedRun, images: np.ndarray) -> np.ndarray:
@@ -746,7 +768,9 @@ def mixture(run: SavedRun):
 
     covs = (run.covs + run.covs.transpose(0, 2, 1)) / 2
     gmm = GaussianMixture(run.n_components)
-    gmm.weights_, gmm.means_, gmm.covariances_ = run.pi / run.pi.sum(), run.means, covs
+    # A weight of zero would make scikit-learn take log 0, with a warning.
+    weights = np.maximum(run.pi / run.pi.sum(), np.finfo(np.float64).tiny)
+    gmm.weights_, gmm.means_, gmm.covariances_ = weights, run.means, covs
     # P with P P^T = inv(cov), upper triangular as scikit-learn has it
     inverse_factors = [np.linalg.inv(np.linalg.cholesky(cov)).T for cov in covs]
     gmm.precisions_cholesky_ = np.array(inverse_factors)
