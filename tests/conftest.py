@@ -1,0 +1,136 @@
+"""What the tests share: a home of their own, the stand-in prepared once, runs to damage, the scripts' own mains."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import load_resources
+import utils
+
+ROOT = Path(__file__).resolve().parent.parent
+VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR")
+
+
+class Split(NamedTuple):
+    images: np.ndarray  # uint8 (N, 1, 28, 28)
+    labels: np.ndarray  # int64 (N,)
+
+
+class Outcome(NamedTuple):
+    """What a script did: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> str | None:
+    """``MNIST_DIR`` as it was when the tests began."""
+    return _MNIST_DIR
+
+
+_MNIST_DIR = os.environ.get("MNIST_DIR") or None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_home(tmp_path_factory):
+    """No test reads or writes the user's data, results or caches, nor follows the user's settings."""
+    home = tmp_path_factory.mktemp("lab_home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in VARIABLES:
+            patch.delenv(name, raising=False)
+        patch.setenv("LAB_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def standin(lab_home) -> Path:
+    """The offline stand-in, prepared in the tests' home: its folder."""
+    assert load_resources.ensure("digits") == "digits"
+    return utils.prepared_dir("digits")
+
+
+@pytest.fixture(scope="session")
+def digits(standin) -> dict[str, Split]:
+    """The stand-in's images and labels by split."""
+    return {split: Split(*utils.load_split(split, "digits")) for split in ("train", "test")}
+
+
+@pytest.fixture(scope="session")
+def real_mnist(mnist_dir, tmp_path_factory):
+    """A home in which the real MNIST is prepared: its folder; skips where the images are absent."""
+    if mnist_dir is None:
+        pytest.skip("MNIST_DIR is not set: it names the folder of MNIST's four IDX files")
+    home = tmp_path_factory.mktemp("real_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_HOME", str(home))
+        load_resources.ensure("mnist", mnist_dir)
+    return home
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory) -> dict[str, str]:
+    """Variables that choose untrained networks where ``pretrained/`` does not hold the trained ones."""
+    import torch
+
+    import model
+
+    chosen = {}
+    torch.manual_seed(0)
+    for network in (utils.AE_NETWORK, utils.DDPM_NETWORK):
+        if not (ROOT / "pretrained" / network.shipped / "model.safetensors").is_file():
+            folder = tmp_path_factory.mktemp(network.shipped)
+            utils.save_network(getattr(model, network.module_class)(), folder)
+            chosen[network.variable] = str(folder)
+    return chosen
+
+
+@pytest.fixture
+def with_networks(networks, monkeypatch):
+    """Both networks can be loaded in this test."""
+    for name, folder in networks.items():
+        monkeypatch.setenv(name, folder)
+
+
+@pytest.fixture
+def run_script(capfd):
+    """Call a script's ``main`` as its command line does: ``run_script(train, "--use_pca") -> Outcome``."""
+
+    def call(script, *arguments) -> Outcome:
+        capfd.readouterr()
+        status = utils.run_script(lambda: script.main([str(a) for a in arguments]))
+        return Outcome(status, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained_run(standin, tmp_path_factory) -> Path:
+    """A PCA run of ``train.py`` on the stand-in; read it, but damage only ``run_folder``, its copy."""
+    import train
+
+    path = tmp_path_factory.mktemp("runs") / "trained"
+    assert train.main(["--use_pca", "--dataset", "digits", "--results_path", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def run_folder(trained_run, tmp_path) -> Path:
+    """A copy of ``trained_run`` that a test may damage."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative path, with its contents."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(name="files_below", scope="session")
+def files_below_fixture():
+    """``files_below(folder)``: every file below a folder by relative path, with its contents."""
+    return files_below
