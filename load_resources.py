@@ -155,14 +155,20 @@ def prepared_source(folder: Path) -> dict:
     for split, count in zip(SPLITS, counts, strict=True):
         if type(count) is not int or not isinstance(sums.get(split), str):
             return {}
-        try:
-            size = (folder / f"{split}.safetensors").stat().st_size
-        except OSError:
-            return {}
-        arrays = count * (utils.N_PIXELS + 8)  # a pixel is one byte, a label eight
-        if not arrays < size < arrays + 4096:  # and the header is short
+        if not _has_size(folder / f"{split}.safetensors", count):
             return {}
     return source
+
+
+def _has_size(path: Path, count: int) -> bool:
+    """Whether a safetensors file is as long as so many images and labels make it: header length, header, arrays."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(8)
+        size = path.stat().st_size
+    except OSError:
+        return False
+    return size == 8 + int.from_bytes(header, "little") + count * (utils.N_PIXELS + 8)  # a label takes eight bytes
 
 
 def contents_match(folder: Path, source: dict) -> bool:
@@ -444,9 +450,10 @@ def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = N
     for other, sums in KNOWN_MD5.items():
         if md5.hexdigest() == sums.get((split, kind)):
             raise SourceDropped(f"{path or split + ' ' + kind} is of {utils.DATASETS[other]}; use --dataset {other}")
+    remedy = "; download it again" if path else ""
     raise SourceDropped(
         f"{path or split + ' ' + kind} is a broken download (MD5 {md5.hexdigest()}, {utils.DATASETS[dataset]} has "
-        f"{known}); download it again"
+        f"{known}){remedy}"
     )
 
 
@@ -511,7 +518,10 @@ def read_parquet(path: Path, dataset: str, split: str) -> Split:
 def _from_mirror(url: str, dataset: str, folder: Path, patience: "_Patience") -> tuple[Split, Split]:
     """Download the four IDX files of a data set and read them."""
     _fetch({"kind": "http", "url": url, "files": [f"{name}.gz" for name in IDX_NAMES.values()]}, folder, patience)
-    return read_idx_folder(folder, dataset)
+    try:
+        return read_idx_folder(folder, dataset)
+    except SourceDropped as error:  # of files that the user will never see
+        raise SourceDropped(str(error).replace(f"{folder}{os.sep}", "").removesuffix("; download it again")) from None
 
 
 class _Patience:
@@ -656,11 +666,12 @@ def _download_from_hub(task: dict, tell) -> tuple[list[str], bool]:
             pass
     progress = _watch_hub_client(tell)
     tell(ready=True)
+    empty_cache = str(Path(task["folder"]) / "cache")  # else the client would take a bad copy from the user's cache
     names = []
     for name in task["files"]:
         progress.start(Path(name).name)
         try:
-            names.append(hf_hub_download(filename=name, local_dir=task["folder"], **repo))
+            names.append(hf_hub_download(filename=name, local_dir=task["folder"], cache_dir=empty_cache, **repo))
         except RepositoryNotFoundError:
             raise SourceDropped(f"it has no public data set {task['repo_id']}") from None
         except LocalEntryNotFoundError as error:
@@ -678,7 +689,7 @@ class _Progress:
     The Hub's client tries a cut download again without end as long as each try brings bytes, even the same bytes.
     """
 
-    MOST_TRIES = 3
+    MOST_TRIES = 2  # beyond the first that bring nothing new
 
     def __init__(self, tell):
         self._tell = tell
@@ -695,7 +706,7 @@ class _Progress:
         self.tries = 0 if asked_from > self.furthest else self.tries + 1
         self.furthest = max(self.furthest, asked_from)
         if self.tries >= self.MOST_TRIES:
-            raise SourceDropped(f"it cut {self.name} short {self.tries} times at byte {asked_from}")
+            raise SourceDropped(f"it cut {self.name} short again and again, at byte {asked_from}")
         self._tell(file=self.name, total=None if total is None else at + total, at=at)
 
     def bytes(self, count: int) -> None:

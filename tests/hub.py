@@ -1,0 +1,164 @@
+"""A small Hugging Face Hub on loopback, with faults to order, for tests with the real client.
+
+    with FakeHub() as hub:
+        hub.add_file("dataset", "owner/name", "folder/file.parquet", data)
+        hub.add_file("model", "owner/net", "model.safetensors", weights, fault="cut")
+        hub.add_path("/idx/train-images-idx3-ubyte.gz", data)      # a plain file, for tests of HTTP mirrors
+        ...                                                        # HF_ENDPOINT=hub.url
+
+It speaks as much of the Hub's protocol as ``hf_hub_download`` needs: HEAD and GET of ``/resolve/``, with the headers
+from which the client takes a file's size, version and kind of error.
+
+Faults, of one file (``fault=``) or of the whole server (``hub.mode``):
+
+    404          as if it were not there
+    500          an error of the server
+    cut          every answer ends in the middle, and a request for the rest begins at the start again
+    cut_once     the first answer ends in the middle, a request for the rest is served
+    corrupt      the right number of bytes, but wrong ones in the middle
+    silent       the connection is taken, and nothing is ever said
+    silent_body  the file's first half, then nothing
+    trickle      all of it, in ``hub.pieces`` pieces ``hub.pause`` seconds apart
+"""
+
+import hashlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FAULTS = (None, "404", "500", "cut", "cut_once", "corrupt", "silent", "silent_body", "trickle")
+RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)")
+
+
+class FakeHub:
+    """The server; it runs between ``__enter__`` and ``__exit__``.
+
+    Attributes:
+        mode: a fault of every file that has none of its own; None is a sound server.
+        requests: what was asked for, as (method, path).
+        pieces, pause: of the fault ``trickle``.
+    """
+
+    def __init__(self, mode: str | None = None):
+        self.mode = mode
+        self.requests: list[tuple[str, str]] = []
+        self.pieces, self.pause = 10, 0.1
+        self.closing = threading.Event()
+        self._files: dict[str, tuple[bytes, str | None]] = {}
+        self._repos: set[str] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self._server.daemon_threads = True
+        self._server.block_on_close = False  # a silent answer's thread waits for the one that would wait for it
+        # The default looks for the end every half second, by which each test would be longer.
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def add_file(self, repo_type: str, repo_id: str, filename: str, data: bytes, fault: str | None = None) -> None:
+        """Put a file into a repository of ``repo_type`` dataset or model; the repository exists from then on."""
+        prefix = {"dataset": "/datasets/", "model": "/"}[repo_type]
+        self._repos.add(f"{prefix}{repo_id}")
+        self.add_path(f"{prefix}{repo_id}/{filename}", data, fault)
+
+    def add_path(self, path: str, data: bytes, fault: str | None = None) -> None:
+        """Put a plain file at a path of the server."""
+        assert fault in FAULTS, fault
+        self._files[path] = data, fault
+
+    def lookup(self, path: str) -> tuple[bytes | None, str | None, str]:
+        """A path's file (None if it is missing), its fault, and the Hub's code for what is missing."""
+        resolved = RESOLVE.fullmatch(path)
+        if resolved is None:
+            data, fault = self._files.get(path, (None, None))
+            return data, fault or self.mode, ""
+        repo = f"/{resolved[1] or ''}{resolved[2]}"
+        data, fault = self._files.get(f"{repo}/{resolved[3]}", (None, None))
+        return data, fault or self.mode, "EntryNotFound" if repo in self._repos else "RepoNotFound"
+
+    def __enter__(self) -> "FakeHub":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_) -> None:
+        pass  # the tests read hub.requests
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        path = unquote(self.path)
+        earlier = self.hub.requests.count(("GET", path))
+        self.hub.requests.append((self.command, path))
+        data, fault, missing = self.hub.lookup(path)
+        if fault == "silent":
+            self.hub.closing.wait()
+            self.close_connection = True
+        elif fault == "500":
+            self._say_error(500)
+        elif data is None or fault == "404":
+            self._say_error(404, missing)
+        else:
+            try:
+                self._send(data, fault, earlier)
+            except ConnectionError:
+                self.close_connection = True  # the client was killed, as it should be
+
+    def _say_error(self, status: int, code: str = "") -> None:
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
+            self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, data: bytes, fault: str | None, earlier: int) -> None:
+        etag = hashlib.sha256(data).hexdigest()
+        half = len(data) // 2
+        if fault == "corrupt":
+            data = data[:half] + bytes(255 - byte for byte in data[half : half + 64]) + data[half + 64 :]
+        start = 0
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if wanted and fault != "cut":
+            start = int(wanted[1])
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(data) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if fault == "cut" or (fault == "cut_once" and not earlier):
+            self.wfile.write(data[:half])
+            self.close_connection = True
+        elif fault == "silent_body":
+            self.wfile.write(data[:half])
+            self.hub.closing.wait()
+            self.close_connection = True
+        elif fault == "trickle":
+            size = -(-len(data) // self.hub.pieces)
+            for i in range(start, len(data), size):
+                self.wfile.write(data[i : i + size])
+                self.hub.closing.wait(self.hub.pause)
+        else:
+            self.wfile.write(data[start:])
