@@ -11,6 +11,7 @@ Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels 
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import random
@@ -402,6 +403,15 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
         raise
     except Exception as error:  # truncated, not safetensors at all, or a dtype that NumPy lacks
         raise LabError(f"{path} is damaged ({' '.join(str(error).split())}); {remedy}") from None
+
+
+def data_hash(*arrays: np.ndarray) -> str:
+    """SHA-256 of arrays' contents: the key of what is computed from them, whatever ``source.json`` says."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def flatten(images: np.ndarray) -> np.ndarray:

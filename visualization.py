@@ -70,13 +70,12 @@ def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
 
     Args:
         images: uint8 (N, 1, 28, 28).
-        dataset: the prepared data set they come from; its hash keys the cache.
+        dataset: the prepared data set they come from; with the images' hash it keys the cache.
 
     Returns:
         float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
     """
-    content = utils.read_source(dataset).get("sha256", {}).get("train")
-    key = json.dumps([content, len(images), TSNE_SETTINGS, version("openTSNE")], sort_keys=True)
+    key = json.dumps([dataset, utils.data_hash(images), TSNE_SETTINGS, version("openTSNE")], sort_keys=True)
     path = utils.cache_dir() / f"tsne-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     try:
         plane = np.load(path, allow_pickle=False)

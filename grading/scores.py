@@ -62,15 +62,16 @@ def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray,
     """The index that scikit-learn reaches: PCA and a GaussianMixture with the settings in ``BASELINE``.
 
     Args:
-        dataset: the prepared data set, whose hash keys the cache.
+        dataset: the prepared data set; with the images' hash it keys the cache.
         embedding_dim: d of the run.
         train, test: uint8 (N, 1, 28, 28).
     """
-    source = utils.read_source(dataset).get("sha256")
-    key = json.dumps([source, embedding_dim, BASELINE, sklearn.__version__], sort_keys=True)
+    key = json.dumps([dataset, utils.data_hash(train, test), embedding_dim, BASELINE, sklearn.__version__])
     path = utils.cache_dir() / f"baseline-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["db"])
+        db = float(json.loads(path.read_text(encoding="utf-8"))["db"])
+        if 0 < db < np.inf:
+            return db
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or damaged: compute it
     pca = PCA(embedding_dim, svd_solver="covariance_eigh").fit(utils.flatten(train).astype(np.float64))
@@ -138,8 +139,8 @@ def sample_index(
         return entry | {"verdict": "SKIPPED", "message": message}
     table = np.zeros((utils.N_CLASSES, run.n_components), dtype=np.int64)
     np.add.at(table, (labels, clusters), 1)
-    of_digit = [c for c in range(run.n_components) if table[:, c].any() and table[:, c].argmax() == digit]
-    right = of_digit or [int(table[digit].argmax())]
+    of_digit = np.flatnonzero((table[digit] == table.max(axis=0)) & (table[digit] > 0))
+    right = of_digit if len(of_digit) else np.flatnonzero(table[digit] == table[digit].max())
     total = int(table[:, k].sum())
     if k in right:
         message = f"cluster {k} holds {table[digit, k]} sixes among its {total} training images"
