@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def distort(x: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Rotate, scale, shear, shift, bend, thicken or thin, and partly cover each image at random.
+    """Rotate, scale, shear, shift, bend, thicken or thin each image at random, and blur or partly cover some.
 
     Args:
         x: float32 (N, C, H, W), 0 the background.
@@ -39,8 +39,22 @@ def distort(x: Tensor, generator: torch.Generator, strength: float = 1.0) -> Ten
     wide = F.max_pool2d(y, 3, stride=1, padding=1)
     thin = -F.max_pool2d(-y, 3, stride=1, padding=1)
     y = torch.where(amount > 0, y.lerp(wide, amount.clamp(min=0)), y.lerp(thin, -0.5 * amount.clamp(max=0)))
+    if strength > 0:
+        y = _coarsen(y, generator)
     if strength >= 0.5:
         y = y * _window(n, height, width, uniform)
+    return y
+
+
+def _coarsen(y: Tensor, generator: torch.Generator) -> Tensor:
+    """Show one image in four at a resolution of 7 to 12 pixels, as a poor scan would."""
+    few = (torch.rand(len(y), generator=generator) < 0.25).to(y.device)
+    if not few.any():
+        return y
+    side = int(torch.randint(7, 13, (), generator=generator))
+    small = F.interpolate(y[few], (side, side), mode="area")
+    y = y.clone()
+    y[few] = F.interpolate(small, y.shape[2:], mode="bicubic", align_corners=False).clamp(0, 1)
     return y
 
 

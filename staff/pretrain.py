@@ -216,13 +216,28 @@ def encode_features(net: Contrast, images: Tensor, device, views: int = 8, seed:
     return torch.cat(out).numpy()
 
 
-def lay_out(features: np.ndarray, *, seed: int, neighbors: int = 30) -> np.ndarray:
-    """Stage 2: a plane in which neighbours stay neighbours: float32 (N, 2), centred, standard deviation 1."""
-    import umap  # imported late: it compiles for seconds, and only staff need it
+def lay_out(features: np.ndarray, images: Tensor, *, seed: int, neighbors: int = 30) -> np.ndarray:
+    """Stage 2: a plane in which neighbours stay neighbours.
 
-    plane = umap.UMAP(
-        n_neighbors=neighbors, min_dist=0.0, metric="cosine", random_state=seed, n_jobs=1, verbose=True
-    ).fit_transform(features)
+    The features alone split a rare way of writing a digit (the crossed seven) off as an island of its own, and where an
+    island lands is chance. So the layout starts from one of the pixels, in which rare forms lie beside common ones.
+
+    Args:
+        features: float32 (N, 256), from ``encode_features``.
+        images: uint8 (N, 1, 28, 28).
+        seed: of both layouts.
+        neighbors: size of a neighbourhood.
+
+    Returns:
+        float32 (N, 2), centred, standard deviation 1.
+    """
+    import umap  # imported late: it compiles for seconds, and only staff need it
+    from sklearn.decomposition import PCA
+
+    pixels = PCA(50, svd_solver="covariance_eigh").fit_transform(utils.flatten(images.numpy()).astype(np.float32))
+    settings = {"n_neighbors": neighbors, "random_state": seed, "n_jobs": 1, "verbose": True}
+    start = umap.UMAP(min_dist=0.1, **settings).fit_transform(pixels)
+    plane = umap.UMAP(min_dist=0.0, metric="cosine", init=start, **settings).fit_transform(features)
     return ((plane - plane.mean(0)) / plane.std()).astype(np.float32)
 
 
@@ -263,15 +278,20 @@ def train_ae(images: Tensor, *, args, work_dir: Path, device) -> AE:
     contrast = learn_features(
         images, steps=args.contrast_steps, batch=args.contrast_batch, seed=args.seed, work_dir=work_dir, device=device
     )
-    plane_path = work_dir / "ae-2-plane.npy"
-    if not plane_path.exists():
-        plane = lay_out(encode_features(contrast, images, device), seed=args.seed)
-        with utils.atomic_path(plane_path) as partial, open(partial, "wb") as file:
-            np.save(file, plane)
-    plane = torch.from_numpy(np.load(plane_path))
+    features = _kept(work_dir / "ae-2-features.npy", lambda: encode_features(contrast, images, device))
+    plane = torch.from_numpy(_kept(work_dir / "ae-2-plane.npy", lambda: lay_out(features, images, seed=args.seed)))
     return fit_autoencoder(
         images, plane, contrast, steps=args.steps, batch=args.batch, seed=args.seed, work_dir=work_dir, device=device
     )
+
+
+def _kept(path: Path, compute) -> np.ndarray:
+    """The array in ``path``, computed and written there when it is missing."""
+    if not path.exists():
+        array = compute()
+        with utils.atomic_path(path) as partial:
+            np.save(partial, array)
+    return np.load(path)
 
 
 # --------------------------------------------------------------------------- diffusion

@@ -58,7 +58,7 @@ def test_labels_cannot_reach_the_autoencoder():
 
 
 def test_labels_change_nothing_about_the_autoencoder(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "lay_out", lambda features, seed: features[:, :2].copy())
+    monkeypatch.setattr(pretrain, "lay_out", lambda features, images, seed: features[:, :2].copy())
     images = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
     monkeypatch.setattr(pretrain.load_resources, "ensure", lambda dataset, data_dir=None: dataset)
     weights = []
