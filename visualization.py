@@ -81,8 +81,8 @@ def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
         plane = np.load(path, allow_pickle=False)
         if plane.shape == (len(images), 2) and np.isfinite(plane).all():
             return plane
-    except (OSError, ValueError, EOFError):
-        pass  # not there, or damaged: compute it
+    except Exception:  # not there, or damaged in whatever way: compute it
+        pass
     plane = compute_tsne(images)
     with utils.atomic_path(path) as partial:
         np.save(partial, plane)
@@ -106,7 +106,8 @@ def compute_tsne(images: np.ndarray) -> np.ndarray:
         tsne = TSNE(
             perplexity=TSNE_SETTINGS["perplexity"],
             random_state=TSNE_SETTINGS["seed"],
-            n_jobs=-1,
+            # Threads of few points mostly wait for each other: four times slower on two cores that are busy.
+            n_jobs=-1 if len(images) > 10_000 else 1,
             callbacks=show,
             callbacks_every_iters=every,
         )
@@ -172,7 +173,7 @@ def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float =
     span = np.maximum(plane.max(axis=0) - low, 1e-12)
     names = list(places)
     spots = np.array([(places[name] - low) / span for name in names])
-    for _ in range(200):
+    for _ in range(1000):
         difference = spots[:, None] - spots[None]
         distance = np.linalg.norm(difference, axis=2) + 2 * gap * np.eye(len(names))
         if distance.min() >= gap:
@@ -247,9 +248,9 @@ def visualize(run: utils.SavedRun, cluster_label: bool = False, ae_source: str |
         groups, legend_title = labels, "true label (images)"
         is_fashion = dataset == "fashion_mnist"
         names = [f"{i}  {FASHION_NAMES[i]}" if is_fashion else str(i) for i in range(utils.N_CLASSES)]
-    planes = {
-        "pca": lambda: project_pca(images),
+    planes = {  # the AE first: where it cannot be loaded, nothing has been written yet
         "ae": lambda: project_ae(images, ae_source),
+        "pca": lambda: project_pca(images),
         "tsne": lambda: project_tsne(images, dataset),
     }
     kind = "cluster" if cluster_label else "true"
