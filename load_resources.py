@@ -172,14 +172,15 @@ def _has_size(path: Path, count: int) -> bool:
 
 
 def contents_match(folder: Path, source: dict) -> bool:
-    """Whether the images in a prepared folder still have the checksums in its ``source.json``."""
+    """Whether a prepared folder still has the checksums: of images in its ``source.json``, of labels where known."""
     try:
         for split in SPLITS:
             arrays = utils.read_tensors(folder / f"{split}.safetensors", ("image2D", "label"), "")
             labels = arrays["label"]
             if _sha256(arrays["image2D"]) != source["sha256"][split] or labels.min() < 0 or labels.max() > 9:
                 return False
-    except (LabError, ValueError):
+            _check_md5(source["dataset"], split, "labels", _idx_parts(labels))
+    except (LabError, SourceDropped, ValueError):
         return False
     return True
 
@@ -439,7 +440,7 @@ def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = N
     Raises:
         SourceDropped: naming both.
     """
-    known = KNOWN_MD5[dataset].get((split, kind))
+    known = KNOWN_MD5.get(dataset, {}).get((split, kind))
     if known is None:
         return
     md5 = hashlib.md5(usedforsecurity=False)
@@ -467,7 +468,9 @@ def _from_hub(dataset: str, folder: Path, patience: "_Patience") -> tuple[Split,
     paths, cached = _fetch(task, folder, patience)
     if cached:  # by any program of the user's; a bad copy there must not stand in the way of a good one
         try:
-            return _read_parquet_files(paths, dataset)
+            splits = _read_parquet_files(paths, dataset)
+            print("  found in the Hub's cache", flush=True)
+            return splits
         except SourceDropped:
             paths, _ = _fetch(task | {"use_cache": False}, folder, patience)
     return _read_parquet_files(paths, dataset)

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import time
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -456,9 +457,8 @@ def test_a_second_call_does_nothing_and_says_nothing(lab, tmp_path, capsys):
     load_resources.ensure(data_dir=folder)
     before = snapshot(lab)
     capsys.readouterr()
-    start = time.perf_counter()
     assert load_resources.ensure() == "mnist"
-    assert time.perf_counter() - start < 0.02
+    assert min(timeit.repeat(load_resources.ensure, number=1, repeat=5)) < 0.02
     assert load_resources.ensure("mnist") == "mnist"
     assert load_resources.ensure(data_dir=folder) == "mnist"
     assert capsys.readouterr().out == ""
@@ -554,14 +554,17 @@ def test_damaged_real_data_is_never_replaced_by_the_stand_in(lab, tmp_path, no_s
     assert snapshot(lab) == before
 
 
-def test_the_script_finds_changed_pixels_and_prepares_again(lab, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("name", ["image2D", "label"])
+def test_the_script_finds_changed_contents_and_prepares_again(lab, tmp_path, capsys, monkeypatch, name):
+    from safetensors.numpy import load_file, save_file
+
     monkeypatch.setattr(load_resources, "_report_networks", lambda *_: True)
     folder = write_idx(tmp_path / "idx", small_set())
     load_resources.ensure(data_dir=folder)
     path = lab / "mnist_encoded" / "train.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-2000] ^= 1  # among the pixels or the labels: either is damage
-    path.write_bytes(content)
+    arrays = load_file(path)
+    arrays[name].flat[7] ^= 1  # a label stays between 0 and 9
+    save_file(arrays, path)
     load_resources.main(["--data_dir", str(folder)])
     assert_small_set(lab)
     assert "checksums" in capsys.readouterr().out
