@@ -10,9 +10,12 @@ Writes grade.json and, with --sample_index in a PCA run, gmm_sample.png and ddpm
 import argparse
 import dataclasses
 import json
+import os
 import platform
 import sys
+import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +24,7 @@ import utils
 from utils import LabError
 
 AUTO_POINTS = 70
+SIXES = ["gmm_sample.png", "ddpm_sample.png"]
 CODE_QUESTIONS = {
     "e_step": ("1.1 E-step", 10),
     "m_step": ("1.2 M-step", 10),
@@ -127,20 +131,22 @@ def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
     }
 
 
-def draw_sixes(run: utils.SavedRun, args: argparse.Namespace) -> None:
+def draw_sixes(run: utils.SavedRun, args: argparse.Namespace, ddpm) -> None:
     """Draw a six by the student's sampler and by the diffusion model: gmm_sample.png and ddpm_sample.png."""
     import submission
     from grading.scores import ASKED_DIGIT
 
-    ddpm = utils.load_ddpm(args.ddpm)
     if args.sample_seed is not None:
         utils.set_seed(args.sample_seed)
     gmm = submission.GMM.from_pretrained(run.path / "gmm")
     pca = submission.PCA.from_pretrained(run.path / "pca")
-    submission.sample_from_gmm(gmm, pca, args.sample_index, run.path)
-    utils.sample_from_ddpm(
-        ASKED_DIGIT, run.path, ddpm=ddpm, steps=args.ddpm_steps, guidance=args.guidance, seed=args.sample_seed
-    )
+    with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:  # both sixes are replaced, or none
+        submission.sample_from_gmm(gmm, pca, args.sample_index, folder)
+        utils.sample_from_ddpm(
+            ASKED_DIGIT, folder, ddpm=ddpm, steps=args.ddpm_steps, guidance=args.guidance, seed=args.sample_seed
+        )
+        for name in SIXES:
+            os.replace(Path(folder) / name, run.path / name)
 
 
 def print_report(report: dict) -> None:
@@ -173,15 +179,17 @@ def main(argv: list[str] | None = None) -> int:
         run.config.ae = args.ae
     load_resources.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
+    draws = args.sample_index is not None and run.config.use_pca
+    ddpm = utils.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work
     report = grade(run, args.sample_index)
     print_report(report)
     written = ["grade.json"]
-    if args.sample_index is not None and run.config.use_pca:
-        draw_sixes(run, args)
-        written += ["gmm_sample.png", "ddpm_sample.png"]
+    if draws:
+        draw_sixes(run, args, ddpm)
+        written += SIXES
     utils.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     print(f"wrote {', '.join(written)} in {run.path}")
-    if "gmm_sample.png" in written:
+    if draws:
         print("next: look at both sixes; run this again for two new ones")
     elif run.config.use_pca:
         print("next: python grade.py --sample_index k, with the number of the cluster that is the 6")

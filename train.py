@@ -136,6 +136,8 @@ def main(argv: list[str] | None = None) -> int:
     config = TrainConfig(**settings | {"dataset": args.dataset or "mnist"}).validate()
     if not config.use_pca:
         config.ae = args.ae or os.environ.get(utils.AE_NETWORK.variable) or None
+        if config.ae and Path(config.ae).expanduser().is_dir():  # later scripts may run from another folder
+            config.ae = str(Path(config.ae).expanduser().resolve())
     path = utils.new_run_path(args.results_path)
     utils.check_new_folder(path)
     config.dataset = load_resources.ensure(args.dataset, args.data_dir)

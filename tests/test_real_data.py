@@ -1,0 +1,94 @@
+"""The main job: the lab on the real 60,000 + 10,000 images. Skips where ``MNIST_DIR`` does not name them."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import grade
+import load_resources
+import train
+import utils
+import visualization
+
+MODELS = {
+    "config.yaml",
+    "trace.csv",
+    "gmm/config.json",
+    "gmm/gmm.safetensors",
+    "pca/config.json",
+    "pca/pca.safetensors",
+}
+SIXES = {"gmm_sample.png", "ddpm_sample.png"}
+PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
+ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md"}  # further files that the design names
+
+
+class Graded(NamedTuple):
+    home: Path
+    run: Path
+    tree: set[str]
+    report: dict
+
+
+@pytest.fixture(scope="module")
+def graded(real_mnist, networks, files_below) -> Graded:
+    """``train.py --use_pca`` and ``grade.py`` with default settings, on a home of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_HOME", str(real_mnist))
+        for name, folder in networks.items():
+            patch.setenv(name, folder)
+        assert utils.run_script(lambda: train.main(["--use_pca"])) == 0
+        assert utils.run_script(lambda: grade.main([])) == 0
+        run = utils.find_run(None)
+        return Graded(real_mnist, run, set(files_below(run)), json.loads((run / "grade.json").read_text()))
+
+
+def test_the_idx_files_are_taken_whole(real_mnist, monkeypatch):
+    monkeypatch.setenv("LAB_HOME", str(real_mnist))
+    assert load_resources.ensure() == "mnist"
+    assert [len(utils.load_split(split)[0]) for split in ("train", "test")] == [60_000, 10_000]
+
+
+def test_default_settings_reach_the_full_score(graded):
+    (performance,) = (q for q in graded.report["questions"] if q["id"] == "performance")
+    assert performance["verdict"] == "PASS"
+    assert performance["score"] >= 29.9
+    assert graded.report["dataset"] == "mnist"
+
+
+def test_the_figures_are_those_that_scikit_learn_was_measured_to_reach(graded):
+    assert graded.report["db_sklearn"] == pytest.approx(2.98, abs=0.05)
+    assert graded.report["accuracy"] > 0.55
+
+
+def test_the_run_folder_holds_the_labs_tree(graded):
+    required = MODELS | {"grade.json"}
+    assert required <= graded.tree <= required | ALLOWED
+
+
+@pytest.mark.slow
+def test_the_whole_chain_with_pictures_and_sixes(graded, networks, monkeypatch, files_below, tmp_path):
+    monkeypatch.setenv("LAB_HOME", str(graded.home))
+    for name, folder in networks.items():
+        monkeypatch.setenv(name, folder)
+    run = tmp_path / "run"
+    seconds = []
+    for again in (False, True):
+        shutil.rmtree(run, ignore_errors=True)
+        start = time.monotonic()
+        for script, *arguments in (
+            (train, "--use_pca"),
+            (visualization,),
+            (visualization, "--cluster_label"),
+            (grade, "--sample_index", "0"),
+        ):
+            command = [*arguments, "--results_path", str(run)]
+            assert utils.run_script(lambda script=script, command=command: script.main(command)) == 0
+        seconds.append(time.monotonic() - start)
+        assert set(files_below(run)) - ALLOWED == MODELS | PICTURES | SIXES | {"grade.json"}, again
+    print(f"whole chain: {seconds[0]:.0f} s, with t-SNE cached {seconds[1]:.0f} s")
+    assert seconds[1] < seconds[0]
