@@ -216,28 +216,50 @@ def encode_features(net: Contrast, images: Tensor, device, views: int = 8, seed:
     return torch.cat(out).numpy()
 
 
-def lay_out(features: np.ndarray, images: Tensor, *, seed: int, neighbors: int = 30) -> np.ndarray:
+def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: float = 0.1) -> np.ndarray:
     """Stage 2: a plane in which neighbours stay neighbours.
 
-    The features alone split a rare way of writing a digit (the crossed seven) off as an island of its own, and where an
-    island lands is chance. So the layout starts from one of the pixels, in which rare forms lie beside common ones.
+    The features alone split a rare way of writing a digit (the crossed seven) off as an island, and where an island
+    lands is chance. Among raw pixels it has neighbours of the common form, so their graph is added with a small weight.
 
     Args:
         features: float32 (N, 256), from ``encode_features``.
         images: uint8 (N, 1, 28, 28).
-        seed: of both layouts.
-        neighbors: size of a neighbourhood.
+        seed: of the neighbour search and the layout.
+        pixel_weight: weight of a pixel neighbour against a feature neighbour.
 
     Returns:
         float32 (N, 2), centred, standard deviation 1.
     """
     import umap  # imported late: it compiles for seconds, and only staff need it
     from sklearn.decomposition import PCA
+    from umap.umap_ import find_ab_params, simplicial_set_embedding
 
-    pixels = PCA(50, svd_solver="covariance_eigh").fit_transform(utils.flatten(images.numpy()).astype(np.float32))
-    settings = {"n_neighbors": neighbors, "random_state": seed, "n_jobs": 1, "verbose": True}
-    start = umap.UMAP(min_dist=0.1, **settings).fit_transform(pixels)
-    plane = umap.UMAP(min_dist=0.0, metric="cosine", init=start, **settings).fit_transform(features)
+    pixels = utils.flatten(images.numpy()).astype(np.float32)
+    pixels = PCA(min(50, *pixels.shape), svd_solver="covariance_eigh").fit_transform(pixels)
+    graph_only = {"random_state": seed, "n_jobs": 1, "transform_mode": "graph", "verbose": True}
+    by_pixels = umap.UMAP(n_neighbors=15, **graph_only).fit(pixels).graph_
+    by_features = umap.UMAP(n_neighbors=30, metric="cosine", **graph_only).fit(features).graph_
+    a, b = find_ab_params(spread=1.0, min_dist=0.0)
+    plane, _ = simplicial_set_embedding(
+        features,
+        by_features.maximum(pixel_weight * by_pixels).tocoo(),
+        n_components=2,
+        initial_alpha=1.0,
+        a=a,
+        b=b,
+        gamma=1.0,
+        negative_sample_rate=5,
+        n_epochs=200,
+        init="spectral",
+        random_state=np.random.RandomState(seed),
+        metric="euclidean",
+        metric_kwds={},
+        densmap=False,
+        densmap_kwds={},
+        output_dens=False,
+        verbose=True,
+    )
     return ((plane - plane.mean(0)) / plane.std()).astype(np.float32)
 
 
@@ -266,7 +288,7 @@ def fit_autoencoder(
         seen = torch.cat([x, distort(x, generator, strength=0.4)]).contiguous(memory_format=torch.channels_last)
         z, z_distorted = ae.encoder(seen).chunk(2)
         neighbourhood = F.huber_loss(z, target, delta=0.1) + F.huber_loss(z_distorted, target, delta=0.1)
-        return 10 * neighbourhood + 10 * F.mse_loss(ae.decoder(z), x)
+        return 20 * neighbourhood + 10 * F.mse_loss(ae.decoder(z), x)
 
     training.run(loss)
     ae.load_state_dict(training.averaged())
@@ -343,7 +365,7 @@ def build_parser() -> argparse.ArgumentParser:
     ae.add_argument(
         "--contrast_batch", type=int, default=512, help="images in a step of stage 1 (default: %(default)s)"
     )
-    ae.add_argument("--steps", type=int, default=6000, help="steps of stage 3 (default: %(default)s)")
+    ae.add_argument("--steps", type=int, default=4000, help="steps of stage 3 (default: %(default)s)")
     ae.add_argument("--batch", type=int, default=256, help="images in a step of stage 3 (default: %(default)s)")
     ddpm = networks.add_parser("ddpm", help="the class-conditional diffusion model (about 75 minutes on two cores)")
     ddpm.add_argument("--steps", type=int, default=20000, help="training steps (default: %(default)s)")
