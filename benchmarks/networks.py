@@ -99,17 +99,22 @@ def _save_figure(figure, path: Path) -> str:
     return str(path)
 
 
-def save_rows(rows: list[tuple[str, np.ndarray]], path: Path, captions: list[str] | None = None) -> str:
-    """Save titled rows of equally many images (n, 1, 28, 28) or (n, 28, 28) as one picture; captions go below."""
+def save_rows(rows: list[tuple[str, np.ndarray]], path: Path, captions: list[str], title: str) -> str:
+    """Save named rows of equally many images (n, 1, 28, 28) of 0..255 as one picture, with a caption below each column.
+
+    Returns:
+        the path, as text.
+    """
     columns = len(rows[0][1])
-    figure = _figure(1.0 * columns + 0.4, 1.05 * len(rows) + 0.35)
+    figure = _figure(1.0 * columns + 0.4, 1.05 * len(rows) + 0.65)
+    figure.suptitle(title, fontsize=10)
     axes = figure.subplots(len(rows), columns, squeeze=False)
-    for (title, images), line in zip(rows, axes, strict=True):
+    for (name, images), line in zip(rows, axes, strict=True):
         for axis, image in zip(line, images, strict=True):
             axis.imshow(image.reshape(28, 28), cmap="gray", vmin=0, vmax=255)
             axis.set(xticks=[], yticks=[])
-        line[0].set_ylabel(title, fontsize=8)
-    for axis, caption in zip(axes[-1], captions or [], strict=False):
+        line[0].set_ylabel(name, fontsize=8)
+    for axis, caption in zip(axes[-1], captions, strict=True):
         axis.set_xlabel(caption, fontsize=8)
     return _save_figure(figure, path)
 
@@ -220,7 +225,7 @@ def draw_reconstructions(test: Split, decoded: np.ndarray, path: Path) -> str:
     first = [int(np.flatnonzero(test[1] == digit)[0]) for digit in range(utils.N_CLASSES)]
     captions = [f"MSE {measures.pixel_mse(decoded[i], test[0][i] / 255):.3f}" for i in first]
     rows = [("original", test[0][first]), ("reconstruction", decoded[first] * 255)]
-    return save_rows(rows, path, captions)
+    return save_rows(rows, path, captions, "test images and what the AutoEncoder makes of their two numbers")
 
 
 def draw_plane(codes: np.ndarray, labels: np.ndarray, path: Path) -> str:
@@ -527,9 +532,8 @@ def save_sheet(images: np.ndarray, per_class: int, path: Path, zoom: int = 2) ->
 def draw_nearest(samples: np.ndarray, nearest: np.ndarray, distances: np.ndarray, typical: float, path: Path) -> str:
     """Samples over their nearest training images, with distances (pixels in [0, 1])."""
     rows = [("sample", samples), ("nearest in train", nearest)]
-    captions = [f"{distance:.1f}" for distance in distances]
-    captions[0] += f"  (real test images: {typical:.1f})"
-    return save_rows(rows, path, captions)
+    title = f"samples, their nearest training images and the distance (median of real test images: {typical:.1f})"
+    return save_rows(rows, path, [f"{distance:.1f}" for distance in distances], title)
 
 
 def print_ddpm(result: dict) -> None:
@@ -607,6 +611,7 @@ def build_parser() -> argparse.ArgumentParser:
     ddpm.add_argument("--batch", type=int, default=200, help="samples drawn at a time (default: %(default)s)")
     ddpm.add_argument("--seed", type=int, default=0, help="of the samples (default: %(default)s)")
     for network in (ae, ddpm):
+        utils.one_line_errors(network)  # a subparser does not take this over from its parent
         network.add_argument(
             "--timing_repeats", type=int, default=3, help="timed runs; 0 leaves timing out (default: %(default)s)"
         )

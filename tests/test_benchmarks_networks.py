@@ -188,6 +188,7 @@ def test_settings_without_guidance_come_once_whatever_the_interval():
         ["--timing_repeats", "-1"],
         ["--json", "/no/such/folder/x.json"],
         ["--no_such_flag"],
+        ["--per_class", "many"],
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_loaded(options, tmp_path, monkeypatch):
