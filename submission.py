@@ -19,9 +19,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import scipy.linalg
 from PIL import Image
 from safetensors.numpy import load_file, save_file
-from scipy.linalg import eigh, solve_triangular
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -47,7 +47,9 @@ def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray
         np.linalg.LinAlgError: ``cov`` is not positive definite.
     """
     lower = np.linalg.cholesky(cov)
-    white = solve_triangular(lower, (X - mean).T, lower=True)  # (D, N), standard normal if X is drawn from it
+    white = scipy.linalg.solve_triangular(
+        lower, (X - mean).T, lower=True
+    )  # (D, N), standard normal if X is drawn from it
     log_det = 2 * np.log(np.diag(lower)).sum()
     return -0.5 * (np.einsum("dn,dn->n", white, white) + log_det + len(mean) * np.log(2 * np.pi))
 
@@ -77,7 +79,7 @@ class GMM:
         """Inverse Cholesky factors (K, D, D) of the covariances, and the constants (K,) of log pi_k + log N_k."""
         lowers = np.linalg.cholesky(self.covs)
         identity = np.eye(self.data_dim)
-        inverses = np.array([solve_triangular(lower, identity, lower=True) for lower in lowers])
+        inverses = np.array([scipy.linalg.solve_triangular(lower, identity, lower=True) for lower in lowers])
         log_dets = 2 * np.log(np.diagonal(lowers, axis1=1, axis2=2)).sum(axis=1)
         with np.errstate(divide="ignore"):  # a weight of zero is log 0 = -inf, and its gamma exactly 0
             log_pi = np.log(self.pi)
@@ -245,7 +247,7 @@ class PCA:
         X = np.asarray(X)
         self.mean, scatter = self._moments(X)
         D = X.shape[1]
-        _, vectors = eigh(scatter, subset_by_index=(D - self.dim, D - 1))  # columns, in ascending order
+        _, vectors = scipy.linalg.eigh(scatter, subset_by_index=(D - self.dim, D - 1))  # columns, in ascending order
         components = vectors.T[::-1]
         # An eigenvector's sign is arbitrary: make its largest entry positive, so that runs can be compared.
         largest = np.abs(components).argmax(axis=1)

@@ -1,0 +1,159 @@
+"""Make the student's copy of the lab from the solved source.
+
+    python -m staff.handout OUT_DIR            a new folder with the student's tree
+    python -m staff.handout OUT_DIR --zip      and OUT_DIR.zip beside it
+
+In Python files, what stands between BEGIN_YOUR_CODE and END_YOUR_CODE becomes one ``raise NotImplementedError`` with
+the task's label, and what stands between BEGIN_SOLUTION_ONLY and END_SOLUTION_ONLY vanishes. In Markdown files, what
+stands between BEGIN_STAFF_ONLY and END_STAFF_ONLY vanishes. Markers that are nested, unclosed or stray are errors:
+better no handout than one that gives the answers away.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import utils
+from utils import LabError
+
+# Named one by one: a new file goes to students only when somebody has thought about it.
+STUDENT_FILES = [
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "download.py",
+    "grade.py",
+    "grading/__init__.py",
+    "grading/scores.py",
+    "load_resources.py",
+    "model.py",
+    "pretrained/mnist-ae/README.md",
+    "pretrained/mnist-ae/config.json",
+    "pretrained/mnist-ae/model.safetensors",
+    "pretrained/mnist-ddpm/README.md",
+    "pretrained/mnist-ddpm/config.json",
+    "pretrained/mnist-ddpm/model.safetensors",
+    "requirements.txt",
+    "results/README.md",
+    "submission.py",
+    "train.py",
+    "utils.py",
+    "visualization.py",
+]
+LONGEST_REGION = 25  # lines; a task that needs more is badly cut
+TASKS = {
+    "1.1 E-step": "compute gamma, the probability of each component for each sample",
+    "1.2 M-step": "update self.pi, self.means and self.covs from X and gamma",
+    "2.1 PCA": "set self.mean and self.components",
+    "5.1 sampling": "draw an image from component `label` and save it as gmm_sample.png",
+}
+_MARKER_LIKE = re.compile(r"\s*(#|<!--)\s*(BEGIN|END)_[A-Z]")
+_PYTHON_LINE = re.compile(r"(?P<indent> *)# (?P<edge>BEGIN|END)_(?P<kind>YOUR_CODE|SOLUTION_ONLY)(?: (?P<label>\S.*))?")
+_MARKDOWN_LINE = re.compile(r"<!-- (?P<edge>BEGIN|END)_(?P<kind>STAFF_ONLY) -->(?P<label>)(?P<indent>)")
+
+
+def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
+    """Empty the regions of one file.
+
+    Args:
+        text: the solved source.
+        name: the file's name, which decides on the form of the markers and appears in errors.
+
+    Returns:
+        the student's text, and the labels of the tasks in it.
+
+    Raises:
+        LabError: a marker is malformed, nested, unclosed or stray, a region is too long, or a task is unknown.
+    """
+    form = _MARKDOWN_LINE if name.endswith(".md") else _PYTHON_LINE
+    kept, labels, opened = [], [], None
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        where = f"{name}, line {number}"
+        marker = form.fullmatch(line.rstrip("\r\n"))
+        if marker is None:
+            if _MARKER_LIKE.match(line):
+                raise LabError(f"{where}: malformed marker {line.strip()!r}")
+            if opened is None:
+                kept.append(line)
+            continue
+        kind, label = marker["kind"], marker["label"]
+        if marker["edge"] == "BEGIN":
+            if opened is not None:
+                raise LabError(f"{where}: a region opens inside the one of line {opened[1]}")
+            opened = (kind, number)
+            if kind == "YOUR_CODE":
+                if label not in TASKS:
+                    raise LabError(f"{where}: there is no task {label!r}; known are {', '.join(TASKS)}")
+                labels.append(label)
+                kept.append(line)
+                kept.append(f'{marker["indent"]}raise NotImplementedError("{label}: {TASKS[label]}")\n')
+            continue
+        if opened is None or opened[0] != kind:
+            raise LabError(f"{where}: END_{kind} closes nothing")
+        if kind == "YOUR_CODE":
+            if number - opened[1] - 1 > LONGEST_REGION:
+                raise LabError(f"{where}: the region has more than {LONGEST_REGION} lines; move a part into a helper")
+            kept.append(line)
+        opened = None
+    if opened is not None:
+        raise LabError(f"{name}: the region of line {opened[1]} is never closed")
+    return "".join(kept), labels
+
+
+def make_handout(out: Path, source: Path = utils.ROOT) -> list[str]:
+    """Write the student's tree into the new folder ``out``, whole or not at all.
+
+    Returns:
+        the names of the files written, sorted.
+
+    Raises:
+        LabError: a file is missing, a marker is wrong, a task is missing or there twice, or ``out`` is not empty.
+    """
+    missing = [name for name in STUDENT_FILES if not (source / name).is_file()]
+    if missing:
+        raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or mend STUDENT_FILES")
+    tasks = []
+    with utils.new_folder(out) as folder:
+        for name in STUDENT_FILES:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if Path(name).suffix in (".py", ".md"):
+                text, labels = strip_solution((source / name).read_text(encoding="utf-8"), name)
+                tasks += labels
+                target.write_text(text, encoding="utf-8", newline="\n")
+            else:
+                shutil.copyfile(source / name, target)
+        if sorted(tasks) != sorted(TASKS):
+            raise LabError(f"the source holds the tasks {sorted(tasks)}, the lab has {sorted(TASKS)}")
+    return sorted(STUDENT_FILES)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m staff.handout", description="Make the student's copy of the lab from the solved source."
+    )
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder to make, new or empty")
+    parser.add_argument("--zip", action="store_true", help="write OUT_DIR.zip as well")
+    return utils.one_line_errors(parser)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    out = args.out.expanduser().resolve()
+    archive = out.with_name(out.name + ".zip")
+    if args.zip and archive.exists():
+        raise LabError(f"{archive} exists and is never overwritten; remove it or name another folder")
+    files = make_handout(out)
+    print(f"wrote {len(files)} files into {out}")
+    if args.zip:
+        with utils.atomic_path(archive) as partial:
+            shutil.make_archive(str(partial.with_suffix("")), "zip", out.parent, out.name)
+        print(f"wrote {archive}")
+    print("next: give it to the class; submission.py is the one file that they edit")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))

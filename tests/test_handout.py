@@ -1,0 +1,125 @@
+"""The student's copy: nothing of the solution, nothing of the staff's, and broken markers are errors."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+import utils
+from staff import handout
+
+REGION = "def f():\n    # BEGIN_YOUR_CODE 2.1 PCA\n    return 42\n    # END_YOUR_CODE\n"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    out = tmp_path_factory.mktemp("class") / "lab"
+    handout.make_handout(out)
+    return out
+
+
+def test_student_gets_exactly_the_listed_files(tree):
+    files = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
+    assert files == sorted(handout.STUDENT_FILES)
+    assert not [name for name in files if name.split("/")[0] in ("staff", "tests", "benchmarks")]
+
+
+def test_no_line_of_a_solution_is_left(tree):
+    def regions(text, kinds):
+        inside, lines = False, set()
+        for line in text.splitlines():
+            if any(f"# END_{kind}" in line for kind in kinds):
+                inside = False
+            if inside and len(line.strip()) > 12:
+                lines.add(line.strip())
+            if any(f"# BEGIN_{kind}" in line for kind in kinds):
+                inside = True
+        return lines
+
+    solved = (utils.ROOT / "submission.py").read_text(encoding="utf-8")
+    given = (tree / "submission.py").read_text(encoding="utf-8")
+    answers = regions(solved, ("YOUR_CODE", "SOLUTION_ONLY"))
+    assert len(answers) > 20
+    assert not answers & {line.strip() for line in given.splitlines()}
+    assert "SOLUTION_ONLY" not in given
+    assert "STAFF_ONLY" not in (tree / "README.md").read_text(encoding="utf-8")
+
+
+def test_each_task_is_one_exception_that_names_it(tree):
+    raised = [
+        node.exc.args[0].value
+        for node in ast.walk(ast.parse((tree / "submission.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and getattr(node.exc.func, "id", "") == "NotImplementedError"
+    ]
+    assert sorted(text.split(":")[0] for text in raised) == sorted(handout.TASKS)
+
+
+def test_skeleton_imports_and_says_which_task_is_missing(tree, tmp_path, standin):
+    code = "import submission; submission.PCA(2).fit([[1.0, 2.0]])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True)
+    assert "NotImplementedError: 2.1 PCA" in done.stderr
+    command = [sys.executable, str(tree / "train.py"), "--use_pca", "--dataset", "digits"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "2.1 PCA" in done.stderr
+    assert "submission.py, line" in done.stderr
+
+
+def test_region_becomes_one_line_and_the_rest_stays():
+    text, labels = handout.strip_solution("a = 1\n" + REGION + "b = 2\n", "submission.py")
+    assert labels == ["2.1 PCA"]
+    assert text.startswith("a = 1\n")
+    assert text.endswith("b = 2\n")
+    assert "42" not in text
+    assert text.count("raise NotImplementedError") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("# BEGIN_YOUR_CODE 2.1 PCA\n# BEGIN_YOUR_CODE 2.1 PCA\n# END_YOUR_CODE\n", "inside"),
+        ("# BEGIN_SOLUTION_ONLY\n# BEGIN_YOUR_CODE 2.1 PCA\n", "inside"),
+        ("# BEGIN_YOUR_CODE 2.1 PCA\nx = 1\n", "never closed"),
+        ("x = 1\n# END_YOUR_CODE\n", "closes nothing"),
+        ("# BEGIN_YOUR_CODE 2.1 PCA\n# END_SOLUTION_ONLY\n", "closes nothing"),
+        ("# BEGIN_YOUR_CODE\n# END_YOUR_CODE\n", "no task"),
+        ("# BEGIN_YOUR_CODE 9.9 what\n# END_YOUR_CODE\n", "no task"),
+        ("# BEGIN_YOURCODE 2.1 PCA\nx = 1\n", "malformed"),
+        ("#BEGIN_YOUR_CODE 2.1 PCA\nx = 1\n", "malformed"),
+        ("# BEGIN_YOUR_CODE 2.1 PCA\n" + "x = 1\n" * 26 + "# END_YOUR_CODE\n", "25 lines"),
+    ],
+)
+def test_broken_markers_are_errors_that_name_file_and_cause(text, cause):
+    with pytest.raises(utils.LabError, match=cause) as caught:
+        handout.strip_solution(text, "submission.py")
+    assert "submission.py" in str(caught.value)
+
+
+def test_markdown_loses_what_is_for_staff():
+    text = "for all\n<!-- BEGIN_STAFF_ONLY -->\nsecret\n<!-- END_STAFF_ONLY -->\nfor all again\n"
+    assert handout.strip_solution(text, "README.md") == ("for all\nfor all again\n", [])
+    with pytest.raises(utils.LabError, match="never closed"):
+        handout.strip_solution("<!-- BEGIN_STAFF_ONLY -->\n", "README.md")
+
+
+def test_a_lost_task_makes_no_handout(tmp_path):
+    source = tmp_path / "source"
+    for name in handout.STUDENT_FILES:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("x = 1\n", encoding="utf-8")
+    with pytest.raises(utils.LabError, match="tasks"):
+        handout.make_handout(tmp_path / "out", source)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_command_writes_folder_and_zip_and_never_overwrites(tmp_path, capsys):
+    out = tmp_path / "lab"
+    assert handout.main([str(out), "--zip"]) == 0
+    with zipfile.ZipFile(tmp_path / "lab.zip") as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    assert names == {f"lab/{name}" for name in handout.STUDENT_FILES}
+    with pytest.raises(utils.LabError, match="not empty"):
+        handout.main([str(out)])
