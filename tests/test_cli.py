@@ -598,10 +598,11 @@ def test_a_disk_that_fills_while_a_picture_is_drawn(run, home, networks, files_b
     assert files_below(home) == before
 
 
-def test_a_disk_that_fills_while_a_report_is_written(run, home, run_script, networks, files_below):
+@pytest.mark.parametrize("arguments, limit", [([], 1000), (["--sample_index", "1"], 100)], ids=["report", "sixes"])
+def test_a_disk_that_fills_while_a_run_is_graded(run, home, run_script, networks, files_below, arguments, limit):
     assert run_script(grade, "--sample_index", 1, "--ddpm_steps", 1).status == 0
     before = files_below(home)
-    assert "disk is full" in refused(on_a_full_disk(home, networks, 100, "grade.py", "--sample_index", 1))
+    assert "disk is full" in refused(on_a_full_disk(home, networks, limit, "grade.py", *arguments))
     assert files_below(home) == before
 
 
