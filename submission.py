@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import scipy.linalg
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -305,7 +305,8 @@ def _save(path: str | Path, name: str, settings: dict[str, int], **arrays: np.nd
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     # Contiguous copies: safetensors writes a transposed or sliced array scrambled, without a word.
-    save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, path / f"{name}.safetensors")
+    content = save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
+    (path / f"{name}.safetensors").write_bytes(content)  # save_file would let nobody but the owner read it
 
 
 def _load(path: str | Path, name: str) -> tuple[dict[str, int], dict[str, np.ndarray]]:

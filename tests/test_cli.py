@@ -584,7 +584,7 @@ def on_a_full_disk(home: Path, networks: dict, limit: int, script: str, *argumen
 def test_a_disk_that_fills_while_a_run_is_saved(home, networks, files_below):
     before = files_below(home)
     outcome = on_a_full_disk(home, networks, 3000, "train.py", "--use_pca", "--dataset", "digits", "--max_iter", 3)
-    assert "disk" in refused(outcome)
+    assert "disk is full" in refused(outcome)
     assert files_below(home) == before
     assert list((home / "results").iterdir()) == []
 

@@ -1,5 +1,6 @@
 """The Gaussian mixture against scikit-learn, scipy and arithmetic by hand, and what must hold on any data."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -375,6 +376,13 @@ def test_saved_arrays_come_back_whatever_their_memory_layout(tmp_path, layout):
         assert np.array_equal(getattr(back, name), expected)
         assert np.array_equal(on_disk[name], expected)
         assert on_disk[name].dtype == np.float64
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_who_may_read_the_folder_may_read_the_arrays(tmp_path):
+    GMM(2, 2).save_pretrained(tmp_path)
+    modes = {(tmp_path / name).stat().st_mode for name in ("config.json", "gmm.safetensors")}
+    assert len(modes) == 1
 
 
 def test_a_saved_mixture_predicts_the_same(tmp_path, digits):
