@@ -403,7 +403,7 @@ def _ticking(steps, bar) -> Iterator[int]:
 
 @torch.inference_mode()
 def estimate_seconds(net, settings: list[Setting], samples: int, batch: int) -> float:
-    """How long drawing will take, from one timed pass of the network over a batch."""
+    """How long drawing will take, from a few timed passes of the network over a batch."""
     device = next(net.parameters()).device
     n = min(batch, samples)
     arguments = (
@@ -412,10 +412,12 @@ def estimate_seconds(net, settings: list[Setting], samples: int, batch: int) -> 
         torch.zeros(n, dtype=torch.long, device=device),
     )
     net(*arguments)  # the first pass pays for memory and kernels
-    start = time.perf_counter()
-    net(*arguments)[0].sum().item()  # .item() waits for an accelerator
-    seconds = time.perf_counter() - start
-    return seconds / n * samples * sum(s.network_images() for s in settings)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        net(*arguments)[0].sum().item()  # .item() waits for an accelerator
+        times.append(time.perf_counter() - start)
+    return median(times) / n * samples * sum(s.network_images() for s in settings)
 
 
 def measure_ddpm(
