@@ -334,7 +334,7 @@ def prepared_dir(dataset: str) -> Path:
     """The folder that holds a prepared data set (``mnist_encoded`` may hold the stand-in, when offline)."""
     if dataset == "digits":
         offline = lab_home() / "mnist_encoded"
-        source = _read_json(offline / "source.json")
+        source = read_json(offline / "source.json")
         if source.get("dataset") == "digits":
             return offline
     return lab_home() / f"{dataset}_encoded"
@@ -342,10 +342,10 @@ def prepared_dir(dataset: str) -> Path:
 
 def read_source(dataset: str) -> dict:
     """What ``load_resources.py`` noted about a prepared data set: ``dataset``, ``source``, ``sha256`` and counts."""
-    return _read_json(prepared_dir(dataset) / "source.json")
+    return read_json(prepared_dir(dataset) / "source.json")
 
 
-def _read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict:
     """The object in a small JSON file; empty where it is missing or damaged."""
     try:
         if path.stat().st_size > 1 << 20:
@@ -706,7 +706,7 @@ def load_run(results_path: str | Path | None) -> SavedRun:
 def _read_model_config(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, int]:
     if not path.is_file():
         raise LabError(f"{path} is missing; {remedy}")
-    content = _read_json(path)
+    content = read_json(path)
     for name in names:
         value = content.get(name)
         if type(value) is not int or value < 1:

@@ -23,6 +23,7 @@ STUDENT_FILES = [
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "data_files.py",
     "download.py",
     "grade.py",
     "grading/__init__.py",

@@ -24,6 +24,8 @@ import pytest
 from hub import FakeHub
 from PIL import Image
 
+import data_files
+import download
 import load_resources
 import utils
 
@@ -111,7 +113,7 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(load_resources, "IDX_MIRRORS", {"mnist": (), "fashion_mnist": ()})
     sums = {key: hashlib.md5(content).hexdigest() for key, content in idx_files(small_set()).items()}
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "mnist", sums)
+    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", sums)
     monkeypatch.setattr(load_resources, "stand_in", stand_in_once)
     return home
 
@@ -126,8 +128,8 @@ def hub(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Limits that a test can wait for."""
-    monkeypatch.setattr(load_resources, "SILENCE_LIMIT", 0.5)
-    monkeypatch.setattr(load_resources, "TOTAL_LIMIT", 6.0)
+    monkeypatch.setattr(download, "SILENCE_LIMIT", 0.5)
+    monkeypatch.setattr(download, "TOTAL_LIMIT", 6.0)
 
 
 @pytest.fixture
@@ -135,9 +137,9 @@ def no_source(monkeypatch):
     """No download is even tried: for tests of what comes after."""
 
     def nothing(*_):
-        raise load_resources.SourceDropped("not in this test")
+        raise download.SourceDropped("not in this test")
 
-    monkeypatch.setattr(load_resources, "_fetch", nothing)
+    monkeypatch.setattr(download, "_fetch", nothing)
 
 
 def assert_small_set(home, data=None):
@@ -211,14 +213,14 @@ def test_a_hub_that_falls_silent_is_dropped_in_time(hub, lab, capsys, impatient,
     stand_in_once()
     start = time.monotonic()
     assert load_resources.ensure() == "digits"
-    assert time.monotonic() - start < load_resources.TOTAL_LIMIT
+    assert time.monotonic() - start < download.TOTAL_LIMIT
     assert "no byte for" in capsys.readouterr().out
     assert_tidy(lab)
 
 
 def test_all_sources_together_wait_no_longer_than_the_total_limit(lab, monkeypatch):
-    monkeypatch.setattr(load_resources, "SILENCE_LIMIT", 1.0)
-    monkeypatch.setattr(load_resources, "TOTAL_LIMIT", 2.5)
+    monkeypatch.setattr(download, "SILENCE_LIMIT", 1.0)
+    monkeypatch.setattr(download, "TOTAL_LIMIT", 2.5)
     with FakeHub("silent") as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         mirrors = tuple(f"{hub.url}/{i}/" for i in range(8))
@@ -229,17 +231,17 @@ def test_all_sources_together_wait_no_longer_than_the_total_limit(lab, monkeypat
 
 
 def test_the_limits_are_those_of_the_design():
-    assert (load_resources.SILENCE_LIMIT, load_resources.TOTAL_LIMIT) == (5, 20)
+    assert (download.SILENCE_LIMIT, download.TOTAL_LIMIT) == (5, 20)
 
 
 def test_a_slow_download_that_moves_is_never_cut(hub, lab, monkeypatch):
-    monkeypatch.setattr(load_resources, "SILENCE_LIMIT", 1.5)
-    monkeypatch.setattr(load_resources, "TOTAL_LIMIT", 3.0)
+    monkeypatch.setattr(download, "SILENCE_LIMIT", 1.5)
+    monkeypatch.setattr(download, "TOTAL_LIMIT", 3.0)
     hub.pieces, hub.pause = 10, 0.2
     put_on_hub(hub, small_set(), "trickle")
     start = time.monotonic()
     assert load_resources.ensure() == "mnist"
-    assert time.monotonic() - start > load_resources.TOTAL_LIMIT  # or this test shows nothing
+    assert time.monotonic() - start > download.TOTAL_LIMIT  # or this test shows nothing
     assert_small_set(lab)
 
 
@@ -253,9 +255,7 @@ def test_other_images_in_a_sound_file_are_refused(hub, capsys):
     put_on_hub(hub, small_set(seed=1))
     assert load_resources.ensure() == "digits"
     out = capsys.readouterr().out
-    assert (
-        "train images is a broken download (MD5 " in out and load_resources.KNOWN_MD5["mnist"]["train", "images"] in out
-    )
+    assert "train images is a broken download (MD5 " in out and data_files.KNOWN_MD5["mnist"]["train", "images"] in out
 
 
 def test_files_of_another_form_are_refused(tmp_path):
@@ -268,8 +268,8 @@ def test_files_of_another_form_are_refused(tmp_path):
     (tmp_path / "size.parquet").write_bytes(parquet_bytes(images[:, :20], labels))
     (tmp_path / "label.parquet").write_bytes(parquet_bytes(images, labels + 1))
     for name in ("no", "columns", "size", "label"):
-        with pytest.raises(load_resources.SourceDropped, match=name):
-            load_resources.read_parquet(tmp_path / f"{name}.parquet", "mnist", "train")
+        with pytest.raises(download.SourceDropped, match=name):
+            data_files.read_parquet(tmp_path / f"{name}.parquet", "mnist", "train")
 
 
 def test_the_hub_cache_is_used_where_it_holds_the_files(hub, lab, monkeypatch, tmp_path):
@@ -324,8 +324,8 @@ def test_takes_the_data_from_a_mirror_when_the_hub_is_down(hub, lab, monkeypatch
 )
 def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, impatient, fault, reason):
     put_on_mirror(hub, small_set(), fault)
-    patience = load_resources._Patience(load_resources.TOTAL_LIMIT)
-    with pytest.raises(load_resources.SourceDropped, match=reason):
+    patience = download.Patience(download.TOTAL_LIMIT)
+    with pytest.raises(download.SourceDropped, match=reason):
         load_resources._from_mirror(f"{hub.url}/idx/", "mnist", tmp_path / "download", patience)
 
 
@@ -413,7 +413,7 @@ def test_bad_idx_files_are_one_line_that_names_file_and_cause(lab, tmp_path, mon
 def test_a_checksum_that_differs_names_both_sums_and_the_remedy(tmp_path):
     with pytest.raises(utils.LabError) as error:
         load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
-    assert load_resources.KNOWN_MD5["mnist"]["train", "images"] in str(error.value)
+    assert data_files.KNOWN_MD5["mnist"]["train", "images"] in str(error.value)
     assert hashlib.md5(idx_files(small_set(seed=1))["train", "images"]).hexdigest() in str(error.value)
     assert "download it again" in str(error.value)
 
@@ -428,7 +428,7 @@ def test_truncated_gzip_is_a_broken_download(tmp_path, keep):
 
 
 def test_images_and_labels_that_do_not_match_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "mnist", {})
+    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", {})
     data = small_set()
     data["test"] = data["test"][0], data["test"][1][:-1]
     with pytest.raises(utils.LabError, match="20 test images but 19 labels"):
@@ -443,8 +443,8 @@ def test_a_folder_that_lacks_files_is_one_line(tmp_path):
 
 
 def test_mistaking_fashion_for_mnist_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "fashion_mnist", dict(load_resources.KNOWN_MD5["mnist"]))
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "mnist", dict.fromkeys(NAMES, "0" * 32))
+    monkeypatch.setitem(data_files.KNOWN_MD5, "fashion_mnist", dict(data_files.KNOWN_MD5["mnist"]))
+    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", dict.fromkeys(NAMES, "0" * 32))
     with pytest.raises(utils.LabError, match="is of Fashion-MNIST; use --dataset fashion_mnist"):
         load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
 
@@ -515,7 +515,7 @@ def test_digits_are_prepared_beside_mnist(lab, tmp_path):
 def test_fashion_mnist_has_its_own_folder_and_no_stand_in(lab, tmp_path, monkeypatch, no_source):
     with pytest.raises(utils.LabError, match="Fashion-MNIST cannot be had.*FASHION_MNIST_DIR"):
         load_resources.ensure("fashion_mnist")
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "fashion_mnist", {})
+    monkeypatch.setitem(data_files.KNOWN_MD5, "fashion_mnist", {})
     monkeypatch.setenv("FASHION_MNIST_DIR", str(write_idx(tmp_path / "idx", small_set())))
     assert load_resources.ensure("fashion_mnist") == "fashion_mnist"
     assert_tidy(lab, "fashion_mnist_encoded")
@@ -581,10 +581,10 @@ def test_prepared_files_without_a_note_are_taken_over_if_they_are_mnist(lab, tmp
 
 
 def test_foreign_data_in_the_folder_is_never_overwritten(lab, tmp_path, monkeypatch):
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "mnist", {})
+    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", {})
     load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
     (lab / "mnist_encoded" / "source.json").unlink()
-    monkeypatch.setitem(load_resources.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})
+    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})
     before = snapshot(lab)
     with pytest.raises(utils.LabError, match="move the folder away"):
         load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
@@ -652,7 +652,7 @@ def test_a_stopped_download_leaves_the_former_folder(hub, lab, signal_number, no
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
 def test_a_full_disk_is_one_line_and_leaves_nothing(lab, tmp_path):
     folder = write_idx(tmp_path / "idx", small_set())
-    sums = f"l.KNOWN_MD5['mnist'] = {load_resources.KNOWN_MD5['mnist']!r}; "
+    sums = f"l.KNOWN_MD5['mnist'] = {data_files.KNOWN_MD5['mnist']!r}; "
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
     process = run_script("--data_dir", str(folder), setup=sums + limit)
     _, err = process.communicate(timeout=60)
@@ -759,8 +759,9 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
 
 
 def test_what_it_prints_is_ascii():
-    for line in SCRIPT.read_text(encoding="utf-8").splitlines():
-        assert line.isascii(), line
+    for module in (load_resources, download, data_files):
+        for line in Path(module.__file__).read_text(encoding="utf-8").splitlines():
+            assert line.isascii(), line
 
 
 # --------------------------------------------------------------------------- the real data

@@ -1,0 +1,209 @@
+"""Read and check the files that the data sets come in: IDX, and parquet as on the Hugging Face Hub.
+
+    (images, labels), test = data_files.read_idx_folder(Path("~/Downloads/mnist").expanduser(), "mnist")
+    images, labels = data_files.read_parquet(Path("train-00000-of-00001.parquet"), "mnist", "train")
+
+A split is its images, uint8 (N, 1, 28, 28) of 0..255, and its labels, int64 (N,) of 0 to 9. Nothing that is cut short,
+damaged or of another data set passes: the checksums of the real files are known. What does not pass raises
+``SourceDropped`` in few words, for it is one source of the data that drops out; ``load_resources.py`` has others.
+"""
+
+import gzip
+import hashlib
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+import utils
+from download import SourceDropped, short
+
+SPLITS = ("train", "test")
+IDX_NAMES = {
+    ("train", "images"): "train-images-idx3-ubyte",
+    ("train", "labels"): "train-labels-idx1-ubyte",
+    ("test", "images"): "t10k-images-idx3-ubyte",
+    ("test", "labels"): "t10k-labels-idx1-ubyte",
+}
+# MD5 of the IDX files before compression: every copy compresses them differently.
+KNOWN_MD5 = {
+    "mnist": {
+        ("train", "images"): "6bbc9ace898e44ae57da46a324031adb",
+        ("train", "labels"): "a25bea736e30d166cdddb491f175f624",
+        ("test", "images"): "2646ac647ad5339dbf082846283269ea",
+        ("test", "labels"): "27ae3e4e09519cfbb04c329615203637",
+    },
+    "fashion_mnist": {
+        ("train", "images"): "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        ("train", "labels"): "9018921c3c673c538a1fc5bad174d6f9",
+        ("test", "images"): "8181f5470baa50b63fa0f6fddb340f0a",
+        ("test", "labels"): "15d484375f8d13e6eb1aabb0c3f46965",
+    },
+}
+IDX_MAGIC = {"images": 2051, "labels": 2049}
+LARGEST_IDX = 1 << 28  # bytes; no file of these data sets comes near, so more is not one of them
+
+Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, 1, 28, 28), labels int64 (N,)
+
+
+# --------------------------------------------------------------------------- IDX files
+
+
+def read_idx_folder(folder: Path, dataset: str) -> tuple[Split, Split]:
+    """Read and check the four IDX files of a data set, compressed or not.
+
+    Args:
+        folder: with files named as ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, and ``.gz`` or nothing.
+        dataset: whose checksums must hold.
+
+    Returns:
+        The training and the test split: images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9.
+
+    Raises:
+        SourceDropped: a file is missing, damaged, or not of this data set.
+    """
+    if not folder.is_dir():
+        raise SourceDropped(f"there is no folder {folder}; name the folder with the four IDX files")
+    arrays = {key: _read_idx(_idx_path(folder, name), dataset, *key) for key, name in IDX_NAMES.items()}
+    for split in SPLITS:
+        n_images, n_labels = len(arrays[split, "images"]), len(arrays[split, "labels"])
+        if n_images != n_labels:
+            raise SourceDropped(f"{folder} has {n_images} {split} images but {n_labels} labels; download it again")
+    return tuple(as_split(arrays[split, "images"], arrays[split, "labels"]) for split in SPLITS)
+
+
+def as_split(images: np.ndarray, labels: np.ndarray) -> Split:
+    """Images (N, 28, 28) and labels (N,) in the form and types of a prepared split."""
+    return np.ascontiguousarray(images, np.uint8).reshape(-1, *utils.IMAGE_SHAPE), labels.astype(np.int64)
+
+
+def _idx_path(folder: Path, name: str) -> Path:
+    stems = (name, name.replace("-idx", ".idx"))
+    for path in (folder / f"{stem}{end}" for end in ("", ".gz") for stem in stems):
+        if path.is_file():
+            return path
+    raise SourceDropped(f"{folder} has no {name} or {name}.gz; name the folder with the four IDX files")
+
+
+def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
+    """One IDX file as uint8 (N, 28, 28) or (N,). Format: big-endian magic number, sizes, then the bytes themselves."""
+    again = "download it again"
+    try:
+        data = _uncompressed(path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceDropped(f"{path} is a broken download ({short(error)}); {again}") from None
+    if len(data) > LARGEST_IDX:
+        raise SourceDropped(f"{path} is far larger than any file of {utils.DATASETS[dataset]}; {again}")
+    n_sizes = 3 if kind == "images" else 1
+    n_header = 4 * (1 + n_sizes)
+    if len(data) < n_header:
+        raise SourceDropped(f"{path} is a broken download (only {len(data)} bytes); {again}")
+    magic, *shape = struct.unpack(f">{1 + n_sizes}I", data[:n_header])
+    if magic != IDX_MAGIC[kind]:
+        raise SourceDropped(
+            f"{path} is not an IDX file of {kind} (it starts with {magic}, not {IDX_MAGIC[kind]}); {again}"
+        )
+    if kind == "images" and shape[1:] != [28, 28]:
+        raise SourceDropped(f"{path} holds images of {shape[1]}x{shape[2]} pixels, not 28x28; name another folder")
+    expected = n_header + int(np.prod(shape, dtype=np.int64))
+    if len(data) != expected or shape[0] == 0:
+        raise SourceDropped(f"{path} is a broken download ({len(data)} bytes, its header says {expected}); {again}")
+    array = np.frombuffer(data, np.uint8, offset=n_header).reshape(shape)
+    if kind == "labels" and array.max() >= utils.N_CLASSES:
+        raise SourceDropped(f"{path} is damaged (a label of {array.max()}, where 9 is the last); {again}")
+    _check_md5(dataset, split, kind, (data,), path)
+    return array
+
+
+def _uncompressed(path: Path) -> bytes:
+    """The contents of a file, gzipped or not (its first bytes tell, for names lie), at most ``LARGEST_IDX`` + 1."""
+    with open(path, "rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not compressed:
+            return file.read(LARGEST_IDX + 1)
+        with gzip.open(file) as inside:
+            return inside.read(LARGEST_IDX + 1)
+
+
+def _idx_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
+    """Images (N, 28, 28) or labels (N,) put back into the bytes of an IDX file: header and data."""
+    array = np.ascontiguousarray(array, np.uint8)
+    magic = IDX_MAGIC["images" if array.ndim == 3 else "labels"]
+    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape), array.data
+
+
+def check_array(dataset: str, split: str, array: np.ndarray) -> None:
+    """Compare images (N, 28, 28) or labels (N,) of a split with the checksum of their IDX file, where it is known.
+
+    Raises:
+        SourceDropped: naming both checksums.
+    """
+    _check_md5(dataset, split, "images" if array.ndim == 3 else "labels", _idx_parts(array))
+
+
+def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = None) -> None:
+    """Compare the checksum of an IDX file's bytes with the one that is known.
+
+    Raises:
+        SourceDropped: naming both.
+    """
+    known = KNOWN_MD5.get(dataset, {}).get((split, kind))
+    if known is None:
+        return
+    md5 = hashlib.md5(usedforsecurity=False)
+    for part in parts:
+        md5.update(part)
+    if md5.hexdigest() == known:
+        return
+    for other, sums in KNOWN_MD5.items():
+        if md5.hexdigest() == sums.get((split, kind)):
+            raise SourceDropped(f"{path or split + ' ' + kind} is of {utils.DATASETS[other]}; use --dataset {other}")
+    remedy = "; download it again" if path else ""
+    raise SourceDropped(
+        f"{path or split + ' ' + kind} is a broken download (MD5 {md5.hexdigest()}, {utils.DATASETS[dataset]} has "
+        f"{known}){remedy}"
+    )
+
+
+# --------------------------------------------------------------------------- parquet files
+
+
+def read_parquet(path: Path, dataset: str, split: str) -> Split:
+    """Decode and check one split in the Hub's form: columns ``image {bytes (PNG), path}`` and ``label``.
+
+    Returns:
+        images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9.
+
+    Raises:
+        SourceDropped: damaged, of another form, or with another checksum than the data set.
+    """
+    import pyarrow
+    import pyarrow.parquet
+    from PIL import Image
+    from tqdm import tqdm
+
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["image", "label"])
+        # combine_chunks: a struct's field of a chunked column would otherwise come chunk by chunk
+        pngs = table["image"].combine_chunks().field("bytes").to_pylist()
+        labels = np.array(table["label"].to_pylist(), np.int64)
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise SourceDropped(f"{path.name} is a broken download ({short(error)})") from None
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= utils.N_CLASSES:
+        raise SourceDropped(f"{path.name} is damaged (it has no labels of 0 to 9)")
+    bad_png = (Image.DecompressionBombError, zlib.error, struct.error)
+    images = np.empty((len(pngs), 28, 28), np.uint8)
+    for i, png in enumerate(tqdm(pngs, desc=f"decoding {split}", unit="image", delay=1, leave=False)):
+        try:
+            image = Image.open(io.BytesIO(png), formats=["PNG"])
+            if image.size != (28, 28) or image.mode != "L":
+                raise SourceDropped(f"{path.name} holds images of {image.size} {image.mode}, not 28x28 grey")
+            images[i] = image
+        except (*bad_png, OSError, ValueError, TypeError, SyntaxError) as error:
+            raise SourceDropped(f"{path.name} is damaged at image {i} ({short(error)})") from None
+    check_array(dataset, split, images)
+    check_array(dataset, split, labels)
+    return as_split(images, labels)
