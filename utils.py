@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import reprlib
 import shutil
 import sys
@@ -481,6 +482,9 @@ def _load_network(network: _Network, source: str | Path | None):
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         cause = " ".join(str(error).split())[:200]
         raise LabError(f"{name} does not hold a {network.module_class} of this lab ({cause}); {remedy}") from None
+    bad = [key for key, values in net.state_dict().items() if not values.isfinite().all()]
+    if bad:
+        raise LabError(f"{name} is damaged ({bad[0]} in {weights_path} holds NaN or infinity); {remedy}")
     return net.eval().to(device)
 
 
@@ -494,32 +498,46 @@ def _network_files(name: str, remedy: str) -> tuple[Path, Path]:
             raise LabError(f"the folder {folder} lacks {' and '.join(missing)}; {remedy}")
         return tuple(folder / file for file in files)
 
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    import download
 
     try:
-        return tuple(Path(hf_hub_download(name, file)) for file in files)
-    except HFValidationError:
-        raise LabError(f"{name} is neither a folder nor a Hub id (owner/name); {remedy}") from None
-    except RepositoryNotFoundError:
-        raise LabError(f"there is no folder and no public Hub repository {name}; {remedy}") from None
-    except LocalEntryNotFoundError:
+        paths = download.network_from_hub(name, list(files))
+    except download.SourceDropped as error:
+        line = {
+            "name": f"{name} is neither a folder nor a Hub id (owner/name)",
+            "repository": f"there is no folder and no public Hub repository {name} (a private one needs your token)",
+            "file": f"the Hub repository {name} lacks a file ({error})",
+            "network": f"{name} is not in the Hub's cache ({error})",
+        }.get(error.lacks, f"{name} is not in the Hub's cache, and the Hub was dropped ({error}); check the network")
+        raise LabError(f"{line}; {remedy}") from None
+    for path in paths:
+        _check_blob(path, name, remedy)
+    return tuple(paths)
+
+
+def _check_blob(path: Path, name: str, remedy: str) -> None:
+    """Compare a file of the Hub's cache with its checksum: large files lie in ``blobs`` under their SHA-256.
+
+    The Hub's client compares lengths only. Small files have another kind of name, and where Windows allows no
+    symbolic links there are no blobs; those pass.
+
+    Raises:
+        LabError: naming the blob, for the client would link a deleted ``path`` to it again.
+    """
+    if not path.is_symlink():
+        return
+    # One link only: a blob may itself be a link into a store that counts its files otherwise.
+    blob = path.parent / os.readlink(path)
+    blob = blob.parent.resolve() / blob.name
+    if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
+        return
+    with open(blob, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != blob.name:
         raise LabError(
-            f"{name} is not in the Hub's cache, and the Hub does not answer; check network and HF_ENDPOINT, or {remedy}"
-        ) from None
-    except EntryNotFoundError as error:
-        raise LabError(
-            f"the Hub repository {name} lacks a file ({' '.join(str(error).split())[:120]}); {remedy}"
-        ) from None
-    except Exception as error:  # the HTTP client's own errors: cut connection, bad status, wrong size
-        raise LabError(
-            f"{name} could not be downloaded ({' '.join(str(error).split())[:160]}); check the network, or {remedy}"
-        ) from None
+            f"{path.name} of {name} is damaged: delete {blob}, whose SHA-256 is {digest[:8]}..., and it is downloaded "
+            f"again, or {remedy}"
+        )
 
 
 def save_network(net, folder: Path | str) -> None:

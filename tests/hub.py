@@ -19,6 +19,9 @@ Faults, of one file (``fault=``) or of the whole server (``hub.mode``):
     silent       the connection is taken, and nothing is ever said
     silent_body  the file's first half, then nothing
     trickle      all of it, in ``hub.pieces`` pieces ``hub.pause`` seconds apart
+    private      as if it were not there, for who does not show ``TOKEN``
+
+Who shows another token is refused whatever he asks for, as by the real Hub.
 """
 
 import hashlib
@@ -28,7 +31,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FAULTS = (None, "404", "500", "cut", "cut_once", "corrupt", "silent", "silent_body", "trickle")
+TOKEN = "hf_the_good_one"
+FAULTS = (None, "404", "500", "cut", "cut_once", "corrupt", "silent", "silent_body", "trickle", "private")
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)")
 
 
@@ -39,12 +43,14 @@ class FakeHub:
         mode: a fault of every file that has none of its own; None is a sound server.
         requests: what was asked for, as (method, path).
         pieces, pause: of the fault ``trickle``.
+        commit: the version of every repository.
     """
 
     def __init__(self, mode: str | None = None):
         self.mode = mode
         self.requests: list[tuple[str, str]] = []
         self.pieces, self.pause = 10, 0.1
+        self.commit = COMMIT
         self.closing = threading.Event()
         self._files: dict[str, tuple[bytes, str | None]] = {}
         self._repos: set[str] = set()
@@ -108,7 +114,12 @@ class _Handler(BaseHTTPRequestHandler):
         earlier = self.hub.requests.count(("GET", path))
         self.hub.requests.append((self.command, path))
         data, fault, missing = self.hub.lookup(path)
-        if fault == "silent":
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in ("", TOKEN):
+            self._say_error(401, message="Invalid credentials in Authorization header")
+        elif fault == "private" and not token:
+            self._say_error(401, "RepoNotFound")
+        elif fault == "silent":
             self.hub.closing.wait()
             self.close_connection = True
         elif fault == "500":
@@ -121,11 +132,13 @@ class _Handler(BaseHTTPRequestHandler):
             except ConnectionError:
                 self.close_connection = True  # the client was killed, as it should be
 
-    def _say_error(self, status: int, code: str = "") -> None:
+    def _say_error(self, status: int, code: str = "", message: str = "") -> None:
         self.send_response(status)
+        if message:
+            self.send_header("X-Error-Message", message)
         if code:
             self.send_header("X-Error-Code", code)
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("X-Repo-Commit", self.hub.commit)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -140,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(wanted[1])
         self.send_response(206 if start else 200)
         self.send_header("ETag", f'"{etag}"')
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.hub.commit)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(data) - start))
         if start:

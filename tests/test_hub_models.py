@@ -1,24 +1,29 @@
 """Networks from the Hub: what loads, and the one line for everything that does not.
 
-The Hub is emulated on loopback (hub.py), the client is the real one. It reads the variables that a user sets when it is
-imported, so most tests hand it the same by arguments; one runs in a process of its own, with the variables.
+The Hub is emulated on loopback (hub.py); its client is the real one, in the process of its own in which every download
+runs, and is set by the variables that a user would set.
 """
 
+import contextlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from hub import FakeHub
-from huggingface_hub import constants
+from hub import TOKEN, FakeHub
 
+import download
 import model
 import utils
 
+NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 AE_ID, DDPM_ID = "someone/their-ae", "someone/their-ddpm"
 
 
@@ -37,24 +42,41 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    for variable in ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "HF_TOKEN"):
+    """A Hub, and an empty cache."""
+    for variable in ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    download = huggingface_hub.hf_hub_download
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     with FakeHub() as hub:
-        hub.endpoint = hub.url
-
-        def download_from_hub(*args, **options):
-            return download(*args, endpoint=hub.endpoint, cache_dir=tmp_path / "cache", **options)
-
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download_from_hub)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
         yield hub
 
 
-def put(hub, files, repo_id=AE_ID):
+@pytest.fixture
+def cache(tmp_path):
+    """The folder in which the Hub's client keeps the AutoEncoder's files."""
+    return tmp_path / "hf" / "hub" / "models--someone--their-ae"
+
+
+@contextlib.contextmanager
+def at_most(seconds):
+    """Beyond the second or two that a process with the Hub's client in it takes to start on a busy machine."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds + 2
+
+
+def put(hub, files, repo_id=AE_ID, fault=None):
     for name, data in files.items():
-        hub.add_file("model", repo_id, name, data)
+        hub.add_file("model", repo_id, name, data, fault)
+
+
+def weights_bytes(weights):
+    from safetensors.torch import save
+
+    return save({name: values.contiguous() for name, values in weights.items()}, {"format": "pt"})
 
 
 def refusal(load=utils.load_ae, source=AE_ID, flag="--ae"):
@@ -75,31 +97,153 @@ def test_a_network_on_the_hub_loads(hub, saved, load, repo_id):
     expected = networks[repo_id].state_dict()
     for name, value in loaded.state_dict().items():
         assert torch.equal(value.cpu(), expected[name])
+    assert all("/resolve/" in path for _, path in hub.requests)  # no telemetry, which may hang
 
 
-def test_a_network_that_was_loaded_once_loads_offline(hub, saved, monkeypatch):
+def test_a_network_that_was_loaded_once_loads_offline(hub, saved, monkeypatch, capfd):
     put(hub, saved[0][AE_ID])
     first = utils.load_ae(AE_ID)
     hub.mode = "404"  # even a Hub that has lost the repository: what was downloaded stays usable offline
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     n_requests = len(hub.requests)
     again = utils.load_ae(AE_ID)
     assert len(hub.requests) == n_requests
+    assert capfd.readouterr().err == ""  # it is what the user chose
     images = np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), np.uint8)
     np.testing.assert_array_equal(utils.ae_encode(first, images), utils.ae_encode(again, images))
 
 
-def test_a_hub_that_is_switched_off_leaves_the_cache_usable(hub, saved):
+def test_a_hub_that_is_switched_off_leaves_the_cache_usable(hub, saved, monkeypatch, capfd):
     put(hub, saved[0][AE_ID])
     utils.load_ae(AE_ID)
-    hub.endpoint = "http://127.0.0.1:9"  # refused at once
+    capfd.readouterr()
+    monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
+    with at_most(1):
+        utils.load_ae(AE_ID)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"{AE_ID}: taking the copy in the Hub's cache (it cannot be reached")
+
+
+@pytest.mark.parametrize("fault", ["silent", "500"])
+def test_a_hub_that_fails_leaves_the_cache_usable(hub, saved, capfd, fault):
+    put(hub, saved[0][AE_ID])
     utils.load_ae(AE_ID)
+    hub.mode = fault
+    with at_most(download.CACHED_LIMIT + 1):
+        utils.load_ae(AE_ID)
+    assert "taking the copy in the Hub's cache" in capfd.readouterr().err
+
+
+def test_a_newer_version_on_the_hub_is_taken(hub, saved):
+    put(hub, saved[0][AE_ID])
+    before = utils.load_ae(AE_ID).state_dict()
+    hub.commit = "f" * 40
+    newer = {name: values + 1 for name, values in before.items()}
+    put(hub, saved[0][AE_ID] | {"model.safetensors": weights_bytes(newer)})
+    after = utils.load_ae(AE_ID).state_dict()
+    assert all(torch.equal(after[name], newer[name]) for name in newer)
 
 
 def test_offline_and_not_in_the_cache(hub, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "not in the Hub's cache" in refusal()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with at_most(1):
+        line = refusal()
+    assert "not in the Hub's cache" in line and "HF_HUB_OFFLINE" in line
     assert hub.requests == []
+
+
+def test_a_hub_that_is_switched_off_is_one_line_at_once(hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
+    with at_most(1):
+        line = refusal()
+    assert "not in the Hub's cache" in line and "check the network" in line
+
+
+@pytest.mark.parametrize("fault", ["silent", "silent_body"])
+def test_a_hub_that_falls_silent_is_dropped_in_time_and_leaves_nothing(hub, saved, cache, fault):
+    put(hub, saved[0][AE_ID])
+    hub.add_file("model", AE_ID, "model.safetensors", saved[0][AE_ID]["model.safetensors"], fault)
+    with at_most(download.SILENCE_LIMIT + 1):
+        line = refusal()
+    assert f"no byte for {download.SILENCE_LIMIT:.0f} s" in line
+    if os.name != "nt":
+        assert list(cache.rglob("*.incomplete")) == []
+
+
+def test_a_slow_network_that_moves_is_never_cut(hub, saved, monkeypatch):
+    monkeypatch.setattr(download, "SILENCE_LIMIT", 1.5)
+    monkeypatch.setattr(download, "TOTAL_LIMIT", 3.0)
+    hub.pieces, hub.pause = 20, 0.2
+    put(hub, saved[0][AE_ID])
+    hub.add_file("model", AE_ID, "model.safetensors", saved[0][AE_ID]["model.safetensors"], "trickle")
+    start = time.monotonic()
+    utils.load_ae(AE_ID)
+    assert time.monotonic() - start > download.TOTAL_LIMIT  # or this test shows nothing
+
+
+def test_a_hub_that_cuts_again_and_again_is_one_line(hub, saved):
+    put(hub, saved[0][AE_ID])
+    hub.add_file("model", AE_ID, "model.safetensors", saved[0][AE_ID]["model.safetensors"], "cut")
+    with at_most(10):
+        assert "cut model.safetensors short" in refusal()
+
+
+def test_a_download_that_was_cut_once_goes_on(hub, saved):
+    put(hub, saved[0][AE_ID])
+    hub.add_file("model", AE_ID, "model.safetensors", saved[0][AE_ID]["model.safetensors"], "cut_once")
+    utils.load_ae(AE_ID)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_stops_a_download_and_leaves_nothing(hub, saved, cache):
+    put(hub, saved[0][AE_ID], fault="silent_body")
+
+    def interrupt():
+        while not any(method == "GET" for method, _ in hub.requests):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        utils.load_ae(AE_ID)
+    assert list(cache.rglob("*.incomplete")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+def test_a_disk_that_fills_is_not_the_hubs_fault(hub, saved):
+    put(hub, saved[0][AE_ID])
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))\n"
+        f"import sys, utils; sys.exit(utils.run_script(lambda: utils.load_ae({AE_ID!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=utils.ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: the disk is full"), done.stderr
+
+
+# --------------------------------------------------------------------------- tokens
+
+
+def test_a_private_network_needs_its_owners_token(hub, saved, monkeypatch, tmp_path):
+    put(hub, saved[0][AE_ID], fault="private")
+    assert "no public Hub repository" in refusal()
+    (tmp_path / "hf").mkdir(exist_ok=True)
+    (tmp_path / "hf" / "token").write_text(TOKEN)  # where the Hub's login puts it
+    utils.load_ae(AE_ID)
+    (tmp_path / "hf" / "token").unlink()
+    shutil.rmtree(tmp_path / "hf" / "hub")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    utils.load_ae(AE_ID)
+
+
+def test_a_stale_token_does_not_stand_in_the_way_of_a_public_network(hub, saved, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_an_old_one")
+    put(hub, saved[0][AE_ID])
+    utils.load_ae(AE_ID)
+    put(hub, saved[0][DDPM_ID], DDPM_ID, fault="private")
+    assert "no public Hub repository" in refusal(utils.load_ddpm, DDPM_ID, "--ddpm")
+
+
+# --------------------------------------------------------------------------- what the Hub does not have
 
 
 def test_no_such_repository(hub):
@@ -138,6 +282,57 @@ def test_truncated_weights_are_one_line(hub, saved):
     weights = saved[0][AE_ID]["model.safetensors"]
     put(hub, saved[0][AE_ID] | {"model.safetensors": weights[: len(weights) // 2]})
     refusal()
+
+
+def test_wrong_bytes_in_the_right_number_are_found_and_mended(hub, saved, cache):
+    """A sound file of sound numbers, if it is not the one that the Hub announced: only its checksum tells."""
+    files = saved[0][AE_ID]
+    put(hub, files)
+    hub.add_file("model", AE_ID, "model.safetensors", files["model.safetensors"], "corrupt")
+    for _ in range(2):  # downloaded, then from the cache
+        line = refusal()
+        assert "model.safetensors" in line and "SHA-256" in line
+        (blob,) = [path for path in (cache / "blobs").iterdir() if str(path) in line]
+    put(hub, files)
+    blob.unlink()  # as the line says
+    utils.load_ae(AE_ID)
+
+
+def test_a_blob_that_rots_in_the_cache_is_found(hub, saved, cache, monkeypatch):
+    put(hub, saved[0][AE_ID])
+    utils.load_ae(AE_ID)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (path,) = cache.rglob("model.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.resolve().write_bytes(content)
+    assert str(path.resolve()) in refusal()
+
+
+def test_a_file_with_another_kind_of_name_in_the_cache_is_not_compared(hub, saved, cache):
+    """Small files' names are not SHA-256, and where there are no symbolic links there are no such names."""
+    put(hub, saved[0][AE_ID])
+    utils.load_ae(AE_ID)
+    for path in cache.rglob("snapshots/*/*"):
+        blob = path.resolve()
+        path.unlink()
+        if path.suffix == ".json":
+            path.symlink_to(blob.rename(blob.with_name("0" * 40)))
+        else:
+            blob.rename(path)
+    utils._check_blob(next(cache.rglob("config.json")), AE_ID, "")
+    utils._check_blob(next(cache.rglob("model.safetensors")), AE_ID, "")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+@pytest.mark.parametrize("load, repo_id, flag", [(utils.load_ae, AE_ID, "--ae"), (utils.load_ddpm, DDPM_ID, "--ddpm")])
+def test_weights_that_are_no_numbers_are_one_line(saved, tmp_path, value, load, repo_id, flag):
+    weights = {name: values.clone() for name, values in saved[1][repo_id].state_dict().items()}
+    name = list(weights)[-1]
+    weights[name].view(-1)[0] = value
+    (tmp_path / "config.json").write_bytes(saved[0][repo_id]["config.json"])
+    (tmp_path / "model.safetensors").write_bytes(weights_bytes(weights))
+    assert f"{name} in {tmp_path / 'model.safetensors'} holds NaN or infinity" in refusal(load, str(tmp_path), flag)
 
 
 def test_a_network_of_another_shape_is_one_line(hub, saved):
