@@ -192,7 +192,7 @@ def _watch(events: queue.Queue, patience: Patience) -> tuple[list[Path], bool]:
                     raise SourceDropped(text, lacks)
                 case None:
                     raise SourceDropped("the download stopped without a word")
-    except SourceDropped as error:
+    except (SourceDropped, OSError) as error:  # a cache that cannot be written to may still be read
         if not copy:
             raise
         if bar is not None:

@@ -173,7 +173,7 @@ def print_report(report: dict) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    run = utils.load_run(args.results_path)
+    run = utils.load_run(args.results_path, to_write=True)
     check_arguments(args, run)
     if args.ae:
         run.config.ae = args.ae

@@ -326,6 +326,17 @@ def ddim_sample(
     raise AssertionError("unreachable: steps >= 1")
 
 
+def to_pixels(images: Tensor, dead_zone: float = 4.0) -> Tensor:
+    """Samples as pixels: float32 (N, C, H, W) in [-1, 1] -> uint8, 0..255.
+
+    The last traces of noise would lie over the background as a veil of a few grey levels, invisible one by one. So the
+    range is stretched until ``dead_zone`` levels at either end are saturated, and black is black.
+    """
+    levels = (images + 1) * 127.5
+    stretched = (levels - dead_zone) * (255 / (255 - 2 * dead_zone))
+    return stretched.round().clamp(0, 255).to(torch.uint8)
+
+
 class _Denoiser:
     """What both samplers share: the guided network, turned from v into x_0 and eps."""
 

@@ -114,6 +114,11 @@ def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
             f"the mixture cannot be fitted ({error}): a covariance is singular; check the M-step of submission.py, "
             "or take fewer --n_components or a smaller --embedding_dim"
         ) from None
+    if not all(np.isfinite(array).all() for array in (gmm.means, gmm.covs, gmm.pi, *gmm.log_likelihoods)):
+        raise LabError(
+            f"the mixture holds NaN or infinity after {len(gmm.log_likelihoods)} iterations, so nothing was saved; "
+            "check the E-step and the M-step of submission.py"
+        )
     return TrainResult(gmm, pca, embedded - start, time.monotonic() - embedded)
 
 

@@ -269,7 +269,7 @@ SHORT_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "st
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    run = utils.load_run(args.results_path)
+    run = utils.load_run(args.results_path, to_write=True)
     load_resources.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
     written = visualize(run, args.cluster_label, args.ae)

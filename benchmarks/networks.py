@@ -391,7 +391,7 @@ def draw_samples(net, setting: Setting, per_class: int, *, batch: int, seed: int
             x = model.ddpm_sample(net, labels, **options)
         else:
             x = model.ddim_sample(net, labels, steps=setting.steps, **options)
-        blocks.append(((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
+        blocks.append(model.to_pixels(x).cpu())
     return torch.cat(blocks).numpy(), asked.numpy()
 
 

@@ -372,6 +372,7 @@ def build_parser() -> argparse.ArgumentParser:
     ddpm.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
     ddpm.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default: %(default)s)")
     for network, name in ((ae, "mnist-ae"), (ddpm, "mnist-ddpm")):
+        utils.one_line_errors(network)
         network.add_argument(
             "--out", type=Path, default=None, help=f"where the weights go (default: pretrained/{name})"
         )

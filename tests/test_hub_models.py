@@ -220,6 +220,21 @@ def test_a_disk_that_fills_is_not_the_hubs_fault(hub, saved):
     assert done.returncode == 2 and done.stderr.startswith("error: the disk is full"), done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+def test_a_disk_that_fills_leaves_the_older_copy_usable(hub, saved):
+    put(hub, saved[0][AE_ID])
+    utils.load_ae(AE_ID)
+    hub.commit = "f" * 40
+    newer = {name: values + 1 for name, values in saved[1][AE_ID].state_dict().items()}
+    put(hub, saved[0][AE_ID] | {"model.safetensors": weights_bytes(newer)})
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))\n"
+        f"import utils; utils.load_ae({AE_ID!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=utils.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "taking the copy in the Hub's cache" in done.stderr, done.stderr
+
+
 # --------------------------------------------------------------------------- tokens
 
 
