@@ -438,6 +438,7 @@ DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 0.5
+GUIDANCE_INTERVAL = (0.2, 0.8)  # part of the process in which it acts: outside, it costs time and diversity
 DDPM_STEPS = 1000
 
 
@@ -552,7 +553,7 @@ def save_network(net, folder: Path | str) -> None:
             os.replace(Path(partial) / name, folder / name)
 
 
-def ae_encode(ae, images, batch_size: int = 1000) -> np.ndarray:
+def ae_encode(ae, images, batch_size: int = 500) -> np.ndarray:
     """Encode images with the AutoEncoder, in batches.
 
     Args:
@@ -566,13 +567,16 @@ def ae_encode(ae, images, batch_size: int = 1000) -> np.ndarray:
     import torch
     from tqdm import tqdm
 
+    import model
+
     images = torch.as_tensor(np.asarray(images))
     device = next(ae.parameters()).device
     out = []
     with torch.inference_mode():
+        encoder = model.folded(ae.encoder)
         for block in tqdm(images.split(batch_size), desc="encoding", unit="batch", delay=1, leave=False):
             x = block.to(device).float() / 255
-            out.append(ae.encoder(x.contiguous(memory_format=torch.channels_last)).cpu())
+            out.append(encoder(x.contiguous(memory_format=torch.channels_last)).cpu())
     return torch.cat(out).numpy()
 
 
@@ -631,6 +635,7 @@ def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, se
         generator.manual_seed(seed)
     options = {
         "guidance": guidance,
+        "guidance_interval": GUIDANCE_INTERVAL,
         "generator": generator,
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
     }

@@ -600,7 +600,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         metavar=("LOW", "HIGH"),
         help="part of the process in which guidance acts, 0 the clean end, 1 the noise; may be repeated "
-        "(default: 0 1, all of it)",
+        "(default: the lab's own)",
     )
     ddpm.add_argument("--per_class", type=int, default=100, help="samples of each digit (default: %(default)s)")
     ddpm.add_argument(
@@ -664,7 +664,7 @@ def run_ae(args) -> dict:
 
 
 def run_ddpm(args) -> dict:
-    intervals = [tuple(interval) for interval in args.interval or [(0.0, 1.0)]]
+    intervals = [tuple(interval) for interval in args.interval or [utils.GUIDANCE_INTERVAL]]
     settings = ddpm_settings(args.steps, args.guidance, intervals)
     if args.per_class < 2:
         raise utils.LabError(f"--per_class must be at least 2 (diversity takes pairs), got {args.per_class}")

@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from model import AE, ClassUNet, add_noise, cosine_schedule, ddim_sample, ddpm_sample, sinusoidal_embedding
+from model import (
+    AE,
+    ClassUNet,
+    add_noise,
+    cosine_schedule,
+    ddim_sample,
+    ddpm_sample,
+    folded,
+    sinusoidal_embedding,
+    to_pixels,
+)
 
 
 class PointDenoiser(nn.Module):
@@ -102,6 +112,46 @@ def test_autoencoder_maps_images_to_codes_and_back():
     assert z.shape == (5, 3)
     assert y.shape == (5, 1, 28, 28)
     assert 0 <= y.min() <= y.max() <= 1
+
+
+def test_folding_batch_normalisation_changes_no_code():
+    torch.manual_seed(0)
+    ae = AE()
+    ae(torch.rand(64, 1, 28, 28))  # in training mode: the running statistics move away from 0 and 1
+    ae.eval()
+    x = torch.rand(16, 1, 28, 28)
+    plain = folded(ae.encoder)
+    assert not [layer for layer in plain if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert torch.allclose(plain(x), ae.encoder(x), atol=1e-5)
+
+
+def test_recording_the_network_for_many_steps_changes_no_sample():
+    torch.manual_seed(0)
+    net = ClassUNet(channels=8, inner_channels=16).eval()
+    nn.init.normal_(net.conv_out.weight, std=0.1)
+    schedule = cosine_schedule(20)
+    label = torch.tensor([6, 2])
+    recorded = ddpm_sample(net, label, schedule=schedule, guidance=1.0, generator=torch.Generator().manual_seed(3))
+
+    class Plain(nn.Module):  # not a ClassUNet, so the sampler takes it as it is
+        def __init__(self):
+            super().__init__()
+            self.net, self.conv_out, self.num_classes = net, net.conv_out, net.num_classes
+
+        def forward(self, x, t, labels):
+            return self.net(x, t, labels)
+
+    plain = ddpm_sample(Plain(), label, schedule=schedule, guidance=1.0, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(recorded, plain, atol=1e-4)
+
+
+def test_pixels_saturate_at_both_ends_and_keep_their_order():
+    levels = to_pixels(torch.linspace(-1, 1, 1001))
+    assert levels.dtype == torch.uint8
+    assert (levels.int().diff() >= 0).all()
+    assert levels[0] == 0
+    assert levels[-1] == 255
+    assert to_pixels(torch.tensor([-1 + 3 / 127.5, 0.0, 1 - 3 / 127.5])).tolist() == [0, 128, 255]
 
 
 def test_unet_uses_image_step_and_class():
