@@ -372,7 +372,7 @@ class _Denoiser:
         """
         example = torch.zeros(self.shape), torch.zeros_like(self.labels), self.labels
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch.export, its successor, does not lay them out
+            warnings.simplefilter("ignore")  # torch.jit is deprecated; torch.export, its successor, does not do this
             return torch.jit.freeze(torch.jit.trace(net, example, check_trace=False))
 
     def noise(self, generator: torch.Generator | None) -> Tensor:
