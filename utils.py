@@ -437,8 +437,8 @@ AE_NETWORK = _Network("--ae", "LAB_AE", "mnist-ae", "AE")
 DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
-DEFAULT_GUIDANCE = 0.5
-GUIDANCE_INTERVAL = (0.2, 0.8)  # part of the process in which it acts: outside, it costs time and diversity
+DEFAULT_GUIDANCE = 1.0
+GUIDANCE_INTERVAL = (0.3, 0.7)  # part of the process in which it acts: outside, it costs time and diversity
 DDPM_STEPS = 1000
 
 
