@@ -274,7 +274,9 @@ def main(argv: list[str] | None = None) -> int:
     print(f"run: {run.path}")
     written = visualize(run, args.cluster_label, args.ae)
     print(f"wrote {', '.join(written)} in {run.path}")
-    if args.cluster_label:
+    if args.cluster_label and not run.config.use_pca:
+        print("next: python grade.py")
+    elif args.cluster_label:
         print('next: find the cluster k that lies where the true "6" lies, then: python grade.py --sample_index k')
     else:
         print("next: python visualization.py --cluster_label")
