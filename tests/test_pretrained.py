@@ -1,0 +1,80 @@
+"""The networks as they ship: small, whole, and good enough to keep the lab's promises."""
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture
+
+import load_resources
+import utils
+from grading.scores import matched_accuracy
+
+FOLDERS = [utils.ROOT / "pretrained" / name for name in ("mnist-ae", "mnist-ddpm")]
+
+
+@pytest.fixture(scope="module")
+def ae():
+    return utils.load_ae()
+
+
+@pytest.fixture(scope="module")
+def ddpm():
+    return utils.load_ddpm()
+
+
+def accuracy(codes, test_codes, test_labels):
+    mixture = GaussianMixture(10, random_state=0).fit(codes)
+    return matched_accuracy(test_labels, mixture.predict(test_codes))
+
+
+def test_both_networks_are_small_together(ae, ddpm):
+    assert sum(p.numel() for net in (ae, ddpm) for p in net.parameters()) <= 3_500_000
+    assert sum(path.stat().st_size for folder in FOLDERS for path in folder.iterdir()) <= 15_000_000
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_network_lies_in_the_hubs_layout_and_holds_no_pickle(folder):
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_the_ae_finds_most_digits_of_the_stand_in(ae, digits):
+    codes, test_codes = (utils.ae_encode(ae, digits[split].images) for split in ("train", "test"))
+    assert accuracy(codes, test_codes, digits["test"].labels) > 0.7
+
+
+def test_the_ae_finds_the_digits_of_real_test_images(ae, mnist_dir):
+    if mnist_dir is None:
+        pytest.skip("MNIST_DIR is not set")
+    assert load_resources.ensure("mnist", mnist_dir) == "mnist"
+    codes = utils.ae_encode(ae, utils.load_split("train", "mnist")[0][:20_000])
+    images, labels = utils.load_split("test", "mnist")
+    assert accuracy(codes, utils.ae_encode(ae, images), labels) > 0.97
+
+
+def test_the_ae_takes_pixels_of_any_dtype(ae, digits):
+    images = digits["test"].images[:20]
+    codes = utils.ae_encode(ae, images)
+    for dtype in (np.float32, np.float64, np.int64):
+        assert np.allclose(utils.ae_encode(ae, images.astype(dtype)), codes, atol=1e-5)
+
+
+def test_drawn_digits_lie_where_the_ae_sees_those_digits(ae, ddpm, digits):
+    codes = utils.ae_encode(ae, digits["train"].images)
+    centres = np.array([np.median(codes[digits["train"].labels == k], axis=0) for k in range(10)])
+    asked = [0, 1, 2, 6, 6, 6]  # well apart in the stand-in's plane
+    drawn = utils.ae_encode(ae, utils.draw_digits(ddpm, asked, steps=50, seed=0))
+    nearest = np.linalg.norm(drawn[:, None] - centres, axis=2).argmin(axis=1)
+    assert (nearest == asked).sum() >= 5
+
+
+def test_the_background_of_a_drawn_digit_is_black(ddpm):
+    images = utils.draw_digits(ddpm, [6, 7, 8], steps=50, seed=0)
+    assert images.dtype == np.uint8
+    assert (images == 0).mean() > 0.7
+    frame = np.concatenate([images[..., :2, :].ravel(), images[..., -2:, :].ravel()])
+    assert (frame > 8).mean() < 0.05
+
+
+def test_a_drawn_digit_repeats_with_its_seed(ddpm):
+    first, again, other = (utils.draw_digits(ddpm, [6], steps=10, seed=seed) for seed in (4, 4, 5))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
