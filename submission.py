@@ -16,20 +16,41 @@ Pixels are 0..255 everywhere, before and after PCA.
 """
 
 import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import scipy.linalg
 from PIL import Image
 from safetensors.numpy import load_file, save
 from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
+BLAS = ThreadpoolController()
+T = TypeVar("T")
 
-def row_blocks(n_rows: int, size: int = 1024) -> list[slice]:
-    """Slices that cover ``n_rows`` rows in blocks: work on a block stays in the processor's cache."""
+
+def row_blocks(n_rows: int, row_size: int = 128) -> list[slice]:
+    """Slices that cover ``n_rows`` rows in blocks that stay in the processor's cache, at ``row_size`` numbers a row."""
+    size = max(64, 131_072 // row_size)
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
+
+
+def in_parallel(work: Callable[[Sequence], T], items: Sequence) -> list[T]:
+    """Share ``items`` among the processor's cores: ``[work(first part), work(second part), ...]``.
+
+    Threads do, because NumPy lets others run while it computes. Each gets one BLAS thread: products of cache-sized
+    blocks are too small to share, and BLAS threads would only wait for each other.
+    """
+    cores = min(os.cpu_count() or 1, len(items))
+    bounds = [len(items) * i // cores for i in range(cores + 1)]
+    parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    with BLAS.limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(work, parts))
 
 
 def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
@@ -102,12 +123,18 @@ class GMM:
         stacked = inverses.reshape(K * D, D)  # one matrix product whitens a block for all components at once
         offsets = np.einsum("kij,kj->ki", inverses, self.means).reshape(K * D, 1)
         gamma = np.empty((len(X), K))
-        for rows in row_blocks(len(X)):
-            white = (stacked @ X[rows].T - offsets).reshape(K, D, -1)
-            log_joint = constants[:, None] - 0.5 * np.einsum("kdb,kdb->kb", white, white)  # (K, B)
-            # Log domain until the last step: far from every component all densities underflow, their ratios do not.
-            joint = np.exp(log_joint - log_joint.max(axis=0))
-            gamma[rows] = (joint / joint.sum(axis=0)).T
+
+        def fill(blocks):
+            for rows in blocks:
+                white = stacked @ X[rows].T
+                white -= offsets
+                white = white.reshape(K, D, -1)
+                log_joint = constants[:, None] - 0.5 * np.einsum("kdb,kdb->kb", white, white)  # (K, B)
+                # Log domain until the last step: far away all densities underflow, their ratios do not.
+                joint = np.exp(log_joint - log_joint.max(axis=0))
+                gamma[rows] = (joint / joint.sum(axis=0)).T
+
+        in_parallel(fill, row_blocks(len(X), row_size=K * D))
         return gamma
         # END_YOUR_CODE
 
@@ -122,14 +149,18 @@ class GMM:
         n_soft = gamma.sum(axis=0) + 10 * np.finfo(float).eps  # never 0, even when a component has lost all samples
         self.pi = n_soft / n_soft.sum()
         self.means = (gamma.T @ X) / n_soft[:, None]
-        covs = np.zeros((self.n_components, self.data_dim, self.data_dim))
-        for rows in row_blocks(len(X)):
-            block = np.ascontiguousarray(X[rows].T)
-            root = np.sqrt(gamma[rows].T)
-            for k in range(self.n_components):
-                spread = root[k] * (block - self.means[k][:, None])
-                covs[k] += spread @ spread.T
-        self.covs = covs / n_soft[:, None, None] + 1e-6 * np.eye(self.data_dim)  # the ridge keeps them invertible
+        K, D = self.means.shape
+
+        def scatter(blocks):
+            total = np.zeros((K, D, D))
+            for rows in blocks:
+                spread = X[rows].T - self.means[:, :, None]  # (K, D, B)
+                spread *= np.sqrt(gamma[rows].T)[:, None, :]
+                total += spread @ spread.transpose(0, 2, 1)
+            return total
+
+        covs = sum(in_parallel(scatter, row_blocks(len(X), row_size=K * D)))
+        self.covs = covs / n_soft[:, None, None] + 1e-6 * np.eye(D)  # the ridge keeps them invertible
         # END_YOUR_CODE
 
     def _gaussian(self, X: np.ndarray, mean: np.ndarray, inv_cov: np.ndarray, det: float) -> np.ndarray:
@@ -160,8 +191,7 @@ class GMM:
         self._m_step(X, np.eye(self.n_components)[labels])
         self.log_likelihoods, self.converged = [], False
         bar = tqdm(total=max_iter, desc="EM", unit="iteration", leave=False, delay=1)
-        # Products of cache-sized blocks are too small to share: BLAS threads would only wait for each other.
-        with bar, threadpool_limits(limits=1, user_api="blas"):
+        with bar:
             while len(self.log_likelihoods) < max_iter and not self.converged:
                 gamma = self._e_step(X)
                 self.log_likelihoods.append(self._mean_log_likelihood(X, gamma))
@@ -180,11 +210,15 @@ class GMM:
         order = np.argsort(nearest.astype(np.uint16), kind="stable")  # component by component, so that slices will do
         X, largest = X[order], gamma.max(axis=1)[order]
         ends = np.cumsum(np.bincount(nearest, minlength=self.n_components))
-        total = -np.log(largest).sum()
-        for k, rows in enumerate(slice(start, end) for start, end in zip([0, *ends], ends, strict=False)):
-            if rows.start < rows.stop:
-                log_density = log_gaussian(X[rows], self.means[k], self.covs[k])
-                total += log_density.sum() + len(log_density) * np.log(self.pi[k])
+        slices = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+        def log_joint(components):
+            filled = [k for k in components if slices[k].start < slices[k].stop]
+            return sum(
+                (np.log(self.pi[k]) + log_gaussian(X[slices[k]], self.means[k], self.covs[k])).sum() for k in filled
+            )
+
+        total = sum(in_parallel(log_joint, range(self.n_components))) - np.log(largest).sum()
         return float(total / len(X))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -223,12 +257,12 @@ class PCA:
     def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (D,) and scatter matrix (D, D), the sum of (x - mean)(x - mean)^T, with no float64 copy of X."""
         if X.dtype == np.uint8:
-            # Products of pixels shifted by 128 are at most 2^14: 1,000 of them sum to below 2^24, exact in float32.
-            shift, dtype, size = 128.0, np.float32, 1000
+            # Products of pixels shifted by 128 are at most 2^14: 1,024 of them sum to at most 2^24, exact in float32.
+            shift, dtype = 128.0, np.float32
         else:
-            shift, dtype, size = X.mean(axis=0, dtype=np.float64), np.float64, 1024
+            shift, dtype = X.mean(axis=0, dtype=np.float64), np.float64
         total, gram = np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1]))
-        for rows in row_blocks(len(X), size):
+        for rows in row_blocks(len(X)):
             block = X[rows].astype(dtype) - np.asarray(shift, dtype=dtype)
             total += block.sum(axis=0)
             gram += block.T @ block
