@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = utils.one_line_errors(
         argparse.ArgumentParser(
             prog="grade.py",
+            allow_abbrev=False,
             description="Score a run of train.py and draw a six by the mixture and by the diffusion model.",
             epilog="examples: python grade.py --sample_index 3\n"
             "          python grade.py --sample_index 3 --results_path results/d20 --ddpm_steps 50",
@@ -107,7 +108,7 @@ def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
         db_sklearn = scores.baseline_davies_bouldin(dataset, run.config.embedding_dim, train, test)
         if sample_index is not None:
             answer["train"] = utils.cluster_labels(run, train)
-    not_checked = "the code of submission.py is not checked by this version; only question 6 is"
+    not_checked = "not checked by this version"
     questions = [
         scores.question(name, label, points) | {"verdict": "SKIPPED", "message": not_checked}
         for name, (label, points) in CODE_QUESTIONS.items()
@@ -142,11 +143,32 @@ def draw_sixes(run: utils.SavedRun, args: argparse.Namespace, ddpm) -> None:
     pca = submission.PCA.from_pretrained(run.path / "pca")
     with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:  # both sixes are replaced, or none
         submission.sample_from_gmm(gmm, pca, args.sample_index, folder)
+        check_picture(Path(folder) / SIXES[0])
         utils.sample_from_ddpm(
             ASKED_DIGIT, folder, ddpm=ddpm, steps=args.ddpm_steps, guidance=args.guidance, seed=args.sample_seed
         )
         for name in SIXES:
             os.replace(Path(folder) / name, run.path / name)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse what task 5.1 must not leave behind.
+
+    Raises:
+        LabError: no picture, or not one of 28 x 28 pixels of 8-bit grey.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    remedy = "check task 5.1 of submission.py; the scores are in grade.json"
+    if not path.is_file():
+        raise LabError(f"sample_from_gmm wrote no {path.name} into its folder `path`; {remedy}")
+    try:
+        with Image.open(path) as image:
+            form = (image.size, image.mode)
+    except UnidentifiedImageError:
+        raise LabError(f"sample_from_gmm wrote a {path.name} that is no picture; {remedy}") from None
+    if form != ((28, 28), "L"):
+        raise LabError(f"sample_from_gmm drew {form[0]} pixels of mode {form[1]}, not (28, 28) of mode L; {remedy}")
 
 
 def print_report(report: dict) -> None:
@@ -183,16 +205,18 @@ def main(argv: list[str] | None = None) -> int:
     ddpm = utils.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work
     report = grade(run, args.sample_index)
     print_report(report)
+    # Before the sixes: a mistake in the sampler must not cost the scores of the rest.
+    utils.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     written = ["grade.json"]
     if draws:
         draw_sixes(run, args, ddpm)
         written += SIXES
-    utils.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     print(f"wrote {', '.join(written)} in {run.path}")
     if draws:
         print("next: look at both sixes; run this again for two new ones")
     elif run.config.use_pca:
-        print("next: python grade.py --sample_index k, with the number of the cluster that is the 6")
+        option = utils.run_option(run.path)
+        print(f"next: python grade.py --sample_index k{option}, with the number of the cluster that is the 6")
     else:
         print("next: python train.py --use_pca, for the run that counts")
     return 0

@@ -232,7 +232,7 @@ def _hub_name(dataset: str) -> str:
 
 def _how_to_get(dataset: str) -> str:
     title, variable = utils.DATASETS[dataset], IDX_DIR_VARIABLE[dataset]
-    other = "" if dataset != "mnist" else ", or take the offline stand-in with --dataset digits"
+    other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
     return (
         f"{title} cannot be had from any source; connect to the network, set HF_ENDPOINT to a mirror of the Hub, name "
         f"a folder with its IDX files by --data_dir of load_resources.py or {variable}{other}"

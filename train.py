@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = utils.one_line_errors(
         argparse.ArgumentParser(
             prog="train.py",
+            allow_abbrev=False,
             description="Cluster the training images by PCA or AutoEncoder and a Gaussian mixture.",
             epilog="examples: python train.py --use_pca\n"
             "          python train.py --use_pca --embedding_dim 20 --seed 1 --results_path results/d20",
@@ -123,7 +124,11 @@ def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
 
 
 def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
-    """Write the run's folder, whole or not at all."""
+    """Write the run's folder, whole or not at all.
+
+    Raises:
+        LabError: the parameters are not those of a mixture or a PCA of these data: no later step could read them.
+    """
     with utils.new_folder(path) as folder:
         result.gmm.save_pretrained(folder / "gmm")
         if result.pca is not None:
@@ -133,6 +138,11 @@ def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
             writer = csv.writer(file)
             writer.writerow(["iteration", "mean_log_likelihood"])
             writer.writerows(enumerate(result.gmm.log_likelihoods, start=1))
+        try:
+            utils.load_run(folder)
+        except LabError as error:
+            cause = str(error).replace(f"{folder}{os.sep}", "").partition(";")[0]
+            raise LabError(f"nothing was saved: {cause}; check tasks 1.2 and 2.1 of submission.py") from None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -159,7 +169,8 @@ def main(argv: list[str] | None = None) -> int:
     print(f"mixture: {config.n_components} components, {len(trace)} EM iterations ({end}), {result.fit_seconds:.1f} s")
     print(f"mean log-likelihood: {trace[-1]:.4f}")
     print(f"wrote {path}")
-    print("next: python visualization.py  and  python visualization.py --cluster_label")
+    option = utils.run_option(path)
+    print(f"next: python visualization.py{option}  and  python visualization.py --cluster_label{option}")
     return 0
 
 

@@ -85,7 +85,10 @@ def explain(error: BaseException) -> str | None:
     """One line for an error that the user can mend; None where only a traceback helps."""
     if isinstance(error, LabError):
         return " ".join(str(error).split())
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == "submission.py"]
     if isinstance(error, MemoryError):
+        if frames:
+            return f"not enough memory in submission.py, line {frames[-1].lineno}; check the shapes of the arrays there"
         return "not enough memory; close other programs and try again"
     if isinstance(error, NotImplementedError):
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -95,6 +98,8 @@ def explain(error: BaseException) -> str | None:
     full = errno.ENOSPC in (getattr(error, "errno", None),) or "No space left" in str(error)
     if full or getattr(error, "errno", None) in (errno.EDQUOT, errno.EFBIG):
         return f"the disk is full ({_where(error)}); free some space and run the command again: nothing was lost"
+    if frames:
+        return None  # a bug in the student's code, whose traceback shows where
     if isinstance(error, PermissionError):
         return f"no permission for {_where(error)}; choose a folder that you may write to"
     if isinstance(error, OSError) and error.errno is not None:
@@ -162,8 +167,11 @@ def new_folder(path: Path | str) -> Iterator[Path]:
         yield partial
         check_new_folder(path)
         if path.is_dir():
-            path.rmdir()
-        os.replace(partial, path)
+            # Moved in one by one, the settings last: the folder may be the one that the user's shell stands in.
+            for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
+                os.replace(child, path / child.name)
+        else:
+            os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -324,7 +332,7 @@ def get_device(name: str | None = None):
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise LabError(f"the device {name!r} is not available here; use cpu") from None
+        raise LabError(f"the device {name!r} is not available here; set LAB_DEVICE to cpu or leave it out") from None
     return device
 
 
@@ -675,10 +683,30 @@ class SavedRun:
 
 
 def new_run_path(results_path: str | None) -> Path:
-    """Where a new run goes: ``results_path`` as the user's shell means it, else ``results/<now>``."""
-    if results_path:
-        return Path(results_path).expanduser().resolve()
+    """Where a new run goes: ``results_path`` as the user's shell means it, else ``results/<now>``.
+
+    Raises:
+        LabError: the path is empty, or lies where prepared data or caches are made anew.
+    """
+    if results_path == "":
+        raise LabError("--results_path is empty; name a folder or leave it out")
+    if results_path is not None:
+        path = Path(results_path).expanduser().resolve()
+        kept_out = [lab_home() / "cache", *(lab_home() / f"{dataset}_encoded" for dataset in DATASETS)]
+        if any(folder.resolve() in (path, *path.parents) for folder in kept_out):
+            raise LabError(f"{path} lies in a folder that is made anew when data are prepared; name another one")
+        return path
     return results_dir() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def run_option(path: Path) -> str:
+    """What a command needs to work on this run: nothing where it is the newest, else its ``--results_path``."""
+    try:
+        if find_run(None) == path:
+            return ""
+    except LabError:
+        pass
+    return f' --results_path "{path}"'
 
 
 def find_run(results_path: str | Path | None) -> Path:
@@ -687,6 +715,8 @@ def find_run(results_path: str | Path | None) -> Path:
     Raises:
         LabError: there is none, or it is not a run folder.
     """
+    if results_path == "":
+        raise LabError("--results_path is empty; name a run's folder or leave it out")
     if results_path is None:
         # No hidden ones: a killed training leaves its unfinished folder under such a name.
         runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]

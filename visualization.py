@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = utils.one_line_errors(
         argparse.ArgumentParser(
             prog="visualization.py",
+            allow_abbrev=False,
             description="Plot the training images in two dimensions by PCA, t-SNE and the AutoEncoder.",
             epilog="examples: python visualization.py\n"
             "          python visualization.py --cluster_label --results_path results/d20",
@@ -242,10 +243,10 @@ def visualize(run: utils.SavedRun, cluster_label: bool = False, ae_source: str |
     images, labels = utils.load_split("train", dataset)
     ae_source = ae_source or run.config.ae
     if cluster_label:
-        groups, legend_title = utils.cluster_labels(run, images), "cluster (images)"
+        groups, legend_title = utils.cluster_labels(run, images), "cluster (number of images)"
         names = [str(k) for k in range(run.n_components)]
     else:
-        groups, legend_title = labels, "true label (images)"
+        groups, legend_title = labels, "true label (number of images)"
         is_fashion = dataset == "fashion_mnist"
         names = [f"{i}  {FASHION_NAMES[i]}" if is_fashion else str(i) for i in range(utils.N_CLASSES)]
     planes = {  # the AE first: where it cannot be loaded, nothing has been written yet
@@ -274,12 +275,14 @@ def main(argv: list[str] | None = None) -> int:
     print(f"run: {run.path}")
     written = visualize(run, args.cluster_label, args.ae)
     print(f"wrote {', '.join(written)} in {run.path}")
+    option = utils.run_option(run.path)
     if args.cluster_label and not run.config.use_pca:
-        print("next: python grade.py")
+        print(f"next: python grade.py{option}")
     elif args.cluster_label:
-        print('next: find the cluster k that lies where the true "6" lies, then: python grade.py --sample_index k')
+        print('next: find the cluster k that lies where the true "6" lies')
+        print(f"then: python grade.py --sample_index k{option}")
     else:
-        print("next: python visualization.py --cluster_label")
+        print(f"next: python visualization.py --cluster_label{option}")
     return 0
 
 

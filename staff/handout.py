@@ -20,6 +20,7 @@ from utils import LabError
 
 # Named one by one: a new file goes to students only when somebody has thought about it.
 STUDENT_FILES = [
+    ".gitignore",
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
@@ -100,7 +101,8 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
         opened = None
     if opened is not None:
         raise LabError(f"{name}: the region of line {opened[1]} is never closed")
-    return "".join(kept), labels
+    # A helper that vanished leaves two empty lines behind where one belongs.
+    return re.sub(r"\n\n\n(?=    )", "\n\n", "".join(kept)), labels
 
 
 def make_handout(out: Path, source: Path = utils.ROOT) -> list[str]:

@@ -151,7 +151,7 @@ def test_each_script_says_what_it_wrote_and_what_comes_next(chain):
         assert str(chain.run) in step.out, name
         assert "\nwrote " in step.out, name
         *_, last = step.out.strip().splitlines()
-        assert last.startswith("next: "), name
+        assert last.startswith(("next: ", "then: ")), name
     assert "stand-in" in chain.steps["train"].out
     assert "true_pca.png" in chain.steps["true"].out
 
@@ -677,6 +677,8 @@ def test_ctrl_c_anywhere_leaves_nothing_half_written(
     assert outcome.status == 130
     assert lines(outcome.err) == ["stopped: nothing half-written is left behind"]
     after = files_below(run)
+    if "grade.json" in after:  # written before the sixes are drawn, and whole
+        assert json.loads(after.pop("grade.json"))["questions"]
     whole = {name for name in after if name.endswith(".png")}  # pictures that were finished before
     assert set(after) - whole == set(before)
     assert all(after[name] == before[name] for name in before)
@@ -723,7 +725,7 @@ def test_an_unfilled_region_is_one_line_with_task_file_and_line(home, networks, 
     assert files_below(home) == before
 
 
-def test_an_unfilled_sampler_is_one_line_and_leaves_the_run_alone(run, home, networks, handout, files_below):
+def test_an_unfilled_sampler_is_one_line_and_costs_only_the_sixes(run, home, networks, handout, files_below):
     copy = handout("5.1 sampling")
     before = files_below(run)
     env = environment(home, networks)
@@ -731,7 +733,10 @@ def test_an_unfilled_sampler_is_one_line_and_leaves_the_run_alone(run, home, net
     env.setdefault("LAB_DDPM", str(shipped))
     outcome = finish([copy / "grade.py", "--sample_index", "1"], Path.cwd(), env)
     refused(outcome, "5.1 sampling: write it")
-    assert files_below(run) == before
+    after = files_below(run)
+    report = json.loads(after.pop("grade.json"))
+    assert [q["verdict"] for q in report["questions"] if q["id"] == "performance"] == ["PASS"]
+    assert after == before
 
 
 def test_an_error_in_the_students_code_keeps_its_traceback(run_script, home, monkeypatch):
@@ -742,3 +747,78 @@ def test_an_error_in_the_students_code_keeps_its_traceback(run_script, home, mon
     with pytest.raises(ZeroDivisionError):
         run_script(train, "--use_pca", "--dataset", "digits")
     assert not (home / "results").exists()
+
+
+# --------------------------------------------------------------------------- what a student's code may leave behind
+
+
+def test_a_run_that_no_later_step_could_read_is_not_saved(run_script, home, monkeypatch):
+    fit = submission.PCA.fit
+
+    def two_too_many(self, X):
+        self.dim += 2
+        fit(self, X)
+        self.dim -= 2
+
+    monkeypatch.setattr(submission.PCA, "fit", two_too_many)
+    line = refused(run_script(train, "--use_pca", "--dataset", "digits", "--max_iter", 1), "nothing was saved")
+    assert "2.1" in line
+    assert list((home / "results").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "draw, cause",
+    [
+        (lambda path: None, "wrote no gmm_sample.png"),
+        (lambda path: Image.new("L", (2, 2)).save(Path(path) / "gmm_sample.png"), "(2, 2)"),
+        (lambda path: Image.new("RGB", (28, 28)).save(Path(path) / "gmm_sample.png"), "RGB"),
+        (lambda path: (Path(path) / "gmm_sample.png").write_text("six"), "no picture"),
+    ],
+)
+def test_a_sampler_that_leaves_no_proper_picture_is_told_so(run, run_script, monkeypatch, draw, cause):
+    monkeypatch.setattr(submission, "sample_from_gmm", lambda gmm, pca, label, path: draw(path))
+    refused(run_script(grade, "--sample_index", 1, "--ddpm_steps", 1), cause)
+    assert sorted(p.name for p in run.iterdir() if p.suffix == ".png") == []
+    assert (run / "grade.json").is_file()
+
+
+def test_too_large_an_array_names_the_students_line():
+    namespace = {}
+    code = compile("def f():\n    raise MemoryError\n", str(ROOT / "submission.py"), "exec")
+    exec(code, namespace)
+    try:
+        namespace["f"]()
+    except MemoryError as error:
+        assert "submission.py, line 2" in utils.explain(error)
+
+
+# --------------------------------------------------------------------------- where a run may lie
+
+
+def test_the_next_command_names_a_run_that_is_not_the_newest(run_script, home, tmp_path):
+    outside = tmp_path / "my run"
+    outcome = run_script(train, "--use_pca", "--dataset", "digits", "--max_iter", 1, "--results_path", outside)
+    assert outcome.status == 0
+    assert f'python visualization.py --results_path "{outside}"' in outcome.out.splitlines()[-1]
+    outcome = run_script(train, "--use_pca", "--dataset", "digits", "--max_iter", 1)
+    assert "--results_path" not in outcome.out.splitlines()[-1]
+
+
+def test_a_run_fills_the_empty_folder_that_the_shell_stands_in(run_script, home, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    inode = here.stat().st_ino
+    assert run_script(train, "--use_pca", "--dataset", "digits", "--max_iter", 1, "--results_path", ".").status == 0
+    assert here.stat().st_ino == inode
+    assert run_script(grade, "--results_path", ".").status == 0
+
+
+def test_prepared_data_and_caches_are_no_place_for_a_run(run_script, home):
+    for folder in ("mnist_encoded", "digits_encoded", "cache"):
+        refused(run_script(train, "--use_pca", "--results_path", home / folder / "run"), "name another one")
+
+
+@pytest.mark.parametrize("script", [train, visualization, grade])
+def test_an_empty_results_path_is_refused(run_script, home, script):
+    refused(run_script(script, "--results_path", ""), "--results_path is empty")

@@ -116,3 +116,10 @@ def test_command_writes_folder_and_zip_and_never_overwrites(tmp_path, capsys):
     assert names == {f"lab/{name}" for name in handout.STUDENT_FILES}
     with pytest.raises(utils.LabError, match="not empty"):
         handout.main([str(out)])
+
+
+def test_no_text_holds_a_place_that_was_to_be_filled():
+    for name in handout.STUDENT_FILES:
+        if name.endswith(".md"):
+            text = (utils.ROOT / name).read_text(encoding="utf-8")
+            assert not [line for line in text.splitlines() if line.isupper() and "_" in line], name
