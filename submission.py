@@ -46,7 +46,7 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence) -> list[T]:
     Threads do, because NumPy lets others run while it computes. Each gets one BLAS thread: products of cache-sized
     blocks are too small to share, and BLAS threads would only wait for each other.
     """
-    cores = min(os.cpu_count() or 1, len(items))
+    cores = max(1, min(os.cpu_count() or 1, len(items)))
     bounds = [len(items) * i // cores for i in range(cores + 1)]
     parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
     with BLAS.limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
