@@ -103,17 +103,17 @@ def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
     clusters = mixture.predict(codes)
     db = scores.davies_bouldin(test, clusters)
     db_sklearn = None
-    answer = {"train": None}
+    train_clusters = None  # only an answer to question 6 needs them
     if run.config.use_pca:
         db_sklearn = scores.baseline_davies_bouldin(dataset, run.config.embedding_dim, train, test)
         if sample_index is not None:
-            answer["train"] = utils.cluster_labels(run, train)
+            train_clusters = utils.cluster_labels(run, train)
     not_checked = "not checked by this version"
     questions = [
         scores.question(name, label, points) | {"verdict": "SKIPPED", "message": not_checked}
         for name, (label, points) in CODE_QUESTIONS.items()
     ]
-    questions.append(scores.sample_index(run, sample_index, train_labels, answer["train"]))
+    questions.append(scores.sample_index(run, sample_index, train_labels, train_clusters))
     questions.append(scores.performance(run, db, db_sklearn, clusters))
     return {
         "questions": questions,
