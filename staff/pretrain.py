@@ -367,8 +367,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     ae.add_argument("--steps", type=int, default=4000, help="steps of stage 3 (default: %(default)s)")
     ae.add_argument("--batch", type=int, default=256, help="images in a step of stage 3 (default: %(default)s)")
-    ddpm = networks.add_parser("ddpm", help="the class-conditional diffusion model (about 75 minutes on two cores)")
-    ddpm.add_argument("--steps", type=int, default=20000, help="training steps (default: %(default)s)")
+    ddpm = networks.add_parser("ddpm", help="the class-conditional diffusion model (90 minutes on one core of two)")
+    ddpm.add_argument("--steps", type=int, default=10000, help="training steps (default: %(default)s)")
     ddpm.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
     ddpm.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default: %(default)s)")
     for network, name in ((ae, "mnist-ae"), (ddpm, "mnist-ddpm")):
