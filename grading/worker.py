@@ -1,0 +1,414 @@
+"""The child process in which student code runs: one task, arrays in, arrays out.
+
+``sandbox.run`` starts it as ``python -I -B worker.py BOX``. The box holds ``task.json``, ``submission.py`` and
+``inputs/*.npy``; the answers go to ``outputs/*.npy`` and, last, ``outputs/outcome.json``. No right answer and no score is
+known in here, so there is none to find or to forge. The functions are importable too: benchmarks score trusted code in
+one process.
+"""
+
+import ast
+import json
+import linecache
+import os
+import random
+import sys
+import traceback
+import types
+from pathlib import Path
+
+import numpy as np
+
+FILE = "submission.py"
+# What stands in front of the text of a region that was left as it came.
+LABELS = ("1.1 E-step", "1.2 M-step", "2.1 PCA", "5.1 sampling")
+
+
+class Missing(Exception):
+    """A name that the task needs is not in submission.py."""
+
+
+def load(source: bytes, name: str = "submission_under_test") -> types.ModuleType:
+    """Run a submission's source, whatever its encoding and line ends, and return it as a module."""
+    module = types.ModuleType(name)
+    module.__file__ = FILE
+    sys.modules[name] = module  # dataclasses and pickles look their module up
+    try:
+        text = source.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    linecache.cache[FILE] = (len(text), None, text.splitlines(keepends=True), FILE)
+    exec(compile(source, FILE, "exec"), module.__dict__)
+    return module
+
+
+def answer(task: str, submission: types.ModuleType, inputs: dict, settings: dict) -> dict[str, np.ndarray]:
+    """Do one task with a submission.
+
+    Args:
+        task: a key of ``TASKS``.
+        submission: from ``load``.
+        inputs: the task's arrays; those of case i are named ``NAME_i``.
+        settings: the task's other values.
+
+    Returns:
+        arrays of float64, complex128 or uint8, to be judged elsewhere. An answer that is no array of numbers is empty.
+    """
+    return TASKS[task](submission, inputs, settings)
+
+
+def need(owner, name: str):
+    """An attribute that a submission must have."""
+    if not hasattr(owner, name):
+        where = getattr(owner, "__name__", "") if isinstance(owner, type) else ""
+        raise Missing(f"{f'{where}.' if where else ''}{name} is missing")
+    return getattr(owner, name)
+
+
+def numbers(value) -> np.ndarray:
+    """A copy as plain float64 or complex128; empty when it is nothing of the kind.
+
+    ``subok=False`` takes the stored numbers of an ndarray's subclass, whatever its methods say.
+    """
+    try:
+        array = np.array(value, subok=False)
+    except (ValueError, TypeError):
+        return np.zeros(0)
+    if array.dtype.kind not in "biufc":
+        return np.zeros(0)
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def cases(inputs: dict, name: str) -> range:
+    return range(sum(key.startswith(f"{name}_") for key in inputs))
+
+
+def mixture(submission, means, covs, pi):
+    """The student's own GMM with given parameters."""
+    gmm = need(submission, "GMM")(*means.shape)
+    gmm.means, gmm.covs, gmm.pi = means.copy(), covs.copy(), pi.copy()
+    return gmm
+
+
+def e_step(submission, inputs, settings) -> dict:
+    """Responsibilities ``gamma_i`` for parameters ``means_i covs_i pi_i`` and data ``x_i``; the last case may fail."""
+    answers = {}
+    last = cases(inputs, "x")[-1]
+    for i in cases(inputs, "x"):
+        x = inputs[f"x_{i}"].copy()
+        gmm = mixture(submission, inputs[f"means_{i}"], inputs[f"covs_{i}"], inputs[f"pi_{i}"])
+        need(type(gmm), "_e_step")
+        try:
+            answers[f"gamma_{i}"] = numbers(gmm._e_step(x))
+        except Exception:
+            # Points so far away that every density underflows: code that stops there still works on the lab's data.
+            if i < last:
+                raise
+            answers[f"gamma_{i}"] = np.zeros(0)
+        answers[f"x_after_{i}"] = numbers(x)
+    return answers
+
+
+def m_step(submission, inputs, settings) -> dict:
+    """Parameters ``pi_i means_i covs_i`` for data ``x_i`` and given ``gamma_i``, from other parameters before."""
+    answers = {}
+    for i in cases(inputs, "x"):
+        x, gamma = inputs[f"x_{i}"].copy(), inputs[f"gamma_{i}"].copy()
+        before = {name: inputs[f"{name}_{i}"] for name in ("means", "covs", "pi")}
+        gmm = mixture(submission, **before)
+        need(type(gmm), "_m_step")
+        returned = gmm._m_step(x, gamma)
+        found = {name: numbers(getattr(gmm, name, None)) for name in before}
+        if all(np.array_equal(found[name], before[name]) for name in before):
+            found |= by_shape(returned, before)
+        answers |= {f"{name}_{i}": array for name, array in found.items()}
+        answers |= {f"x_after_{i}": numbers(x), f"gamma_after_{i}": numbers(gamma)}
+    return answers
+
+
+def by_shape(returned, before: dict) -> dict:
+    """Parameters that were returned instead of set, each recognised by its shape."""
+    if not isinstance(returned, tuple | list):
+        return {}
+    arrays = [numbers(value) for value in returned]
+    return {name: array for name, old in before.items() for array in arrays if array.shape == old.shape}
+
+
+def pca_fit(submission, inputs, settings) -> dict:
+    """``components_i`` and ``mean_i`` of data ``x_i`` for ``dim_i`` dimensions."""
+    answers = {}
+    for i in cases(inputs, "x"):
+        x = inputs[f"x_{i}"].copy()
+        pca = need(submission, "PCA")(int(inputs[f"dim_{i}"]))
+        need(type(pca), "fit")
+        pca.fit(x)
+        for name in ("components", "mean"):
+            answers[f"{name}_{i}"] = numbers(getattr(pca, name, None))
+        answers[f"x_after_{i}"] = numbers(x)
+    return answers
+
+
+class GivenPCA:
+    """The lab's PCA with set parameters: a sampler is judged by itself, not by the student's PCA."""
+
+    def transform(self, x):
+        return (x - self.mean) @ self.components.T
+
+    def inverse_transform(self, z):
+        return z @ self.components + self.mean
+
+
+class GivenGMM:
+    """The lab's mixture with set parameters."""
+
+
+def given(base: type, submission, name: str, **attributes):
+    """An object with the lab's methods and parameters that finds a student's own helper methods, too."""
+    theirs = getattr(submission, name, None)
+    try:
+        made = type(name, (base, theirs), {}) if isinstance(theirs, type) else base
+        thing = object.__new__(made)
+        for key, value in attributes.items():
+            setattr(thing, key, value)
+    except Exception:  # a metaclass, slots or properties of their own
+        thing = object.__new__(base)
+        thing.__dict__ |= attributes
+    return thing
+
+
+def given_pair(submission, inputs: dict, i: str) -> tuple:
+    """The mixture and the PCA that a sampler gets."""
+    means, components = inputs[f"means{i}"].copy(), inputs[f"components{i}"].copy()
+    gmm = given(
+        GivenGMM,
+        submission,
+        "GMM",
+        n_components=len(means),
+        data_dim=means.shape[1],
+        means=means,
+        covs=inputs[f"covs{i}"].copy(),
+        pi=inputs[f"pi{i}"].copy(),
+    )
+    pca = given(GivenPCA, submission, "PCA", dim=len(components), components=components, mean=inputs[f"mean{i}"].copy())
+    return gmm, pca
+
+
+def sample_from_gmm(submission, inputs, settings) -> dict:
+    """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), or ``form_i`` of the first bad one.
+
+    ``form_i`` is empty when all are well; else it holds a code of ``FORMS``, width and height.
+    """
+    sampler = need(submission, "sample_from_gmm")
+    answers = {}
+    for i in cases(inputs, "label"):
+        images, form = [], []
+        for _ in range(int(inputs[f"n_{i}"])):
+            image, form = drawn(sampler, *given_pair(submission, inputs, f"_{i}"), int(inputs[f"label_{i}"]))
+            if form:
+                break
+            images.append(image)
+        answers[f"images_{i}"] = np.array(images, dtype=np.uint8).reshape(len(images), 28, 28)
+        answers[f"form_{i}"] = np.array(form, dtype=np.float64)
+    return answers
+
+
+FORMS = ("no file", "no picture", "no PNG", "not 8-bit grey", "not 28x28")
+
+
+def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
+    """One picture and an empty list, or None and what is wrong with the file: its place in FORMS, width, height."""
+    from PIL import Image
+
+    folder = Path("drawn").absolute()
+    folder.mkdir(exist_ok=True)
+    target = folder / "gmm_sample.png"
+    target.unlink(missing_ok=True)
+    try:
+        sampler(gmm, pca, label, folder)
+    except TypeError:
+        sampler(gmm, pca, label, str(folder))  # "path: str | Path": code may be written for either
+    if not target.is_file():
+        return None, [0, 0, 0]
+    try:
+        with Image.open(target) as image:
+            for code, wrong in ((2, image.format != "PNG"), (3, image.mode != "L"), (4, image.size != (28, 28))):
+                if wrong:
+                    return None, [code, *image.size]
+            return np.array(image, dtype=np.uint8), []
+    except (OSError, ValueError, SyntaxError):
+        return None, [1, 0, 0]
+
+
+def draw(submission, inputs, settings) -> dict:
+    """One picture for the report: ``image`` uint8 (28, 28), or ``form`` as in ``sample_from_gmm``."""
+    pair = given_pair(submission, inputs, "")
+    image, form = drawn(need(submission, "sample_from_gmm"), *pair, int(settings["label"]))
+    return {"form": np.array(form, dtype=np.float64)} if form else {"image": image}
+
+
+def fit(submission, inputs, settings) -> dict:
+    """A run made again: ``means covs pi components mean`` from ``images`` uint8 (N, 784).
+
+    With ``mode`` "own" the submission's own ``fit`` runs; with "steps" the lab's, from ``given.py``, around the
+    submission's E-step and M-step.
+    """
+    gmm_class, pca_class = need(submission, "GMM"), need(submission, "PCA")
+    if settings["mode"] == "steps":
+        lab = load(Path("given.py").read_bytes(), "given")
+        kept = {name: vars(lab.GMM)[name] for name in ("__init__", "fit", "_mean_log_likelihood")}
+        gmm_class = type("GMM", (gmm_class,), kept)
+        pca_class = type("PCA", (pca_class,), {name: vars(lab.PCA)[name] for name in ("__init__", "transform")})
+    images = inputs["images"]
+    pca = pca_class(settings["embedding_dim"])
+    pca.fit(images.copy())
+    gmm = gmm_class(settings["n_components"], settings["embedding_dim"])
+    gmm.fit(pca.transform(images), max_iter=settings["max_iter"], seed=settings["seed"])
+    parts = {"means": gmm.means, "covs": gmm.covs, "pi": gmm.pi, "components": pca.components, "mean": pca.mean}
+    return {name: numbers(array) for name, array in parts.items()}
+
+
+def fingerprint(source: bytes) -> dict[str, np.ndarray]:
+    """The syntax tree of each question's function as text, uint8, with local names, docstrings and comments taken out.
+
+    A function that is missing, or still raises NotImplementedError and does no more, is empty.
+    """
+    wanted = {
+        ("GMM", "_e_step"): "e_step",
+        ("GMM", "_m_step"): "m_step",
+        ("PCA", "fit"): "pca_fit",
+        ("", "sample_from_gmm"): "sample_from_gmm",
+    }
+    found = dict.fromkeys(wanted.values(), b"")
+    tree = ast.parse(source)
+    for owner in [
+        types.SimpleNamespace(name="", body=tree.body),
+        *(n for n in tree.body if isinstance(n, ast.ClassDef)),
+    ]:
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef) and (owner.name, node.name) in wanted:
+                found[wanted[owner.name, node.name]] = normalised(node)
+    return {name: np.frombuffer(text, dtype=np.uint8) for name, text in found.items()}
+
+
+def normalised(function: ast.FunctionDef) -> bytes:
+    """A function's tree with its own names numbered in order of appearance."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if not body or isinstance(body[0], ast.Raise):
+        return b""
+    own = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+    own |= {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    order: dict[str, str] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+            node.arg = order.setdefault(node.arg, f"v{len(order)}")
+        elif isinstance(node, ast.Name) and node.id in own:
+            node.id = order.setdefault(node.id, f"v{len(order)}")
+    return "\n".join(ast.dump(statement) for statement in body).encode()
+
+
+TASKS = {
+    "e_step": e_step,
+    "m_step": m_step,
+    "pca_fit": pca_fit,
+    "sample_from_gmm": sample_from_gmm,
+    "draw": draw,
+    "fit": fit,
+}
+
+
+def describe(error: BaseException) -> dict:
+    """What the parent is told of an exception: text to show, never a verdict."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
+    line = frames[-1].lineno if frames else None
+    text = str(error)
+    kind = "exception"
+    if isinstance(error, SyntaxError):
+        kind, line, text = "syntax", error.lineno, str(error.msg)
+    elif isinstance(error, Missing):
+        kind = "missing"
+    elif isinstance(error, NotImplementedError) and text.startswith(LABELS):
+        kind = "not_attempted"
+    elif isinstance(error, ImportError):
+        kind = "import"
+    trace = "".join(traceback.format_list(frames) + traceback.format_exception_only(error))
+    return {
+        "status": "raised",
+        "kind": kind,
+        "type": type(error).__name__,
+        "text": text[:2000],
+        "line": line,
+        "trace": trace[-4000:],
+    }
+
+
+def seed_everything(seed: int) -> None:
+    """Make the same submission give the same report, also where it takes a generator without a seed."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    stream = random.Random(seed)
+    # numpy.random.default_rng() and random.Random() fetch their seeds through this one function.
+    random._urandom = stream.randbytes
+
+
+def limit(limits: dict) -> None:
+    """Lower this process's limits where the system knows them; the parent watches besides."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime + limits["cpu_seconds"]) + 1
+    wanted = {
+        "RLIMIT_CPU": seconds,
+        "RLIMIT_AS": limits["memory"],
+        "RLIMIT_FSIZE": limits["file_size"],
+        "RLIMIT_CORE": 0,
+    }
+    if "nproc" in limits:
+        wanted["RLIMIT_NPROC"] = limits["nproc"]
+    for name, value in wanted.items():
+        try:
+            resource.setrlimit(getattr(resource, name), (int(value), int(value)))
+        except (AttributeError, ValueError, OSError):
+            continue  # macOS refuses RLIMIT_AS; the report says so
+
+
+def main(box: Path) -> None:
+    leave = os._exit  # kept: student code may put something else in its place
+    os.chdir(box)
+    task = json.loads(Path("task.json").read_text(encoding="utf-8"))
+    sys.path += [path for path in task["paths"] if path not in sys.path]
+    # Before the clock starts: nobody pays for the time that these take.
+    import PIL.Image  # noqa: F401
+    import scipy.linalg  # noqa: F401
+    import sklearn.cluster  # noqa: F401
+
+    source = Path(FILE).read_bytes()
+    inputs = {path.stem: np.load(path, allow_pickle=False) for path in Path("inputs").glob("*.npy")}
+    settings = task["settings"] or {}
+    outputs = Path("outputs").absolute()
+    outputs.mkdir(exist_ok=True)
+    Path("ready").touch()
+    limit(task["limits"])
+    if settings.get("seed") is not None:
+        seed_everything(int(settings["seed"]))
+    try:
+        if task["task"] == "fingerprint":
+            answers = fingerprint(source)
+        else:
+            answers = answer(task["task"], load(source, "submission"), inputs, settings)
+        for name, array in answers.items():
+            np.save(outputs / f"{name}.npy", array)
+        outcome = {"status": "done"}
+    except MemoryError:
+        outcome = {"status": "memory"}
+    except SystemExit:
+        outcome = {"status": "exit"}
+    except BaseException as error:
+        outcome = describe(error)
+    (outputs / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+    leave(0)  # at once: no exit handler, no thread of the student's is waited for
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
