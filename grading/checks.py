@@ -539,7 +539,7 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[int, str, str]:
     mean_right = n * offset @ np.linalg.pinv(centred.T @ centred / n) @ offset < 1.3 * chi2.isf(FALSE_FAIL, d)
     total = variances.sum() * n
     spread_right = (
-        0.5 < variances.min()
+        variances.min() > 0.5
         and variances.max() < 1.75
         and chi2.ppf(FALSE_FAIL, n * d) < total < chi2.isf(FALSE_FAIL, n * d)
         and kstest((white**2).sum(axis=1), chi2(d).cdf).pvalue > FALSE_FAIL
