@@ -1,0 +1,105 @@
+"""Build the autograder bundle that is uploaded to Gradescope.
+
+    python -m staff.gradescope OUT.zip                 a fresh hidden seed
+    python -m staff.gradescope OUT.zip --seed 2026     this one
+
+In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff.md.
+"""
+
+import argparse
+import json
+import re
+import secrets
+import stat
+import sys
+import zipfile
+from pathlib import Path
+
+import utils
+from staff import handout
+from staff.gradescope import autograder
+from utils import LabError
+
+TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope wants them at the bundle's top
+# What grading imports, named one by one: the solution and the staff's other files stay here.
+FILES = ["utils.py", "staff/__init__.py", "staff/gradescope/__init__.py", "staff/gradescope/autograder.py"]
+PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
+VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
+CODE_POINTS = 35
+TIMEOUT = 540  # s; Gradescope stops an autograder after 10 minutes unless the assignment says otherwise
+
+
+def requirements() -> str:
+    """The lines of requirements.txt that grading needs: neither torch nor the plots.
+
+    Raises:
+        LabError: requirements.txt lacks a package.
+    """
+    lines = (utils.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = {re.split(r"[<>=!~ ]", line)[0].lower(): line for line in lines if not line.startswith("#")}
+    missing = [name for name in PACKAGES if name.lower() not in pins]
+    if missing:
+        raise LabError(f"requirements.txt lacks {', '.join(missing)}, which grading needs; add them")
+    return "".join(pins[name.lower()] + "\n" for name in PACKAGES)
+
+
+def bundle(settings: dict) -> dict[str, str]:
+    """The texts of the bundle by name."""
+    root = utils.ROOT
+    texts = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in TEMPLATES}
+    names = FILES + sorted(path.relative_to(root).as_posix() for path in (root / "grading").glob("*.py"))
+    texts |= {name: (root / name).read_text(encoding="utf-8") for name in names}
+    # What of submission.py is given; its regions are empty, as in the students' copies.
+    texts["submission.py"] = handout.strip_solution((root / "submission.py").read_text("utf-8"), "submission.py")[0]
+    texts["requirements.txt"] = requirements()
+    texts["settings.json"] = json.dumps(settings, indent=2) + "\n"
+    texts["failed.json"] = json.dumps(autograder.failure(), indent=2) + "\n"
+    return texts
+
+
+def write_zip(out: Path, texts: dict[str, str]) -> None:
+    """Write the bundle, its files at the archive's top, the scripts executable."""
+    with utils.atomic_path(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(texts):
+            entry = zipfile.ZipInfo(name)  # dated 1980: the same sources make the same bytes
+            mode = 0o755 if name in TEMPLATES else 0o600 if name == "settings.json" else 0o644
+            entry.external_attr = (stat.S_IFREG | mode) << 16
+            entry.create_system = 3  # Unix, whose modes these are
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, texts[name].replace("\r\n", "\n"))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m staff.gradescope", description="Build the autograder bundle that is uploaded to Gradescope."
+    )
+    parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write; never overwritten")
+    parser.add_argument("--seed", type=int, help="hidden seed of the checks (default: a fresh one, printed)")
+    parser.add_argument(
+        "--visibility",
+        choices=VISIBILITIES,
+        default=VISIBILITIES[0],
+        help="when students see their results (default: %(default)s)",
+    )
+    return utils.one_line_errors(parser)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    out = args.out.expanduser().resolve()
+    seed = secrets.randbelow(2**32) if args.seed is None else args.seed
+    if not 0 <= seed < 2**32:
+        raise LabError(f"--seed must be between 0 and {2**32 - 1}, got {seed}")
+    if out.suffix != ".zip":
+        raise LabError(f"{out.name} does not end in .zip, which Gradescope wants; name it {out.name}.zip")
+    if out.exists():
+        raise LabError(f"{out} exists and is never overwritten; remove it or name another file")
+    settings = {"seed": seed, "visibility": args.visibility, "timeout": TIMEOUT, "points": CODE_POINTS}
+    write_zip(out, bundle(settings))
+    print(f"wrote {out}; its hidden seed is {seed}")
+    print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))

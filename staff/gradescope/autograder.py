@@ -1,0 +1,286 @@
+"""Grade one hand-in on Gradescope: /autograder/submission in, /autograder/results/results.json out.
+
+    python -m staff.gradescope.autograder             what run_autograder calls
+    python -m staff.gradescope.autograder --check     whether this image can grade at all; setup.sh calls it
+
+Gradescope runs us as root, so two processes share the work. The first keeps root, reads the seed, copies the hand-in
+and writes results.json. The second grades as a user of its own and answers through a pipe: student code, which runs
+below it, can write neither the results nor what grades it. What the second says is checked before it is passed on.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import math
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unicodedata
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+FIRST_USER, USERS = 64_000, 1000  # numbers that belong to nobody, so that all of their processes are ours
+LARGEST_FILE, LARGEST_HAND_IN, MOST_FILES = 64 << 20, 200 << 20, 2000
+LARGEST_SOURCE = 1 << 20  # bytes of submission.py
+LONGEST_OUTPUT = 4000  # characters of one question
+LONGEST_ANSWER = 1 << 20  # bytes of the second process
+OUR_FAULT = (
+    "Grading failed, and that is our fault, not yours. The 0 points shown are no judgement of your work. "
+    "Please tell the course staff and ask for a rerun; your hand-in is stored."
+)
+PR_SET_DUMPABLE = 4  # of prctl
+
+
+class HandInError(Exception):
+    """Something the student can mend by handing in again; the text says what."""
+
+
+def failure() -> dict:
+    """results.json where grading itself failed: 0 points, and whose fault it is."""
+    return {"score": 0, "output": OUR_FAULT, "output_format": "text", "stdout_visibility": "hidden", "tests": []}
+
+
+def clean(text: str) -> str:
+    """Text that may come from student code: no control characters, no directional tricks, not endless."""
+    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+    return "".join(kept)[:LONGEST_OUTPUT]
+
+
+# --------------------------------------------------------------------------- the first process
+
+
+def hand_in(folder: Path) -> dict[str, bytes]:
+    """The files of a hand-in by relative path. Links and whatever else is no plain file are left out: we read as root.
+
+    Raises:
+        HandInError: there are too many files, or they are too large.
+    """
+    files, total = {}, 0
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__MACOSX")
+        for name in sorted(names):
+            path = Path(parent, name)
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            with contextlib.suppress(OSError), os.fdopen(os.open(path, flags), "rb") as f:
+                status = os.fstat(f.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    continue
+                total += status.st_size
+                if status.st_size > LARGEST_FILE or total > LARGEST_HAND_IN or len(files) == MOST_FILES:
+                    raise HandInError("the hand-in is too large: hand in submission.py and one folder of results/ only")
+                files[path.relative_to(folder).as_posix()] = f.read(LARGEST_FILE)
+    return files
+
+
+def run_second(folder: Path, settings: dict, user: int | None) -> dict:
+    """Grade ``folder`` in the second process.
+
+    Args:
+        folder: a copy of the hand-in that ``user`` may read.
+        settings: of the bundle; they go through a pipe, because the file is root's.
+        user: who grades; None stays who we are.
+
+    Raises:
+        RuntimeError: no answer, or not one of the form that is expected.
+    """
+    identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    environment = {key: os.environ[key] for key in ("PATH", "LANG", "LAB_BUBBLEWRAP") if key in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade", str(folder)],
+        cwd=SOURCE,
+        env=environment | {"HOME": str(folder.parent), "TMPDIR": str(folder.parent), "LAB_HOME": str(folder.parent)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        **identity,
+    )
+    try:
+        answer, _ = process.communicate(json.dumps(settings).encode(), timeout=settings["timeout"])
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"no answer within {settings['timeout']} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if user is not None:
+            kill_all_of(user)
+    if process.returncode != 0:
+        raise RuntimeError(f"the grading process ended with status {process.returncode}")
+    if len(answer) > LONGEST_ANSWER:
+        raise RuntimeError("the grading process said too much")
+    return json.loads(answer)
+
+
+def kill_all_of(user: int) -> None:
+    """Let nothing of a hand-in survive its grading, wherever it has moved itself."""
+    for _ in range(20):  # a process may fork while we look
+        alive = False
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if folder.stat().st_uid == user and "\nState:\tZ" not in (folder / "status").read_text():
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    alive = True
+        if not alive:
+            return
+        time.sleep(0.1)
+
+
+def results(report: dict, visibility: str) -> dict:
+    """results.json, from what the second process says.
+
+    Args:
+        report: ``questions`` as in grade.json, ``notes`` and ``guards``, lists of sentences.
+        visibility: of the tests, in Gradescope's words.
+
+    Raises:
+        ValueError: a number or a text is not what it must be.
+    """
+    tests, ours = [], []
+    for question in report["questions"]:
+        score, points = float(question["score"]), float(question["points"])
+        if not (math.isfinite(points) and 0 <= score <= points <= 100):
+            raise ValueError(f"{question['id']}: {score} of {points} points")
+        verdict = str(question["verdict"])
+        lines = [f"{verdict}: {question['message']}"]
+        if question["hint"]:
+            lines.append(f"hint: {question['hint']}")
+        if verdict == "INTERNAL":
+            ours.append(str(question["label"]))
+            score, lines = 0.0, [f"{lines[0]}", OUR_FAULT]
+        tests.append(
+            {
+                "name": clean(str(question["label"])),
+                "score": round(score, 4),
+                "max_score": points,
+                "status": "passed" if verdict == "PASS" and score == points else "failed",
+                "output": clean("\n".join(lines)),
+                "output_format": "text",
+                "visibility": visibility,
+            }
+        )
+    if not tests:
+        raise ValueError("no question was graded")
+    output = [f"Not graded: {', '.join(ours)}. {OUR_FAULT}"] if ours else []
+    output += [str(line) for line in report["notes"]]
+    output += ["How your code was run:", *(f"- {line}" for line in report["guards"])] if report["guards"] else []
+    return {
+        "output": clean("\n".join(output)),
+        "output_format": "text",
+        "stdout_visibility": "hidden",
+        "tests": tests,
+    }
+
+
+def not_gradable(message: str, points: float, visibility: str) -> dict:
+    """results.json of a hand-in in which there is nothing to grade."""
+    question = {"id": "", "label": "submission.py", "points": points, "score": 0, "verdict": "ERROR", "hint": ""}
+    return results({"questions": [question | {"message": message}], "notes": [], "guards": []}, visibility)
+
+
+def grade_hand_in(root: Path) -> dict:
+    """results.json of the hand-in in ``root``/submission."""
+    settings = json.loads((SOURCE / "settings.json").read_text(encoding="utf-8"))
+    user = FIRST_USER + os.getpid() % USERS if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
+        copy = Path(scratch, "hand_in")
+        try:
+            for name, content in hand_in(root / "submission").items():
+                path = copy / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            copy.mkdir(exist_ok=True)
+            if user is not None:
+                os.chown(scratch, user, user)
+            report = run_second(copy, settings, user)
+        except HandInError as error:
+            report = {"error": str(error)}
+        if "error" in report:
+            return not_gradable(str(report["error"]), settings["points"], settings["visibility"])
+        return results(report, settings["visibility"])
+
+
+# --------------------------------------------------------------------------- the second process
+
+
+def submission_in(folder: Path) -> Path:
+    """The one submission.py of a hand-in, as near to its top as there is one.
+
+    Raises:
+        HandInError: there is none, or more than one.
+    """
+    found = sorted(folder.rglob("submission.py"), key=lambda path: len(path.parts))
+    if not found:
+        names = sorted(path.name for path in folder.rglob("*") if path.is_file())
+        given = f"you handed in {', '.join(names[:5])}" if names else "the hand-in is empty"
+        raise HandInError(f"there is no submission.py ({given}); hand in the file submission.py under this name")
+    nearest = [path for path in found if len(path.parts) == len(found[0].parts)]
+    if len(nearest) > 1:
+        raise HandInError("there are two files submission.py in different folders; hand in one")
+    return nearest[0]
+
+
+def grade(folder: Path, settings: dict) -> dict:
+    """What is scored: ``questions``, ``notes`` and ``guards``; or ``error``, which the student can mend."""
+    from grading import report, sandbox
+
+    try:
+        source = submission_in(folder).read_bytes()
+        if len(source) > LARGEST_SOURCE:
+            raise HandInError(f"submission.py has {len(source):,} bytes; hand in the lab's file with your code in it")
+    except HandInError as error:
+        return {"error": str(error)}
+    questions = report.check_code(source, seed=settings["seed"])
+    return {"questions": questions, "notes": [], "guards": sandbox.guards()}
+
+
+def hide_from_children() -> None:
+    """Let no process of the same user read or change our memory: student code runs as the same user as we do."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m staff.gradescope.autograder", description="Grade one hand-in in Gradescope's container."
+    )
+    parser.add_argument("--check", action="store_true", help="only say whether this image can grade")
+    parser.add_argument("--grade", type=Path, help=argparse.SUPPRESS)  # the second process
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    if args.grade:
+        hide_from_children()
+        settings = json.load(sys.stdin)
+        with os.fdopen(os.dup(1), "w") as answer:
+            os.dup2(2, 1)  # what a library prints must not mix with the answer
+            json.dump(grade(args.grade, settings), answer)
+        return 0
+    if args.check:
+        from grading import report, sandbox  # noqa: F401
+
+        print("this image can grade; around student code:", *sandbox.guards(), sep="\n- ")
+        return 0
+    root = Path(os.environ.get("LAB_AUTOGRADER", "/autograder"))
+    started = time.monotonic()
+    try:
+        answer = grade_hand_in(root)
+    except Exception as error:  # whatever it is: the student must learn whose fault it is
+        print(f"grading failed: {type(error).__name__}: {error}")  # staff read this on Gradescope
+        answer = failure()
+    answer["execution_time"] = round(time.monotonic() - started, 1)
+    folder = root / "results"
+    partial = folder / ".results.json"
+    partial.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / "results.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
