@@ -1,6 +1,6 @@
-"""Score a run: clustering against scikit-learn and against the true digits, and two sixes side by side.
+"""Score your code and a run: question by question, clustering against scikit-learn, and two sixes side by side.
 
-    python grade.py                                      score the newest run
+    python grade.py                                      check submission.py, score the newest run
     python grade.py --sample_index 3                     say that cluster 3 is the "6": scored too, and both sixes drawn
     python grade.py --sample_index 3 --ddpm_steps 50     the same, the diffusion model in 50 steps instead of 1,000
 
@@ -11,10 +11,9 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import sys
 import tempfile
-from importlib.metadata import version
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,8 @@ import load_resources
 import utils
 from utils import LabError
 
-AUTO_POINTS = 70
+SUBMISSION = utils.ROOT / "submission.py"
 SIXES = ["gmm_sample.png", "ddpm_sample.png"]
-CODE_QUESTIONS = {
-    "e_step": ("1.1 E-step", 10),
-    "m_step": ("1.2 M-step", 10),
-    "pca_fit": ("2.1 PCA.fit", 8),
-    "sample_from_gmm": ("5.1 sampling", 7),
-}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(
             prog="grade.py",
             allow_abbrev=False,
-            description="Score a run of train.py and draw a six by the mixture and by the diffusion model.",
+            description="Check submission.py, score a run of train.py, draw a six by the mixture and by diffusion.",
             epilog="examples: python grade.py --sample_index 3\n"
             "          python grade.py --sample_index 3 --results_path results/d20 --ddpm_steps 50",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -88,37 +81,32 @@ def check_arguments(args: argparse.Namespace, run: utils.SavedRun) -> None:
 
 
 def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
-    """Everything that ``grade.json`` holds, from the saved parameters alone.
+    """Everything that ``grade.json`` holds: the code is checked in processes of its own, the run by its parameters.
 
     Args:
         run: the run, whose data set is prepared.
         sample_index: the student's answer to question 6.
     """
-    from grading import scores
+    from grading import report, scores
 
     dataset = run.config.dataset
-    (train, train_labels), (test, test_labels) = (utils.load_split(split, dataset) for split in ("train", "test"))
-    mixture = utils.mixture(run)
-    codes = utils.embed(run, test)
-    clusters = mixture.predict(codes)
-    db = scores.davies_bouldin(test, clusters)
-    db_sklearn = None
-    train_clusters = None  # only an answer to question 6 needs them
-    if run.config.use_pca:
-        db_sklearn = scores.baseline_davies_bouldin(dataset, run.config.embedding_dim, train, test)
-        if sample_index is not None:
-            train_clusters = utils.cluster_labels(run, train)
-    not_checked = "not checked by this version"
-    questions = [
-        scores.question(name, label, points) | {"verdict": "SKIPPED", "message": not_checked}
-        for name, (label, points) in CODE_QUESTIONS.items()
-    ]
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(report.check_code, SUBMISSION.read_bytes())  # meanwhile the run is scored
+        (train, train_labels), (test, test_labels) = (utils.load_split(split, dataset) for split in ("train", "test"))
+        mixture = utils.mixture(run)
+        codes = utils.embed(run, test)
+        clusters = mixture.predict(codes)
+        db = scores.davies_bouldin(test, clusters)
+        db_sklearn = None
+        train_clusters = None  # only an answer to question 6 needs them
+        if run.config.use_pca:
+            db_sklearn = scores.baseline_davies_bouldin(dataset, run.config.embedding_dim, train, test)
+            if sample_index is not None:
+                train_clusters = utils.cluster_labels(run, train)
+        questions = code.result()
     questions.append(scores.sample_index(run, sample_index, train_labels, train_clusters))
     questions.append(scores.performance(run, db, db_sklearn, clusters))
-    return {
-        "questions": questions,
-        "auto_score": round(sum(q["score"] for q in questions), 4),
-        "auto_points": AUTO_POINTS,
+    return report.summary(questions) | {
         "sample_index": sample_index,
         "config": dataclasses.asdict(run.config),
         "db": db,
@@ -126,24 +114,18 @@ def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
         **scores.agreement(test_labels, clusters),
         "log_likelihood": float(mixture.score(codes)),
         "dataset": dataset,
-        "guards": [],
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("numpy", "scikit-learn", "scipy")},
     }
 
 
 def draw_sixes(run: utils.SavedRun, args: argparse.Namespace, ddpm) -> None:
     """Draw a six by the student's sampler and by the diffusion model: gmm_sample.png and ddpm_sample.png."""
-    import submission
-    from grading.scores import ASKED_DIGIT
+    from PIL import Image
 
-    if args.sample_seed is not None:
-        utils.set_seed(args.sample_seed)
-    gmm = submission.GMM.from_pretrained(run.path / "gmm")
-    pca = submission.PCA.from_pretrained(run.path / "pca")
+    from grading.checks import ASKED_DIGIT
+
+    six = sampled_by_student(run, args.sample_index, args.sample_seed)
     with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:  # both sixes are replaced, or none
-        submission.sample_from_gmm(gmm, pca, args.sample_index, folder)
-        check_picture(Path(folder) / SIXES[0])
+        Image.fromarray(six).save(Path(folder) / SIXES[0])
         utils.sample_from_ddpm(
             ASKED_DIGIT, folder, ddpm=ddpm, steps=args.ddpm_steps, guidance=args.guidance, seed=args.sample_seed
         )
@@ -151,24 +133,28 @@ def draw_sixes(run: utils.SavedRun, args: argparse.Namespace, ddpm) -> None:
             os.replace(Path(folder) / name, run.path / name)
 
 
-def check_picture(path: Path) -> None:
-    """Refuse what task 5.1 must not leave behind.
+def sampled_by_student(run: utils.SavedRun, k: int, seed: int | None) -> np.ndarray:
+    """A picture of component k by ``sample_from_gmm`` of submission.py, in a process of its own: uint8 (28, 28).
 
     Raises:
-        LabError: no picture, or not one of 28 x 28 pixels of 8-bit grey.
+        LabError: the sampler fails, or leaves no picture of 28 x 28 pixels of 8-bit grey.
     """
-    from PIL import Image, UnidentifiedImageError
+    from grading import checks, report, sandbox
 
-    remedy = "check task 5.1 of submission.py; the scores are in grade.json"
-    if not path.is_file():
-        raise LabError(f"sample_from_gmm wrote no {path.name} into its folder `path`; {remedy}")
-    try:
-        with Image.open(path) as image:
-            form = (image.size, image.mode)
-    except UnidentifiedImageError:
-        raise LabError(f"sample_from_gmm wrote a {path.name} that is no picture; {remedy}") from None
-    if form != ((28, 28), "L"):
-        raise LabError(f"sample_from_gmm drew {form[0]} pixels of mode {form[1]}, not (28, 28) of mode L; {remedy}")
+    inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
+    outcome = sandbox.run("draw", SUBMISSION.read_bytes(), inputs, settings={"label": k, "seed": seed})
+    if outcome.status == "raised":
+        cause = report.explain_error(outcome.error)[0].splitlines()[0]
+    elif outcome.status != "done":
+        cause = outcome.cause
+    elif "image" not in outcome.arrays:
+        cause = checks.wrong_file(outcome.arrays.get("form", np.zeros(1)))[0]
+    else:
+        image = outcome.arrays["image"]
+        if image.shape == (28, 28) and image.dtype == np.uint8:
+            return image
+        cause = "it left no picture"
+    raise LabError(f"no sixes were drawn, {cause}; mend task 5.1 of submission.py; the scores are in grade.json")
 
 
 def print_report(report: dict) -> None:
@@ -177,12 +163,10 @@ def print_report(report: dict) -> None:
     def number(value: float | None) -> str:
         return "undefined" if value is None else f"{value:.4f}"
 
-    print(f"\n{'question':<26}{'score':>12}   verdict")
-    for q in report["questions"]:
-        points = "-" if q["verdict"] == "SKIPPED" else f"{q['score']:.2f}"
-        print(f"{q['label']:<26}{points:>7} /{q['points']:>3}   {q['verdict']}: {q['message']}")
-        if q["hint"]:
-            print(f"{'':<41}hint: {q['hint']}")
+    from grading import report as tables
+
+    print(f"\n{tables.table(report['questions'])}")
+    print(f"{'sum':<26}{report['auto_score']:>7.2f} /{report['auto_points']:>3}")
     print(f"\non the test images of {utils.DATASETS[report['dataset']]}:")
     print(f"  Davies-Bouldin (784 pixels, lower is better)   {number(report['db'])}")
     if report["db_sklearn"] is not None:
@@ -191,6 +175,7 @@ def print_report(report: dict) -> None:
     print(f"  normalised mutual information                  {number(report['nmi'])}")
     print(f"  adjusted Rand index                            {number(report['ari'])}")
     print(f"  mean log-likelihood                            {number(report['log_likelihood'])}\n")
+    print(f"{tables.guard_lines(report['guards'])}\n")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from scipy.stats import chi2, kstest, multivariate_normal
 from sklearn.decomposition import PCA
 
 Arrays = dict[str, np.ndarray]
+ASKED_DIGIT = 6  # whose cluster question 6 asks for, and which both generators draw
 
 GAMMA_TOLERANCE = 1e-3  # absolute; float32 densities reach 1e-4
 MOMENT_TOLERANCE = 3e-5  # relative to the largest entry
@@ -39,23 +40,27 @@ def question(name: str, label: str, points: int) -> dict:
     return {"id": name, "label": label, "points": points, "score": 0.0, "verdict": "", "message": "", "hint": ""}
 
 
-def make_inputs(name: str, seed: int) -> Arrays:
-    """The arrays that question ``name`` gives to a submission; other seeds give other numbers, not other difficulty."""
-    return QUESTIONS[name].inputs(np.random.default_rng([seed, *name.encode()]))
+def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = None) -> Arrays:
+    """The arrays that question ``name`` gives to a submission; other seeds give other numbers, not other difficulty.
+
+    ``questions`` are those of another lab; ``QUESTIONS`` when None.
+    """
+    return (questions or QUESTIONS)[name].inputs(np.random.default_rng([seed, *name.encode()]))
 
 
-def score(name: str, inputs: Arrays, answers: Arrays) -> dict:
+def score(name: str, inputs: Arrays, answers: Arrays, questions: dict[str, Question] | None = None) -> dict:
     """Judge the answers to one question.
 
     Args:
         name: a key of ``QUESTIONS``.
         inputs: what ``make_inputs`` gave.
         answers: what the child left; nothing is assumed of shapes, types or values.
+        questions: those of another lab; ``QUESTIONS`` when None.
 
     Returns:
         the entry of ``questions`` in grade.json; its verdict is PASS or WRONG.
     """
-    asked = QUESTIONS[name]
+    asked = (questions or QUESTIONS)[name]
     with np.errstate(all="ignore"):  # answers may hold anything
         points, message, hint = asked.judge(inputs, answers)
     verdict = "PASS" if points == asked.points else "WRONG"

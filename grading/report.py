@@ -24,31 +24,41 @@ def check_code(
     seed: int = 0,
     limits: sandbox.Limits | None = None,
     jobs: int = 2,
+    questions: dict[str, checks.Question] | None = None,
+    tasks: bytes | None = None,
 ) -> list[dict]:
     """Check a submission's code.
 
     Args:
         source: the bytes of submission.py.
-        only: ids of the questions, None for all four.
+        only: ids of the questions, None for all.
         seed: other seeds give other numbers; the same seed gives the same report.
         limits: of each child; ``sandbox.Limits()`` when None.
         jobs: how many children at a time.
+        questions: those of another lab; the main lab's when None.
+        tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must know no answers.
 
     Returns:
         the entries of ``questions`` in grade.json, in the order of the questions.
     """
-    names = [name for name in checks.QUESTIONS if only is None or name in only]
+    questions = questions or checks.QUESTIONS
+    names = [name for name in questions if only is None or name in only]
+
+    def check(name: str) -> dict:
+        inputs = checks.make_inputs(name, seed, questions)
+        files = {"tasks.py": tasks} if tasks else None
+        settings = {"seed": seed}
+        outcome = sandbox.run(name, source, inputs, settings=settings, files=files, limits=limits or sandbox.Limits())
+        if outcome.status == "done":
+            return checks.score(name, inputs, outcome.arrays, questions)
+        return unanswered(name, questions[name], outcome)
+
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        return list(pool.map(lambda name: check_question(name, source, seed, limits or sandbox.Limits()), names))
+        return list(pool.map(check, names))
 
 
-def check_question(name: str, source: bytes, seed: int, limits: sandbox.Limits) -> dict:
-    """Check one question in a child of its own."""
-    inputs = checks.make_inputs(name, seed)
-    outcome = sandbox.run(name, source, inputs, settings={"seed": seed}, limits=limits)
-    if outcome.status == "done":
-        return checks.score(name, inputs, outcome.arrays)
-    asked = checks.QUESTIONS[name]
+def unanswered(name: str, asked: checks.Question, outcome: sandbox.Outcome) -> dict:
+    """The entry of a question whose child gave no answer."""
     entry = checks.question(name, asked.label, asked.points)
     if outcome.status == "raised":
         message, hint = explain_error(outcome.error)

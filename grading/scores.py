@@ -17,10 +17,10 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
 import utils
+from grading.checks import ASKED_DIGIT, question
 
 PERFORMANCE_POINTS = 30
 SAMPLE_INDEX_POINTS = 5
-ASKED_DIGIT = 6
 SMALLEST_CLUSTER = 0.005  # share of the test images below which a cluster looks like a trick
 BASELINE = {"n_components": 10, "max_iter": 100, "seed": 123}
 
@@ -152,8 +152,3 @@ def sample_index(
     most = f"its most frequent digit is {table[:, k].argmax()}" if total else "it is empty"
     hint = "look where the 6 lies in true_tsne.png, and which number stands there in cluster_tsne.png"
     return entry | {"verdict": "WRONG", "message": f"cluster {k} is not the one: {most}", "hint": hint}
-
-
-def question(name: str, label: str, points: int) -> dict:
-    """An entry of ``questions`` in grade.json, still without a verdict."""
-    return {"id": name, "label": label, "points": points, "score": 0.0, "verdict": "", "message": "", "hint": ""}
