@@ -1,9 +1,9 @@
 """The child process in which student code runs: one task, arrays in, arrays out.
 
 ``sandbox.run`` starts it as ``python -I -B worker.py BOX``. The box holds ``task.json``, ``submission.py`` and
-``inputs/*.npy`` (another lab adds ``tasks.py``); the answers go to ``outputs/*.npy`` and, last, ``outputs/outcome.json``. No right answer and no
-score is known in here, so there is none to find or to forge. The functions are importable too: benchmarks score
-trusted code in one process.
+``inputs/*.npy``, and for another lab than the main one ``tasks.py``. The answers go to ``outputs/*.npy`` and, last,
+``outputs/outcome.json``. No right answer and no score is known in here, so there is none to find or to forge. The
+functions are importable too: benchmarks score trusted code in one process.
 """
 
 import ast
