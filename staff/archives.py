@@ -1,0 +1,398 @@
+"""Read hand-ins that anybody may have made: zips or folders, without trusting a name, a size or a link in them.
+
+    for found in find(folder):          # each zip or folder of a class
+        handin = read(found)            # the few files that grading needs, in memory, within bounds
+        unpack(handin, scratch)         # into a clean folder, under names of our own
+
+Nothing is ever written under a name that came out of an archive, so a path in it can lead nowhere. What a person should
+look at stands in ``review``, what is only worth knowing in ``notes``.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+# What is taken from a run's folder, and the most bytes that each may have: K = 10 and d = 784 make 49 MiB of covs.
+RUN_FILES = {
+    "config.yaml": 1 << 16,
+    "gmm/config.json": 1 << 16,
+    "gmm/gmm.safetensors": 64 << 20,
+    "pca/config.json": 1 << 16,
+    "pca/pca.safetensors": 16 << 20,
+    "grade.json": 1 << 20,
+}
+CODE_LIMIT = 1 << 20
+MOST_ENTRIES = 20_000
+MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
+MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it really holds is counted as it comes
+MOST_RUNS = 50
+REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
+ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+CHUNK = 1 << 16
+
+_NAME = re.compile(
+    r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,39})\s*\+\s*(?P<name>[^+]{1,60}?)\s*\+\s*LAB\s*3(?![0-9]).*", re.I | re.S
+)
+# What zipfile lets out at damaged archives, found by changing bytes of good ones at random.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
+
+
+class Refused(Exception):
+    """A hand-in that is not read any further; the text is its cause."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A hand-in by its outside: where it lies and what its name says (empty where it says nothing)."""
+
+    path: Path
+    hand_in: str
+    student_id: str
+    name: str
+
+
+@dataclass
+class HandIn:
+    """What grading needs of a hand-in.
+
+    Attributes:
+        hand_in: the name of its row, without ``.zip``.
+        student_id, name: from its name, or from its only folder's; empty where neither tells.
+        source: submission.py as it is; None where there is none.
+        run: the graded run's folder as it was called; None where there is none.
+        files: that run's files by their names in ``RUN_FILES``.
+        has_report: whether a report was found.
+        notes: what is worth knowing.
+        review: what a person should look at.
+        refused: why nothing was read; empty where something was.
+    """
+
+    hand_in: str
+    student_id: str = ""
+    name: str = ""
+    source: bytes | None = None
+    run: str | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    has_report: bool = False
+    notes: list[str] = field(default_factory=list)
+    review: list[str] = field(default_factory=list)
+    refused: str = ""
+
+    def digest(self) -> str:
+        """SHA-256 of everything in it that grading sees."""
+        rest = [self.hand_in, self.student_id, self.name, self.run, self.notes, self.review, self.refused]
+        digest = hashlib.sha256(json.dumps(rest).encode())
+        for name, content in sorted({**self.files, "submission.py": self.source or b""}.items()):
+            digest.update(f"{name} {len(content)} ".encode() + content)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a hand-in: its path in parts, and ``read(limit)``, which gives its bytes or raises ``Refused``.
+
+    In a folder, ``file`` is where it lies.
+    """
+
+    parts: tuple[str, ...]
+    read: Callable[[int], bytes]
+    file: str = ""
+
+    @property
+    def path(self) -> str:
+        return "/".join(self.parts)
+
+
+# --------------------------------------------------------------------------- the class's folder
+
+
+def find(folder: Path) -> tuple[list[Found], list[str]]:
+    """The hand-ins in a class's folder, sorted, and the names of files that are none.
+
+    A folder, an archive and a file that is named like a hand-in each count as one, so that each gets a row.
+    """
+    found, others, taken = [], [], set()
+    for path in sorted(folder.iterdir(), key=lambda path: (display(path.name), path.name)):
+        name = display(path.name)
+        if name.startswith((".", "__MACOSX", "~$")) or name in ("Thumbs.db", "desktop.ini"):
+            continue
+        is_folder = path.is_dir()
+        student_id, person = parse_name(name)
+        if not (is_folder or student_id or path.suffix.lower() in ARCHIVE_SUFFIXES):
+            others.append(name)
+            continue
+        stem = name if is_folder or "." not in name else name.rpartition(".")[0]
+        hand_in, count = stem, 1
+        while hand_in.casefold() in taken:  # a folder beside its zip, or one name in two Unicode forms
+            count += 1
+            hand_in = f"{stem} ({count})"
+        taken.add(hand_in.casefold())
+        found.append(Found(path, hand_in, student_id, person))
+    return found, others
+
+
+def parse_name(name: str) -> tuple[str, str]:
+    """Student id and name in ``student_id+name+LAB3.zip``; both empty where the name has another form."""
+    match = _NAME.fullmatch(name.replace("\uff0b", "+").strip())
+    return (match["id"], match["name"].strip()) if match else ("", "")
+
+
+def display(name: str) -> str:
+    """A file's name as text that can be shown and compared: NFC, no control characters, GBK bytes decoded."""
+    return clean(decoded(os.fsencode(name)))
+
+
+def decoded(raw: bytes) -> str:
+    """Bytes of a name as text: UTF-8 where they are, else GBK, which Chinese Windows writes."""
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", errors="replace")
+
+
+def clean(text: str) -> str:
+    """Text in NFC on one line, without what could change how the rest is shown."""
+    text = unicodedata.normalize("NFC", text)
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
+
+
+# --------------------------------------------------------------------------- reading one
+
+
+def read(found: Found) -> HandIn:
+    """What grading needs of a hand-in. Whatever is wrong with it is said in the result, nothing is raised for it."""
+    handin = HandIn(found.hand_in, found.student_id, found.name)
+    try:
+        with _opened(found.path, handin) as entries:
+            _take(handin, entries)
+    except Refused as refusal:
+        handin.refused = str(refusal)
+    except _DAMAGE as error:
+        handin.refused = f"it is damaged or no zip archive ({clean(' '.join(str(error).split()))[:120]})"
+    if not handin.student_id:
+        handin.review.append("its name has not the form student_id+name+LAB3")
+    return handin
+
+
+def unpack(handin: HandIn, folder: Path) -> Path:
+    """Write the run's files into the empty folder ``folder``, under names of our own; returns the run's folder."""
+    run = folder / "run"
+    for name, content in handin.files.items():
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_bytes(content)
+    return run
+
+
+@contextmanager
+def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
+    if path.is_dir():
+        entries = list(_folder_entries(path, handin))
+        zips = [entry.file for entry in entries if entry.parts[-1].lower().endswith(".zip")]
+        if len(zips) != 1 or any(entry.parts[-1].lower() == "submission.py" for entry in entries):
+            yield entries
+            return
+        # Course systems put each upload into a folder of its own.
+        path = Path(zips[0])
+        if not handin.student_id:
+            handin.student_id, handin.name = parse_name(display(path.name))
+    with path.open("rb") as file, zipfile.ZipFile(_Bounded(file)) as archive:
+        yield list(_zip_entries(archive, handin))
+
+
+class _Bounded:
+    """A file that refuses long reads: zipfile fetches the whole list of entries in one, whatever length it claims."""
+
+    def __init__(self, file):
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MOST_DIRECTORY:
+            raise Refused(f"its list of entries has {size:,} bytes; zip submission.py, results and the report only")
+        return self._file.read(MOST_DIRECTORY if size < 0 else size)
+
+
+def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
+    members = archive.infolist()
+    _check_count(len(members))
+    if any(info.flag_bits & 0x1 for info in members):
+        raise Refused("it is encrypted; ask for one without a password")
+    declared = sum(info.file_size for info in members)
+    if declared > MOST_DECLARED:
+        raise Refused(f"it would unpack to {declared / 2**30:,.1f} GiB; zip submission.py, results and the report only")
+    unsafe, links, seen, twice = [], [], set(), []
+    for info in members:
+        name = _zip_name(info)
+        parts = safe_parts(name)
+        mode = info.external_attr >> 16
+        if parts is None:
+            unsafe.append(clean(name)[:80])
+        elif stat.S_ISLNK(mode):
+            links.append("/".join(parts))
+        elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
+            continue
+        elif (stat.S_IFMT(mode) or stat.S_IFREG) != stat.S_IFREG:
+            links.append("/".join(parts))
+        elif parts in seen:
+            twice.append("/".join(parts))
+        else:
+            seen.add(parts)
+            yield Entry(parts, partial(_member, archive, info, parts[-1]))
+    _report(handin, "unsafe paths", unsafe)
+    _report(handin, "links or devices", links)
+    _report(handin, "the same file twice", twice)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name. Without the UTF-8 flag zipfile reads bytes as cp437, whatever they were."""
+    name = info.orig_filename
+    return name if info.flag_bits & 0x800 else decoded(name.encode("cp437", errors="replace"))
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused(f"{name} is compressed by an uncommon method ({info.compress_type}); ask for an ordinary zip")
+    with archive.open(info) as file:
+        return _streamed(file.read, limit, name)
+
+
+def _streamed(read: Callable[[int], bytes], limit: int, name: str) -> bytes:
+    """All bytes, counted as they come: a bomb is dropped as soon as it passes the limit."""
+    content = bytearray()
+    while chunk := read(CHUNK):
+        content += chunk
+        if len(content) > limit:
+            raise Refused(f"{name} is larger than {limit / 2**20:.3g} MiB")
+    return bytes(content)
+
+
+def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
+    links, count, waiting = [], 0, [(folder, ())]
+    while waiting:
+        here, above = waiting.pop()
+        for item in sorted(islice(os.scandir(here), MOST_ENTRIES + 1), key=lambda item: item.name):
+            count += 1
+            _check_count(count)
+            parts = (*above, display(item.name))
+            if item.is_symlink() or getattr(item, "is_junction", bool)():
+                links.append("/".join(parts))
+            elif item.is_dir(follow_symlinks=False):
+                if _wanted(parts) and len(parts) < 20:
+                    waiting.append((Path(item.path), parts))
+            elif not item.is_file(follow_symlinks=False):
+                links.append("/".join(parts))
+            elif _wanted(parts):
+                yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
+    _report(handin, "links or devices", links)
+
+
+def _file(path: str, name: str, limit: int) -> bytes:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return _streamed(file.read, limit, name)
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_ENTRIES:
+        raise Refused(f"it has more than {MOST_ENTRIES:,} entries; zip submission.py, results and the report only")
+
+
+def _report(handin: HandIn, what: str, names: list[str]) -> None:
+    if names:
+        shown = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+        handin.review.append(f"it holds {what}, which were not read: {shown}")
+
+
+def safe_parts(name: str) -> tuple[str, ...] | None:
+    """A member's path in parts, NFC; None for one that is absolute, has a drive or leads upwards.
+
+    Backslashes separate, too: some Windows programs write them.
+    """
+    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    if not parts or ".." in parts or name.startswith("/") or re.match("[A-Za-z]:", name) or "\0" in name:
+        return None
+    return tuple(map(clean, parts))
+
+
+def _wanted(parts: tuple[str, ...]) -> bool:
+    """Not what systems and editors leave behind; hidden run folders are unfinished trainings."""
+    return not any(part.startswith((".", "__MACOSX", "~$")) or part == "__pycache__" for part in parts)
+
+
+# --------------------------------------------------------------------------- what is taken
+
+
+def _take(handin: HandIn, entries: list[Entry]) -> None:
+    if not handin.student_id:
+        tops = {entry.parts[0] for entry in entries if len(entry.parts) > 1}
+        named = {pair for pair in map(parse_name, tops) if pair[0]}
+        if len(named) == 1:
+            ((handin.student_id, handin.name),) = named
+            handin.notes.append("id and name are those of the folder in it")
+    _take_code(handin, entries)
+    _take_run(handin, entries)
+    reports = [e for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
+    handin.has_report = bool(reports)
+    if not reports:
+        handin.notes.append("no report (.pdf)")
+    elif not any(e.parts[-1].lower().endswith(".pdf") for e in reports):
+        handin.notes.append(f"the report is no PDF: {reports[0].parts[-1]}")
+
+
+def _take_code(handin: HandIn, entries: list[Entry]) -> None:
+    exact = [e for e in entries if e.parts[-1] == "submission.py"]
+    candidates = exact or [e for e in entries if e.parts[-1].lower() == "submission.py"]
+    if not candidates:
+        inner = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(ARCHIVE_SUFFIXES)]
+        held = f"; it holds another archive, {inner[0]}" if inner else ""
+        handin.review.append(f"no submission.py{held}")
+        return
+    candidates.sort(key=lambda e: (len(e.parts), e.parts))
+    chosen = candidates[0]
+    if not exact:
+        handin.notes.append(f"the code is in {chosen.parts[-1]}")
+    if len(candidates) > 1:
+        level = [e for e in candidates if len(e.parts) == len(chosen.parts)]
+        line = f"{len(candidates)} files submission.py; {chosen.path} was graded"
+        (handin.review if len(level) > 1 else handin.notes).append(line)
+    handin.source = chosen.read(CODE_LIMIT)
+
+
+def _take_run(handin: HandIn, entries: list[Entry]) -> None:
+    """Take the run that counts: the newest by name among the PCA runs, for only those are scored, else the newest."""
+    runs: dict[tuple[str, ...], dict[str, Entry]] = {}
+    for entry in entries:
+        for name in RUN_FILES:
+            depth = name.count("/") + 1
+            if entry.parts[-depth:] == tuple(name.split("/")) and len(entry.parts) >= depth:
+                runs.setdefault(entry.parts[:-depth], {})[name] = entry
+    # A config.json or a grade.json alone does not make a run.
+    runs = {folder: files for folder, files in runs.items() if {"config.yaml", "gmm/gmm.safetensors"} & files.keys()}
+    if not runs:
+        handin.review.append("no results")
+        return
+    if len(runs) > MOST_RUNS:
+        raise Refused(f"it holds {len(runs)} results folders; keep the one that counts")
+    in_order = sorted(runs, key=lambda folder: ("pca/pca.safetensors" in runs[folder], folder[-1:], folder))
+    chosen = in_order[-1]
+    handin.run = "/".join(chosen) or "."
+    if len(runs) > 1:
+        pca_runs = sum("pca/pca.safetensors" in files for files in runs.values())
+        newest = "newest by name" if pca_runs in (0, len(runs)) else "newest PCA run by name"
+        handin.notes.append(f"{len(runs)} results folders; {handin.run}, the {newest}, was graded")
+    handin.files = {name: entry.read(RUN_FILES[name]) for name, entry in sorted(runs[chosen].items())}

@@ -1,0 +1,449 @@
+"""Hand-ins in every shape: the ordinary ones are read, the hostile ones harm nobody and are for a person to look at."""
+
+import os
+import random
+import stat
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from staff import archives
+
+CODE = b"class GMM: ...\n"
+RUN = {
+    "config.yaml": b"use_pca: true\n",
+    "gmm/config.json": b"{}",
+    "gmm/gmm.safetensors": b"gmm",
+    "pca/config.json": b"{}",
+    "pca/pca.safetensors": b"pca",
+    "grade.json": b'{"sample_index": 3}',
+}
+NAME = "PB23000001+张三+LAB3"
+
+
+def files(run: str = "results/2026-11-20_10-00-00") -> dict[str, bytes]:
+    """An ordinary hand-in, by path."""
+    return {"submission.py": CODE, "report.pdf": b"%PDF"} | {f"{run}/{name}": text for name, text in RUN.items()}
+
+
+def zipped(path: Path, contents: dict, **options) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+@pytest.fixture
+def hand_in(tmp_path):
+    """Write a class of one zip and read it: ``hand_in(contents, name=...) -> HandIn``."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+
+    def write(contents: dict, name: str = f"{NAME}.zip") -> archives.HandIn:
+        zipped(folder / name, contents)
+        return only(folder)
+
+    return write
+
+
+def only(folder: Path) -> archives.HandIn:
+    ((found,), others) = archives.find(folder)
+    assert not others
+    return archives.read(found)
+
+
+def expect_ordinary(handin: archives.HandIn) -> None:
+    assert (handin.refused, handin.review, handin.notes) == ("", [], [])
+    assert (handin.student_id, handin.name) == ("PB23000001", "张三")
+    assert (handin.source, handin.files, handin.has_report) == (CODE, RUN, True)
+    assert handin.run.endswith("results/2026-11-20_10-00-00")
+
+
+# --------------------------------------------------------------------------- ordinary ones
+
+
+def test_zip_is_read(hand_in):
+    expect_ordinary(hand_in(files()))
+
+
+@pytest.mark.parametrize("above", ["", f"{NAME}/", "a/b/c/"])
+def test_folder_is_read_at_any_depth(tmp_path, above):
+    for name, content in files().items():
+        path = tmp_path / "class" / NAME / above / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    expect_ordinary(only(tmp_path / "class"))
+
+
+def test_a_zip_alone_in_its_folder_is_opened(tmp_path):
+    (tmp_path / "class" / "Zhang_12345_upload").mkdir(parents=True)
+    zipped(tmp_path / "class" / "Zhang_12345_upload" / f"{NAME}.zip", files())
+    expect_ordinary(only(tmp_path / "class"))
+
+
+@pytest.mark.parametrize("above", [f"{NAME}/", "work/lab 3/"])
+def test_nested_folders_do_not_matter(hand_in, above):
+    expect_ordinary(hand_in({above + name: content for name, content in files().items()}))
+
+
+def test_backslashes_separate(hand_in):
+    expect_ordinary(hand_in({name.replace("/", "\\"): content for name, content in files().items()}))
+
+
+def test_what_systems_leave_behind_is_passed_over(hand_in):
+    junk = ["__MACOSX/._submission.py", "__MACOSX/submission.py", "._submission.py", ".DS_Store", ".git/config.yaml"]
+    junk += [
+        ".ipynb_checkpoints/submission.py",
+        "__pycache__/submission.py",
+        "results/.2026-12-01.7.partial/config.yaml",
+    ]
+    expect_ordinary(hand_in(files() | dict.fromkeys(junk, b"junk")))
+
+
+def test_without_the_utf8_flag_gbk_and_utf8_names_are_read(tmp_path):
+    for encoding in ("gbk", "utf-8"):
+        folder = tmp_path / encoding
+        folder.mkdir()
+        placeholder = "X" * len(NAME.encode(encoding))
+        path = zipped(folder / "upload.zip", {f"{placeholder}/{name}": content for name, content in files().items()})
+        path.write_bytes(path.read_bytes().replace(placeholder.encode(), NAME.encode(encoding)))
+        handin = only(folder)
+        assert handin.notes == ["id and name are those of the folder in it"]
+        handin.notes.clear()
+        expect_ordinary(handin)
+
+
+def test_decomposed_names_become_composed(hand_in, tmp_path):
+    handin = hand_in(files(), unicodedata.normalize("NFD", "PB1+José Nuñez+LAB3.zip"))
+    assert handin.name == "José Nuñez"
+    assert handin.hand_in == "PB1+José Nuñez+LAB3"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file names of bytes")
+def test_gbk_bytes_in_a_file_name_are_read(tmp_path):
+    try:
+        zipped(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + f"{NAME}.zip".encode("gbk"))), files())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    expect_ordinary(only(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "student_id", "person"),
+    [
+        ("PB23000001+张三+LAB3", "PB23000001", "张三"),
+        ("PB23000001＋张三＋LAB3", "PB23000001", "张三"),
+        ("2023001 + Ann Lee + lab3 (1)", "2023001", "Ann Lee"),
+        ("2023001+O'Neil-Ó+LAB3_final", "2023001", "O'Neil-Ó"),
+        ("2023001+=cmd|' /C calc'!A0+LAB3", "2023001", "=cmd|' /C calc'!A0"),
+        ("PB23000001-张三-LAB3", "", ""),
+        ("PB23000001+张三+LAB30", "", ""),
+        ("PB23000001+张三", "", ""),
+        ("张三+PB23000001+LAB3", "", ""),
+        ("+张三+LAB3", "", ""),
+    ],
+)
+def test_id_and_name_are_read_from_the_name(name, student_id, person):
+    assert archives.parse_name(name) == (student_id, person)
+
+
+def test_name_without_the_expected_parts_is_read_but_reviewed(hand_in):
+    handin = hand_in(files(), "homework.zip")
+    assert (handin.hand_in, handin.student_id, handin.source) == ("homework", "", CODE)
+    assert "student_id+name+LAB3" in handin.review[0]
+
+
+# --------------------------------------------------------------------------- something is missing, or there twice
+
+
+def test_no_submission(hand_in):
+    contents = files()
+    del contents["submission.py"]
+    handin = hand_in(contents | {"all.rar": b"Rar!"})
+    assert handin.source is None
+    assert handin.review == ["no submission.py; it holds another archive, all.rar"]
+    assert handin.files == RUN
+
+
+def test_no_results(hand_in):
+    handin = hand_in({"submission.py": CODE, "report.pdf": b"%PDF", "pretrained/config.json": b"{}"})
+    assert (handin.run, handin.files, handin.review) == (None, {}, ["no results"])
+
+
+def test_no_report_and_a_report_that_is_no_pdf(hand_in):
+    contents = files()
+    del contents["report.pdf"]
+    assert hand_in(contents).notes == ["no report (.pdf)"]
+    assert hand_in(contents | {"报告.docx": b"PK"}).notes == ["the report is no PDF: 报告.docx"]
+
+
+def test_of_several_pca_runs_the_newest_by_name_counts(hand_in):
+    handin = hand_in(files("results/2026-11-21") | files("results/2026-11-03") | files("results/2026-11-19"))
+    assert handin.run == "results/2026-11-21"
+    assert handin.notes == ["3 results folders; results/2026-11-21, the newest by name, was graded"]
+
+
+def test_a_pca_run_counts_before_a_newer_ae_run(hand_in):
+    ae_run = {name: content for name, content in files("results/2026-12-24").items() if "pca" not in name}
+    handin = hand_in(files() | ae_run)
+    assert handin.run == "results/2026-11-20_10-00-00"
+    assert "newest PCA run" in handin.notes[0]
+
+
+def test_a_run_without_its_config_is_still_taken(hand_in):
+    contents = files()
+    del contents["results/2026-11-20_10-00-00/config.yaml"]
+    assert "gmm/gmm.safetensors" in hand_in(contents).files
+
+
+def test_the_outermost_submission_counts(hand_in):
+    handin = hand_in(files() | {"old/submission.py": b"old"})
+    assert handin.source == CODE
+    assert handin.notes == ["2 files submission.py; submission.py was graded"]
+
+
+def test_two_submissions_side_by_side_are_reviewed(hand_in):
+    handin = hand_in({f"{top}/{name}": text for top in "ab" for name, text in files().items()})
+    assert "a/submission.py was graded" in handin.review[0]
+
+
+def test_a_capital_in_the_name_is_forgiven(hand_in):
+    contents = files()
+    contents["Submission.PY"] = contents.pop("submission.py")
+    handin = hand_in(contents)
+    assert (handin.source, handin.notes) == (CODE, ["the code is in Submission.PY"])
+
+
+def test_the_same_name_twice_is_reviewed(hand_in):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        handin = hand_in_twice(hand_in)
+    assert handin.source == CODE
+    assert "the same file twice" in handin.review[0]
+
+
+def hand_in_twice(hand_in):
+    class Twice(dict):
+        def items(self):
+            return [*super().items(), ("submission.py", b"other")]
+
+    return hand_in(Twice(files()))
+
+
+# --------------------------------------------------------------------------- the class's folder
+
+
+def test_every_upload_gets_a_row_and_other_files_are_named(tmp_path):
+    zipped(tmp_path / f"{NAME}.zip", files())
+    (tmp_path / NAME).mkdir()
+    (tmp_path / "PB3+李四+LAB3.rar").write_bytes(b"Rar!")
+    (tmp_path / "PB4+王五+LAB3.pdf").write_bytes(b"%PDF")
+    (tmp_path / "sample_index.csv").write_text("student_id,sample_index\n")
+    for name in (".DS_Store", "__MACOSX", "desktop.ini", "~$marks.xlsx"):
+        (tmp_path / name).write_bytes(b"")
+    found, others = archives.find(tmp_path)
+    assert [f.hand_in for f in found] == [NAME, f"{NAME} (2)", "PB3+李四+LAB3", "PB4+王五+LAB3"]
+    assert [f.student_id for f in found] == ["PB23000001", "PB23000001", "PB3", "PB4"]
+    assert others == ["sample_index.csv"]
+    assert "no zip archive" in archives.read(found[2]).refused
+    assert "no zip archive" in archives.read(found[3]).refused
+
+
+def test_empty_folder_and_empty_zip(tmp_path):
+    (tmp_path / "PB1+a+LAB3").mkdir()
+    zipped(tmp_path / "PB2+b+LAB3.zip", {})
+    for found in archives.find(tmp_path)[0]:
+        handin = archives.read(found)
+        assert (handin.refused, handin.review) == ("", ["no submission.py", "no results"])
+
+
+# --------------------------------------------------------------------------- hostile ones
+
+EVIL = [
+    "../evil.py",
+    "a/../../evil.py",
+    "/etc/evil.py",
+    "C:\\evil.py",
+    "C:evil.py",
+    "\\\\host\\share\\evil.py",
+    "..\\evil.py",
+]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_paths_that_lead_out_are_not_read_and_are_reviewed(hand_in, name):
+    handin = hand_in(files() | {name: b"evil"})
+    assert "unsafe paths" in handin.review[0]
+    assert (handin.source, handin.files) == (CODE, RUN)
+
+
+@pytest.mark.parametrize("name", ["../submission.py", "/submission.py", "C:/submission.py"])
+def test_code_at_an_unsafe_path_is_no_code(hand_in, name):
+    contents = files()
+    del contents["submission.py"]
+    assert hand_in(contents | {name: b"evil"}).source is None
+
+
+def test_a_name_with_a_zero_byte_is_unsafe(tmp_path):
+    path = zipped(tmp_path / f"{NAME}.zip", {"submissionXpy": b"evil"})
+    path.write_bytes(path.read_bytes().replace(b"submissionXpy", b"submission\0py"))
+    assert only(tmp_path).source is None
+
+
+def test_links_in_zips_are_not_read(hand_in):
+    contents = files()
+    del contents["submission.py"]
+    handin = hand_in(contents | {link("submission.py"): b"/etc/passwd", link("results/x"): b"/"})
+    assert handin.source is None
+    assert any("links or devices" in line for line in handin.review)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_links_and_pipes_in_folders_are_not_read(tmp_path):
+    secret = tmp_path / "secret.py"
+    secret.write_bytes(b"secret")
+    home = tmp_path / "class" / NAME
+    home.mkdir(parents=True)
+    (home / "submission.py").symlink_to(secret)
+    (home / "results").symlink_to(tmp_path)
+    os.mkfifo(home / "config.yaml")
+    handin = only(tmp_path / "class")
+    assert (handin.source, handin.files) == (None, {})
+    assert "config.yaml, results, submission.py" in handin.review[0]
+
+
+def test_nothing_is_written_but_what_unpack_names_itself(hand_in, tmp_path, files_below):
+    handin = hand_in(files() | dict.fromkeys(EVIL, b"evil"))
+    before = set(files_below(tmp_path))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    run = archives.unpack(handin, scratch)
+    assert run == scratch / "run"
+    assert set(files_below(tmp_path)) - before == {f"scratch/run/{name}" for name in RUN}
+
+
+def test_a_bomb_in_a_file_that_is_read_is_dropped_at_the_limit(hand_in):
+    handin = hand_in(files() | {"submission.py": b"#" * (archives.CODE_LIMIT + 1)})
+    assert handin.refused == "submission.py is larger than 1 MiB"
+    assert handin.source is None
+
+
+def test_a_bomb_that_lies_about_its_size_is_refused(tmp_path):
+    path = zipped(tmp_path / f"{NAME}.zip", files() | {"submission.py": b"#" * 5_000_000})
+    honest, lie = (5_000_000).to_bytes(4, "little"), (100).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(honest, lie))
+    handin = only(tmp_path)
+    assert handin.refused
+    assert handin.source is None
+
+
+def test_a_bomb_that_is_not_read_costs_nothing(tmp_path):
+    path = tmp_path / f"{NAME}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files().items():
+            archive.writestr(name, content)
+        with archive.open("results/data.bin", "w") as file:
+            for _ in range(64):
+                file.write(bytes(1 << 20))
+    expect_ordinary(only(tmp_path))
+
+
+def test_an_archive_that_declares_too_much_is_refused(hand_in, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_DECLARED", 1000)
+    assert "would unpack to" in hand_in(files() | {"a": bytes(2000)}).refused
+
+
+def test_too_many_entries_are_refused(hand_in):
+    handin = hand_in(files() | {f"n/{i}": b"" for i in range(archives.MOST_ENTRIES)})
+    assert "more than 20,000 entries" in handin.refused
+
+
+def test_too_long_a_list_of_entries_is_refused_before_it_is_read(hand_in, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_DIRECTORY", 10_000)
+    handin = hand_in(files() | {f"{'n' * 200}/{i}": b"" for i in range(100)})
+    assert "list of entries" in handin.refused
+
+
+def test_too_many_entries_in_a_folder_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_ENTRIES", 20)
+    (tmp_path / NAME).mkdir()
+    for i in range(21):
+        (tmp_path / NAME / str(i)).touch()
+    assert "more than 20 entries" in only(tmp_path).refused
+
+
+def test_too_many_runs_are_refused(hand_in):
+    assert "51 results folders" in hand_in({f"results/{i}/config.yaml": b"" for i in range(51)}).refused
+
+
+def test_encrypted_is_refused(tmp_path):
+    path = zipped(tmp_path / f"{NAME}.zip", files())
+    content = bytearray(path.read_bytes())
+    start = content.index(b"PK\x01\x02")
+    content[start + 8] |= 1
+    path.write_bytes(content)
+    assert only(tmp_path).refused == "it is encrypted; ask for one without a password"
+
+
+def test_uncommon_compression_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / f"{NAME}.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("submission.py", CODE)
+    assert "uncommon method" in only(tmp_path).refused
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_truncated_is_refused(tmp_path, kept):
+    path = zipped(tmp_path / f"{NAME}.zip", files())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    assert "damaged" in only(tmp_path).refused
+
+
+def test_wrong_contents_are_refused(tmp_path):
+    path = tmp_path / f"{NAME}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("submission.py", CODE)
+    path.write_bytes(path.read_bytes().replace(CODE, CODE.upper()))
+    assert "damaged" in only(tmp_path).refused
+
+
+def test_no_damage_raises(tmp_path):
+    """Ten bytes changed at random, 400 times: a result, whatever it is."""
+    path = zipped(tmp_path / f"{NAME}.zip", files())
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    refused = 0
+    for _ in range(400):
+        content = bytearray(whole)
+        for _ in range(10):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content)
+        handin = only(tmp_path)
+        assert len(handin.refused) < 300
+        refused += bool(handin.refused)
+    assert refused > 100
+
+
+def test_names_cannot_forge_lines_or_directions(tmp_path):
+    handin = archives.Found(tmp_path, *[archives.clean("PB1\n\x1b[31m\u202eabc")] * 3)
+    assert handin.name == "PB1\ufffd\ufffd[31m\ufffdabc"
+
+
+# --------------------------------------------------------------------------- the digest
+
+
+def test_digest_tells_what_grading_would_see(hand_in):
+    first = hand_in(files()).digest()
+    assert hand_in(files() | {"results/2026-11-20_10-00-00/cluster_pca.png": b"png"}).digest() == first
+    assert hand_in(files() | {"submission.py": CODE + b"#"}).digest() != first
+    assert hand_in(files() | {"results/2026-11-20_10-00-00/grade.json": b"{}"}).digest() != first
+    contents = files()
+    del contents["report.pdf"]
+    assert hand_in(contents).digest() != first
