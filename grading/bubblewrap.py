@@ -1,0 +1,122 @@
+"""bubblewrap (Linux): a worker without network or sight of other files and processes, and with one writable folder."""
+
+import functools
+import os
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+BOX = "/box"  # where the worker sees its folder
+WORKER = "/lab/worker.py"
+OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 does without
+PROBE_SECONDS = 60
+# What an interpreter needs below its prefix, and the system's programs and libraries below theirs.
+_PARTS = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
+_SYSTEM = (
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",  # Debian's BLAS is a link through it
+    "/nix/store",
+)
+_probe_lock = threading.Lock()
+
+
+def unavailable() -> str | None:
+    """None where bubblewrap works here, else why not, as the end of a sentence: "bubblewrap ..."."""
+    if os.environ.get(OFF) == "0":
+        return f"is switched off by {OFF}=0"
+    with _probe_lock:
+        return _probe()
+
+
+@functools.cache
+def _probe() -> str | None:
+    if not sys.platform.startswith("linux"):
+        return "exists only for Linux"
+    if shutil.which("bwrap") is None:
+        return "is not installed"
+    with tempfile.TemporaryDirectory(prefix="lab-probe-") as box:
+        try:
+            subprocess.run(
+                [*prefix(Path(box), Path(__file__)), sys.executable, "-I", "-B", "-c", "import numpy"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PROBE_SECONDS,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").split("\n")[-2:]
+            return f"does not work here ({' '.join(said).strip() or type(error).__name__})"
+    return None
+
+
+def prefix(box: Path, worker: Path) -> list[str]:
+    """Command line to put before a command that shall run in the box.
+
+    Args:
+        box: becomes ``BOX``, the working folder and the only one that can be written (``/tmp`` and ``/dev/shm`` are its
+            folders ``tmp`` and ``shm``, so that what they hold counts as the box's).
+        worker: becomes ``WORKER``, read-only.
+    """
+    for name in ("tmp", "shm"):
+        (box / name).mkdir(exist_ok=True)
+    command = [
+        shutil.which("bwrap"),
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+    ]
+    command += ["--unshare-cgroup-try", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "box"]
+    if _can_disable_userns():
+        command += ["--disable-userns"]  # in a namespace of its own the code could mount memory that nobody counts
+    command += [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--bind",
+        str(box / "shm"),
+        "/dev/shm",
+        "--bind",
+        str(box / "tmp"),
+        "/tmp",
+    ]
+    for path in _readable():
+        command += ["--ro-bind", path, path]
+    command += ["--ro-bind", str(worker), WORKER, "--bind", str(box), BOX, "--chdir", BOX]
+    # A grader that runs as root owns the kernel's settings in /proc/sys even without any capability.
+    return [*command, "--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--"]
+
+
+@functools.cache
+def _can_disable_userns() -> bool:
+    said = subprocess.run(["bwrap", "--help"], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return b"--disable-userns" in said.stdout
+
+
+@functools.cache
+def _readable() -> tuple[str, ...]:
+    """Folders and files that an interpreter needs, none inside another of them."""
+    prefixes = {"/", "/usr", "/usr/local", sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    wanted = {os.path.join(prefix, part) for prefix in prefixes for part in _PARTS} | set(_SYSTEM)
+    wanted |= {sys.executable, *lost_packages()}
+    wanted |= {os.path.realpath(path) for path in wanted}  # a link leads there by its full path
+    readable = []
+    for path in sorted(filter(os.path.exists, wanted)):
+        if not any(path.startswith(folder + os.sep) for folder in readable):
+            readable.append(path)
+    return tuple(readable)
+
+
+def lost_packages() -> list[str]:
+    """Folders of packages that this process uses and ``python -I`` would not: the user's own, those of PYTHONPATH."""
+    kept = site.getsitepackages()
+    folders = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    return [path for path in folders if path not in kept and os.path.isdir(path)]

@@ -1,0 +1,130 @@
+"""A process with everything that it started: what they use together, and how to end them all."""
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from grading import guardian
+
+TOKEN = "LAB_BOX"  # environment variable that marks a worker's processes
+CAN_LIST_CHILDREN = guardian.can_list_children()
+WALK_SECONDS = 0.25  # between two walks over all processes, where a process's children cannot be listed
+PATIENCE = 1.5  # seconds that killing may take; issue 4 allows 2
+
+
+@dataclass(frozen=True)
+class Usage:
+    cpu: float  # seconds of processor time, of ended processes too where the system keeps it
+    memory: int  # bytes in memory
+    processes: int
+
+
+class Tree:
+    """A started process and its descendants.
+
+    Args:
+        root: what was started: the worker itself, or the helper (bubblewrap, the guardian) that started it.
+        helpers: how many processes of the tree are ours: they are not counted, and end by themselves after the others.
+        token: value of ``LAB_BOX`` in the environment of every process of the tree that has not removed it.
+        box: the processes' working folder. A process elsewhere in the system with this token or folder is of the tree.
+        sealed: no process can leave the tree (a PID namespace), so nobody need be looked for elsewhere.
+    """
+
+    def __init__(self, root: subprocess.Popen, *, helpers: int, token: str, box: str, sealed: bool):
+        self.root, self.helpers, self.token, self.box, self.sealed = root, helpers, token, box, sealed
+        self._seen: dict[int, psutil.Process] = {}
+        self._spent: dict[int, float] = {}
+        self._next_walk = 0.0
+
+    def look(self) -> Usage:
+        """What the tree uses now; remembers its processes."""
+        if CAN_LIST_CHILDREN:
+            self._spent = {}  # Linux adds an ended child's time to its parent's; elsewhere the last one seen stands
+        memory = count = 0
+        for process in self._living():
+            with suppress(psutil.Error), process.oneshot():
+                self._spent[process.pid] = sum(process.cpu_times()[:4])
+                memory += process.memory_info().rss
+                count += 1
+        return Usage(sum(self._spent.values()), memory, count - self.helpers)
+
+    def kill(self):
+        """End the whole tree and reap its root; nothing to do where all have ended."""
+        deadline = time.monotonic() + PATIENCE
+        while (living := self._living(thorough=True)) and time.monotonic() < deadline:
+            _kill(process for process in living if not self.helpers or process.pid != self.root.pid)
+            if self.helpers and len(living) == 1:
+                break
+            time.sleep(0.002)
+        if self.helpers:
+            with suppress(subprocess.TimeoutExpired):  # a helper reaps the others and ends by itself
+                self.root.wait(max(0.1, deadline - time.monotonic()))
+        elif hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(self.root.pid, signal.SIGKILL)
+        self.root.kill()
+        self.root.wait()
+        _kill(self._seen.values())
+        helper_was_killed = self.root.returncode < 0
+        if not self.sealed and (helper_was_killed or not self.helpers):
+            while (strays := self._strays()) and time.monotonic() < deadline:
+                _kill(strays)
+                time.sleep(0.002)
+
+    def _living(self, thorough: bool = False) -> list[psutil.Process]:
+        """The tree's processes, the root first; ``thorough``: at any cost, and none mistaken for an earlier one."""
+        has_root = self.root.returncode is None
+        if CAN_LIST_CHILDREN:
+            pids = [self.root.pid, *guardian.descendants(self.root.pid)] if has_root else []
+        elif thorough or time.monotonic() >= self._next_walk:
+            self._next_walk = time.monotonic() + WALK_SECONDS
+            pids = _descendants_by_walk(
+                [self.root.pid] * has_root + [p.pid for p in self._seen.values() if p.is_running()]
+            )
+        else:
+            pids = list(self._seen)
+        processes = []
+        for pid in pids:
+            with suppress(psutil.Error):
+                if pid not in self._seen or thorough and not self._seen[pid].is_running():
+                    self._seen[pid] = psutil.Process(pid)
+                processes.append(self._seen[pid])
+        return processes
+
+    def _strays(self) -> list[psutil.Process]:
+        """Processes anywhere in the system that carry the token or work in the box."""
+        return [process for process in psutil.process_iter() if process.pid != os.getpid() and self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error, OSError):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            if process.environ().get(TOKEN) == self.token:
+                return True
+            folder = process.cwd()
+            return folder == self.box or folder.startswith(self.box + os.sep)
+        return False
+
+
+def _descendants_by_walk(roots: list[int]) -> list[int]:
+    """``roots`` and all below them, by a walk over every process of the system."""
+    found = list(dict.fromkeys(roots))
+    parents = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                parents[process.pid] = process.ppid()
+    for parent in found:  # grows while it is read
+        found += [pid for pid, its_parent in parents.items() if its_parent == parent and pid not in found]
+    return found
+
+
+def _kill(processes):
+    for process in processes:
+        with suppress(psutil.Error, OSError):
+            process.kill()

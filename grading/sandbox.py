@@ -1,0 +1,365 @@
+"""Where a student's code runs: a fresh process in a folder of its own, watched and ended from outside.
+
+    >>> from grading import sandbox
+    >>> outcome = sandbox.run("e_step", Path("submission.py").read_bytes(), {"X": X})
+    >>> outcome.status, outcome.cause
+    ('timeout', 'it used more than 20 s of processor time')
+
+The child is ``python -I -B grading/worker.py BOX``. Its folder, the box, holds ``task.json``, ``submission.py``,
+``inputs/NAME.npy`` and what ``files`` adds; it leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``. Nothing that
+it prints is read, and nothing that it leaves is trusted (answers.py). On Linux it runs under bubblewrap where that
+works (bubblewrap.py), else below a guardian (guardian.py); elsewhere its processes are looked for (processes.py).
+"""
+
+import json
+import os
+import secrets
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from grading import answers, bubblewrap, processes
+
+WORKER = Path(__file__).with_name("worker.py")
+GUARDIAN = Path(__file__).with_name("guardian.py")
+POLL_SECONDS = 0.03
+DISK_SECONDS = 0.5  # between two looks at the box's files
+MOST_FILES = 5000  # in the box; more would make looking at them slow
+THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one question's code may use."""
+
+    cpu_seconds: float = 20.0  # processor time after the worker's own imports
+    wall_seconds: float = 30.0  # from the moment the worker is ready
+    start_seconds: float = 120.0  # until then; longer is our fault
+    memory: int = 3 * 2**30  # bytes, all processes together
+    file_size: int = 64 * 2**20  # bytes of one file
+    disk: int = 200 * 2**20  # bytes of all files that it writes
+    processes: int = 32
+
+
+@dataclass
+class Outcome:
+    """What became of a run.
+
+    ``status`` is "done" (``arrays`` are the answers), "raised" (``error`` is {"kind": "exception" | "not_attempted" |
+    "syntax" | "import" | "missing", "type": str, "text": str, "line": int | None, "trace": str}), "timeout", "memory",
+    "crash", or "internal": our fault.
+    """
+
+    status: str
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    error: dict | None = None
+    cause: str = ""  # one sentence, for all but done
+    seconds: float = 0.0  # wall time after the worker was ready
+
+
+def run(
+    task: str,
+    source: bytes,
+    inputs: dict[str, np.ndarray],
+    *,
+    settings: dict | None = None,
+    files: dict[str, bytes] | None = None,
+    limits: Limits | None = None,
+) -> Outcome:
+    """Let the worker do one task with a student's file; may be called from several threads at once.
+
+    Args:
+        task: the task's name for the worker.
+        source: submission.py as it was handed in.
+        inputs: arrays of plain numbers by name.
+        settings: anything that JSON holds, for the worker.
+        files: further files of the box by name.
+        limits: None takes ``Limits()``.
+    """
+    limits = limits or Limits()
+    try:
+        box = Path(os.path.realpath(tempfile.mkdtemp(prefix="lab-box-")))
+    except OSError as error:
+        return Outcome("internal", cause=f"no temporary folder could be made ({error.strerror})")
+    try:
+        _fill(box, task, source, inputs, settings or {}, files or {}, limits)
+        return _run_in(box, limits)
+    except OSError as error:
+        return Outcome("internal", cause=f"the worker could not be started ({error.strerror or error})")
+    finally:
+        _remove(box)
+
+
+def guards(limits: Limits | None = None) -> list[str]:
+    """Sentences for the report: what is enforced here, and what cannot be."""
+    limits = limits or Limits()
+    sentences = [
+        "Each question runs in a fresh process, which is ended with all its children beyond "
+        f"{limits.cpu_seconds:g} s of processor time, {limits.wall_seconds:g} s in all, {_size(limits.memory)} of "
+        f"memory, {_size(limits.disk)} of files or {limits.processes} processes."
+    ]
+    missing = bubblewrap.unavailable()
+    if missing is None:
+        sentences.append(
+            "bubblewrap: the code has no network, sees no other files than Python's and no other processes, "
+            "and writes only into its own temporary folder."
+        )
+    else:
+        sentences.append(
+            f"Not enforced (bubblewrap {missing}): the code can use the network, and read, change and end whatever "
+            "this account can."
+        )
+    if sys.platform == "win32":
+        sentences.append(
+            "Not enforced (Windows has no such limits): memory, processor time and files are only watched."
+        )
+    elif sys.platform == "darwin":
+        sentences.append(
+            "Not enforced (macOS has no such limit): memory is only watched, so it can be passed for a moment."
+        )
+    if missing is not None and not processes.CAN_LIST_CHILDREN:
+        sentences.append("Not enforced: a process that detaches itself and hides its origin may outlive its question.")
+    return sentences
+
+
+# --------------------------------------------------------------------------- the box
+
+
+def _fill(box: Path, task: str, source: bytes, inputs: dict, settings: dict, files: dict, limits: Limits):
+    for name in ("inputs", "outputs", "home", "tmp"):
+        (box / name).mkdir()
+    described = {
+        "task": task,
+        "settings": settings,
+        "paths": bubblewrap.lost_packages(),
+        "limits": asdict(limits),
+    }
+    (box / "task.json").write_text(json.dumps(described), encoding="utf-8")
+    (box / "submission.py").write_bytes(source)
+    for name, array in inputs.items():
+        np.save(box / "inputs" / f"{name}.npy", np.asarray(array), allow_pickle=False)
+    for name, content in files.items():
+        (box / name).write_bytes(content)
+
+
+def _remove(box: Path):
+    """Remove a folder, however deep and whatever its permissions.
+
+    Every folder in it is first moved up to its top, so no path grows long and nothing recurses.
+    """
+    for pause in (0, 0.1, 0.5):  # Windows keeps an ended process's files for a moment
+        time.sleep(pause)
+        _remove_once(box)
+        if not box.exists():
+            return
+
+
+def _remove_once(box: Path):
+    mark, moved = secrets.token_hex(8), 0  # a name that nobody else chose
+    waiting = [box]
+    while waiting:
+        folder = waiting.pop()
+        with suppress(OSError):
+            os.chmod(folder, stat.S_IRWXU)
+            for entry in list(os.scandir(folder)):
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        os.chmod(entry.path, stat.S_IRWXU)  # only who may write into a folder may move it
+                        moved += 1
+                        os.rename(entry.path, box / f"{mark}-{moved}")
+                        waiting.append(box / f"{mark}-{moved}")
+                    else:
+                        if sys.platform == "win32":
+                            os.chmod(entry.path, stat.S_IWRITE)
+                        os.unlink(entry.path)
+            if folder != box:
+                os.rmdir(folder)
+    with suppress(OSError):
+        os.rmdir(box)
+
+
+# --------------------------------------------------------------------------- the process
+
+
+def _run_in(box: Path, limits: Limits) -> Outcome:
+    given, largest, _ = _disk_use(box)
+    limits = replace(limits, disk=given + limits.disk, file_size=max(largest, limits.file_size))
+    token = secrets.token_hex(16)
+    sealed = bubblewrap.unavailable() is None
+    guarded = not sealed and sys.platform.startswith("linux") and processes.CAN_LIST_CHILDREN
+    python = [sys.executable, "-I", "-B"]
+    if sealed:
+        command = [*bubblewrap.prefix(box, WORKER), *python, bubblewrap.WORKER, bubblewrap.BOX]
+    elif guarded:
+        guardian = [sys.executable, "-I", "-S", "-B", str(GUARDIAN), str(os.getpid())]
+        command = [*guardian, *python, str(WORKER), str(box)]
+    else:
+        command = [*python, str(WORKER), str(box)]
+    process = subprocess.Popen(
+        command,
+        cwd=box,
+        env=_environment(bubblewrap.BOX if sealed else str(box), token),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+    helpers = 2 if sealed else int(guarded)  # bubblewrap outside and as the first process inside
+    tree = processes.Tree(process, helpers=helpers, token=token, box=str(box), sealed=sealed)
+    try:
+        ending = _watch(process, tree, box, limits)
+    finally:
+        tree.kill()
+    if ending.status:
+        return Outcome(ending.status, cause=ending.cause, seconds=ending.seconds)
+    return _judge(box, process.returncode, ending.seconds, limits)
+
+
+def _environment(box: str, token: str) -> dict[str, str]:
+    """A clean one: no keys, no settings of the user's."""
+    kept = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "WINDIR")  # without them some interpreters do not start
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    if os.name == "posix":
+        environment["PATH"] = os.defpath
+    home, temporary = os.path.join(box, "home"), os.path.join(box, "tmp")
+    environment |= {"HOME": home, "USERPROFILE": home, "TMPDIR": temporary, "TEMP": temporary, "TMP": temporary}
+    environment |= {f"{library}_NUM_THREADS": "1" for library in THREADS}
+    return environment | {"LANG": "C.UTF-8", processes.TOKEN: token}
+
+
+class _Ending(NamedTuple):
+    """Why watching ended: ``status`` is empty where the process ended by itself after it was ready."""
+
+    status: str
+    cause: str
+    seconds: float
+
+
+def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: Limits) -> _Ending:
+    """Wait until the process has ended or used more than it may."""
+    begun = time.monotonic()
+    ready = cpu_at_start = None
+    next_disk = 0.0
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_SECONDS)
+        now = time.monotonic()
+        if ready is None and (box / "ready").exists():
+            ready, cpu_at_start = now, tree.look().cpu
+        if process.returncode is not None:
+            return _Ending("", "", now - ready) if ready is not None else _Ending("internal", _why_not_ready(box), 0.0)
+        if ready is None:
+            if now - begun > limits.start_seconds:
+                return _Ending("internal", f"the worker was not ready after {limits.start_seconds:g} s", 0.0)
+            continue
+        seconds = now - ready
+        if seconds > limits.wall_seconds:
+            return _Ending("timeout", f"it did not end within {limits.wall_seconds:g} s", seconds)
+        usage = tree.look()
+        if usage.cpu - cpu_at_start > limits.cpu_seconds:
+            return _Ending("timeout", f"it used more than {limits.cpu_seconds:g} s of processor time", seconds)
+        if usage.memory > limits.memory:
+            return _Ending("memory", f"it used more than {_size(limits.memory)} of memory", seconds)
+        if usage.processes > limits.processes:
+            return _Ending("crash", f"it started more than {limits.processes} processes", seconds)
+        if now >= next_disk:
+            next_disk = now + DISK_SECONDS
+            cause = _too_much_on_disk(box, limits)
+            if cause:
+                return _Ending("crash", cause, seconds)
+
+
+def _judge(box: Path, status: int, seconds: float, limits: Limits) -> Outcome:
+    """What a process that ended by itself left; ``status`` as Popen or a shell tells it. No process may be left."""
+    cause = _too_much_on_disk(box, limits)
+    if cause:
+        return Outcome("crash", cause=cause, seconds=seconds)
+    number = -status if status < 0 else status - 128
+    name = signal.Signals(number).name if number in {int(s) for s in signal.Signals} else None
+    if name == "SIGXCPU":
+        cause = f"it used more than {limits.cpu_seconds:g} s of processor time"
+        return Outcome("timeout", cause=cause, seconds=seconds)
+    ended = "the process ended by itself before it answered"
+    if status != 0:
+        return Outcome("crash", cause=f"{ended} ({name or f'exit status {status}'})", seconds=seconds)
+    try:
+        outcome = answers.read_outcome(box / "outputs" / "outcome.json")
+        if outcome is None or outcome["status"] == "exit":
+            return Outcome("crash", cause=ended, seconds=seconds)
+        if outcome["status"] == "done":
+            arrays = answers.read_arrays(box / "outputs", limits.disk)
+            return Outcome("done", arrays=arrays, seconds=seconds)
+    except answers.BadAnswer as error:
+        return Outcome("crash", cause=f"it left an answer that is no array ({error})", seconds=seconds)
+    if outcome["status"] == "memory":
+        return Outcome("memory", cause="it asked for more memory than there is", seconds=seconds)
+    del outcome["status"]
+    for where in (f"{box}{os.sep}", f"{bubblewrap.BOX}/"):  # its name changes from run to run
+        outcome["trace"] = outcome["trace"].replace(where, "")
+        outcome["text"] = outcome["text"].replace(where, "")
+    return Outcome("raised", error=outcome, cause=f"{outcome['type']}: {outcome['text']}", seconds=seconds)
+
+
+def _why_not_ready(box: Path) -> str:
+    with suppress(answers.BadAnswer):
+        outcome = answers.read_outcome(box / "outputs" / "outcome.json")
+        if outcome and outcome["status"] == "raised":
+            return f"the worker did not start ({outcome['type']}: {outcome['text']})"
+    return "the worker did not start"
+
+
+# --------------------------------------------------------------------------- the box's files
+
+
+def _too_much_on_disk(box: Path, limits: Limits) -> str:
+    """What is wrong with the box's files, as a sentence; empty where nothing is."""
+    try:
+        total, largest, files = _disk_use(box)
+    except OSError as error:
+        return f"it made files that cannot be looked at ({error.strerror})"
+    if files > MOST_FILES:
+        return f"it wrote more than {MOST_FILES} files"
+    if largest > limits.file_size:
+        return f"it wrote a file of more than {_size(limits.file_size)}"
+    if total > limits.disk:
+        return f"it wrote more than {_size(limits.disk)} of files"
+    return ""
+
+
+def _disk_use(box: Path) -> tuple[int, int, int]:
+    """(bytes of all files, of the largest, number of entries), at most a little more than ``MOST_FILES`` entries."""
+    total = largest = entries = 0
+    waiting = [str(box)]
+    while waiting and entries <= MOST_FILES:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(waiting.pop()) as folder:
+            for entry in folder:
+                entries += 1
+                if entries > MOST_FILES:
+                    break
+                with suppress(FileNotFoundError):
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    size = _bytes_on_disk(entry.stat(follow_symlinks=False))
+                    total, largest = total + size, max(largest, size)
+    return total, largest, entries
+
+
+def _bytes_on_disk(status: os.stat_result) -> int:
+    return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size  # a sparse file takes no room
+
+
+def _size(n_bytes: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes} bytes"
