@@ -22,7 +22,13 @@ from utils import LabError
 
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope wants them at the bundle's top
 # What grading imports, named one by one: the solution and the staff's other files stay here.
-FILES = ["utils.py", "staff/__init__.py", "staff/gradescope/__init__.py", "staff/gradescope/autograder.py"]
+FILES = [
+    "utils.py",
+    "staff/__init__.py",
+    "staff/archives.py",
+    "staff/gradescope/__init__.py",
+    "staff/gradescope/autograder.py",
+]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 CODE_POINTS = 35

@@ -1,7 +1,7 @@
 """Grade one hand-in on Gradescope: /autograder/submission in, /autograder/results/results.json out.
 
     python -m staff.gradescope.autograder             what run_autograder calls
-    python -m staff.gradescope.autograder --check     whether this image can grade at all; setup.sh calls it
+    python -m staff.gradescope.autograder --check     whether this image can grade; setup.sh calls it
 
 Gradescope runs us as root, so two processes share the work. The first keeps root, reads the seed, copies the hand-in
 and writes results.json. The second grades as a user of its own and answers through a pipe: student code, which runs
@@ -14,8 +14,8 @@ import ctypes
 import json
 import math
 import os
+import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -23,10 +23,10 @@ import time
 import unicodedata
 from pathlib import Path
 
+from staff import archives
+
 SOURCE = Path(__file__).resolve().parents[2]
 FIRST_USER, USERS = 64_000, 1000  # numbers that belong to nobody, so that all of their processes are ours
-LARGEST_FILE, LARGEST_HAND_IN, MOST_FILES = 64 << 20, 200 << 20, 2000
-LARGEST_SOURCE = 1 << 20  # bytes of submission.py
 LONGEST_OUTPUT = 4000  # characters of one question
 LONGEST_ANSWER = 1 << 20  # bytes of the second process
 OUR_FAULT = (
@@ -54,27 +54,24 @@ def clean(text: str) -> str:
 # --------------------------------------------------------------------------- the first process
 
 
-def hand_in(folder: Path) -> dict[str, bytes]:
-    """The files of a hand-in by relative path. Links and whatever else is no plain file are left out: we read as root.
+def unpack(root: Path, folder: Path) -> list[str]:
+    """Copy what grading needs of the hand-in in ``root``/submission into ``folder``; what else there is to say of it.
 
     Raises:
-        HandInError: there are too many files, or they are too large.
+        HandInError: there is no submission.py, or nothing was read.
     """
-    files, total = {}, 0
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__MACOSX")
-        for name in sorted(names):
-            path = Path(parent, name)
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            with contextlib.suppress(OSError), os.fdopen(os.open(path, flags), "rb") as f:
-                status = os.fstat(f.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    continue
-                total += status.st_size
-                if status.st_size > LARGEST_FILE or total > LARGEST_HAND_IN or len(files) == MOST_FILES:
-                    raise HandInError("the hand-in is too large: hand in submission.py and one folder of results/ only")
-                files[path.relative_to(folder).as_posix()] = f.read(LARGEST_FILE)
-    return files
+    if not (root / "submission").is_dir():
+        raise FileNotFoundError(f"there is no folder {root / 'submission'}")
+    found = archives.read(archives.Found(root / "submission", "the hand-in", "nobody", ""))
+    if found.refused:
+        raise HandInError(f"the hand-in was not read: {found.refused}")
+    if found.source is None:
+        (cause,) = [line for line in found.review if line.startswith("no submission.py")]
+        raise HandInError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
+    folder.mkdir()
+    (folder / "submission.py").write_bytes(found.source)
+    archives.unpack(found, folder)
+    return found.review + found.notes
 
 
 def run_second(folder: Path, settings: dict, user: int | None) -> dict:
@@ -185,55 +182,35 @@ def not_gradable(message: str, points: float, visibility: str) -> dict:
 def grade_hand_in(root: Path) -> dict:
     """results.json of the hand-in in ``root``/submission."""
     settings = json.loads((SOURCE / "settings.json").read_text(encoding="utf-8"))
-    user = FIRST_USER + os.getpid() % USERS if os.geteuid() == 0 else None
+    # LAB_OTHER_USER=0 is for trials where the interpreter lies in root's own home.
+    separate = os.geteuid() == 0 and os.environ.get("LAB_OTHER_USER") != "0"
+    user = FIRST_USER + os.getpid() % USERS if separate else None
     with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
-        copy = Path(scratch, "hand_in")
+        folder = Path(scratch, "hand_in")
         try:
-            for name, content in hand_in(root / "submission").items():
-                path = copy / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            copy.mkdir(exist_ok=True)
-            if user is not None:
-                os.chown(scratch, user, user)
-            report = run_second(copy, settings, user)
+            notes = unpack(root, folder)
         except HandInError as error:
-            report = {"error": str(error)}
-        if "error" in report:
-            return not_gradable(str(report["error"]), settings["points"], settings["visibility"])
-        return results(report, settings["visibility"])
+            return not_gradable(str(error), settings["points"], settings["visibility"])
+        if user is not None:
+            os.chown(scratch, user, user)
+        report = run_second(folder, settings, user)
+    report["notes"] = notes + report["notes"]
+    report["guards"].append(
+        "Not enforced: the code runs as the same user as what grades it."
+        if user is None
+        else "The code runs as a user of its own, which can change neither the results nor what grades it."
+    )
+    return results(report, settings["visibility"])
 
 
 # --------------------------------------------------------------------------- the second process
 
 
-def submission_in(folder: Path) -> Path:
-    """The one submission.py of a hand-in, as near to its top as there is one.
-
-    Raises:
-        HandInError: there is none, or more than one.
-    """
-    found = sorted(folder.rglob("submission.py"), key=lambda path: len(path.parts))
-    if not found:
-        names = sorted(path.name for path in folder.rglob("*") if path.is_file())
-        given = f"you handed in {', '.join(names[:5])}" if names else "the hand-in is empty"
-        raise HandInError(f"there is no submission.py ({given}); hand in the file submission.py under this name")
-    nearest = [path for path in found if len(path.parts) == len(found[0].parts)]
-    if len(nearest) > 1:
-        raise HandInError("there are two files submission.py in different folders; hand in one")
-    return nearest[0]
-
-
 def grade(folder: Path, settings: dict) -> dict:
-    """What is scored: ``questions``, ``notes`` and ``guards``; or ``error``, which the student can mend."""
+    """What is scored of an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
     from grading import report, sandbox
 
-    try:
-        source = submission_in(folder).read_bytes()
-        if len(source) > LARGEST_SOURCE:
-            raise HandInError(f"submission.py has {len(source):,} bytes; hand in the lab's file with your code in it")
-    except HandInError as error:
-        return {"error": str(error)}
+    source = (folder / "submission.py").read_bytes()
     questions = report.check_code(source, seed=settings["seed"])
     return {"questions": questions, "notes": [], "guards": sandbox.guards()}
 
@@ -242,6 +219,18 @@ def hide_from_children() -> None:
     """Let no process of the same user read or change our memory: student code runs as the same user as we do."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def check() -> int:
+    """Grade the empty skeleton in this image: 0 where that works, with what is guarded here."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        (root / "submission").mkdir()
+        shutil.copy(SOURCE / "submission.py", root / "submission")
+        answer = grade_hand_in(root)
+    wrong = [test["output"] for test in answer["tests"] if "not attempted" not in test["output"]]
+    print(*(wrong or ["this image can grade"]), answer["output"], sep="\n")
+    return 1 if wrong else 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -263,10 +252,7 @@ def main(argv: list[str] | None = None) -> int:
             json.dump(grade(args.grade, settings), answer)
         return 0
     if args.check:
-        from grading import report, sandbox  # noqa: F401
-
-        print("this image can grade; around student code:", *sandbox.guards(), sep="\n- ")
-        return 0
+        return check()
     root = Path(os.environ.get("LAB_AUTOGRADER", "/autograder"))
     started = time.monotonic()
     try:

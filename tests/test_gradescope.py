@@ -1,0 +1,262 @@
+"""The bundle for Gradescope: what is in it, and its run_autograder run in a scratch folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import utils
+from staff import handout
+from staff.gradescope import __main__ as build
+from staff.gradescope import autograder
+
+CODE_POINTS = {"1.1 E-step": 10, "1.2 M-step": 10, "2.1 PCA.fit": 8, "5.1 sampling": 7}
+STATUSES = ("passed", "failed")
+SOLVED = (utils.ROOT / "submission.py").read_text(encoding="utf-8")
+SKELETON = handout.strip_solution(SOLVED, "submission.py")[0]
+
+
+def with_e_step(*lines: str) -> str:
+    """The skeleton, whose E-step is these lines."""
+    start = next(line for line in SKELETON.splitlines() if 'NotImplementedError("1.1' in line)
+    return SKELETON.replace(start, "\n".join("        " + line for line in lines))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "bundle.zip"
+    assert build.main([str(path), "--seed", "7"]) == 0
+    return path
+
+
+@pytest.fixture
+def container(bundle):
+    """A folder as Gradescope lays it out, which other users may enter, with a hand-in to be filled."""
+    root = Path(tempfile.mkdtemp(prefix="autograder-"))
+    root.chmod(0o755)
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(root / "source")
+    (root / "source" / "settings.json").chmod(0o600)
+    shutil.copy(root / "source" / "run_autograder", root / "run_autograder")
+    (root / "run_autograder").chmod(0o755)
+    (root / "submission").mkdir()
+    (root / "results").mkdir()
+    (root / "environment").symlink_to(sys.prefix)
+    yield root
+    shutil.rmtree(root)
+
+
+def others_may_run_python() -> bool:
+    """Whether a user without any right can start this interpreter, as on Gradescope."""
+    try:
+        return subprocess.run([sys.executable, "-c", "import numpy"], user=64_000, group=64_000).returncode == 0
+    except OSError:
+        return False
+
+
+def run(container: Path, **variables: str) -> dict:
+    """Run the bundle's run_autograder; what Gradescope would read."""
+    if os.geteuid() == 0 and not others_may_run_python():
+        variables["LAB_OTHER_USER"] = "0"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAB_", "PYTHON"))}
+    environment |= {"LAB_AUTOGRADER": str(container), "LAB_ENVIRONMENT": str(container / "environment")} | variables
+    done = subprocess.run(
+        [container / "run_autograder"], cwd=container, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done
+    results = json.loads((container / "results" / "results.json").read_text(encoding="utf-8"))
+    assert results["stdout_visibility"] == "hidden"
+    assert set(results) <= {
+        *("score", "execution_time", "output", "output_format", "visibility", "stdout_visibility", "tests")
+    }
+    for test in results["tests"]:
+        assert set(test) == {*("name", "score", "max_score", "status", "output", "output_format", "visibility")}
+        assert test["status"] in STATUSES
+        assert 0 <= test["score"] <= test["max_score"]
+    assert not {"results.json"} ^ {path.name for path in (container / "results").iterdir()}
+    return results
+
+
+def scores(results: dict) -> dict[str, float]:
+    return {test["name"]: test["score"] for test in results["tests"]}
+
+
+# --------------------------------------------------------------------------- the bundle
+
+
+def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
+    with zipfile.ZipFile(bundle) as archive:
+        names = archive.namelist()
+        texts = {name: archive.read(name).decode() for name in names}
+        modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
+    assert {"setup.sh", "run_autograder", "requirements.txt", "grading/worker.py", "utils.py"} <= set(names)
+    assert modes["setup.sh"] == modes["run_autograder"] == 0o755
+    assert texts["setup.sh"].startswith("#!") and texts["run_autograder"].startswith("#!")
+    assert not any("\r" in text for text in texts.values())
+    assert {name for name in names if name.startswith("staff/")} == {
+        *("staff/__init__.py", "staff/archives.py"),
+        *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),
+    }
+    assert texts["submission.py"] == SKELETON
+    assert json.loads(texts["settings.json"])["seed"] == 7
+    assert "torch" not in texts["requirements.txt"]
+    assert "numpy==" in texts["requirements.txt"]
+
+
+def test_same_seed_makes_the_same_bytes_and_no_seed_a_fresh_one(bundle, tmp_path):
+    build.main([str(tmp_path / "again.zip"), "--seed", "7"])
+    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+    seeds = set()
+    for name in ("a.zip", "b.zip"):
+        build.main([str(tmp_path / name)])
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            seeds.add(json.loads(archive.read("settings.json"))["seed"])
+    assert len(seeds) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["there.zip"], "exists"),
+        (["bundle.tar"], "zip"),
+        (["new.zip", "--seed", "-1"], "--seed"),
+        (["new.zip", "--visibility", "never"], "visibility"),
+    ],
+)
+def test_builder_refuses_in_one_line(arguments, cause, tmp_path):
+    (tmp_path / "there.zip").touch()
+    with pytest.raises(utils.LabError, match=cause):
+        build.main([str(tmp_path / arguments[0]), *arguments[1:]])
+    assert not (tmp_path / "new.zip").exists()
+
+
+# --------------------------------------------------------------------------- run_autograder
+
+
+def test_solution_gets_all_points(container):
+    (container / "submission" / "submission.py").write_text(SOLVED, encoding="utf-8")
+    results = run(container)
+    assert scores(results) == CODE_POINTS
+    assert "score" not in results
+    assert {test["status"] for test in results["tests"]} == {"passed"}
+    assert {test["visibility"] for test in results["tests"]} == {"visible"}
+
+
+def test_skeleton_in_a_folder_gets_nothing_and_is_told_what_is_missing(container):
+    (container / "submission" / "lab" / "results" / "2026-01-31_09-30-00").mkdir(parents=True)
+    (container / "submission" / "lab" / "submission.py").write_text(SKELETON, encoding="utf-8")
+    results = run(container)
+    assert scores(results) == dict.fromkeys(CODE_POINTS, 0)
+    assert all("not attempted" in test["output"] for test in results["tests"])
+    assert "Traceback" not in json.dumps(results)
+
+
+def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(container):
+    source, target = container / "source", container / "results" / "results.json"
+    (container / "submission" / "submission.py").write_text(
+        with_e_step(
+            "import json, os",
+            f"for path in ({str(target)!r}, {str(source / 'failed.json')!r}, {str(source / 'grading/checks.py')!r}):",
+            "    try:",
+            "        open(path, 'w').write(json.dumps({'score': 99}))",
+            "    except OSError:",
+            "        pass",
+            "try:",
+            f"    seen = open({str(source / 'settings.json')!r}).read()",
+            "except OSError:",
+            "    seen = 'nothing'",
+            "raise ValueError('\\x1b[2J\\u202eread ' + seen)",
+        ),
+        encoding="utf-8",
+    )
+    results = run(container)
+    assert scores(results) == dict.fromkeys(CODE_POINTS, 0)
+    assert not {"\x1b", "\u202e"} & set(results["tests"][0]["output"])
+    if others_may_run_python() or shutil.which("bwrap"):
+        assert "read nothing" in results["tests"][0]["output"]
+        assert json.loads((source / "failed.json").read_text(encoding="utf-8"))["score"] == 0
+        assert "99" not in (source / "grading" / "checks.py").read_text(encoding="utf-8")[:20]
+
+
+@pytest.mark.parametrize("kind", ["empty", "other name", "link"])
+def test_student_is_told_what_to_hand_in(kind, container):
+    folder = container / "submission"
+    if kind == "other name":
+        (folder / "my_submission.py").write_text(SOLVED, encoding="utf-8")
+    if kind == "link":
+        (folder / "submission.py").symlink_to(container / "source" / "settings.json")
+    results = run(container)
+    assert sum(scores(results).values()) == 0
+    assert [test["max_score"] for test in results["tests"]] == [build.CODE_POINTS]
+    assert "submission.py" in results["tests"][0]["output"]
+    assert "our fault" not in json.dumps(results)
+
+
+@pytest.mark.parametrize("broken", ["no environment", "no grading", "bad settings", "killed"])
+def test_our_own_fault_is_called_so_and_gives_nothing(broken, container):
+    (container / "submission" / "submission.py").write_text(SOLVED, encoding="utf-8")
+    source = container / "source"
+    (container / "results" / "results.json").write_text('{"score": 100}', encoding="utf-8")
+    if broken == "no environment":
+        (container / "environment").unlink()
+    if broken == "no grading":
+        (source / "grading" / "report.py").unlink()
+    if broken == "bad settings":
+        (source / "settings.json").write_text("{", encoding="utf-8")
+    if broken == "killed":
+        (source / "grading" / "__init__.py").write_text("import os\nos.kill(os.getpid(), 9)\n", encoding="utf-8")
+    results = run(container)
+    assert results["score"] == 0
+    assert results["tests"] == []
+    assert "our fault" in results["output"]
+    assert "rerun" in results["output"]
+
+
+# --------------------------------------------------------------------------- what is passed on
+
+
+def question(**changes) -> dict:
+    return {
+        "id": "e_step",
+        "label": "1.1 E-step",
+        "points": 10,
+        "score": 10.0,
+        "verdict": "PASS",
+        "message": "gamma is right",
+        "hint": "",
+    } | changes
+
+
+def passed_on(*questions: dict) -> dict:
+    return autograder.results({"questions": list(questions), "notes": [], "guards": []}, "hidden")
+
+
+def test_part_of_the_points_is_no_pass():
+    test = passed_on(question(score=5.0, verdict="WRONG", hint="divide"))["tests"][0]
+    assert (test["score"], test["max_score"], test["status"], test["visibility"]) == (5.0, 10.0, "failed", "hidden")
+    assert test["output"] == "WRONG: gamma is right\nhint: divide"
+
+
+def test_internal_question_gives_no_points_and_says_whose_fault_it_is():
+    results = passed_on(question(verdict="INTERNAL"), question())
+    assert [test["score"] for test in results["tests"]] == [0, 10]
+    assert "our fault" in results["tests"][0]["output"]
+    assert "1.1 E-step" in results["output"] and "rerun" in results["output"]
+
+
+@pytest.mark.parametrize("changes", [{"score": 11}, {"score": -1}, {"score": float("nan")}, {"points": float("inf")}])
+def test_points_that_cannot_be_are_refused(changes):
+    with pytest.raises(ValueError, match="points"):
+        passed_on(question(**changes))
+
+
+def test_text_is_cleaned_and_cut():
+    output = passed_on(question(message="a\x1b[31m\r\x00\u202eb\n" + "x" * 9999))["tests"][0]["output"]
+    assert output.startswith("PASS: a[31mb\nx")
+    assert len(output) <= autograder.LONGEST_OUTPUT
