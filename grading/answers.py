@@ -109,18 +109,16 @@ def read_outcome(path: Path) -> dict | None:
     status = outcome.get("status")
     if status in ("done", "memory", "exit"):
         return {"status": status}
-    line = outcome.get("line")
     texts = [outcome.get(key) for key in ("kind", "type", "text", "trace")]
     if status != "raised" or not all(isinstance(text, str) for text in texts) or texts[0] not in ERROR_KINDS:
         raise BadAnswer("outcome.json has other fields")
-    if line is not None and (type(line) is not int or not 0 < line < 10**7):
-        raise BadAnswer("outcome.json has no line number")
+    line = outcome.get("line")
     return {
         "status": "raised",
         "kind": texts[0],
         "type": clean(texts[1], 100, lines=False),
         "text": clean(texts[2], LONGEST_TEXT, lines=False),
-        "line": line,
+        "line": line if type(line) is int and 0 < line < 10**7 else None,
         "trace": clean(texts[3], LONGEST_TRACE),
     }
 

@@ -10,6 +10,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from grading import guardian
+
 BOX = "/box"  # where the worker sees its folder
 WORKER = "/lab/worker.py"
 OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 does without
@@ -30,14 +32,14 @@ def unavailable() -> str | None:
     """None where bubblewrap works here, else why not, as the end of a sentence: "bubblewrap ..."."""
     if os.environ.get(OFF) == "0":
         return f"is switched off by {OFF}=0"
+    if not guardian.can_list_children():
+        return "needs a Linux that lists a process's children"
     with _probe_lock:
         return _probe()
 
 
 @functools.cache
 def _probe() -> str | None:
-    if not sys.platform.startswith("linux"):
-        return "exists only for Linux"
     if shutil.which("bwrap") is None:
         return "is not installed"
     with tempfile.TemporaryDirectory(prefix="lab-probe-") as box:

@@ -1,10 +1,12 @@
-"""Linux without bubblewrap: the process between the grader and the worker, which no child of the worker can leave.
+"""Linux: the process between the grader and the worker (or bubblewrap), below which all that the worker starts stays.
 
     python -I -S -B grading/guardian.py GRADER_PID COMMAND...
 
 A process whose parent has ended belongs to the nearest "child subreaper" above it (prctl(2)). The guardian is one, so a
 daemon that forked twice, opened a session of its own and emptied its environment is still found below the guardian.
 When the worker ends, or the grader does (even by ``kill -9``), the guardian ends all that is left, and then itself.
+
+bubblewrap needs it too: it ends before the last process of its namespace has.
 
 Runs without site-packages: only the standard library here.
 """

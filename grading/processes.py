@@ -14,7 +14,8 @@ from grading import guardian
 TOKEN = "LAB_BOX"  # environment variable that marks a worker's processes
 CAN_LIST_CHILDREN = guardian.can_list_children()
 WALK_SECONDS = 0.25  # between two walks over all processes, where a process's children cannot be listed
-PATIENCE = 1.5  # seconds that killing may take; issue 4 allows 2
+PATIENCE = 1.0  # seconds for ending processes that start others meanwhile
+HELPER_SECONDS = 0.3  # for the guardian to end by itself; longer only where it was stopped
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Tree:
     """A started process and its descendants.
 
     Args:
-        root: what was started: the worker itself, or the helper (bubblewrap, the guardian) that started it.
+        root: what was started: the guardian, or the worker where there is none.
         helpers: how many processes of the tree are ours: they are not counted, and end by themselves after the others.
         token: value of ``LAB_BOX`` in the environment of every process of the tree that has not removed it.
         box: the processes' working folder. A process elsewhere in the system with this token or folder is of the tree.
-        sealed: no process can leave the tree (a PID namespace), so nobody need be looked for elsewhere.
+        sealed: no process can leave the tree, nor end the guardian (bubblewrap): nobody need be looked for elsewhere.
     """
 
     def __init__(self, root: subprocess.Popen, *, helpers: int, token: str, box: str, sealed: bool):
@@ -56,25 +57,29 @@ class Tree:
     def kill(self):
         """End the whole tree and reap its root; nothing to do where all have ended."""
         deadline = time.monotonic() + PATIENCE
-        while (living := self._living(thorough=True)) and time.monotonic() < deadline:
-            _kill(process for process in living if not self.helpers or process.pid != self.root.pid)
-            if self.helpers and len(living) == 1:
+        while time.monotonic() < deadline:
+            self.root.poll()
+            living = [p for p in self._living(thorough=True) if not self.helpers or p.pid != self.root.pid]
+            if not living:
                 break
+            _kill(living)
             time.sleep(0.002)
         if self.helpers:
-            with suppress(subprocess.TimeoutExpired):  # a helper reaps the others and ends by itself
-                self.root.wait(max(0.1, deadline - time.monotonic()))
+            with suppress(subprocess.TimeoutExpired):  # the guardian reaps the others and ends by itself
+                self.root.wait(HELPER_SECONDS)
         elif hasattr(os, "killpg"):
             with suppress(OSError):
                 os.killpg(self.root.pid, signal.SIGKILL)
         self.root.kill()
         self.root.wait()
         _kill(self._seen.values())
-        helper_was_killed = self.root.returncode < 0
-        if not self.sealed and (helper_was_killed or not self.helpers):
-            while (strays := self._strays()) and time.monotonic() < deadline:
+        guardian_was_killed = self.root.returncode < 0
+        if not self.sealed and (guardian_was_killed or not self.helpers):
+            for _ in range(10):  # a process may be starting others
+                strays = self._strays()
+                if not strays:
+                    break
                 _kill(strays)
-                time.sleep(0.002)
 
     def _living(self, thorough: bool = False) -> list[psutil.Process]:
         """The tree's processes, the root first; ``thorough``: at any cost, and none mistaken for an earlier one."""

@@ -8,7 +8,7 @@
 The child is ``python -I -B grading/worker.py BOX``. Its folder, the box, holds ``task.json``, ``submission.py``,
 ``inputs/NAME.npy`` and what ``files`` adds; it leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``. Nothing that
 it prints is read, and nothing that it leaves is trusted (answers.py). On Linux it runs under bubblewrap where that
-works (bubblewrap.py), else below a guardian (guardian.py); elsewhere its processes are looked for (processes.py).
+works (bubblewrap.py), and always below a guardian (guardian.py); elsewhere its processes are looked for (processes.py).
 """
 
 import json
@@ -195,15 +195,14 @@ def _run_in(box: Path, limits: Limits) -> Outcome:
     limits = replace(limits, disk=given + limits.disk, file_size=max(largest, limits.file_size))
     token = secrets.token_hex(16)
     sealed = bubblewrap.unavailable() is None
-    guarded = not sealed and sys.platform.startswith("linux") and processes.CAN_LIST_CHILDREN
-    python = [sys.executable, "-I", "-B"]
+    guarded = processes.CAN_LIST_CHILDREN
+    command = [sys.executable, "-I", "-B"]
     if sealed:
-        command = [*bubblewrap.prefix(box, WORKER), *python, bubblewrap.WORKER, bubblewrap.BOX]
-    elif guarded:
-        guardian = [sys.executable, "-I", "-S", "-B", str(GUARDIAN), str(os.getpid())]
-        command = [*guardian, *python, str(WORKER), str(box)]
+        command = [*bubblewrap.prefix(box, WORKER), *command, bubblewrap.WORKER, bubblewrap.BOX]
     else:
-        command = [*python, str(WORKER), str(box)]
+        command += [str(WORKER), str(box)]
+    if guarded:
+        command = [sys.executable, "-I", "-S", "-B", str(GUARDIAN), str(os.getpid()), *command]
     process = subprocess.Popen(
         command,
         cwd=box,
@@ -214,7 +213,7 @@ def _run_in(box: Path, limits: Limits) -> Outcome:
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
-    helpers = 2 if sealed else int(guarded)  # bubblewrap outside and as the first process inside
+    helpers = guarded + 2 * sealed  # bubblewrap is a process outside and the first one inside
     tree = processes.Tree(process, helpers=helpers, token=token, box=str(box), sealed=sealed)
     try:
         ending = _watch(process, tree, box, limits)
