@@ -240,10 +240,18 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
 
 
 def draw(submission, inputs, settings) -> dict:
-    """One picture for the report: ``image`` uint8 (28, 28), or ``form`` as in ``sample_from_gmm``."""
-    pair = given_pair(submission, inputs, "")
-    image, form = drawn(need(submission, "sample_from_gmm"), *pair, int(settings["label"]))
-    return {"form": np.array(form, dtype=np.float64)} if form else {"image": image}
+    """One picture for the report: ``image`` uint8 (28, 28), or ``form`` as in ``sample_from_gmm``.
+
+    With ``n`` in the settings it is ``images`` uint8 (n, 28, 28), drawn one after the other.
+    """
+    sampler, pair = need(submission, "sample_from_gmm"), given_pair(submission, inputs, "")
+    images = []
+    for _ in range(int(settings.get("n", 1))):
+        image, form = drawn(sampler, *pair, int(settings["label"]))
+        if form:
+            return {"form": np.array(form, dtype=np.float64)}
+        images.append(image)
+    return {"images": np.array(images, dtype=np.uint8)} if "n" in settings else {"image": images[0]}
 
 
 def fit(submission, inputs, settings) -> dict:
