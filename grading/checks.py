@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+from scipy.spatial.transform import Rotation
 from scipy.special import logsumexp
 from scipy.stats import chi2, kstest, multivariate_normal
 from sklearn.decomposition import PCA
@@ -464,12 +465,16 @@ def sampling_inputs(rng: np.random.Generator) -> Arrays:
     inside, outside = mean.copy(), mean.copy()
     inside[pixels[BRIGHT]], inside[pixels[DARK]] = 255, 0
     outside[pixels[BRIGHT]], outside[pixels[DARK]] = 400, -150
-    # Turned by about 45 degrees, so that a covariance's diagonal alone is far from the whole.
-    turn = np.linalg.qr(np.ones((3, 3)) + np.diag(rng.uniform(-0.9, -0.6, size=3)) + 0.2 * rng.normal(size=(3, 3)))[0]
-    covs = np.array([turn @ np.diag(rng.permutation([4.0, 1.0, 0.25])) @ turn.T for _ in range(3)])
+    # One turn, the variances in another order: another component's covariance, a covariance's diagonal alone, and its
+    # factors transposed have a direction of at least 2.9 times too much or too little variance.
+    signs, axis = rng.choice([-1, 1], size=3), np.array([0.17, 1.2, 0.78]) + rng.uniform(-0.05, 0.05, size=3)
+    turn = np.outer(signs, signs) * Rotation.from_rotvec(axis).as_matrix()
+    variances = [np.diag(np.roll([4.0, 1.0, 0.25], shift)) for shift in rng.permutation(3)]
+    # Any two means lie on opposite sides of 0 in two directions.
+    sides = rng.choice([-1, 1], size=3) * rng.permutation([[1, 1, -1], [1, -1, 1], [-1, 1, 1]])
     shared = {
-        "means": rng.uniform(1, 2, size=(3, 3)) * rng.choice([-1, 1], size=(3, 3)),
-        "covs": covs,
+        "means": rng.uniform(1, 2, size=(3, 3)) * sides,
+        "covs": np.array([turn @ diagonal @ turn.T for diagonal in variances]),
         "pi": weights(rng, 3),
         "components": components,
     }
