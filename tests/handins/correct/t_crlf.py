@@ -1,0 +1,3 @@
+# Windows line ends.
+# encoding: utf-8
+# newline: crlf

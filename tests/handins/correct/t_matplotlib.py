@@ -1,0 +1,3 @@
+# Matplotlib imported and not used.
+# === top
+import matplotlib.pyplot as plt

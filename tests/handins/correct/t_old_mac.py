@@ -1,0 +1,2 @@
+# Line ends of an old Macintosh.
+# newline: cr

@@ -1,0 +1,3 @@
+# An empty file.
+# expect: all ERROR 0
+# === whole

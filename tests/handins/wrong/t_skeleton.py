@@ -1,0 +1,3 @@
+# The untouched skeleton.
+# base: skeleton
+# expect: all ERROR 0
