@@ -1,0 +1,273 @@
+"""Grade a whole class, and merge what was graded with the points given by hand.
+
+    python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
+    python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    go on after an interruption, or with new hand-ins
+    python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
+
+Writes gradebook.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. One hand-in's fault is one row's.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import joblib
+from tqdm import tqdm
+
+import load_resources
+import utils
+from grading import sandbox
+from staff import archives, grade_one, gradebook, merge, tables
+from staff.grade_one import Settings
+from staff.pool import Grader, Job, Pool, read, records
+from utils import LabError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m staff.grade_class",
+        allow_abbrev=False,
+        description="Grade a class's hand-ins: gradebook, summary and everybody's feedback.",
+        epilog="then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
+        "      (see: python -m staff.grade_class merge --help)\n\n"
+        "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
+        "They need this version of the lab and its packages, and the same data set prepared:\n"
+        "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder of zips or folders, one a hand-in")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all that is written")
+    parser.add_argument("--jobs", type=int, metavar="N", help="hand-ins at a time (default: one for each processor)")
+    parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or was interrupted")
+    parser.add_argument("--no-rerun", action="store_true", help="believe Performance without reproducing it")
+    parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of an existing Dask cluster, as tcp://host:8786")
+    parser.add_argument(
+        "--indices", type=Path, metavar="FILE.csv", help="student_id,sample_index for hand-ins without grade.json"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the numbers to check with (default: 0)")
+    parser.add_argument(
+        "--dataset", choices=list(utils.DATASETS), default="mnist", help="the class's data (default: %(default)s)"
+    )
+    parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
+    return utils.one_line_errors(parser)
+
+
+def build_merge_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m staff.grade_class merge",
+        allow_abbrev=False,
+        description="Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all.",
+        epilog=f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
+        f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
+        "status: OK for a row that was to be looked at; comment. An empty cell is not decided yet.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
+    parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
+    return utils.one_line_errors(parser)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse what cannot work, and make paths absolute.
+
+    Raises:
+        LabError: naming the argument.
+    """
+    args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
+    if not args.handins.is_dir():
+        raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
+    if args.handins in (args.out, *args.out.parents):
+        raise LabError(f"--out {args.out} lies in the hand-ins' folder and would be graded; name another one")
+    if args.out.is_file():
+        raise LabError(f"--out {args.out} is a file; name a folder")
+    if args.jobs is not None and args.jobs < 1:
+        raise LabError(f"--jobs must be at least 1, got {args.jobs}")
+    if not 0 <= args.seed < 2**32:
+        raise LabError(f"--seed must be between 0 and {2**32 - 1}, got {args.seed}")
+    if (args.backend == "dask") != (args.scheduler is not None):
+        raise LabError("--backend dask and --scheduler ADDRESS belong together")
+    if not args.resume and any((args.out / "records").glob("*.json")):
+        raise LabError(f"{args.out} holds a graded class; go on with it by --resume, or name another --out")
+
+
+# --------------------------------------------------------------------------- the hand-ins
+
+
+def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int], list[str]]:
+    """The staff's list of answers to question 6, by id in small letters, and notes on the file.
+
+    Raises:
+        LabError: naming line and column.
+    """
+    rows, notes = tables.read(path, ["student_id", "sample_index"])
+    known = {hand_in.student_id.casefold() for hand_in in found if hand_in.student_id}
+    indices, errors = {}, []
+    for row in rows:
+        key, text = row.cells["student_id"].casefold(), row.cells["sample_index"]
+        if key not in known:
+            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']!r} handed nothing in")
+        elif key in indices:
+            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} is there twice")
+        elif not (text.isascii() and text.isdigit() and len(text) < 6):
+            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is no whole number from 0")
+        else:
+            indices[key] = int(text)
+    tables.refuse(path, errors)
+    return indices, notes
+
+
+def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
+    """Which of several hand-ins of one id counts: the newest by file time; where times are equal, a person says.
+
+    Returns:
+        the hand-ins to grade, and by ``hand_in`` a row for each that has a rival: its notes, or REPLACED.
+    """
+    by_id: dict[str, list[archives.Found]] = {}
+    for hand_in in found:
+        by_id.setdefault(hand_in.student_id.casefold() or f"?{hand_in.hand_in}", []).append(hand_in)
+    to_grade, rows = [], {}
+    for rivals in by_id.values():
+        if len(rivals) == 1:
+            to_grade += rivals
+            continue
+        times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
+        newest = [hand_in for hand_in in rivals if times[hand_in.hand_in] == max(times.values())]
+        for hand_in in rivals:
+            row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
+            others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
+            if hand_in not in newest:
+                row.notes = [f"{newest[0].hand_in} of the same id is newer and counts"]
+            elif len(newest) > 1:
+                row.review = [f"as new as another hand-in of the same id: {others}; remove all but one and --resume"]
+            else:
+                row.notes = [f"the newest of its id; not counted: {others}"]
+            rows[hand_in.hand_in] = row
+        to_grade += newest
+    return to_grade, rows
+
+
+def is_current(record: dict | None, handin: archives.HandIn, index: int | None, settings: Settings) -> bool:
+    """Whether a record of an earlier run still holds: same hand-in, same settings, no fault of ours."""
+    return (
+        record is not None
+        and record.get("digest") == handin.digest()
+        and record.get("settings") == grade_one.made_under(settings, index)
+        and not any(q["verdict"] == "INTERNAL" for q in record["questions"])
+    )
+
+
+# --------------------------------------------------------------------------- the whole
+
+
+def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) -> list[gradebook.Row]:
+    """Grade what is to be graded and write everything; what was done by an interruption is kept.
+
+    Args:
+        args: from ``build_parser``.
+        grader: makes the record of one hand-in.
+
+    Returns:
+        the rows of the gradebook.
+
+    Raises:
+        LabError: an argument, the list of indices or the cluster is wrong.
+    """
+    check_arguments(args)
+    found, others = archives.find(args.handins)
+    if not found:
+        raise LabError(f"there is no hand-in in {args.handins}: no zip, no folder")
+    indices, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    to_grade, rivals = counting(found)
+    load_resources.ensure(args.dataset, args.data_dir)
+    settings = Settings(args.seed, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
+    (args.out / "records").mkdir(parents=True, exist_ok=True)
+    for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
+        partial.unlink(missing_ok=True)
+
+    jobs, done = [], {}
+    for one in to_grade:
+        index = indices.get(one.student_id.casefold())
+        record = gradebook.load_record(args.out, one.hand_in) if args.resume else None
+        if record is not None:
+            handin = read(one, settings, index)
+            if isinstance(handin, archives.HandIn) and is_current(record, handin, index, settings):
+                done[one.hand_in] = record
+                continue
+        jobs.append(Job(one, index))
+    facts = class_facts(settings, others, notes)
+    pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
+    bar = tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None)
+    try:
+        for record in records(pool, grader, jobs):
+            gradebook.save_record(args.out, record)
+            done[record["hand_in"]] = record
+            bar.update()
+    finally:
+        bar.close()
+        if missing := len(to_grade) - len(done):
+            facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; go on with --resume")
+        rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+        gradebook.write(args.out, rows, facts)
+        pool.close()
+    return rows
+
+
+def class_rows(
+    found: list[archives.Found], done: dict[str, dict], rivals: dict[str, gradebook.Row], to_grade: list[str]
+) -> list[gradebook.Row]:
+    """The gradebook's rows, students compared with each other; none for what is still to be graded."""
+    rows = []
+    for one in found:
+        row = rivals.get(one.hand_in) or gradebook.Row(one.hand_in, one.student_id, one.name, None)
+        row.record = done.get(one.hand_in)
+        if row.record is not None:
+            # A hand-in whose own name says nothing may hold a folder that tells.
+            row.student_id, row.name = row.record["student_id"], row.record["name"]
+        if row.record is not None or one.hand_in not in to_grade:
+            rows.append(row)
+    gradebook.compare(rows)
+    return rows
+
+
+def class_facts(settings: Settings, others: list[str], notes: list[str]) -> list[str]:
+    """Lines for the head of the summary."""
+    rerun_line = "was reproduced from the code" if settings.rerun else "was NOT reproduced from the code (--no-rerun)"
+    lines = [f"data: {utils.DATASETS[settings.dataset]}; seed {settings.seed}", f"Performance {rerun_line}"]
+    if others:
+        lines.append(f"no hand-ins, left alone: {', '.join(others)}")
+    return lines + notes + sandbox.guards()
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["merge"]:
+        return main_merge(argv[1:])
+    args = build_parser().parse_args(argv)
+    try:
+        rows = grade_class(args)
+    except KeyboardInterrupt:
+        print(f"\nwhat was graded is in {args.out}; go on with --resume", file=sys.stderr)
+        raise
+    statuses = [row.status() for row in rows]
+    counted = ", ".join(f"{statuses.count(s)} {s}" for s in gradebook.STATUSES if s in statuses)
+    print(f"{len(rows)} hand-ins: {counted}")
+    print(f"wrote gradebook.csv, summary.md and feedback/ in {args.out}")
+    print(f"next: read summary.md, then: python -m staff.grade_class merge --out {args.out} --marks marks.csv")
+    return 0
+
+
+def main_merge(argv: list[str]) -> int:
+    args = build_merge_parser().parse_args(argv)
+    final = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
+    for note in final.notes:
+        print(f"note: {note}")
+    open_rows = final.undecided()
+    for row in open_rows:
+        print(f"undecided: {row['student_id']} {row['name']} ({row['hand_in']}): {row['undecided']}")
+    print(f"wrote {args.out / 'final.csv'}: {len(final.rows)} students, {len(open_rows)} undecided")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))

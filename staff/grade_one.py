@@ -1,0 +1,279 @@
+"""Grade one hand-in: a function of its bytes and the class's settings, whichever process or machine runs it.
+
+The code is checked in children (``grading.check_code``), the run is scored by its saved parameters, never by the
+student's ``predict``, and its Performance is reproduced (``staff.rerun``). Nothing here runs or imports student code.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import load_resources
+import utils
+from grading import checks, report, sandbox, scores
+from staff import archives, gradebook, rerun
+from utils import LabError
+
+# Besides grading/: a change in any of them may change a record.
+GRADING_PROGRAM = ["utils.py", "submission.py", "staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]
+RUN_QUESTIONS = ("sample_index", "performance")
+LARGEST_K = 100  # more would cost us minutes; 10 is the lab's
+LARGEST_DIM = 200  # the baseline of more takes us longer than a class's patience
+LARGEST_TREE = 200_000  # characters of a region's syntax tree that are compared
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a whole class is graded under; a record made under others is not reused.
+
+    Attributes:
+        seed: of the questions on the code.
+        rerun: whether Performance is reproduced.
+        dataset: what runs must have been trained on.
+        data, code: hashes of the images and of the grading program, by which workers elsewhere are checked.
+    """
+
+    seed: int
+    rerun: bool
+    dataset: str
+    data: str
+    code: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The prepared data set: uint8 (N, 1, 28, 28) and int64 (N,)."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+@functools.cache
+def images(dataset: str) -> Images:
+    """The class's data set, read once in each process."""
+    return Images(*utils.load_split("train", dataset), *utils.load_split("test", dataset))
+
+
+@functools.cache
+def facts(dataset: str) -> tuple[str, str]:
+    """Hashes of the data set and of the grading program as this process has them."""
+    load_resources.ensure(dataset)
+    there = images(dataset)
+    digest = hashlib.sha256()
+    for path in [*sorted((utils.ROOT / "grading").glob("*.py")), *(utils.ROOT / name for name in GRADING_PROGRAM)]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return utils.data_hash(there.train, there.train_labels, there.test, there.test_labels), digest.hexdigest()
+
+
+# --------------------------------------------------------------------------- the record
+
+
+def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
+    """The record of a hand-in, whatever is in it.
+
+    Args:
+        handin: from ``archives.read``.
+        index: the answer to question 6 from the staff's list, for hand-ins that do not hold one.
+        settings: the class's.
+    """
+    record = empty_record(handin, index, settings)
+    # One BLAS thread everywhere: with another number sums would differ in their last digits.
+    with threadpool_limits(limits=1):
+        if handin.refused:
+            record["questions"] = [entry(name, "REVIEW", handin.refused) for name in gradebook.QUESTIONS]
+            record["review"].insert(0, handin.refused)
+            return record
+        if (settings.data, settings.code) != facts(settings.dataset):
+            raise RuntimeError("this worker has other images or another version of the lab")
+        code = guarded(list(checks.QUESTIONS), lambda: grade_code(handin, settings, record), record)
+        run = guarded(list(RUN_QUESTIONS), lambda: grade_run(handin, index, settings, record), record)
+    by_id = {q["id"]: q for q in code + run}
+    summary = report.summary([by_id[name] for name in gradebook.QUESTIONS])
+    return record | {name: summary[name] for name in ("questions", "guards", "versions")}
+
+
+def empty_record(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
+    """A record without verdicts: all its keys."""
+    nothing = dict.fromkeys(
+        ("sample_index", "config", "db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood", "reproduced")
+    )
+    return nothing | {
+        "hand_in": handin.hand_in,
+        "student_id": handin.student_id,
+        "name": handin.name,
+        "digest": handin.digest(),
+        "settings": made_under(settings, index),
+        "run": handin.run,
+        "questions": [],
+        "dataset": settings.dataset,
+        "review": list(handin.review),
+        "notes": list(handin.notes),
+        "guards": [],
+        "versions": {},
+        "signature": [],
+        "fingerprint": {},
+    }
+
+
+def made_under(settings: Settings, index: int | None) -> dict:
+    """What decides, with the hand-in, on the record."""
+    return dataclasses.asdict(settings) | {"index": index}
+
+
+def internal_record(handin: archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
+    """The record of a hand-in that could not be graded, by a fault of ours."""
+    record = empty_record(handin, index, settings)
+    record["questions"] = [entry(name, "INTERNAL", cause) for name in gradebook.QUESTIONS]
+    return record
+
+
+def entry(name: str, verdict: str, message: str, hint: str = "", score: float = 0.0) -> dict:
+    """An entry of ``questions``."""
+    label, points = gradebook.QUESTIONS[name]
+    return scores.question(name, label, points) | {
+        "score": score,
+        "verdict": verdict,
+        "message": message,
+        "hint": hint,
+    }
+
+
+def guarded(names: list[str], grade: Callable[[], list[dict]], record: dict) -> list[dict]:
+    """The entries that ``grade`` gives; INTERNAL ones where it fails, for its faults are ours."""
+    try:
+        return grade()
+    except Exception as error:
+        cause = fault(error)
+        return [entry(name, "INTERNAL", cause) for name in names]
+
+
+def fault(error: BaseException) -> str:
+    """One line for an exception in our own code."""
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({Path(where[0].filename).name}, line {where[0].lineno})" if where else ""
+    return f"a fault of the grading program: {type(error).__name__}: {' '.join(str(error).split())[:200]}{place}"
+
+
+# --------------------------------------------------------------------------- its code
+
+
+def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> list[dict]:
+    """The four questions on the code; notes its fingerprint in the record."""
+    if handin.source is None:
+        message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
+        return [entry(name, "ERROR", message, hint) for name in checks.QUESTIONS]
+    questions = report.check_code(handin.source, seed=settings.seed, jobs=1)
+    outcome = sandbox.run("fingerprint", handin.source, {})
+    for name, tree in outcome.arrays.items():
+        record["fingerprint"][name] = tree.astype(np.uint8).tobytes().decode("utf-8", "replace")[:LARGEST_TREE]
+    return questions
+
+
+# --------------------------------------------------------------------------- its run
+
+
+def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, record: dict) -> list[dict]:
+    """Question 6 from the saved parameters; notes what was measured in the record."""
+    if handin.run is None:
+        return refused("the hand-in has no results", "hand in results/<datetime> of the run that counts")
+    with tempfile.TemporaryDirectory(prefix="lab-class-") as folder:
+        path = archives.unpack(handin, Path(folder).resolve())
+        try:
+            config = load_config(path, settings)
+            if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
+                cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to be scored with the class"
+                return [entry(name, "REVIEW", cause) for name in RUN_QUESTIONS]
+            run = utils.load_run(path)
+        except LabError as error:
+            cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
+            return refused(cause, hint)
+    record["config"] = dataclasses.asdict(run.config)
+    if not run.config.use_pca:
+        cause = "the run is not a PCA run; only those count"
+        return [entry(name, "SKIPPED", cause) for name in RUN_QUESTIONS]
+    record["signature"] = gradebook.signature(run)
+    data, mixture = images(settings.dataset), utils.mixture(run)
+    codes = utils.embed(run, data.test)
+    clusters = mixture.predict(codes)
+    db = scores.davies_bouldin(data.test, clusters)
+    db_sklearn = scores.baseline_davies_bouldin(settings.dataset, run.config.embedding_dim, data.train, data.test)
+    record |= {"db": db, "db_sklearn": db_sklearn, "log_likelihood": float(mixture.score(codes))}
+    record |= scores.agreement(data.test_labels, clusters)
+    performance = scores.performance(run, db, db_sklearn, clusters)
+    if settings.rerun and db is not None:
+        performance = reproduced(performance, handin, run, db, data, record)
+    return [grade_index(handin, index, run, data, record), performance]
+
+
+def load_config(path: Path, settings: Settings) -> utils.TrainConfig:
+    """The run's settings.
+
+    Raises:
+        LabError: damaged, or of another data set.
+    """
+    config = utils.TrainConfig.load(path / "config.yaml")
+    if config.dataset != settings.dataset:
+        theirs, ours = utils.DATASETS[config.dataset], utils.DATASETS[settings.dataset]
+        raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
+    return config
+
+
+def refused(cause: str, hint: str) -> list[dict]:
+    return [entry(name, "ERROR", cause, hint) for name in RUN_QUESTIONS]
+
+
+def reproduced(performance: dict, handin: archives.HandIn, run, db: float, data: Images, record: dict) -> dict:
+    """The entry of Performance after its run was made again."""
+    if handin.source is None:
+        return performance | {
+            "score": 0.0,
+            "verdict": "REVIEW",
+            "message": f"{performance['message']}; not reproduced: there is no submission.py",
+        }
+    again = rerun.reproduce(handin.source, run.config, db, data.train, data.test)
+    record["reproduced"] = {"way": again.way, "attempts": again.attempts}
+    told = f"{performance['message']}; {again.sentence()}"
+    if again.way is not None or performance["verdict"] == "REVIEW":
+        return performance | {"message": told}
+    if again.our_fault:
+        return performance | {"score": 0.0, "verdict": "INTERNAL", "message": told}
+    return performance | {
+        "score": 0.0,
+        "verdict": "REVIEW",
+        "message": f"not reproduced: the saved parameters give {told}; a person decides",
+        "hint": "hand in the submission.py that made the run, with the run's own config.yaml",
+    }
+
+
+def grade_index(handin: archives.HandIn, index: int | None, run, data: Images, record: dict) -> dict:
+    """The cluster of "6": the answer is a claim, whether it is right is computed here."""
+    answer = claimed_index(handin)
+    if answer is None:
+        answer = index
+    if answer is None:
+        return entry("sample_index", "SKIPPED", "no answer in grade.json: to be marked by hand from the report")
+    record["sample_index"] = answer
+    if not 0 <= answer < run.n_components:
+        cause = f"there is no cluster {answer}: they are numbered 0 to {run.n_components - 1}"
+        return entry("sample_index", "WRONG", cause)
+    return scores.sample_index(run, answer, data.train_labels, utils.cluster_labels(run, data.train))
+
+
+def claimed_index(handin: archives.HandIn) -> int | None:
+    """``sample_index`` of the hand-in's grade.json; None where there is none, or it is no whole number."""
+    try:
+        content = json.loads(handin.files.get("grade.json", b"").decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    answer = content.get("sample_index") if isinstance(content, dict) else None
+    return answer if type(answer) is int and abs(answer) < 10**9 else None

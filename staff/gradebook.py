@@ -1,0 +1,317 @@
+"""From the records of single hand-ins to what staff and students read: the gradebook, the feedback, the summary.
+
+A record is written as soon as its hand-in is graded. Everything else is made anew from all records, in an order of its
+own, so that it is the same whatever was graded first, by how many processes, or after how many interruptions.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+import utils
+from grading.report import AUTO_POINTS
+from grading.scores import PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
+from staff import tables
+
+QUESTIONS = {
+    "e_step": ("1.1 E-step", 10),
+    "m_step": ("1.2 M-step", 10),
+    "pca_fit": ("2.1 PCA.fit", 8),
+    "sample_from_gmm": ("5.1 sampling", 7),
+    "sample_index": ('6 the cluster of "6"', SAMPLE_INDEX_POINTS),
+    "performance": ("6 Performance", PERFORMANCE_POINTS),
+}
+COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
+UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills these cells
+STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
+LARGEST_RECORD = 4 << 20
+# Records hold these for staff and for --resume; they are not the student's business.
+NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
+SAME_PARAMETERS = 1e-4  # relative; two machines differ by less, two seeds by more
+SIMILAR_CODE = 0.9  # share of common eight-word pieces of two syntax trees
+PIECE = 8
+
+
+@dataclass
+class Row:
+    """A line of the gradebook.
+
+    Attributes:
+        record: what grading found; None for a hand-in that another one replaces.
+        notes, review: lines that come from the class as a whole.
+    """
+
+    hand_in: str
+    student_id: str
+    name: str
+    record: dict | None
+    notes: list[str] = field(default_factory=list)
+    review: list[str] = field(default_factory=list)
+
+    def status(self) -> str:
+        """OK; SKIPPED: cells are left to fill; REVIEW: look at it; REPLACED: another hand-in counts."""
+        return own_status(self.record, self.review) if self.record else "REPLACED"
+
+    def cells(self) -> dict:
+        record = self.record or {"questions": [], "notes": [], "review": []}
+        questions = {q["id"]: q for q in record["questions"]}
+        points = {name: decided(questions.get(name)) for name in QUESTIONS}
+        lines = [*record["review"], *self.review, *undecided_causes(record), *record["notes"], *self.notes]
+        return {
+            "hand_in": self.hand_in,
+            "student_id": self.student_id,
+            "name": self.name,
+            **points,
+            "auto_score": sum(p for p in points.values() if p is not None) if self.record else None,
+            "status": self.status(),
+            "note": "; ".join(lines),
+        }
+
+
+def decided(question: dict | None) -> float | None:
+    """A question's points; None where a person decides."""
+    return None if question is None or question["verdict"] in UNDECIDED else question["score"]
+
+
+def own_status(record: dict, review: list[str] = ()) -> str:
+    verdicts = {q["verdict"] for q in record["questions"]}
+    if review or record["review"] or verdicts & {"REVIEW", "INTERNAL"}:
+        return "REVIEW"
+    return "SKIPPED" if "SKIPPED" in verdicts else "OK"
+
+
+def undecided_causes(record: dict) -> list[str]:
+    """A line for each cause why cells are left empty."""
+    causes: dict[str, list[str]] = {}
+    for q in record["questions"]:
+        if q["verdict"] in UNDECIDED:
+            causes.setdefault(f"{q['verdict']}: {first_line(q['message'])}", []).append(q["id"])
+    return [f"{', '.join(names)} {cause}" for cause, names in causes.items()]
+
+
+def first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+# --------------------------------------------------------------------------- records
+
+
+def file_name(hand_in: str) -> str:
+    """A hand-in's name as the name of a file or folder on any system, another for each hand-in."""
+    safe = re.sub(r"[^\w+() -]", "_", hand_in).strip()[:50].rstrip()
+    if safe == hand_in:
+        return safe
+    return f"{safe}-{hashlib.sha256(hand_in.encode()).hexdigest()[:8]}"
+
+
+def save_record(out: Path, record: dict) -> None:
+    folder = out / "records"
+    folder.mkdir(parents=True, exist_ok=True)
+    utils.write_text(folder / f"{file_name(record['hand_in'])}.json", _json(record))
+
+
+def load_record(out: Path, hand_in: str) -> dict | None:
+    """The record of a hand-in; None where there is none, or it is damaged."""
+    path = out / "records" / f"{file_name(hand_in)}.json"
+    try:
+        if path.stat().st_size > LARGEST_RECORD:
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        complete = record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == list(QUESTIONS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if complete else None
+
+
+def _json(content: dict | list) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+# --------------------------------------------------------------------------- students compared
+
+
+def signature(run: utils.SavedRun) -> list[list[float]]:
+    """Numbers (K, 3) that equal mixtures share, whatever the order of components or the signs of the PCA."""
+    parts = [run.pi, np.linalg.norm(run.means, axis=1), np.linalg.slogdet(run.covs)[1]]
+    return sorted(np.round(parts, 8).T.tolist())
+
+
+def same_parameters(a: list, b: list) -> bool:
+    return len(a) == len(b) > 0 and bool(np.allclose(a, b, rtol=SAME_PARAMETERS, atol=SAME_PARAMETERS))
+
+
+@dataclass
+class Code:
+    """A hand-in's syntax trees: which regions are filled, and their eight-word pieces, regions apart."""
+
+    filled: set[str]
+    pieces: set[tuple]
+
+    @classmethod
+    def of(cls, fingerprint: dict[str, str]) -> "Code":
+        pieces = set()
+        for task, tree in fingerprint.items():
+            words = re.findall(r"\w+", tree)
+            pieces |= {(task, *words[i : i + PIECE]) for i in range(len(words) - PIECE + 1)}
+        return cls({task for task, tree in fingerprint.items() if tree}, pieces)
+
+    def similar(self, other: "Code") -> bool:
+        """Whether the same regions, both of EM's steps among them, are nearly the same up to names and comments."""
+        if self.filled != other.filled or not self.filled >= {"e_step", "m_step"}:
+            return False
+        return len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
+
+
+def compare(rows: list[Row]) -> None:
+    """Note equal parameters in the rows' ``notes``, and nearly equal code with them in their ``review``."""
+    graded = in_order([row for row in rows if row.record and row.record["signature"]])
+    codes = {row.hand_in: Code.of(row.record["fingerprint"]) for row in graded}
+    copies: dict[str, list[Row]] = {row.hand_in: [] for row in graded}
+    equals: dict[str, list[Row]] = {row.hand_in: [] for row in graded}
+    for one, other in combinations(graded, 2):
+        one_student = one.student_id and one.student_id.casefold() == other.student_id.casefold()
+        if one_student or not same_parameters(one.record["signature"], other.record["signature"]):
+            continue
+        pairs = copies if codes[one.hand_in].similar(codes[other.hand_in]) else equals
+        pairs[one.hand_in].append(other)
+        pairs[other.hand_in].append(one)
+    for row in graded:
+        if copies[row.hand_in]:
+            row.review.append(f"nearly the same code and the same parameters as {_listed(copies[row.hand_in])}")
+        if equals[row.hand_in]:
+            row.notes.append(f"the same parameters as {_listed(equals[row.hand_in])}")
+
+
+def _listed(rows: list[Row]) -> str:
+    names = sorted(row.hand_in for row in rows)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+# --------------------------------------------------------------------------- what is written
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
+
+
+def write(out: Path, rows: list[Row], facts: list[str]) -> None:
+    """Write ``gradebook.csv`` (and ``gradebook.json``, which ``merge`` reads), ``summary.md`` and everybody's feedback.
+
+    Args:
+        out: an existing folder.
+        rows: all hand-ins that have a record or need none.
+        facts: lines for the head of the summary.
+    """
+    rows = in_order(rows)
+    for row in rows:
+        row.notes.sort()
+        row.review.sort()
+    cells = [row.cells() for row in rows]
+    tables.write(out / "gradebook.csv", COLUMNS, cells)
+    looks = [{"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
+    utils.write_text(out / "gradebook.json", _json([c | look for c, look in zip(cells, looks, strict=True)]))
+    for row in rows:
+        if row.record:
+            folder = out / "feedback" / file_name(row.hand_in)
+            folder.mkdir(parents=True, exist_ok=True)
+            feedback = student_record(row.record)
+            utils.write_text(folder / "feedback.json", _json(feedback))
+            utils.write_text(folder / "feedback.md", feedback_text(feedback))
+    utils.write_text(out / "summary.md", summary_text(rows, facts))
+
+
+def student_record(record: dict) -> dict:
+    """What a student may see of a record: the fields of grade.json and what was reproduced, nothing of others."""
+    shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
+    points = [decided(q) for q in record["questions"]]
+    shown["auto_score"] = round(sum(p for p in points if p is not None), 4)
+    return shown | {"auto_points": AUTO_POINTS, "status": own_status(record)}
+
+
+def feedback_text(shown: dict) -> str:
+    """A student's feedback as Markdown; what came from their code stands in blocks, where nothing is interpreted."""
+    lines = [f"# Lab 3: {_inline(shown['hand_in'])}", ""]
+    lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
+    for q in shown["questions"]:
+        points = decided(q)
+        given = "open" if points is None else tables.guarded(points)
+        lines.append(f"| {q['label']} | {given} / {q['points']} | {q['verdict']} |")
+    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {AUTO_POINTS} | |", ""]
+    if any(decided(q) is None for q in shown["questions"]):
+        lines += ["What is open is decided by a person; it is not lost.", ""]
+    for q in shown["questions"]:
+        lines += [f"## {q['label']}", "", *_block(q["message"])]
+        if q["hint"]:
+            lines += ["Hint:", "", *_block(q["hint"])]
+    if shown.get("run") is not None:
+        lines += ["## The run", "", *_block("\n".join(run_lines(shown)))]
+    for title, entries in (("Notes", shown["notes"]), ("How the code was run", shown["guards"])):
+        if entries:
+            lines += [f"## {title}", "", *_block("\n".join(entries))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def run_lines(shown: dict) -> list[str]:
+    names = {
+        "db": "Davies-Bouldin (784 pixels, lower is better)",
+        "db_sklearn": "Davies-Bouldin of scikit-learn",
+        "accuracy": "accuracy (clusters matched to digits)",
+        "nmi": "normalised mutual information",
+        "ari": "adjusted Rand index",
+        "log_likelihood": "mean log-likelihood",
+    }
+    lines = [f"folder: {shown['run']}"]
+    lines += [f"{text}: {shown[name]:.4f}" for name, text in names.items() if shown.get(name) is not None]
+    for attempt in (shown.get("reproduced") or {}).get("attempts", []):
+        lines.append(f"{attempt['what']}: {attempt['result']}")
+    return lines
+
+
+def _inline(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", text)
+
+
+def _block(text: str) -> list[str]:
+    return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
+
+
+def summary_text(rows: list[Row], facts: list[str]) -> str:
+    """The class at a glance, as Markdown."""
+    graded = [row for row in rows if row.record]
+    statuses = Counter(row.status() for row in rows)
+    counted = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
+    lines = ["# The class", "", f"- {len(rows)} hand-ins: {counted or 'none'}"]
+    lines += [f"- {_inline(fact)}" for fact in facts]
+    lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
+    causes_by_question = {}
+    for i, (name, (label, points)) in enumerate(QUESTIONS.items()):
+        entries = [row.record["questions"][i] for row in graded]
+        closed = [q for q in entries if decided(q) is not None]
+        lost = [q for q in closed if q["score"] < points - 0.005]
+        mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
+        lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
+        causes_by_question[name] = Counter(_cause(q) for q in lost)
+    lines += ["", "## Why points were lost", ""]
+    for name, causes in causes_by_question.items():
+        for cause, count in sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:3]:
+            lines.append(f"- {QUESTIONS[name][0]}, {count} times: {_inline(cause)}")
+    lines += ["", "## To mark by hand", ""]
+    for row in graded:
+        lines += [f"- {_inline(row.hand_in)}: {_inline(cause)}" for cause in undecided_causes(row.record)]
+    lines += ["", "## To look at", ""]
+    for row in graded:
+        reasons = sorted([*row.record["review"], *row.review])
+        lines += [f"- {_inline(row.hand_in)}: {_inline('; '.join(reasons))}"] if reasons else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cause(question: dict) -> str:
+    """A message without its numbers, by which equal causes are counted together."""
+    text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", first_line(question["message"]))
+    return f"{question['verdict']}: {text[:160]}"

@@ -1,0 +1,144 @@
+"""The final gradebook: what was graded, the 30 points of the report, and what a person decided."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from staff import tables
+from staff.gradebook import QUESTIONS
+from utils import LabError
+
+REPORT = {"log": 2, "tuning": 5, "results": 2, "questions": 20, "feedback": 1}
+OPTIONAL = [*QUESTIONS, "status", "comment"]
+FINAL_COLUMNS = [
+    "student_id", "name", "hand_in", *QUESTIONS, "auto_score", *REPORT, "report_score", "total", "undecided", "comment",
+    "note",
+]  # fmt: skip
+
+
+@dataclass
+class Marks:
+    """A line of marks.csv: points by column (None where the cell is empty), ``status`` and ``comment``."""
+
+    line: int
+    points: dict[str, float | None]
+    settled: bool
+    comment: str
+
+
+@dataclass
+class Final:
+    """The final gradebook: its rows, and notes on how the tables were read."""
+
+    rows: list[dict]
+    notes: list[str] = field(default_factory=list)
+
+    def undecided(self) -> list[dict]:
+        return [row for row in self.rows if row["undecided"]]
+
+
+def merge(out: Path, marks_path: Path) -> Final:
+    """Write ``final.csv`` from what was graded and the marks, which stay as they are.
+
+    Raises:
+        LabError: the class was not graded yet, or the marks cannot be read; naming line and column.
+    """
+    try:
+        gradebook = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabError(f"there is no gradebook.json in {out}; grade the class first") from None
+    except ValueError:
+        raise LabError(f"{out / 'gradebook.json'} is damaged; grade the class again, with --resume") from None
+    graded = [row for row in gradebook if row["status"] != "REPLACED"]
+    marks, notes = read_marks(marks_path, graded)
+    ids = [row["student_id"].casefold() for row in graded]
+    rows = []
+    for row in graded:
+        twice = bool(row["student_id"]) and ids.count(row["student_id"].casefold()) > 1
+        rows.append(_final(row, marks.get(row["hand_in"]), twice))
+    tables.write(out / "final.csv", FINAL_COLUMNS, rows)
+    return Final(rows, notes)
+
+
+def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:
+    """The marks by hand-in, for the ids of the gradebook (or, where a row has none, its ``hand_in``)."""
+    rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
+    by_id: dict[str, list[str]] = {}
+    for row in graded:
+        for key in {row["student_id"].casefold(), row["hand_in"].casefold()} - {""}:
+            by_id.setdefault(key, []).append(row["hand_in"])
+    most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
+    marks, errors, seen = {}, [], {}
+    for row in rows:
+        key = row.cells["student_id"].casefold()
+        if key not in by_id:
+            shown = f"{row.cells['student_id']!r} is not in the gradebook" if key else "it is empty"
+            errors.append(f"line {row.line}, column student_id: {shown}")
+            continue
+        if key in seen:
+            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} has line {seen[key]} already")
+            continue
+        seen[key] = row.line
+        points = {}
+        for column, largest in most.items():
+            try:
+                points[column] = number(row.cells.get(column, ""), largest)
+            except ValueError as error:
+                errors.append(f"line {row.line}, column {column}: {error}")
+        status = row.cells.get("status", "").upper()
+        if status not in ("", "OK"):
+            errors.append(f"line {row.line}, column status: {status!r} is neither OK nor empty")
+        for hand_in in by_id[key]:
+            marks[hand_in] = Marks(row.line, points, status == "OK", row.cells.get("comment", ""))
+    tables.refuse(path, errors)
+    return marks, notes
+
+
+def number(text: str, largest: float) -> float | None:
+    """A cell's points; None where it is empty.
+
+    Raises:
+        ValueError: naming the value and what is allowed.
+    """
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is no number") from None
+    if not 0 <= value <= largest:
+        raise ValueError(f"{text[:40]} is not between 0 and {largest}")
+    return value
+
+
+def _final(row: dict, marks: Marks | None, twice: bool) -> dict:
+    final = {name: row[name] for name in ("student_id", "name", "hand_in")}
+    given = marks.points if marks else {}
+    undecided, notes = [], [row["note"]] if row["note"] else []
+    for name in QUESTIONS:
+        graded = row[name]
+        final[name] = graded if given.get(name) is None else given[name]
+        if final[name] is None:
+            undecided.append(name)
+        elif final[name] != graded:
+            notes.append(f"{name} by hand, graded {'open' if graded is None else tables.guarded(graded)}")
+    for name in REPORT:
+        final[name] = given.get(name)
+        if final[name] is None:
+            undecided.append(name)
+    if twice:
+        undecided.append("two hand-ins for one id")
+    elif row["look"] and not (marks and marks.settled):
+        undecided.append("status")
+    final["auto_score"] = _sum(final, QUESTIONS)
+    final["report_score"] = _sum(final, REPORT)
+    final["total"] = None if undecided else round(final["auto_score"] + final["report_score"], 4)
+    return final | {
+        "undecided": ", ".join(undecided),
+        "comment": marks.comment if marks else "",
+        "note": "; ".join(notes),
+    }
+
+
+def _sum(row: dict, names) -> float:
+    return round(sum(row[name] for name in names if row[name] is not None), 4)

@@ -1,0 +1,145 @@
+"""Many hand-ins at a time: processes of this machine or of a Dask cluster, any of which may die in the middle."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+
+from grading import sandbox
+from staff import archives, grade_one, rerun
+from staff.grade_one import Settings
+from utils import LabError
+
+# A backstop, for nothing takes so long: the children are ended at their own limits.
+LONGEST = 5 * (sandbox.Limits().start_seconds + sandbox.Limits().wall_seconds) + 2 * rerun.LIMITS.wall_seconds + 600
+Grader = Callable[[archives.HandIn, int | None, Settings], dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A hand-in that is still to be graded, and the staff's word on its answer to question 6."""
+
+    found: archives.Found
+    index: int | None
+
+
+def read(found: archives.Found, settings: Settings, index: int | None) -> archives.HandIn | dict:
+    """A hand-in's contents, or its record where a fault of ours keeps it from being read."""
+    try:
+        return archives.read(found)
+    except Exception as error:
+        empty = archives.HandIn(found.hand_in, found.student_id, found.name)
+        return grade_one.internal_record(empty, index, settings, grade_one.fault(error))
+
+
+def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict:
+    """One job in whatever process it runs: always a record."""
+    if isinstance(handin, dict):
+        return handin
+    try:
+        with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
+            return grader(handin, index, settings)
+    except Exception as error:
+        return grade_one.internal_record(handin, index, settings, grade_one.fault(error))
+
+
+class Pool:
+    """joblib's processes on this machine, or those of an existing Dask cluster.
+
+    Args:
+        jobs: hand-ins at a time on this machine.
+        scheduler: address of the cluster; None for this machine.
+        settings: the class's, which workers elsewhere must share.
+
+    Raises:
+        LabError: the cluster does not answer, has no workers, or they have another lab or other data.
+    """
+
+    def __init__(self, jobs: int, scheduler: str | None, settings: Settings):
+        self.jobs, self.settings, self.client = jobs, settings, None
+        if scheduler:
+            self._connect(scheduler)
+
+    def _connect(self, scheduler: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise LabError("Dask is not installed; pip install -r requirements-extra.txt") from None
+        try:
+            self.client = Client(scheduler, timeout=10)
+            self.client.wait_for_workers(1, timeout=30)
+        except (OSError, ValueError, TimeoutError) as error:
+            self.close()
+            raise LabError(f"no Dask cluster with a worker at {scheduler} ({error or type(error).__name__})") from None
+        try:
+            theirs = self.client.run(grade_one.facts, self.settings.dataset)
+        except Exception as error:
+            self.close()
+            raise LabError(
+                f"a Dask worker cannot use the lab ({type(error).__name__}: {error}); start workers with PYTHONPATH=LAB"
+            ) from None
+        if set(theirs.values()) != {(self.settings.data, self.settings.code)}:
+            self.close()
+            raise LabError("a Dask worker has other images or another version of the lab; bring all to the same")
+
+    def close(self) -> None:
+        if self.client is not None:
+            self.client.close()
+        elif self.jobs > 1:
+            # At an interruption joblib leaves its processes at work.
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+    def map(self, grader: Grader, jobs: list[Job], alone: bool = False) -> Iterator[dict]:
+        """Records as they come, each hand-in read just before it is sent.
+
+        Args:
+            grader: makes a record of a hand-in.
+            jobs: what to grade.
+            alone: whether what is graded may end its process, which must then not be this one.
+
+        Raises:
+            Exception: joblib's and Dask's own, when workers die.
+        """
+        arguments = ((grader, read(job.found, self.settings, job.index), job.index, self.settings) for job in jobs)
+        options = {"return_as": "generator_unordered", "batch_size": 1, "timeout": LONGEST}
+        if self.client is not None:
+            with joblib.parallel_config(backend="dask", client=self.client):
+                yield from joblib.Parallel(**options)(joblib.delayed(attempt)(*a) for a in arguments)
+        elif self.jobs > 1 or alone:
+            options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}
+            yield from joblib.Parallel(**options)(joblib.delayed(attempt)(*a) for a in arguments)
+        else:
+            yield from (attempt(*a) for a in arguments)
+
+    def check(self) -> None:
+        """After a failure: whether going on makes sense.
+
+        Raises:
+            LabError: the cluster is gone.
+        """
+        if self.client is not None and self.client.status != "running":
+            raise LabError("the Dask scheduler is gone; start it again and go on with --resume")
+
+
+def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
+    """A record for every job. What is lost with a worker is graded again, what is lost twice one by one."""
+    waiting = {job.found.hand_in: job for job in jobs}
+    for _ in range(2):
+        try:
+            for record in pool.map(grader, list(waiting.values())):
+                del waiting[record["hand_in"]]
+                yield record
+            return
+        except LabError:
+            raise
+        except Exception:
+            pool.check()
+    for job in waiting.values():
+        try:
+            yield from pool.map(grader, [job], alone=True)
+        except Exception as error:
+            pool.check()
+            cause = f"a fault of the grading program: its worker ended ({type(error).__name__})"
+            empty = archives.HandIn(job.found.hand_in, job.found.student_id, job.found.name)
+            yield grade_one.internal_record(empty, job.index, pool.settings, cause)

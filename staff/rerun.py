@@ -1,0 +1,118 @@
+"""A Performance is believed only after it was reproduced from the handed-in code.
+
+First the handed-in file's own ``fit`` runs under the run's settings and seed; where that misses or fails, its E-step
+and M-step run under the lab's ``fit``. One must come within 2 % of the Davies-Bouldin index of the saved parameters.
+"""
+
+import functools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+import utils
+from grading import sandbox, scores
+from staff.handout import strip_solution
+
+TOLERANCE = 0.02  # relative; another machine's rounding and an honest tol move the index by less
+LIMITS = sandbox.Limits(cpu_seconds=300, wall_seconds=900, memory=6 * 2**30)
+WAYS = {"own": "the handed-in fit", "steps": "its E-step and M-step under the lab's fit"}
+
+
+@dataclass
+class Reproduction:
+    """What came of it.
+
+    Attributes:
+        way: ``own`` or ``steps``, whichever came near enough; None where neither did.
+        attempts: for each way that was tried ``way``, ``what`` and ``result`` in words, and ``db`` (None: it failed).
+        our_fault: a child could not be started, so nothing is known.
+    """
+
+    way: str | None
+    attempts: list[dict]
+    our_fault: bool = False
+
+    def sentence(self) -> str:
+        return "; ".join(f"{attempt['what']}: {attempt['result']}" for attempt in self.attempts)
+
+
+@functools.cache
+def skeleton() -> bytes:
+    """The student's copy of submission.py, whose ``fit`` is the lab's."""
+    name = "submission.py"
+    return strip_solution((utils.ROOT / name).read_text(encoding="utf-8"), name)[0].encode()
+
+
+def reproduce(
+    source: bytes,
+    config: utils.TrainConfig,
+    db: float,
+    train: np.ndarray,
+    test: np.ndarray,
+    run: Callable[..., sandbox.Outcome] = sandbox.run,
+) -> Reproduction:
+    """Train again and compare.
+
+    Args:
+        source: the handed-in submission.py.
+        config: the run's settings.
+        db: Davies-Bouldin of the saved parameters on the test images.
+        train, test: uint8 (N, 1, 28, 28).
+        run: starts the child.
+    """
+    settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
+    attempts = []
+    for way, what in WAYS.items():
+        files = {"given.py": skeleton()} if way == "steps" else {}
+        inputs = {"images": utils.flatten(train)}
+        outcome = run("fit", source, inputs, settings=settings | {"mode": way}, files=files, limits=LIMITS)
+        if outcome.status == "internal":
+            attempts.append({"way": way, "what": what, "db": None, "result": outcome.cause})
+            return Reproduction(None, attempts, our_fault=True)
+        found, result = _judge(outcome, config, test)
+        attempts.append({"way": way, "what": what, "db": found, "result": result})
+        if found is not None and abs(found - db) <= TOLERANCE * db:
+            return Reproduction(way, attempts)
+    return Reproduction(None, attempts)
+
+
+def _judge(outcome: sandbox.Outcome, config: utils.TrainConfig, test: np.ndarray) -> tuple[float | None, str]:
+    """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is no mixture."""
+    if outcome.status == "raised":
+        where = f", line {outcome.error['line']}" if outcome.error["line"] else ""
+        return None, f"{outcome.error['type']}{where}: {outcome.error['text'].partition(chr(10))[0][:200]}"
+    if outcome.status != "done":
+        return None, outcome.cause
+    with tempfile.TemporaryDirectory(prefix="lab-rerun-") as folder:
+        try:
+            run = _as_run(Path(folder), config, outcome.arrays)
+        except utils.LabError as error:
+            return None, str(error).replace(folder, "").partition(";")[0].lstrip("/\\: ")
+        except KeyError as error:
+            return None, f"it has no {error.args[0]}"
+    db = scores.davies_bouldin(test, utils.cluster_labels(run, test))
+    return db, "one cluster only" if db is None else f"Davies-Bouldin {db:.4f}"
+
+
+def _as_run(folder: Path, config: utils.TrainConfig, arrays: dict[str, np.ndarray]) -> utils.SavedRun:
+    """Arrays as a saved run, with all the checks of one.
+
+    Raises:
+        LabError: they are not the parameters of a mixture or a PCA of these data.
+        KeyError: one is missing.
+    """
+    if any(array.dtype.kind == "c" for array in arrays.values()):
+        raise utils.LabError("its parameters are complex numbers")
+    for name, names in (("gmm", ("means", "covs", "pi")), ("pca", ("components", "mean"))):
+        (folder / name).mkdir()
+        tensors = {key: np.ascontiguousarray(arrays[key], dtype=np.float64) for key in names}
+        (folder / name / f"{name}.safetensors").write_bytes(save(tensors))
+    d = config.embedding_dim
+    utils.write_text(folder / "gmm/config.json", f'{{"n_components": {config.n_components}, "data_dim": {d}}}')
+    utils.write_text(folder / "pca/config.json", f'{{"dim": {d}}}')
+    config.save(folder / "config.yaml")
+    return utils.load_run(folder)

@@ -1,0 +1,123 @@
+"""CSV files that staff edit in a spreadsheet: read whatever it made of them, written so that it does no harm."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import utils
+from utils import LabError
+
+LARGEST = 10 << 20  # bytes
+SHOWN_ERRORS = 5
+# A cell that begins so is a formula to Excel and LibreOffice; the wide forms are what Chinese keyboards write.
+_FORMULA = tuple("=+-@") + ("\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+@dataclass
+class Row:
+    """A line of a table: its number in the file and its cells by column, stripped."""
+
+    line: int
+    cells: dict[str, str]
+
+
+def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> tuple[list[Row], list[str]]:
+    """Read a table whose first line names the columns.
+
+    Args:
+        path: UTF-8 with or without a byte order mark, UTF-16 with one, or GBK; commas, semicolons or tabs.
+        required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
+
+    Returns:
+        the lines that are not empty, and notes on how the file was read.
+
+    Raises:
+        LabError: not readable, a column is missing, unknown or there twice, or a line is too long.
+    """
+    required, known = list(required), {*required, *optional, "name", "hand_in"}
+    text, notes = _text(path)
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows, columns = [], []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for cells in reader:
+            cells = [_unquoted(cell.strip()) for cell in cells]
+            if not any(cells):
+                continue
+            if not columns:
+                columns = [cell.casefold() for cell in cells]
+                _check_columns(path, reader.line_num, columns, required, known)
+            elif len(cells) > len(columns) and any(cells[len(columns) :]):
+                raise LabError(f"{path.name}, line {reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
+            else:
+                padded = cells + [""] * len(columns)
+                rows.append(Row(reader.line_num, dict(zip(columns, padded, strict=False))))
+    except csv.Error as error:
+        raise LabError(f"{path.name}, line {reader.line_num}: {error}; save it as CSV once more") from None
+    if not columns:
+        raise LabError(f"{path.name}, line 1: the file is empty; it needs the columns {', '.join(required)}")
+    return rows, notes
+
+
+def _text(path: Path) -> tuple[str, list[str]]:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise LabError(f"{path} is larger than {LARGEST >> 20} MiB, which no class's table is")
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise LabError(f"there is no file {path}") from None
+    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" in text:
+            break
+        notes = [f"{path.name} is no UTF-8 and was read as GBK; check the names"] if encoding == "gb18030" else []
+        return text, notes
+    raise LabError(f"{path} is no text; save it as CSV UTF-8")
+
+
+def _unquoted(cell: str) -> str:
+    """Undo what ``guarded`` did."""
+    return cell[1:] if cell.startswith("'") and cell[1:].lstrip().startswith(_FORMULA) else cell
+
+
+def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str]) -> None:
+    missing = [name for name in required if name not in columns]
+    unknown = [name for name in columns if name and name not in known]
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    for what, names in (("lacks the column", missing), ("has the unknown column", unknown), ("has twice", twice)):
+        if names:
+            listed = ", ".join(names[:5])
+            raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {', '.join(sorted(known))}")
+
+
+def refuse(path: Path, errors: list[str]) -> None:
+    """Raise one ``LabError`` for all that is wrong in a table, if anything is."""
+    if errors:
+        more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
+        raise LabError(f"{path.name}, {'; '.join(errors[:SHOWN_ERRORS])}{more}; nothing was written")
+
+
+def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
+    """Write a table whole or not at all, with the mark by which Excel knows UTF-8; all cells quoted, none a formula."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([guarded(row[column]) for column in columns] for row in rows)
+    utils.write_text(path, "\ufeff" + text.getvalue())
+
+
+def guarded(value: str | float | None) -> str:
+    """A cell's text: numbers with at most four digits behind the point, None empty, no formulas."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    text = " ".join(value.split())
+    return f"'{text}" if text.startswith(_FORMULA) else text

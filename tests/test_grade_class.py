@@ -1,0 +1,502 @@
+"""A class: every hand-in gets its row, whatever happens to another one, to a worker or to the whole run."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import utils
+from staff import archives, grade_class, grade_one, gradebook, tables
+
+ROOT = Path(__file__).resolve().parent.parent
+RIGHT = b"# a solution\n"
+
+
+def zipped(path: Path, contents: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def add(folder: Path, student_id: str, code: bytes = RIGHT, name: str = "Ann", **files: bytes) -> Path:
+    """A hand-in whose code tells ``play`` what to make of it."""
+    contents = {"submission.py": code, "report.pdf": b"%PDF", "results/1/config.yaml": b"use_pca: true"}
+    return zipped(folder / f"{student_id}+{name}+LAB3.zip", contents | files)
+
+
+def play(handin: archives.HandIn, index: int | None, settings: grade_one.Settings) -> dict:
+    """Stands for grading: does what the first word of submission.py says."""
+    word, _, rest = handin.source.decode().partition(" ")
+    if word == "raise":
+        raise ZeroDivisionError("as asked")
+    if word == "exit":
+        os._exit(3)
+    if word == "exit_once" and not Path(rest.strip()).exists():
+        Path(rest.strip()).touch()
+        os._exit(3)
+    if word == "log":
+        with open(rest.strip(), "a") as file:
+            file.write(handin.hand_in + "\n")
+    if word == "sleep":
+        time.sleep(float(rest))
+    record = grade_one.empty_record(handin, index, settings)
+    record["questions"] = [
+        grade_one.entry(name, "PASS", "", score=float(points)) for name, (_, points) in gradebook.QUESTIONS.items()
+    ]
+    if word == "wrong":
+        record["questions"][0] |= {"score": 5.0, "verdict": "WRONG", "message": f"row {rest} is off"}
+    if word == "review":
+        record["questions"][5] |= {"score": 0.0, "verdict": "REVIEW", "message": "K = 9"}
+    if index is None and word == "unanswered":
+        record["questions"][4] |= {"score": 0.0, "verdict": "SKIPPED", "message": "no answer"}
+    if word in ("same", "copy"):
+        record["signature"] = [[0.5, 1.0, 2.0], [0.5, 2.0, 3.0]]
+        words = "alpha beta gamma delta epsilon zeta eta theta iota" if word == "copy" else f"{rest} " * 12
+        record["fingerprint"] = {"e_step": words, "m_step": words, "pca_fit": "", "sample_from_gmm": ""}
+    return record
+
+
+@pytest.fixture
+def handins(tmp_path) -> Path:
+    folder = tmp_path / "handins"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def grade(handins, tmp_path, standin):
+    """Grade the class: ``grade("--resume", grader=play) -> rows by student id``; the CSV is what is read."""
+
+    def run(*options, out: str = "out", grader=play, jobs: int = 1) -> dict[str, dict]:
+        arguments = [handins, "--out", tmp_path / out, "--dataset", "digits", "--jobs", jobs, *options]
+        grade_class.grade_class(grade_class.build_parser().parse_args([str(a) for a in arguments]), grader)
+        return {row["hand_in"].partition("+")[0]: row for row in table(tmp_path / out / "gradebook.csv")}
+
+    return run
+
+
+def table(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# --------------------------------------------------------------------------- the gradebook
+
+
+def test_gradebook_has_the_columns_and_a_row_for_each(handins, grade, tmp_path):
+    add(handins, "PB2", b"wrong 3", "李四")
+    add(handins, "PB1", name="张三")
+    rows = grade()
+    assert (tmp_path / "out" / "gradebook.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert list(rows) == ["PB1", "PB2"]
+    assert list(rows["PB1"]) == [
+        "hand_in", "student_id", "name", "e_step", "m_step", "pca_fit", "sample_from_gmm", "sample_index",
+        "performance", "auto_score", "status", "note",
+    ]  # fmt: skip
+    assert list(rows["PB1"].values()) == [
+        "PB1+张三+LAB3", "PB1", "张三", "10", "10", "8", "7", "5", "30", "70", "OK", "",
+    ]  # fmt: skip
+    assert (rows["PB2"]["e_step"], rows["PB2"]["auto_score"]) == ("5", "65")
+
+
+def test_open_questions_have_empty_cells_and_a_cause(handins, grade):
+    add(handins, "PB1", b"review")
+    add(handins, "PB2", b"unanswered")
+    rows = grade()
+    assert (rows["PB1"]["performance"], rows["PB1"]["status"], rows["PB1"]["auto_score"]) == ("", "REVIEW", "40")
+    assert "performance REVIEW: K = 9" in rows["PB1"]["note"]
+    assert (rows["PB2"]["sample_index"], rows["PB2"]["status"]) == ("", "SKIPPED")
+
+
+def test_archives_that_cannot_be_read_get_a_row(handins, grade):
+    add(handins, "PB1")
+    (handins / "PB2+b+LAB3.zip").write_bytes(b"PK no zip")
+    rows = grade(grader=grade_one_of_refused)
+    assert rows["PB2"]["status"] == "REVIEW"
+    assert "damaged" in rows["PB2"]["note"]
+    assert rows["PB1"]["status"] == "OK"
+
+
+def grade_one_of_refused(handin, index, settings):
+    return grade_one.grade_one(handin, index, settings) if handin.refused else play(handin, index, settings)
+
+
+def test_names_are_no_formulas(handins, grade, tmp_path):
+    add(handins, "PB1", name="=1-cmd;x")
+    assert grade()["PB1"]["name"] == "'=1-cmd;x"
+    raw = (tmp_path / "out" / "gradebook.csv").read_text(encoding="utf-8-sig")
+    assert '"\'=1-cmd;x"' in raw
+
+
+def test_one_faults_row_leaves_all_others_identical(handins, grade, tmp_path):
+    for i in range(4):
+        add(handins, f"PB{i}", b"wrong %d" % i)
+    before = grade(out="before")
+    add(handins, "PB2", b"raise")
+    after = grade(out="after")
+    assert after["PB2"]["status"] == "REVIEW"
+    assert "INTERNAL: a fault of the grading program: ZeroDivisionError: as asked" in after["PB2"]["note"]
+    assert {i: before[i] for i in before if i != "PB2"} == {i: after[i] for i in after if i != "PB2"}
+
+
+def test_a_fault_in_reading_is_one_row(handins, grade, monkeypatch):
+    add(handins, "PB1")
+    add(handins, "PB2")
+    whole = archives.read
+    monkeypatch.setattr(archives, "read", lambda found: 1 / 0 if found.student_id == "PB1" else whole(found))
+    rows = grade()
+    assert [rows[i]["status"] for i in ("PB1", "PB2")] == ["REVIEW", "OK"]
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_order_and_number_of_jobs_do_not_show(handins, grade, tmp_path, files_below, jobs):
+    for i in range(6):
+        add(handins, f"PB{i}", b"sleep 0.%d" % (6 - i) if jobs > 1 else b"sleep 0.0%d" % i)
+    grade(out="first")
+    for path in handins.iterdir():  # what is written does not depend on the code's timing
+        add(handins, path.name.partition("+")[0], b"sleep 0.0")
+    grade(out="one")
+    grade(out="many", jobs=jobs)
+    one, many = files_below(tmp_path / "one"), files_below(tmp_path / "many")
+    assert one == many
+    assert len([name for name in one if name.startswith("feedback/")]) == 12
+
+
+# --------------------------------------------------------------------------- several hand-ins of one id
+
+
+def test_the_newest_of_two_counts_and_both_are_named(handins, grade):
+    old, new = add(handins, "PB1", b"wrong 1", "old"), add(handins, "pb1", b"wrong 2", "new")
+    os.utime(old, (1_000_000, 1_000_000))
+    os.utime(new, (2_000_000, 2_000_000))
+    rows = grade()
+    assert (rows["PB1"]["status"], rows["PB1"]["auto_score"]) == ("REPLACED", "")
+    assert "pb1+new+LAB3 of the same id is newer" in rows["PB1"]["note"]
+    assert (rows["pb1"]["status"], rows["pb1"]["auto_score"]) == ("OK", "65")
+    assert "not counted: PB1+old+LAB3" in rows["pb1"]["note"]
+
+
+def test_of_two_equally_new_ones_a_person_decides(handins, grade, tmp_path):
+    for name in "ab":
+        os.utime(add(handins, "PB1", name=name), (1_000_000, 1_000_000))
+    grade()
+    rows = table(tmp_path / "out" / "gradebook.csv")
+    assert [row["status"] for row in rows] == ["REVIEW", "REVIEW"]
+    assert "PB1+b+LAB3" in rows[0]["note"] and "PB1+a+LAB3" in rows[1]["note"]
+
+
+# --------------------------------------------------------------------------- students compared
+
+
+def test_equal_parameters_are_a_note(handins, grade):
+    for i, word in enumerate((b"one", b"two", b"three")):
+        add(handins, f"PB{i}", b"same " + word)
+    rows = grade()
+    assert {row["status"] for row in rows.values()} == {"OK"}
+    assert rows["PB0"]["note"] == "the same parameters as PB1+Ann+LAB3, PB2+Ann+LAB3"
+
+
+def test_equal_parameters_with_equal_code_are_reviewed(handins, grade, tmp_path):
+    for i, word in enumerate((b"copy", b"same x", b"copy")):
+        add(handins, f"PB{i}", word)
+    rows = grade()
+    assert [rows[f"PB{i}"]["status"] for i in range(3)] == ["REVIEW", "OK", "REVIEW"]
+    assert "nearly the same code and the same parameters as PB2+Ann+LAB3" in rows["PB0"]["note"]
+    assert "PB0+Ann+LAB3" in rows["PB2"]["note"]
+    feedback = (tmp_path / "out/feedback/PB0+Ann+LAB3/feedback.json").read_text(encoding="utf-8")
+    assert "PB2" not in feedback  # no student reads another's name
+
+
+@pytest.mark.parametrize(
+    ("changed", "similar"),
+    [({}, True), ({"pca_fit": "q " * 9}, False), ({"e_step": ""}, False), ({"m_step": "other words " * 20}, False)],
+)
+def test_code_is_similar_only_where_all_filled_regions_are(changed, similar):
+    trees = {name: f"{name} " + "body of a tree " * 30 for name in ("e_step", "m_step", "sample_from_gmm")}
+    one = gradebook.Code.of(trees | {"pca_fit": ""})
+    assert one.similar(gradebook.Code.of(trees | {"pca_fit": ""} | changed)) == similar
+
+
+def test_untouched_regions_are_no_likeness():
+    untouched = gradebook.Code.of(dict.fromkeys(("e_step", "m_step", "pca_fit", "sample_from_gmm"), ""))
+    assert not untouched.similar(untouched)
+
+
+# --------------------------------------------------------------------------- feedback and summary
+
+
+def test_feedback_tells_what_was_lost_and_nothing_is_interpreted(handins, grade, tmp_path):
+    add(handins, "PB1", b"wrong <script>alert(1)</script>\n\n# forged")
+    grade()
+    folder = tmp_path / "out" / "feedback" / "PB1+Ann+LAB3"
+    text = (folder / "feedback.md").read_text(encoding="utf-8")
+    assert "| 1.1 E-step | 5 / 10 | WRONG |" in text
+    assert "| sum | 65 / 70 | |" in text
+    assert "    row <script>alert(1)</script>" in text  # an indented block
+    assert "\n    # forged" in text
+    feedback = json.loads((folder / "feedback.json").read_text(encoding="utf-8"))
+    assert feedback["auto_score"] == 65
+    assert {"questions", "sample_index", "config", "db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood",
+            "dataset", "guards", "versions", "reproduced", "auto_points"} <= set(feedback)  # fmt: skip
+    assert not set(gradebook.NOT_FOR_STUDENTS) & set(feedback)
+
+
+def test_summary_counts_losses_and_their_causes(handins, grade, tmp_path):
+    for i in range(5):
+        add(handins, f"PB{i}", b"wrong %d" % i if i < 3 else RIGHT)
+    add(handins, "PB6", b"unanswered")
+    (handins / "notes.txt").touch()
+    grade("--no-rerun")
+    text = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+    assert "6 hand-ins: 5 OK, 1 SKIPPED" in text
+    assert "| 1.1 E-step | 10 | 6 | 7.50 | 3 | 0 |" in text
+    assert "1.1 E-step, 3 times: WRONG: row N is off" in text
+    assert "NOT reproduced" in text
+    assert "left alone: notes.txt" in text
+    assert "PB6+Ann+LAB3: sample\\_index SKIPPED: no answer" in text
+
+
+def test_hand_ins_have_safe_and_different_file_names():
+    names = ["a/b", "a\\b", "a:b", "张三+1+LAB3", "x" * 300, "x" * 301, "..", "a. "]
+    made = [gradebook.file_name(name) for name in names]
+    assert len(set(map(str.casefold, made))) == len(names)
+    assert made[3] == "张三+1+LAB3"
+    for name in made:
+        assert not set(name) & set('/\\:*?"<>|.') and len(name) < 70 and name == name.strip()
+
+
+# --------------------------------------------------------------------------- interruptions
+
+
+def test_a_second_run_needs_resume(handins, grade):
+    add(handins, "PB1")
+    grade()
+    with pytest.raises(utils.LabError, match="--resume"):
+        grade()
+
+
+def test_resume_grades_only_what_is_new_or_changed(handins, grade, tmp_path):
+    log = tmp_path / "log"
+    code = f"log {log}".encode()
+    for i in range(3):
+        add(handins, f"PB{i}", code)
+    first = grade()
+    assert len(log.read_text().split()) == 3
+    add(handins, "PB1", code + b" ")
+    add(handins, "PB3", code)
+    second = grade("--resume")
+    assert sorted(log.read_text().split()[3:]) == ["PB1+Ann+LAB3", "PB3+Ann+LAB3"]
+    assert second == first | {"PB3": second["PB3"]}
+    (handins / "PB0+Ann+LAB3.zip").unlink()
+    assert list(grade("--resume")) == ["PB1", "PB2", "PB3"]
+    assert len(log.read_text().split()) == 5
+
+
+@pytest.mark.parametrize("option", [("--seed", "1"), ("--no-rerun",)])
+def test_other_settings_grade_again(handins, grade, tmp_path, option):
+    log = tmp_path / "log"
+    add(handins, "PB1", f"log {log}".encode())
+    grade()
+    grade("--resume", *option)
+    assert len(log.read_text().split()) == 2
+
+
+def test_our_faults_and_damaged_records_are_graded_again(handins, grade, tmp_path):
+    for i in range(3):
+        add(handins, f"PB{i}")
+    whole = grade(out="whole")
+    grade(grader=fails)
+    (tmp_path / "out/records/PB1+Ann+LAB3.json").write_text('{"hand_in": "PB1+Ann+LAB3"')
+    (tmp_path / "out/records/PB2+Ann+LAB3.json").write_text("[]")
+    assert grade("--resume") == whole
+
+
+def fails(handin, index, settings):
+    raise RuntimeError("no disk")
+
+
+def test_an_interruption_keeps_what_was_graded(handins, grade, tmp_path):
+    for i in range(4):
+        add(handins, f"PB{i}")
+    whole = grade(out="whole")
+    with pytest.raises(KeyboardInterrupt):
+        grade(grader=interrupted)
+    rows = {row["student_id"]: row for row in table(tmp_path / "out" / "gradebook.csv")}
+    assert rows == {i: whole[i] for i in ("PB0", "PB1")}
+    assert "2 of 4 are not graded yet" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+    assert grade("--resume") == whole
+
+
+def interrupted(handin, index, settings):
+    if handin.student_id == "PB2":
+        raise KeyboardInterrupt
+    return play(handin, index, settings)
+
+
+COMMAND = """
+import sys
+sys.path[:0] = {paths!r}
+import test_grade_class, utils
+from staff import grade_class
+grade_class.grade_one.grade_one = test_grade_class.play
+grade_class.grade_class.__defaults__ = (test_grade_class.play,)
+sys.exit(utils.run_script(lambda: grade_class.main(sys.argv[1:])))
+"""
+
+
+def command(*arguments) -> subprocess.Popen:
+    """``python -m staff.grade_class`` with ``play`` for a grader, in a process group of its own."""
+    code = COMMAND.format(paths=[str(ROOT), str(ROOT / "tests")])
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_class_goes_on_where_it_was(handins, grade, tmp_path, how):
+    for i in range(8):
+        add(handins, f"PB{i}", b"sleep 0.7")
+    out = tmp_path / "out"
+    process = command(handins, "--out", out, "--dataset", "digits", "--jobs", 2)
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("records/*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, how)
+    errors = process.communicate(timeout=30)[1]
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("records/*.json")}
+    assert 2 <= len(kept) < 8
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "--resume" in errors and "Traceback" not in errors
+        assert len(table(out / "gradebook.csv")) == len(kept)
+    rows = grade("--resume", jobs=2)
+    assert len(rows) == 8
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+# --------------------------------------------------------------------------- workers that die
+
+
+def test_a_worker_that_ends_costs_one_row(handins, grade):
+    for i in range(6):
+        add(handins, f"PB{i}", b"exit" if i == 2 else RIGHT)
+    rows = grade(jobs=2)
+    assert [rows[f"PB{i}"]["status"] for i in range(6)] == ["OK", "OK", "REVIEW", "OK", "OK", "OK"]
+    assert "its worker ended" in rows["PB2"]["note"]
+
+
+def test_a_worker_that_ends_once_costs_nothing(handins, grade, tmp_path):
+    for i in range(6):
+        add(handins, f"PB{i}", f"exit_once {tmp_path / 'mark'}".encode() if i == 2 else RIGHT)
+    assert {row["status"] for row in grade(jobs=2).values()} == {"OK"}
+
+
+# --------------------------------------------------------------------------- arguments
+
+
+def refuse(run_script, *arguments) -> str:
+    done = run_script(grade_class, *arguments)
+    assert done.status == 2
+    assert done.err.count("\n") == 1
+    return done.err
+
+
+def test_wrong_arguments_are_one_line(handins, tmp_path, run_script, standin):
+    out = ("--out", tmp_path / "out")
+    assert "no folder" in refuse(run_script, tmp_path / "nowhere", *out)
+    assert "no hand-in" in refuse(run_script, handins, *out)
+    add(handins, "PB1")
+    assert "lies in the hand-ins" in refuse(run_script, handins, "--out", handins / "out")
+    assert "--jobs" in refuse(run_script, handins, *out, "--jobs", 0)
+    assert "--seed" in refuse(run_script, handins, *out, "--seed", -1)
+    assert "belong together" in refuse(run_script, handins, *out, "--backend", "dask")
+    assert "no file" in refuse(run_script, handins, *out, "--dataset", "digits", "--indices", tmp_path / "no.csv")
+    assert "--help" in refuse(run_script, handins)
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_tells_where_hand_ins_must_lie(run_script, capsys):
+    with pytest.raises(SystemExit):
+        grade_class.main(["--help"])
+    assert "need not be on a shared disk" in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------- the staff's list of answers
+
+
+def test_indices_answer_for_those_without_grade_json(handins, grade, tmp_path):
+    add(handins, "PB1", b"unanswered")
+    add(handins, "PB2", b"unanswered")
+    path = tmp_path / "indices.csv"
+    path.write_text("student_id,sample_index\r\npb2,4\r\n", encoding="utf-8-sig")
+    rows = grade("--indices", path)
+    assert [rows[i]["status"] for i in ("PB1", "PB2")] == ["SKIPPED", "OK"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("student_id,sample_index\nPB1,3\nPB9,3\n", "line 3, column student_id: 'PB9' handed nothing in"),
+        ("student_id,sample_index\nPB1,six\n", "line 2, column sample_index: 'six' is no whole number"),
+        ("student_id,sample_index\nPB1,-1\n", "line 2, column sample_index: '-1'"),
+        ("student_id,sample_index\nPB1,1\nPB1,2\n", "line 3, column student_id: PB1 is there twice"),
+        ("student_id,index\nPB1,3\n", "line 1: it lacks the column sample_index"),
+        ("", "line 1: the file is empty"),
+    ],
+)
+def test_wrong_lists_name_line_and_column(handins, grade, tmp_path, text, cause):
+    add(handins, "PB1")
+    (tmp_path / "indices.csv").write_text(text)
+    with pytest.raises(utils.LabError, match="indices.csv") as caught:
+        grade("--indices", tmp_path / "indices.csv")
+    assert cause in str(caught.value)
+
+
+# --------------------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path, encoding, delimiter):
+    path = tmp_path / "t.csv"
+    text = 'id,Name\r\n\r\n1,"张三"\r\n2,李四,\r\n,\r\n'.replace(",", delimiter)
+    path.write_bytes(text.encode(encoding))
+    rows, notes = tables.read(path, ["id"])
+    assert [(row.line, row.cells) for row in rows] == [
+        (3, {"id": "1", "name": "张三"}),
+        (4, {"id": "2", "name": "李四"}),
+    ]
+    assert bool(notes) == (encoding == "gbk")
+
+
+@pytest.mark.parametrize("content", [b"id\n\x00\x01\x02", b"\xff\xfe\xff", b"id\n\x81"])
+def test_what_is_no_text_is_one_line(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(utils.LabError, match="no text"):
+        tables.read(tmp_path / "t.csv", ["id"])
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@a", "\t=1", " =1", "＝1", "plain", "", 'a,"b"', "'=1"])
+def test_cells_come_back_as_they_were_and_are_no_formulas(tmp_path, value):
+    path = tmp_path / "t.csv"
+    tables.write(path, ["id", "text"], [{"id": "1", "text": value}])
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        cell = list(csv.reader(file))[1][1]
+    assert not cell.lstrip().startswith(("=", "+", "-", "@", "＝"))
+    ((row,), _) = tables.read(path, ["id"], ["text"])
+    assert row.cells["text"] == (value.strip() if value != "'=1" else "=1")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (30.0, "30"), (28.92314, "28.9231"), (0.0, "0"), (100, "100"), (0.00001, "0")]
+)
+def test_numbers_are_short(value, text):
+    assert tables.guarded(value) == text
