@@ -538,22 +538,10 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[int, str, str]:
         if np.abs(images[0] - np.clip(mean @ components + inputs["mean_0"], 0, 255)).max() < 3:
             cause += ": the component's mean"
         return 0, cause, "draw from the normal distribution anew at each call; set no seed inside"
-    codes = (images - inputs["mean_0"]) @ np.linalg.pinv(components)
-    # Standard normal, if the draws are right.
-    white = np.linalg.solve(np.linalg.cholesky(cov), (codes - mean).T).T
-    n, d = white.shape
-    variances = np.linalg.eigvalsh(white.T @ white / n)
-    # The mean is judged by the draws' own spread, so that a wrong covariance does not cost it.
-    centred = codes - codes.mean(axis=0)
-    offset = codes.mean(axis=0) - mean
-    mean_right = n * offset @ np.linalg.pinv(centred.T @ centred / n) @ offset < 1.3 * chi2.isf(FALSE_FAIL, d)
-    total = variances.sum() * n
-    spread_right = (
-        variances.min() > 0.5
-        and variances.max() < 1.75
-        and chi2.ppf(FALSE_FAIL, n * d) < total < chi2.isf(FALSE_FAIL, n * d)
-        and kstest((white**2).sum(axis=1), chi2(d).cdf).pvalue > FALSE_FAIL
-    )
+    codes, found = draw_statistics(inputs, images)
+    inside = {name: low < value < high for name, (value, low, high) in found.items()}
+    mean_right = inside.pop("offset of the mean")
+    spread_right = all(inside.values())
     if mean_right and spread_right:
         return 3, "", ""
     if not mean_right and not spread_right and close(codes.mean(axis=0), mean, 0.5):
@@ -565,10 +553,36 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[int, str, str]:
     if not spread_right:
         causes.append("the draws do not spread as the component's covariance says")
         if causes[0] is causes[-1]:
-            own = np.sqrt(np.clip(np.diag(np.cov(centred.T)), 0, None))
+            own = np.sqrt(np.clip(np.diag(np.cov(codes.T)), 0, None))
             causes[-1] += comparison("standard deviation of each code", np.round(own, 1), np.sqrt(np.diag(cov)))
         hints.append("mean + L z with L the Cholesky factor of gmm.covs[label], or np.random.multivariate_normal")
     return int(mean_right) + 2 * int(spread_right), "; ".join(causes), "; ".join(hints)
+
+
+def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float, float]]]:
+    """The codes of draws (N, 784), float64 (N, d), and each statistic of theirs with the bounds that it lies between."""
+    label = int(inputs["label_0"])
+    mean, cov = inputs["means_0"][label], inputs["covs_0"][label]
+    codes = (images - inputs["mean_0"]) @ np.linalg.pinv(inputs["components_0"])
+    # Standard normal, if the draws are right.
+    white = np.linalg.solve(np.linalg.cholesky(cov), (codes - mean).T).T
+    n, d = white.shape
+    variances = np.linalg.eigvalsh(white.T @ white / n)
+    # The mean is judged by the draws' own spread, so that a wrong covariance does not cost it.
+    centred = codes - codes.mean(axis=0)
+    offset = codes.mean(axis=0) - mean
+    # At n = 400, d = 3 the bounds of the largest and the least variance are each passed with a probability below 1e-15.
+    return codes, {
+        "offset of the mean": (
+            n * offset @ np.linalg.pinv(centred.T @ centred / n) @ offset,
+            -1,
+            1.3 * chi2.isf(FALSE_FAIL, d),
+        ),
+        "least variance": (variances.min(), 0.5, np.inf),
+        "largest variance": (variances.max(), 0, 1.75),
+        "sum of squares": (variances.sum() * n, chi2.ppf(FALSE_FAIL, n * d), chi2.isf(FALSE_FAIL, n * d)),
+        "p-value of the radii": (kstest((white**2).sum(axis=1), chi2(d).cdf).pvalue, FALSE_FAIL, np.inf),
+    }
 
 
 QUESTIONS = {
