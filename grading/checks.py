@@ -560,7 +560,7 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[int, str, str]:
 
 
 def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float, float]]]:
-    """The codes of draws (N, 784), float64 (N, d), and each statistic of theirs with the bounds that it lies between."""
+    """The codes (N, d) of draws (N, 784), and each statistic of theirs with the bounds that it lies between."""
     label = int(inputs["label_0"])
     mean, cov = inputs["means_0"][label], inputs["covs_0"][label]
     codes = (images - inputs["mean_0"]) @ np.linalg.pinv(inputs["components_0"])
