@@ -49,8 +49,10 @@ def read_arrays(folder: Path, most_bytes: int) -> dict[str, np.ndarray]:
     """
     if not stat.S_ISDIR(_lstat(folder).st_mode):
         raise BadAnswer("the folder of answers is gone")
-    with os.scandir(folder) as entries:
-        names = sorted(match[1] for entry in entries if (match := _ARRAY_FILE.fullmatch(entry.name)))
+    try:
+        names = sorted(match[1] for name in os.listdir(folder) if (match := _ARRAY_FILE.fullmatch(name)))
+    except OSError as error:
+        raise BadAnswer(f"the folder of answers cannot be read: {error.strerror}") from None
     if len(names) > MOST_ARRAYS:
         raise BadAnswer(f"more than {MOST_ARRAYS} answers")
     arrays = {}
@@ -130,7 +132,7 @@ def clean(text: str, longest: int, *, lines: bool = True) -> str:
         lines: keep line ends; else all is one line.
     """
     text = _ESCAPES.sub("", text[: 20 * longest]).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    text = "".join(c for c in text if c == "\n" or not unicodedata.category(c).startswith("C"))
+    text = "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C" and c not in "\u2028\u2029")
     if not lines:
         text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 4] + " ..."

@@ -6,9 +6,11 @@
     ('timeout', 'it used more than 20 s of processor time')
 
 The child is ``python -I -B grading/worker.py BOX``. Its folder, the box, holds ``task.json``, ``submission.py``,
-``inputs/NAME.npy`` and what ``files`` adds; it leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``. Nothing that
-it prints is read, and nothing that it leaves is trusted (answers.py). On Linux it runs under bubblewrap where that
-works (bubblewrap.py), and always below a guardian (guardian.py); elsewhere its processes are looked for (processes.py).
+``inputs/NAME.npy`` and what ``files`` adds. The worker imports what it needs, makes the file ``ready`` and waits for
+our file ``go``: no student code runs before it is watched. It leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``.
+
+Nothing that it prints is read, and nothing that it leaves is trusted (answers.py). On Linux it runs below a guardian
+(guardian.py) and under bubblewrap where that works (bubblewrap.py); processes.py watches and ends its processes.
 """
 
 import json
@@ -32,6 +34,7 @@ from grading import answers, bubblewrap, processes
 WORKER = Path(__file__).with_name("worker.py")
 GUARDIAN = Path(__file__).with_name("guardian.py")
 POLL_SECONDS = 0.03
+READY_SECONDS = 0.005  # between two looks for a worker that is ready
 DISK_SECONDS = 0.5  # between two looks at the box's files
 MOST_FILES = 5000  # in the box; more would make looking at them slow
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
@@ -221,7 +224,7 @@ def _run_in(box: Path, limits: Limits) -> Outcome:
         tree.kill()
     if ending.status:
         return Outcome(ending.status, cause=ending.cause, seconds=ending.seconds)
-    return _judge(box, process.returncode, ending.seconds, limits)
+    return _judge(box, command[-1], process.returncode, ending.seconds, limits)
 
 
 def _environment(box: str, token: str) -> dict[str, str]:
@@ -246,40 +249,61 @@ class _Ending(NamedTuple):
 
 def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: Limits) -> _Ending:
     """Wait until the process has ended or used more than it may."""
-    begun = time.monotonic()
-    ready = cpu_at_start = None
+    cause = _why_not_ready(process, box, limits)
+    if cause:
+        return _Ending("internal", cause, 0.0)
+    ready, cpu_at_start = time.monotonic(), tree.look().cpu
+    (box / "go").touch()  # code that ran before could remove "ready", which would look like our fault
     next_disk = 0.0
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(POLL_SECONDS)
-        now = time.monotonic()
-        if ready is None and (box / "ready").exists():
-            ready, cpu_at_start = now, tree.look().cpu
-        if process.returncode is not None:
-            return _Ending("", "", now - ready) if ready is not None else _Ending("internal", _why_not_ready(box), 0.0)
-        if ready is None:
-            if now - begun > limits.start_seconds:
-                return _Ending("internal", f"the worker was not ready after {limits.start_seconds:g} s", 0.0)
-            continue
-        seconds = now - ready
-        if seconds > limits.wall_seconds:
-            return _Ending("timeout", f"it did not end within {limits.wall_seconds:g} s", seconds)
+    while not _has_ended(process, POLL_SECONDS):
         usage = tree.look()
-        if usage.cpu - cpu_at_start > limits.cpu_seconds:
-            return _Ending("timeout", f"it used more than {limits.cpu_seconds:g} s of processor time", seconds)
-        if usage.memory > limits.memory:
-            return _Ending("memory", f"it used more than {_size(limits.memory)} of memory", seconds)
-        if usage.processes > limits.processes:
-            return _Ending("crash", f"it started more than {limits.processes} processes", seconds)
-        if now >= next_disk:
+        now = time.monotonic()
+        status, cause = _too_much(usage, usage.cpu - cpu_at_start, now - ready, limits)
+        if not status and now >= next_disk:
             next_disk = now + DISK_SECONDS
-            cause = _too_much_on_disk(box, limits)
-            if cause:
-                return _Ending("crash", cause, seconds)
+            status, cause = "crash", _too_much_on_disk(box, limits)
+        if cause:
+            return _Ending(status, cause, now - ready)
+    return _Ending("", "", time.monotonic() - ready)
 
 
-def _judge(box: Path, status: int, seconds: float, limits: Limits) -> Outcome:
-    """What a process that ended by itself left; ``status`` as Popen or a shell tells it. No process may be left."""
+def _why_not_ready(process: subprocess.Popen, box: Path, limits: Limits) -> str:
+    """Wait for the worker to be ready: empty when it is, else why not."""
+    deadline = time.monotonic() + limits.start_seconds
+    while not (box / "ready").exists():
+        if _has_ended(process, READY_SECONDS) and not (box / "ready").exists():
+            return f"the worker did not start (exit status {process.returncode})"
+        if time.monotonic() > deadline:
+            return f"the worker was not ready after {limits.start_seconds:g} s"
+    return ""
+
+
+def _has_ended(process: subprocess.Popen, seconds: float) -> bool:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    return process.returncode is not None
+
+
+def _too_much(usage: processes.Usage, cpu: float, seconds: float, limits: Limits) -> tuple[str, str]:
+    """(status, cause) where a limit is passed, else two empty strings."""
+    if seconds > limits.wall_seconds:
+        return "timeout", f"it did not end within {limits.wall_seconds:g} s"
+    if cpu > limits.cpu_seconds:
+        return "timeout", f"it used more than {limits.cpu_seconds:g} s of processor time"
+    if usage.memory > limits.memory:
+        return "memory", f"it used more than {_size(limits.memory)} of memory"
+    if usage.processes > limits.processes:
+        return "crash", f"it started more than {limits.processes} processes"
+    return "", ""
+
+
+def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits) -> Outcome:
+    """What a process that ended by itself left. No process may be left.
+
+    Args:
+        its_box: the box's path as the process knew it.
+        status: the exit status as Popen or a shell tells it.
+    """
     cause = _too_much_on_disk(box, limits)
     if cause:
         return Outcome("crash", cause=cause, seconds=seconds)
@@ -303,18 +327,9 @@ def _judge(box: Path, status: int, seconds: float, limits: Limits) -> Outcome:
     if outcome["status"] == "memory":
         return Outcome("memory", cause="it asked for more memory than there is", seconds=seconds)
     del outcome["status"]
-    for where in (f"{box}{os.sep}", f"{bubblewrap.BOX}/"):  # its name changes from run to run
-        outcome["trace"] = outcome["trace"].replace(where, "")
-        outcome["text"] = outcome["text"].replace(where, "")
+    for key in ("text", "trace"):  # the path changes from run to run
+        outcome[key] = outcome[key].replace(its_box + os.sep, "")
     return Outcome("raised", error=outcome, cause=f"{outcome['type']}: {outcome['text']}", seconds=seconds)
-
-
-def _why_not_ready(box: Path) -> str:
-    with suppress(answers.BadAnswer):
-        outcome = answers.read_outcome(box / "outputs" / "outcome.json")
-        if outcome and outcome["status"] == "raised":
-            return f"the worker did not start ({outcome['type']}: {outcome['text']})"
-    return "the worker did not start"
 
 
 # --------------------------------------------------------------------------- the box's files

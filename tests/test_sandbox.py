@@ -45,6 +45,8 @@ def done(**arrays):
 
 def ready():
     open("ready", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.002)
 
 def daemon(env=()):
     if os.fork() == 0:
@@ -390,11 +392,18 @@ def test_whoever_stops_the_helper_is_ended(run):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [("sys.exit(1)", "did not start"), ("time.sleep(9)", "was not ready after 3 s")]
+    ("code", "words"), [("sys.exit(1)", "did not start"), ("time.sleep(9)", "was not ready after 2 s")]
 )
 def test_a_worker_that_never_was_ready_is_our_fault(run, code, words):
-    outcome = run(code, at_once=True, limits=sandbox.Limits(start_seconds=3))
+    outcome = run(code, at_once=True, limits=sandbox.Limits(start_seconds=2))
     assert outcome.status == "internal" and words in outcome.cause
+
+
+def test_no_student_code_runs_before_it_is_watched(run):
+    """Else it could take "ready" away, and the question would not count."""
+    assert run("os.remove('ready')\nos._exit(0)").status == "crash"
+    code = "open('ready', 'w').close()\ntime.sleep(0.4)\ndone(watched=np.array(os.path.exists('go')))"
+    assert run(code, at_once=True).arrays["watched"]
 
 
 def test_a_missing_worker_is_our_fault(mode, boxes, monkeypatch, tmp_path):
@@ -482,6 +491,7 @@ LEFT = {
 
 
 @posix
+@pytest.mark.parametrize("mode", ["plain"], indirect=True)
 @pytest.mark.parametrize("case", LEFT)
 def test_only_plain_arrays_in_regular_files_are_read(run, case):
     outcome = run(f"done()\n{LEFT[case]}")

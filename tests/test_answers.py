@@ -1,0 +1,157 @@
+"""Whatever lies in a file, reading it gives a plain array or clean text, or says BadAnswer."""
+
+import io
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from grading import answers
+
+PLAIN = st.one_of(
+    arrays.boolean_dtypes(),
+    arrays.integer_dtypes(endianness="?"),
+    arrays.unsigned_integer_dtypes(endianness="?"),
+    arrays.floating_dtypes(endianness="?"),
+    arrays.complex_number_dtypes(endianness="?"),
+)
+
+
+def npy(array, **options) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+def with_header(header: bytes, content: bytes = bytes(8)) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
+@given(arrays.arrays(PLAIN, arrays.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)), st.booleans())
+def test_what_numpy_saves_is_read(array, fortran):
+    read = answers.parse_array(npy(np.asfortranarray(array) if fortran and array.ndim else array))
+    assert read.dtype == array.dtype.newbyteorder("=") and read.shape == array.shape
+    assert read.flags.c_contiguous and read.flags.writeable
+    np.testing.assert_array_equal(read, array)
+
+
+@given(st.binary(max_size=200), st.integers(0, 150), st.booleans())
+def test_damaged_files_are_refused_or_read(damage, place, replace):
+    data = npy(np.arange(6.0).reshape(2, 3))
+    try:
+        read = answers.parse_array(data[:place] + damage + data[place + len(damage) * replace :])
+    except answers.BadAnswer:
+        return
+    assert read.nbytes < 1000
+
+
+HEADERS = {
+    "huge": b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }" + b" " * 60_000 + b"\n",
+    "no comma at its end": b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}\n",
+    "nested": b"(" * 500 + b")" * 500,
+    "a call": b"{'descr': __import__('os').getcwd(), 'fortran_order': False, 'shape': (1,), }\n",
+    "objects": b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n",
+    "no such type": b"{'descr': '<f7', 'fortran_order': False, 'shape': (1,), }\n",
+    "negative": b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }\n",
+    "too many numbers": b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n",
+    "too few numbers": b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n",
+    "beyond memory": b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 999999999999), }\n",
+    "beyond sense": b"{'descr': '<f8', 'fortran_order': False, 'shape': (0, 999999999999), }\n",
+    "many axes": b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }\n",
+    "names": b"{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,), }\n",
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers_of_anything_else_are_refused(case):
+    with pytest.raises(answers.BadAnswer):
+        answers.parse_array(with_header(HEADERS[case]))
+
+
+def test_a_file_beyond_its_bytes_is_refused():
+    for length in range(len(data := npy(np.zeros(4)))):
+        with pytest.raises(answers.BadAnswer):
+            answers.parse_array(data[:length])
+
+
+def test_a_byte_that_is_no_bool_becomes_one():
+    read = answers.parse_array(npy(np.zeros(3, bool))[:-3] + b"\x00\x01\x07")
+    assert read.tobytes() == b"\x00\x01\x01"
+
+
+def test_all_arrays_together_are_bounded(tmp_path):
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.zeros(100))
+    assert set(answers.read_arrays(tmp_path, 1600)) == {"a", "b"}
+    with pytest.raises(answers.BadAnswer, match="too large"):
+        answers.read_arrays(tmp_path, 1599)
+
+
+RAISED = {"status": "raised", "kind": "exception", "type": "E", "text": "t", "line": 3, "trace": "a\nb"}
+OUTCOMES = {
+    "empty": b"",
+    "no JSON": b"done",
+    "nested": b"[" * 30_000 + b"]" * 30_000,
+    "a long number": b'{"status": ' + b"9" * 30_000 + b"}",
+    "not UTF-8": b'{"status": "\xff"}',
+    "a list": b'["done"]',
+    "a status of its own": b'{"status": "PASS", "score": 100}',
+    "a status of another type": b'{"status": ["done"]}',
+    "a kind of its own": json.dumps(RAISED | {"kind": "pass"}).encode(),
+    "a text of another type": json.dumps(RAISED | {"text": ["t"]}).encode(),
+    "no trace": json.dumps({key: RAISED[key] for key in RAISED if key != "trace"}).encode(),
+    "too long": json.dumps(RAISED | {"more": "x" * 70_000}).encode(),
+}
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+def test_forged_outcomes_are_refused(case, tmp_path):
+    (tmp_path / "outcome.json").write_bytes(OUTCOMES[case])
+    with pytest.raises(answers.BadAnswer):
+        answers.read_outcome(tmp_path / "outcome.json")
+
+
+def test_an_outcome_keeps_only_the_known_fields(tmp_path):
+    path = tmp_path / "outcome.json"
+    assert answers.read_outcome(path) is None
+    path.write_text(json.dumps({"status": "done", "score": 100}))
+    assert answers.read_outcome(path) == {"status": "done"}
+    path.write_text(json.dumps(RAISED | {"score": 100}))
+    assert answers.read_outcome(path) == RAISED
+    for line in (True, 0, -1, 1.5, "3", 10**9):
+        path.write_text(json.dumps(RAISED | {"line": line}))
+        assert answers.read_outcome(path)["line"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("\x1b[31mPASS\x1b[0m", "PASS"),
+        ("\x1b]0;title\x07x\x1b]8;;http://a\x1b\\y", "xy"),
+        ("\x9b2Jx\x1bcy\x1b", "xy"),
+        ("a\r\nb\rc\td", "a\nb\nc    d"),
+        ("a\u202e\u200b\x00\x85\ufeffb\u2028c\ud800", "abc"),
+        ("中文 é", "中文 é"),
+    ],
+)
+def test_text_loses_what_a_terminal_could_obey(text, cleaned):
+    assert answers.clean(text, 100) == cleaned
+
+
+@given(st.text(), st.integers(10, 50), st.booleans())
+def test_clean_text_is_short_and_harmless(text, longest, lines):
+    cleaned = answers.clean("\x1b[" + text, longest, lines=lines)
+    cleaned.encode("utf-8")
+    assert len(cleaned) <= longest
+    assert all(c.isprintable() or c == "\n" and lines or c.isspace() and c >= " " for c in cleaned)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
+def test_devices_are_not_opened():
+    for path in ("/dev/zero", "/dev/null"):
+        with pytest.raises(answers.BadAnswer, match="no regular file"):
+            answers.read_regular_file(answers.Path(path), 100)
