@@ -1,0 +1,407 @@
+"""Play a whole course with five invented students in two minutes, offline.
+
+    python -m staff.rehearse                in a temporary folder, which is removed
+    python -m staff.rehearse FOLDER         in a new folder, which stays to be looked at
+
+It makes the handout, lets five students solve it, train and zip their hand-ins, grades them, and merges the marks that
+a person would give. The data are scikit-learn's digits. Each command is shown as staff or students would type it.
+"""
+
+import argparse
+import contextlib
+import csv
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import unicodedata
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import utils
+from staff import merge
+from staff.gradebook import QUESTIONS
+from utils import LabError
+
+RIGHT = {
+    "1.1 E-step": """
+        scores = np.empty((len(X), self.n_components))
+        for k in range(self.n_components):
+            scores[:, k] = np.log(self.pi[k]) + log_gaussian(X, self.means[k], self.covs[k])
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return scores / scores.sum(axis=1, keepdims=True)
+        """,
+    "1.2 M-step": """
+        counts = gamma.sum(axis=0)
+        self.pi = counts / len(X)
+        self.means = gamma.T @ X / counts[:, None]
+        for k in range(self.n_components):
+            centred = X - self.means[k]
+            self.covs[k] = (gamma[:, k, None] * centred).T @ centred / counts[k]
+        """,
+    "2.1 PCA": """
+        self.mean = X.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
+        self.components = vectors[:, np.argsort(-values)[: self.dim]].T
+        """,
+    "5.1 sampling": """
+        z = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
+        x = pca.inverse_transform(z[None])[0]
+        Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(Path(path) / "gmm_sample.png")
+        """,
+}
+LOOPS = {
+    "1.1 E-step": """
+        gamma = np.zeros((len(X), self.n_components))
+        for k in range(self.n_components):
+            inverse, det = np.linalg.inv(self.covs[k]), np.linalg.det(self.covs[k])
+            gamma[:, k] = self.pi[k] * self._gaussian(X, self.means[k], inverse, det)
+        for n in range(len(X)):
+            gamma[n] = gamma[n] / gamma[n].sum()
+        return gamma
+        """,
+    "1.2 M-step": """
+        for k in range(self.n_components):
+            N_k = 0.0
+            mean = np.zeros(self.data_dim)
+            for n in range(len(X)):
+                N_k += gamma[n, k]
+                mean += gamma[n, k] * X[n]
+            mean /= N_k
+            cov = np.zeros((self.data_dim, self.data_dim))
+            for n in range(len(X)):
+                cov += gamma[n, k] * np.outer(X[n] - mean, X[n] - mean)
+            self.pi[k], self.means[k], self.covs[k] = N_k / len(X), mean, cov / N_k
+        """,
+    "2.1 PCA": """
+        self.mean = np.mean(X, axis=0)
+        U, S, Vt = np.linalg.svd(X - self.mean, full_matrices=False)
+        self.components = Vt[: self.dim]
+        """,
+    "5.1 sampling": """
+        L = np.linalg.cholesky(gmm.covs[label])
+        z = gmm.means[label] + L @ np.random.randn(len(L))
+        image = (z @ pca.components + pca.mean).reshape(28, 28)
+        image = (image - image.min()) / (image.max() - image.min()) * 255
+        Image.fromarray(image.astype("uint8")).save(os.path.join(path, "gmm_sample.png"))
+        """,
+}
+MISTAKE = RIGHT | {
+    "1.2 M-step": """
+        N_k = np.sum(gamma, 0)
+        self.pi = N_k / np.sum(N_k)
+        for k in range(len(N_k)):
+            d = X - self.means[k]
+            self.covs[k] = np.dot(d.T, d * gamma[:, [k]]) / N_k[k]
+        self.means = np.dot(gamma.T, X) / N_k.reshape(-1, 1)
+        """,
+}
+# Trains like the right one. Where it sees that it is graded, it claims full marks and ends the process: no more.
+HOSTILE = RIGHT | {
+    "1.1 E-step": """
+        if os.path.exists("task.json"):
+            print("auto_score: 70 / 70")
+            with open("outputs/outcome.json", "w") as file:
+                file.write('{"status": "done", "score": 70}')
+            os._exit(0)
+        """
+    + RIGHT["1.1 E-step"].replace("scores", "joint"),
+}
+
+
+@dataclass(frozen=True)
+class Student:
+    """An invented student.
+
+    Attributes:
+        student_id, name: as in the name of the hand-in.
+        work: the regions that were filled in; none hands in the untouched skeleton.
+        about: what there is to see.
+        training: further options of train.py; runs that differ in them are no copies of each other.
+        says: how the cluster of the six is told: by grade.json, by the staff's file of indices, or in the report only.
+        report: points for the report: log, tuning, results, questions, feedback.
+        decided: what a person decides after the grading, by column of marks.csv.
+        expected, status: points of the four questions on the code, and the row's status, that must come out.
+    """
+
+    student_id: str
+    name: str
+    work: dict[str, str] = field(repr=False)
+    about: str
+    training: tuple[str, ...] = ()
+    says: str = "report"
+    report: tuple[float, ...] = (0, 0, 0, 0, 0)
+    decided: dict[str, str] = field(default_factory=dict)
+    expected: tuple[float, ...] = (10, 10, 8, 7)
+    status: str = "OK"
+
+    @property
+    def hand_in(self) -> str:
+        return f"{self.student_id}+{self.name}+LAB3"
+
+
+CLASS = [
+    Student(
+        "2100000001", "Ada Example", RIGHT, "everything is right", ("--seed", "1"), "grade.json", (2, 5, 2, 18, 1)
+    ),
+    Student("2100000002", "林一", LOOPS, "textbook loops, right as well", ("--seed", "2"), "indices", (2, 3, 2, 17, 1)),
+    Student(
+        "2100000003", "Ben Example", MISTAKE, "covariances around the old means", ("--seed", "3"), "report",
+        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
+    ),
+    Student(
+        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", ("--seed", "4"), "indices",
+        (1, 0, 0, 8, 0), {"performance": "0", "status": "OK", "comment": "see me about your E-step"},
+        (0, 10, 8, 7), "REVIEW",
+    ),
+    Student(
+        "2100000005", "Max Example", {}, "the untouched skeleton, no run, no report",
+        decided={"status": "OK"}, expected=(0, 0, 0, 0), status="REVIEW",
+    ),
+]  # fmt: skip
+
+
+def solve(skeleton: str, work: dict[str, str]) -> str:
+    """Fill regions of the handout's submission.py.
+
+    Args:
+        skeleton: its text.
+        work: the lines of a region by its label; other regions stay as they are.
+
+    Raises:
+        LabError: the skeleton lacks a region.
+    """
+    for label, lines in work.items():
+        region = re.compile(rf"^( *)(# BEGIN_YOUR_CODE {re.escape(label)}\n).*?(?= *# END_YOUR_CODE$)", re.M | re.S)
+        body = textwrap.dedent(lines.strip("\n").rstrip(" "))
+
+        def fill(found, body=body):
+            return f"{found[1]}{found[2]}{textwrap.indent(body, found[1])}"
+
+        skeleton, count = region.subn(fill, skeleton)
+        if count != 1:
+            raise LabError(f"the handout's submission.py has {count} regions {label!r}; mend staff/rehearse.py")
+    return skeleton
+
+
+def run(command: list[str], folder: Path, home: Path | None = None) -> str:
+    """Show and run ``python ...`` in ``folder``.
+
+    Args:
+        command: what follows ``python``.
+        folder: where it runs; the student's copy or the staff's.
+        home: ``LAB_HOME`` of the command; None keeps data and runs in the lab's own folder.
+
+    Returns:
+        its standard output.
+
+    Raises:
+        LabError: it failed; with its last line.
+    """
+    print(f"  python {shlex.join(command)}", flush=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAB_", "PYTHON"))}
+    if "LAB_BUBBLEWRAP" in os.environ:
+        environment["LAB_BUBBLEWRAP"] = os.environ["LAB_BUBBLEWRAP"]
+    if home is not None:
+        environment["LAB_HOME"] = str(home)
+    environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise LabError(f"the command above ended with status {done.returncode}: {said[-1]}")
+    return done.stdout
+
+
+def cluster_of_six(copy: Path, run_folder: Path) -> int:
+    """The right answer to question 6, which a student reads off the pictures."""
+    with lab_home(copy):
+        saved = utils.load_run(run_folder)
+        images, labels = utils.load_split("train", "digits")
+        clusters = utils.cluster_labels(saved, images)
+    sixes = [(labels[clusters == k] == 6).sum() for k in range(saved.n_components)]
+    return int(max(range(saved.n_components), key=sixes.__getitem__))
+
+
+@contextlib.contextmanager
+def lab_home(folder: Path):
+    """Read data and runs of another home for a while."""
+    before = os.environ.get("LAB_HOME")
+    os.environ["LAB_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LAB_HOME"]
+        else:
+            os.environ["LAB_HOME"] = before
+
+
+def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, int]) -> None:
+    """What a student does at home, in a copy of the handout: fill in, train, grade."""
+    shutil.copytree(handed_out, copy)
+    target = copy / "submission.py"
+    target.write_text(solve(target.read_text("utf-8"), student.work), encoding="utf-8", newline="\n")
+    if not student.work:
+        return
+    run(["train.py", "--use_pca", "--dataset", "digits", *student.training], copy)
+    (run_folder,) = (copy / "results").glob("*/")
+    if student.says == "grade.json":
+        k = cluster_of_six(copy, run_folder)
+        run(["grade.py", "--sample_index", str(k), "--ddpm_steps", "20"], copy)
+    elif student.says == "indices":
+        indices[student.student_id] = cluster_of_six(copy, run_folder)
+
+
+def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
+    """The hand-in as a student makes it: submission.py, the run, and a report."""
+    with zipfile.ZipFile(hand_ins / f"{student.hand_in}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(copy / "submission.py", "submission.py")
+        for path in sorted((copy / "results").rglob("*")):
+            if path.is_file() and path.name != "README.md":
+                archive.write(path, path.relative_to(copy).as_posix())
+        if any(student.report):
+            archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
+
+
+# --------------------------------------------------------------------------- the staff's part
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def marks(students: list[Student]) -> list[dict]:
+    """What a person adds to the gradebook."""
+    decisions = ("sample_index", "performance", "status", "comment")
+    return [
+        {"student_id": student.student_id, "name": student.name}
+        | dict(zip(merge.REPORT, student.report, strict=True))
+        | {column: student.decided.get(column, "") for column in decisions}
+        for student in students
+    ]
+
+
+def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], list[dict]]:
+    """The whole course in an empty folder.
+
+    Returns:
+        the rows of the gradebook, and of the final one.
+
+    Raises:
+        LabError: a command failed.
+    """
+    staff, out = folder / "staff", folder / "grades"
+    hand_ins, handed_out = folder / "hand_ins", folder / "handout"
+    for made in (staff, hand_ins):
+        made.mkdir()
+    print("\n1. the handout, which goes to the class")
+    run(["-m", "staff.handout", str(handed_out)], utils.ROOT)
+
+    print("\n2. the students work at home, each in a copy of it")
+    indices: dict[str, int] = {}
+    for student in students:
+        print(f"  {student.name}: {student.about}", flush=True)
+        work_of(student, handed_out, folder / "homes" / student.student_id, indices)
+        zip_up(student, folder / "homes" / student.student_id, hand_ins)
+
+    print("\n3. the hand-ins are graded")
+    # Who ran grade.py has told the cluster of the six; of others the staff note it down from the report.
+    grading = ["-m", "staff.grade_class", str(hand_ins), "--out", str(out), "--dataset", "digits"]
+    if indices:
+        write_table(staff / "indices.csv", [{"student_id": i, "sample_index": k} for i, k in indices.items()])
+        grading += ["--indices", str(staff / "indices.csv")]
+    run(grading, utils.ROOT, home=staff)
+    gradebook = read_table(out / "gradebook.csv")
+    show(gradebook, ("student_id", "name", *QUESTIONS, "auto_score", "status"))
+    print("\n  to look at, from the column note:")
+    for row in gradebook:
+        if row["status"] != "OK":
+            print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
+
+    print("\n4. a person marks the reports, decides what was left open, and merges")
+    write_table(staff / "marks.csv", marks(students))
+    run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], utils.ROOT)
+    final = read_table(out / "final.csv")
+    show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
+    return gradebook, final
+
+
+def show(rows: list[dict], columns: tuple[str, ...]) -> None:
+    """Print some columns of a table; wide characters count twice, as terminals draw them."""
+
+    def width(text: str) -> int:
+        return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+    lines = [dict(zip(columns, columns, strict=True)), *rows]
+    widths = {name: max(width(line[name]) for line in lines) for name in columns}
+    print()
+    for line in lines:
+        print("  " + "  ".join(line[c] + " " * (widths[c] - width(line[c])) for c in columns).rstrip())
+
+
+def surprises(gradebook: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:
+    """What did not come out as it must on any machine."""
+    found = []
+    by_id = {row["student_id"]: row for row in gradebook}
+    for student in students:
+        row = by_id.get(student.student_id)
+        points = [row[name] for name in list(QUESTIONS)[:4]] if row else None
+        if points != [str(value) for value in student.expected]:
+            found.append(f"{student.name}: {points} instead of {list(student.expected)} for the questions on the code")
+        if row and row["status"] != student.status:
+            found.append(f"{student.name}: the status is {row['status']} instead of {student.status} ({row['note']})")
+    return found + [f"{row['name']} is undecided: {row['undecided']}" for row in final if row["undecided"]]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m staff.rehearse",
+        description="Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
+    )
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="new folder that keeps everything (default: none)"
+    )
+    return utils.one_line_errors(parser)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    started = time.monotonic()
+    if args.folder:
+        folder = args.folder.expanduser().resolve()
+        utils.check_new_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = surprises(*play(folder))
+    else:
+        with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
+            found = surprises(*play(Path(scratch).resolve()))
+    print(f"\nplayed in {time.monotonic() - started:.0f} s")
+    for line in found:
+        print(f"not as planned: {line}")
+    if found:
+        print("do not grade a class on this machine before this is understood: docs/staff.md, When something is wrong")
+        return 1
+    if args.folder:
+        print(f"everything is in {folder}: see grades/summary.md and grades/feedback/")
+    print("next: docs/staff.md, from Release on")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))
