@@ -1,6 +1,7 @@
 """The student's copy: nothing of the solution, nothing of the staff's, and broken markers are errors."""
 
 import ast
+import json
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,40 @@ import pytest
 import utils
 from staff import handout
 
+GOLDEN = """
+.gitignore
+CHANGELOG.md
+LICENSE
+README.md
+data_files.py
+download.py
+grade.py
+grading/__init__.py
+grading/__main__.py
+grading/answers.py
+grading/bubblewrap.py
+grading/checks.py
+grading/guardian.py
+grading/processes.py
+grading/report.py
+grading/sandbox.py
+grading/scores.py
+grading/worker.py
+load_resources.py
+model.py
+pretrained/mnist-ae/README.md
+pretrained/mnist-ae/config.json
+pretrained/mnist-ae/model.safetensors
+pretrained/mnist-ddpm/README.md
+pretrained/mnist-ddpm/config.json
+pretrained/mnist-ddpm/model.safetensors
+requirements.txt
+results/README.md
+submission.py
+train.py
+utils.py
+visualization.py
+"""
 REGION = "def f():\n    # BEGIN_YOUR_CODE 2.1 PCA\n    return 42\n    # END_YOUR_CODE\n"
 
 
@@ -22,7 +57,7 @@ def tree(tmp_path_factory):
 
 def test_student_gets_exactly_the_listed_files(tree):
     files = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
-    assert files == sorted(handout.STUDENT_FILES)
+    assert files == GOLDEN.split()
     assert not [name for name in files if name.split("/")[0] in ("staff", "tests", "benchmarks")]
 
 
@@ -59,6 +94,37 @@ def test_skeleton_imports_and_says_which_task_is_missing(tree, tmp_path, standin
     assert done.stderr.count("\n") == 1
     assert "2.1 PCA" in done.stderr
     assert "submission.py, line" in done.stderr
+
+
+def test_checks_of_the_skeleton_give_nothing_and_say_not_attempted(tree):
+    command = [sys.executable, "-m", "grading", "submission.py", "--json", "out.json"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    result = json.loads((tree / "out.json").read_text(encoding="utf-8"))
+    (tree / "out.json").unlink()
+    assert result["auto_score"] == 0
+    questions = result["questions"]
+    assert [q["id"] for q in questions] == ["e_step", "m_step", "pca_fit", "sample_from_gmm"]
+    for q, task in zip(questions, handout.TASKS, strict=True):
+        assert (q["score"], q["verdict"]) == (0, "ERROR")
+        assert q["message"].startswith("not attempted: submission.py, line ")
+        assert task in q["message"]
+        assert "\n" not in q["message"]
+
+
+def test_whatever_the_students_files_import_is_in_the_handout(tree):
+    ours = {path.stem for path in utils.ROOT.glob("*.py")} | {"grading", "staff", "tests", "labs", "benchmarks"}
+    for path in tree.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module] + [f"{node.module}.{a.name}" for a in node.names if node.module == "grading"]
+            for name in names:
+                parts = name.split(".")
+                if parts[0] in ours:
+                    here = tree.joinpath(*parts)
+                    assert here.with_suffix(".py").is_file() or here.is_dir(), f"{path.name} imports {name}"
 
 
 def test_region_becomes_one_line_and_the_rest_stays():
