@@ -21,7 +21,7 @@ HELPER_SECONDS = 0.3  # for the guardian to end by itself; longer only where it 
 @dataclass(frozen=True)
 class Usage:
     cpu: float  # seconds of processor time, of ended processes too where the system keeps it
-    memory: int  # bytes in memory
+    memory: int  # bytes in memory; what processes share counts for each of them
     processes: int
 
 
@@ -53,6 +53,16 @@ class Tree:
                 memory += process.memory_info().rss
                 count += 1
         return Usage(sum(self._spent.values()), memory, count - self.helpers)
+
+    def memory(self) -> int:
+        """Bytes in memory where what processes share counts once, if the system knows; slower than ``look``."""
+        total = 0
+        for process in self._living():
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+                with suppress(psutil.Error, AttributeError):  # the share (PSS) is Linux's
+                    total += process.memory_full_info().pss - process.memory_info().rss
+        return total
 
     def kill(self):
         """End the whole tree and reap its root; nothing to do where all have ended."""

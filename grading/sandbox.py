@@ -3,7 +3,7 @@
     >>> from grading import sandbox
     >>> outcome = sandbox.run("e_step", Path("submission.py").read_bytes(), {"X": X})
     >>> outcome.status, outcome.cause
-    ('timeout', 'it used more than 20 s of processor time')
+    ('timeout', 'it did not end within 20 s of processor time and 30 s in all')
 
 The child is ``python -I -B grading/worker.py BOX``. Its folder, the box, holds ``task.json``, ``submission.py``,
 ``inputs/NAME.npy`` and what ``files`` adds. The worker imports what it needs, makes the file ``ready`` and waits for
@@ -258,7 +258,7 @@ def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: L
     while not _has_ended(process, POLL_SECONDS):
         usage = tree.look()
         now = time.monotonic()
-        status, cause = _too_much(usage, usage.cpu - cpu_at_start, now - ready, limits)
+        status, cause = _too_much(tree, usage, usage.cpu - cpu_at_start, now - ready, limits)
         if not status and now >= next_disk:
             next_disk = now + DISK_SECONDS
             status, cause = "crash", _too_much_on_disk(box, limits)
@@ -284,17 +284,27 @@ def _has_ended(process: subprocess.Popen, seconds: float) -> bool:
     return process.returncode is not None
 
 
-def _too_much(usage: processes.Usage, cpu: float, seconds: float, limits: Limits) -> tuple[str, str]:
+def _too_much(
+    tree: processes.Tree, usage: processes.Usage, cpu: float, seconds: float, limits: Limits
+) -> tuple[str, str]:
     """(status, cause) where a limit is passed, else two empty strings."""
-    if seconds > limits.wall_seconds:
-        return "timeout", f"it did not end within {limits.wall_seconds:g} s"
-    if cpu > limits.cpu_seconds:
-        return "timeout", f"it used more than {limits.cpu_seconds:g} s of processor time"
-    if usage.memory > limits.memory:
-        return "memory", f"it used more than {_size(limits.memory)} of memory"
+    if seconds > limits.wall_seconds or cpu > limits.cpu_seconds:
+        return "timeout", _timeout(limits)
     if usage.processes > limits.processes:
         return "crash", f"it started more than {limits.processes} processes"
+    # Forks share their memory at first: many of them are too many processes, not too much memory.
+    if usage.memory > limits.memory and tree.memory() > limits.memory:
+        return "memory", _memory(limits)
     return "", ""
+
+
+def _timeout(limits: Limits) -> str:
+    """One sentence for both times: which one is passed first depends on what else the machine does."""
+    return f"it did not end within {limits.cpu_seconds:g} s of processor time and {limits.wall_seconds:g} s in all"
+
+
+def _memory(limits: Limits) -> str:
+    return f"it needs more than {_size(limits.memory)} of memory"
 
 
 def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits) -> Outcome:
@@ -310,8 +320,7 @@ def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits)
     number = -status if status < 0 else status - 128
     name = signal.Signals(number).name if number in {int(s) for s in signal.Signals} else None
     if name == "SIGXCPU":
-        cause = f"it used more than {limits.cpu_seconds:g} s of processor time"
-        return Outcome("timeout", cause=cause, seconds=seconds)
+        return Outcome("timeout", cause=_timeout(limits), seconds=seconds)
     ended = "the process ended by itself before it answered"
     if status != 0:
         return Outcome("crash", cause=f"{ended} ({name or f'exit status {status}'})", seconds=seconds)
@@ -325,7 +334,7 @@ def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits)
     except answers.BadAnswer as error:
         return Outcome("crash", cause=f"it left an answer that is no array ({error})", seconds=seconds)
     if outcome["status"] == "memory":
-        return Outcome("memory", cause="it asked for more memory than there is", seconds=seconds)
+        return Outcome("memory", cause=_memory(limits), seconds=seconds)
     del outcome["status"]
     for key in ("text", "trace"):  # the path changes from run to run
         outcome[key] = outcome[key].replace(its_box + os.sep, "")

@@ -105,6 +105,7 @@ def run(mode, boxes, worker, tmp_path, monkeypatch):
         result = sandbox.run("a task", source, inputs or {}, limits=limits, **more)
         assert list(boxes.iterdir()) == []
         assert left_over(str(tmp_path), tokens) == []
+        assert psutil.STATUS_ZOMBIE not in [child.status() for child in psutil.Process().children()]
         return result
 
     return call
@@ -210,7 +211,10 @@ def test_a_sleeper_that_ignores_signals_is_ended_in_time(run):
         "for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\ntime.sleep(30)",
         limits=sandbox.Limits(wall_seconds=0.5),
     )
-    assert (outcome.status, outcome.cause) == ("timeout", "it did not end within 0.5 s")
+    assert (outcome.status, outcome.cause) == (
+        "timeout",
+        "it did not end within 20 s of processor time and 0.5 s in all",
+    )
     assert time.monotonic() - begun < 0.5 + LATE
 
 
@@ -222,7 +226,10 @@ def test_a_stopped_process_is_ended_in_time(run):
 def test_processor_time_is_limited(run):
     begun = time.monotonic()
     outcome = run(FOR_20_S + "while time.time() < end: pass", limits=sandbox.Limits(cpu_seconds=0.5))
-    assert (outcome.status, outcome.cause) == ("timeout", "it used more than 0.5 s of processor time")
+    assert (outcome.status, outcome.cause) == (
+        "timeout",
+        "it did not end within 0.5 s of processor time and 30 s in all",
+    )
     assert time.monotonic() - begun < 0.5 * 3 + LATE  # the machine is shared
 
 
@@ -249,7 +256,7 @@ def test_time_before_ready_does_not_count(run):
 
 def test_memory_is_limited(run):
     outcome = run("kept = []\nfor _ in range(40): kept.append(np.ones(2**22)); time.sleep(0.02)\ntime.sleep(5)")
-    assert (outcome.status, outcome.cause) == ("memory", "it used more than 600 MiB of memory")
+    assert (outcome.status, outcome.cause) == ("memory", "it needs more than 600 MiB of memory")
 
 
 @posix
@@ -263,6 +270,20 @@ def test_memory_of_all_processes_counts(run):
     time.sleep(10)
     """
     assert run(code).status == "memory"
+
+
+@linux
+def test_memory_that_forks_share_counts_once(run):
+    code = """
+    kept = np.ones(2**24)
+    for _ in range(8):
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+    time.sleep(0.3)
+    done()
+    """
+    assert run(code).status == "done"
 
 
 def test_memory_that_the_worker_was_refused(run):
@@ -562,9 +583,9 @@ class TestBubblewrap:
                 places.append(path)
             except OSError:
                 pass
-        open("/tmp/a", "w").close()
-        open("/dev/shm/b", "w").close()
-        places += [os.path.exists(BOX + "/tmp/a"), os.path.exists(BOX + "/shm/b")]
+        open("/tmp/written", "w").close()
+        open("/dev/shm/written", "w").close()
+        places += [os.path.exists(BOX + "/tmp/written"), os.path.exists(BOX + "/shm/written")]
         done(seen=np.frombuffer(json.dumps(places).encode(), np.uint8))
         """
         assert looked_at(run(code)) == [True, True]  # /tmp and /dev/shm are folders of the box
@@ -641,15 +662,22 @@ def test_without_a_list_of_children_processes_are_walked(boxes, worker, tmp_path
     assert any("may outlive its question" in line for line in sandbox.guards())
 
 
+@posix
 def test_little_time_is_lost(run):
-    """Half of a quick run's time may be ours: Python's own start and NumPy's import take the rest."""
-    run()
-    begun = time.monotonic()
-    subprocess.run([sys.executable, "-I", "-B", "-c", "import numpy"], check=True)
-    alone = time.monotonic() - begun
-    times = []
-    for _ in range(3):
-        begun = time.monotonic()
-        run()
-        times.append(time.monotonic() - begun)
-    assert min(times) < alone + 1
+    """Beyond the worker's own start; measured in processor time, since the machine is shared."""
+    import resource
+
+    def seconds(call) -> float:
+        def used():
+            return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+        times = []
+        for _ in range(4):
+            begun = used()
+            call()
+            times.append(used() - begun)
+        return min(times)
+
+    run()  # writes the worker
+    alone = seconds(lambda: subprocess.run([sys.executable, "-I", "-B", "-c", "import numpy"], check=True))
+    assert seconds(lambda: sandbox.run("t", b"", {}, limits=QUICK)) < alone + 0.1
