@@ -243,7 +243,9 @@ def reproduced(performance: dict, handin: archives.HandIn, run, db: float, data:
     again = rerun.reproduce(handin.source, run.config, db, data.train, data.test)
     record["reproduced"] = {"way": again.way, "attempts": again.attempts}
     told = f"{performance['message']}; {again.sentence()}"
-    if again.way is not None or performance["verdict"] == "REVIEW":
+    if again.way is not None:
+        return performance | {"message": f"{performance['message']}; reproduced by {again.sentence()}"}
+    if performance["verdict"] == "REVIEW":
         return performance | {"message": told}
     if again.our_fault:
         return performance | {"score": 0.0, "verdict": "INTERNAL", "message": told}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import utils
-from staff import archives, grade_class, grade_one, gradebook, tables
+from staff import archives, grade_class, grade_one, gradebook, merge, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 RIGHT = b"# a solution\n"
@@ -423,7 +423,7 @@ def test_wrong_arguments_are_one_line(handins, tmp_path, run_script, standin):
     assert not (tmp_path / "out").exists()
 
 
-def test_help_tells_where_hand_ins_must_lie(run_script, capsys):
+def test_help_tells_where_hand_ins_must_lie(capsys):
     with pytest.raises(SystemExit):
         grade_class.main(["--help"])
     assert "need not be on a shared disk" in capsys.readouterr().out
@@ -500,3 +500,134 @@ def test_cells_come_back_as_they_were_and_are_no_formulas(tmp_path, value):
 )
 def test_numbers_are_short(value, text):
     assert tables.guarded(value) == text
+
+
+# --------------------------------------------------------------------------- merge
+
+REPORT = "student_id,log,tuning,results,questions,feedback"
+
+
+@pytest.fixture
+def final(handins, grade, tmp_path):
+    """Grade the class if it was not, merge these marks, and return final.csv by student id."""
+
+    def run(marks: str, *options) -> dict[str, dict]:
+        grade(*options, "--resume")
+        (tmp_path / "marks.csv").write_text(marks, encoding="utf-8-sig")
+        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+        return {row["student_id"]: row for row in table(tmp_path / "out" / "final.csv")}
+
+    return run
+
+
+def test_merge_adds_up_to_100(handins, final):
+    add(handins, "PB1")
+    add(handins, "PB2", b"wrong 1")
+    rows = final(f"{REPORT},comment\nPB1,2,5,2,20,1,=very good\npb2,0,2.5,1,0,0,\n")
+    assert (rows["PB1"]["total"], rows["PB1"]["report_score"], rows["PB1"]["undecided"]) == ("100", "30", "")
+    assert rows["PB1"]["comment"] == "'=very good"
+    assert (rows["PB2"]["total"], rows["PB2"]["auto_score"]) == ("68.5", "65")
+
+
+def test_what_is_not_decided_has_no_total(handins, final):
+    for i, word in enumerate((b"review", b"unanswered", b"right", b"right", b"copy", b"copy")):
+        add(handins, f"PB{i}", word)
+    full = "2,5,2,20,1"
+    rows = final(f"{REPORT}\n" + "".join(f"PB{i},{full}\n" for i in (0, 1, 4, 5)) + "PB2,2,,2,20,1\n")
+    undecided = {i: row["undecided"] for i, row in rows.items()}
+    assert undecided == {
+        "PB0": "performance",
+        "PB1": "sample_index",
+        "PB2": "tuning",
+        "PB3": "log, tuning, results, questions, feedback",
+        "PB4": "status",
+        "PB5": "status",
+    }
+    assert {row["total"] for row in rows.values()} == {""}
+
+
+def test_marks_decide_open_rows(handins, final):
+    for i, word in enumerate((b"review", b"unanswered", b"copy", b"copy", b"right")):
+        add(handins, f"PB{i}", word)
+    full = "2,5,2,20,1"
+    rows = final(
+        f"{REPORT},performance,sample_index,e_step,status\n"
+        f"PB0,{full},25.5,,,\nPB1,{full},,5,,\nPB2,{full},,,,ok\nPB3,{full},,,0,OK\nPB4,{full},,,7,\n"
+    )
+    assert {i: row["total"] for i, row in rows.items()} == {
+        "PB0": "95.5", "PB1": "100", "PB2": "100", "PB3": "90", "PB4": "97",
+    }  # fmt: skip
+    assert "performance by hand, graded open" in rows["PB0"]["note"]
+    assert "e_step by hand, graded 10" in rows["PB4"]["note"]
+
+
+def test_merge_survives_grading_again(handins, final, tmp_path):
+    add(handins, "PB1", b"review")
+    add(handins, "PB2", b"wrong 1")
+    marks = f"{REPORT},performance\nPB1,2,5,2,20,1,25\nPB2,2,5,2,20,1,\n"
+    before = final(marks)
+    add(handins, "PB2", b"right")
+    add(handins, "PB3")
+    after = final(marks)
+    assert after["PB1"] == before["PB1"]
+    assert (before["PB2"]["total"], after["PB2"]["total"]) == ("95", "100")
+    assert after["PB3"]["undecided"].startswith("log")
+    assert (tmp_path / "marks.csv").read_text(encoding="utf-8-sig") == marks
+
+
+def test_replaced_hand_ins_vanish_and_equally_new_ones_stay_undecided(handins, final):
+    for student_id, name, at in (("PB1", "old", 1), ("PB1", "new", 2), ("PB2", "a", 1), ("PB2", "b", 1)):
+        os.utime(add(handins, student_id, name=name), (at * 10**6, at * 10**6))
+    rows = final(f"{REPORT},status\nPB1,2,5,2,20,1,\nPB2,2,5,2,20,1,OK\n")
+    assert (rows["PB1"]["hand_in"], rows["PB1"]["total"]) == ("PB1+new+LAB3", "100")
+    assert (rows["PB2"]["undecided"], rows["PB2"]["total"]) == ("two hand-ins for one id", "")
+
+
+def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
+    add(handins, "PB1").rename(handins / "homework.zip")
+    rows = final(f"{REPORT},status\nhomework,2,5,2,20,1,OK\n")
+    assert rows[""]["total"] == "100"
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        ("PB1,2,5,2,20,1\nPB9,2,5,2,20,1\n", "line 3, column student_id: 'PB9' is not in the gradebook"),
+        ("PB1,2,6,2,20,1\n", "line 2, column tuning: 6 is not between 0 and 5"),
+        ("PB1,2,-1,2,20,1\n", "line 2, column tuning: -1 is not"),
+        ("PB1,nan,5,2,20,1\n", "line 2, column log: nan is not"),
+        ("PB1,2,5,two,20,1\n", "line 2, column results: 'two' is no number"),
+        ("PB1,2,5,2,20,1\nPB1,2,5,2,20,1\n", "line 3, column student_id: PB1 has line 2 already"),
+        (",2,5,2,20,1\n", "line 2, column student_id: it is empty"),
+        ("PB1,2,5,2,20,1,9\n", "line 2: 7 cells, but 6 columns"),
+        ("PB1,9,9,9,99,9\n", "column questions: 99"),
+    ],
+)
+def test_wrong_marks_name_line_and_column(handins, final, tmp_path, lines, cause):
+    add(handins, "PB1")
+    with pytest.raises(utils.LabError) as caught:
+        final(f"{REPORT}\n{lines}")
+    assert str(caught.value).startswith("marks.csv, line")
+    assert cause in str(caught.value)
+    assert not (tmp_path / "out" / "final.csv").exists()
+
+
+def test_unknown_and_missing_columns_are_errors(handins, final):
+    add(handins, "PB1")
+    with pytest.raises(utils.LabError, match="line 1: it lacks the column log"):
+        final("student_id,tuning,results,questions,feedback\n")
+    with pytest.raises(utils.LabError, match="unknown column performence"):
+        final(f"{REPORT},performence\n")
+
+
+def test_merge_command_lists_what_is_open(handins, final, tmp_path, run_script):
+    add(handins, "PB1", b"review", "张三")
+    final(f"{REPORT}\nPB1,2,5,2,20,1\n")
+    (tmp_path / "marks.csv").write_bytes(f"{REPORT},name\nPB1,2,5,2,20,1,张三\n".encode("gbk"))
+    done = run_script(grade_class, "merge", "--out", tmp_path / "out", "--marks", tmp_path / "marks.csv")
+    assert done.status == 0
+    assert "undecided: PB1 张三 (PB1+张三+LAB3): performance" in done.out
+    assert "read as GBK" in done.out
+    assert "1 students, 1 undecided" in done.out
+    assert "no gradebook" in refuse(run_script, "merge", "--out", tmp_path, "--marks", tmp_path / "marks.csv")
+    assert "no file" in refuse(run_script, "merge", "--out", tmp_path / "out", "--marks", tmp_path / "no.csv")

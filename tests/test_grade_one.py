@@ -1,0 +1,286 @@
+"""One hand-in's record: its run is scored by saved parameters, its answers are claims, its faults are sentences."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+import utils
+from grading import scores
+from staff import archives, grade_one, gradebook, rerun
+
+SOURCE = (utils.ROOT / "submission.py").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def settings(standin) -> grade_one.Settings:
+    return grade_one.Settings(0, False, "digits", *grade_one.facts("digits"))
+
+
+@pytest.fixture
+def handin(trained_run) -> archives.HandIn:
+    """A hand-in with the solution's run."""
+    files = {name: (trained_run / name).read_bytes() for name in archives.RUN_FILES if (trained_run / name).is_file()}
+    return archives.HandIn("PB1+Ann+LAB3", "PB1", "Ann", SOURCE, "results/1", files, True)
+
+
+@pytest.fixture
+def grade_run(settings):
+    """The record of a hand-in whose code is not checked, and its two questions."""
+
+    def call(handin: archives.HandIn, index: int | None = None, settings=settings) -> tuple[dict, dict, dict]:
+        record = grade_one.empty_record(handin, index, settings)
+        questions = grade_one.grade_run(handin, index, settings, record)
+        assert [q["id"] for q in questions] == ["sample_index", "performance"]
+        return record, *questions
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def right_index(trained_run, digits) -> int:
+    run = utils.load_run(trained_run)
+    images, labels = digits["train"]
+    clusters = utils.cluster_labels(run, images)
+    (right,) = [k for k in range(10) if scores.sample_index(run, k, labels, clusters)["verdict"] == "PASS"]
+    return right
+
+
+def changed(handin: archives.HandIn, name: str, content: bytes | None) -> archives.HandIn:
+    if content is None:
+        del handin.files[name]
+    else:
+        handin.files[name] = content
+    return handin
+
+
+def edited(handin: archives.HandIn, name: str, edit) -> archives.HandIn:
+    """The hand-in with one tensor changed by ``edit(array)``."""
+    for part in ("gmm", "pca"):
+        path = f"{part}/{part}.safetensors"
+        tensors = tensors_of(handin.files[path])
+        if name in tensors:
+            tensors[name] = np.ascontiguousarray(edit(tensors[name]))
+            handin.files[path] = save(tensors)
+    return handin
+
+
+def tensors_of(content: bytes) -> dict[str, np.ndarray]:
+    return {name: array.copy() for name, array in load(content).items()}
+
+
+# --------------------------------------------------------------------------- Performance
+
+
+def test_performance_is_that_of_the_saved_parameters(handin, grade_run, trained_run, code_unchecked):
+    import grade
+
+    record, _, performance = grade_run(handin)
+    report = grade.grade(utils.load_run(trained_run))
+    expected = {q["id"]: q for q in report["questions"]}["performance"]
+    assert performance == expected
+    for name in ("db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood", "config", "dataset"):
+        assert record[name] == pytest.approx(report[name]) if name != "config" else record[name] == report[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("config.yaml", None, "config.yaml is missing"),
+        ("config.yaml", b"a: &a [1]\nb: [*a]\n", "alias"),
+        ("config.yaml", b"!!python/object/apply:os.system [ls]\n", "cannot be read as plain YAML"),
+        ("config.yaml", b"use_pca: true\nseed: 1e3\ndataset: digits\n", "seed must be of type int"),
+        ("config.yaml", b"use_pca: true\nn_components: 010\ndataset: digits\n", "n_components 8"),
+        ("config.yaml", b"use_pca: true\nevil: 1\n", "unknown settings: evil"),
+        ("config.yaml", b"x" * 65_537, "64 KiB"),
+        ("config.yaml", b"use_pca: true\ndataset: mnist\n", "the class works on the offline stand-in"),
+        ("gmm/gmm.safetensors", None, "missing"),
+        ("gmm/gmm.safetensors", b"", "damaged"),
+        ("gmm/gmm.safetensors", b"\x80\x04\x95" + b"x" * 100, "damaged"),
+        ("gmm/gmm.safetensors", b"\xff" * 8 + b"{", "damaged"),
+        ("gmm/config.json", b"{", "n_components must be a positive whole number"),
+        ("gmm/config.json", b'{"n_components": true, "data_dim": 10}', "positive whole number"),
+        ("pca/config.json", b'{"dim": 11}', "shape"),
+        ("pca/pca.safetensors", None, "missing"),
+    ],
+)
+def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run, name, content, cause):
+    _, index, performance = grade_run(changed(handin, name, content))
+    for question in (index, performance):
+        assert (question["verdict"], question["score"]) == ("ERROR", 0)
+        assert cause in question["message"]
+        assert "\n" not in question["message"] and "lab-class" not in question["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "cause"),
+    [
+        ("means", lambda a: a * np.nan, "NaN"),
+        ("covs", lambda a: -a, "positive definite"),
+        ("pi", lambda a: a * 1.1, "sum to 1"),
+        ("means", lambda a: a[:9], "shape"),
+        ("components", lambda a: a.astype(np.int64), "int64"),
+        ("mean", lambda a: a + 1e16, "not of pixels"),
+    ],
+)
+def test_parameters_that_are_none_lose_the_points(handin, grade_run, name, edit, cause):
+    _, _, performance = grade_run(edited(handin, name, edit))
+    assert (performance["verdict"], performance["score"]) == ("ERROR", 0)
+    assert cause in performance["message"]
+
+
+def test_one_cluster_for_all_is_reviewed(handin, grade_run):
+    edited(handin, "means", lambda a: a * 0 + 1e6)
+    edited(handin, "pi", lambda a: np.eye(10)[0])
+    _, _, performance = grade_run(handin)
+    assert (performance["verdict"], performance["score"]) == ("REVIEW", 0)
+
+
+@pytest.mark.parametrize("line", ["n_components: 5000", "embedding_dim: 700"])
+def test_what_would_take_us_hours_is_reviewed(handin, grade_run, line):
+    changed(handin, "config.yaml", f"use_pca: true\ndataset: digits\n{line}\n".encode())
+    _, _, performance = grade_run(handin)
+    assert performance["verdict"] == "REVIEW"
+
+
+def test_no_run_and_an_ae_run(handin, grade_run):
+    changed(handin, "config.yaml", b"use_pca: false\ndataset: digits\n")
+    assert [q["verdict"] for q in grade_run(handin)[1:]] == ["SKIPPED", "SKIPPED"]
+    empty = archives.HandIn("PB1", source=SOURCE)
+    assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
+
+
+def test_a_claimed_score_does_not_count(handin, grade_run):
+    claim = {"auto_score": 70, "db": 0.1, "questions": [{"id": "performance", "score": 30}]}
+    first = grade_run(handin)[2]
+    assert grade_run(changed(handin, "grade.json", json.dumps(claim).encode()))[2] == first
+
+
+# --------------------------------------------------------------------------- what was reproduced
+
+
+def rerun_gives(monkeypatch, way, our_fault=False):
+    attempts = [{"way": "own", "what": "the handed-in fit", "db": 3.0, "result": "Davies-Bouldin 3.0000"}]
+    monkeypatch.setattr(rerun, "reproduce", lambda *_: rerun.Reproduction(way, attempts, our_fault))
+    return attempts
+
+
+@pytest.mark.parametrize(
+    ("way", "our_fault", "verdict"), [("own", False, "PASS"), (None, False, "REVIEW"), (None, True, "INTERNAL")]
+)
+def test_only_what_is_reproduced_has_points(handin, grade_run, settings, monkeypatch, way, our_fault, verdict):
+    attempts = rerun_gives(monkeypatch, way, our_fault)
+    again = grade_one.dataclasses.replace(settings, rerun=True)
+    record, _, performance = grade_run(handin, settings=again)
+    assert performance["verdict"] == verdict
+    assert (performance["score"] > 0) == (verdict == "PASS")
+    assert "the handed-in fit: Davies-Bouldin 3.0000" in performance["message"]
+    assert record["reproduced"] == {"way": way, "attempts": attempts}
+
+
+def test_without_code_nothing_is_reproduced(handin, grade_run, settings):
+    handin.source = None
+    again = grade_one.dataclasses.replace(settings, rerun=True)
+    assert grade_run(handin, settings=again)[2]["verdict"] == "REVIEW"
+
+
+# --------------------------------------------------------------------------- the cluster of "6"
+
+
+def test_the_answer_is_a_claim_that_is_judged(handin, grade_run, right_index):
+    for k in range(10):
+        claim = {"sample_index": k, "questions": [{"id": "sample_index", "score": 5, "verdict": "PASS"}]}
+        record, index, _ = grade_run(changed(handin, "grade.json", json.dumps(claim).encode()))
+        assert (index["verdict"], index["score"]) == (("PASS", 5) if k == right_index else ("WRONG", 0))
+        assert record["sample_index"] == k
+
+
+@pytest.mark.parametrize("k", [-1, 10, 10**8])
+def test_an_answer_out_of_range_is_wrong(handin, grade_run, k):
+    _, index, _ = grade_run(changed(handin, "grade.json", json.dumps({"sample_index": k}).encode()))
+    assert (index["verdict"], index["score"]) == ("WRONG", 0)
+    assert "numbered 0 to 9" in index["message"]
+
+
+NO_CLAIM = [
+    None, b"", b"{", b"[]", b"null", b"{}", b'{"sample_index": null}', b'{"sample_index": true}',
+    b'{"sample_index": 3.0}', b'{"sample_index": "3"}', b'{"sample_index": [3]}', b"[" * 100_000, b"\xff\xfe\x00",
+    b'{"sample_index": ' + b"9" * 5000 + b"}", b'{"sample_index": NaN}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_CLAIM, ids=range(len(NO_CLAIM)))
+def test_what_is_no_answer_leaves_the_question_to_the_list_or_a_person(handin, grade_run, right_index, content):
+    if content is not None:
+        changed(handin, "grade.json", content)
+    _, index, _ = grade_run(handin)
+    assert index["verdict"] == "SKIPPED"
+    _, index, _ = grade_run(handin, right_index)
+    assert index["verdict"] == "PASS"
+
+
+def test_the_hand_ins_answer_comes_before_the_list(handin, grade_run, right_index):
+    changed(handin, "grade.json", b'{"sample_index": %d}' % ((right_index + 1) % 10))
+    assert grade_run(handin, right_index)[1]["verdict"] == "WRONG"
+
+
+# --------------------------------------------------------------------------- whole records
+
+
+def test_a_whole_record_with_real_children(handin, settings, right_index):
+    changed(handin, "grade.json", b'{"sample_index": %d}' % right_index)
+    record = grade_one.grade_one(handin, None, settings)
+    assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 6
+    assert all(record["fingerprint"][name] for name in ("e_step", "m_step", "pca_fit", "sample_from_gmm"))
+    assert record == json.loads(json.dumps(record, allow_nan=False))
+    assert gradebook.own_status(record) == "OK"
+
+
+def test_a_refused_archive_is_for_a_person(settings):
+    record = grade_one.grade_one(archives.HandIn("PB1", refused="it is encrypted"), None, settings)
+    assert {q["verdict"] for q in record["questions"]} == {"REVIEW"}
+    assert record["review"] == ["it is encrypted"]
+
+
+def test_a_hand_in_without_code_has_errors_not_reviews(handin, settings):
+    handin.source = None
+    record = grade_one.grade_one(handin, None, settings)
+    assert [q["verdict"] for q in record["questions"]][:4] == ["ERROR"] * 4
+    assert record["questions"][5]["verdict"] == "PASS"
+
+
+def test_a_fault_of_ours_in_the_run_spares_the_code(handin, settings, monkeypatch):
+    monkeypatch.setattr(grade_one, "grade_code", lambda *_: [grade_one.entry(q, "PASS", "") for q in QUESTIONS[:4]])
+    monkeypatch.setattr(utils, "load_run", lambda path: 1 / 0)
+    record = grade_one.grade_one(handin, None, settings)
+    assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 4 + ["INTERNAL"] * 2
+    assert "ZeroDivisionError" in record["questions"][5]["message"]
+
+
+QUESTIONS = list(gradebook.QUESTIONS)
+
+
+def test_another_version_or_other_images_are_a_fault_of_ours(handin, settings):
+    other = grade_one.dataclasses.replace(settings, data="other")
+    with pytest.raises(RuntimeError, match="other images"):
+        grade_one.grade_one(handin, None, other)
+
+
+def test_questions_are_those_of_the_checks():
+    from grading import checks
+
+    for name, asked in checks.QUESTIONS.items():
+        assert gradebook.QUESTIONS[name] == (asked.label, asked.points)
+
+
+def test_signature_ignores_order_and_signs(handin, trained_run):
+    run = utils.load_run(trained_run)
+    first = gradebook.signature(run)
+    order = np.random.default_rng(0).permutation(10)
+    signs = np.where(np.arange(10) % 2, 1.0, -1.0)
+    run.pi, run.means = run.pi[order], run.means[order] * signs
+    run.covs = run.covs[order] * np.outer(signs, signs)
+    assert gradebook.same_parameters(first, gradebook.signature(run))
+    run.means[0] *= 1.01
+    assert not gradebook.same_parameters(first, gradebook.signature(run))

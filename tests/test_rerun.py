@@ -1,0 +1,145 @@
+"""Performance is believed only after the handed-in code gave it again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import utils
+from grading import sandbox, scores
+from staff import rerun
+
+SOURCE = (utils.ROOT / "submission.py").read_bytes()
+LOOP = b"            while len(self.log_likelihoods) < max_iter and not self.converged:\n"
+
+
+@pytest.fixture(scope="module")
+def saved(trained_run, digits) -> tuple[utils.SavedRun, float]:
+    """A run of the solution on the stand-in, and its Davies-Bouldin index."""
+    run = utils.load_run(trained_run)
+    images = digits["test"].images
+    return run, scores.davies_bouldin(images, utils.cluster_labels(run, images))
+
+
+@pytest.fixture
+def reproduce(saved, digits):
+    """``reproduce(source, factor=1)``: with the run's index taken ``factor`` times, by real children or by ``run``."""
+    saved_run, db = saved
+
+    def call(source: bytes = SOURCE, factor: float = 1.0, **options) -> rerun.Reproduction:
+        train, test = digits["train"].images, digits["test"].images
+        return rerun.reproduce(source, saved_run.config, factor * db, train, test, **options)
+
+    return call
+
+
+class Children:
+    """Stands for the sandbox: gives the outcome for each mode and keeps what it was asked."""
+
+    def __init__(self, own: sandbox.Outcome, steps: sandbox.Outcome):
+        self.outcomes, self.asked = {"own": own, "steps": steps}, []
+
+    def __call__(self, task, source, inputs, *, settings, files, limits):
+        assert (task, source) == ("fit", SOURCE)
+        self.asked.append((settings, files, limits, inputs))
+        return self.outcomes[settings["mode"]]
+
+
+@pytest.fixture
+def good(saved) -> sandbox.Outcome:
+    run, _ = saved
+    names = ("means", "covs", "pi", "components", "mean")
+    return sandbox.Outcome("done", arrays={name: getattr(run, name) for name in names})
+
+
+def failed(status: str = "timeout") -> sandbox.Outcome:
+    return sandbox.Outcome(status, cause="it used more than 300 s")
+
+
+# --------------------------------------------------------------------------- what is decided
+
+
+def test_child_gets_the_runs_own_settings_and_generous_limits(reproduce, good, saved):
+    children = Children(good, failed())
+    again = reproduce(run=children)
+    assert (again.way, len(again.attempts)) == ("own", 1)
+    ((settings, files, limits, inputs),) = children.asked
+    config = saved[0].config
+    assert settings == {
+        "mode": "own", "n_components": 10, "max_iter": config.max_iter, "seed": config.seed, "embedding_dim": 10,
+    }  # fmt: skip
+    assert files == {}
+    assert (limits.cpu_seconds, limits.memory) == (300, 6 * 2**30)
+    assert (inputs["images"].dtype, inputs["images"].shape[1]) == (np.uint8, 784)
+
+
+@pytest.mark.parametrize(("factor", "way"), [(1 / 1.019, "own"), (1.019, "own"), (1 / 1.03, None), (1.03, None)])
+def test_two_percent_are_allowed(reproduce, good, factor, way):
+    assert reproduce(factor=factor, run=Children(good, good)).way == way
+
+
+def test_steps_are_tried_where_the_own_fit_fails(reproduce, good):
+    children = Children(failed(), good)
+    again = reproduce(run=children)
+    assert again.way == "steps"
+    assert again.attempts[0]["result"] == "it used more than 300 s"
+    skeleton = children.asked[1][1]["given.py"]
+    assert b"raise NotImplementedError" in skeleton and LOOP.strip() in skeleton
+
+
+def test_neither_leaves_all_the_numbers(reproduce, good):
+    error = {"kind": "exception", "type": "ValueError", "text": "bad\nworse", "line": 7, "trace": ""}
+    again = reproduce(factor=2, run=Children(sandbox.Outcome("raised", error=error), good))
+    assert again.way is None and not again.our_fault
+    assert again.sentence().startswith(
+        "the handed-in fit: ValueError, line 7: bad; its E-step and M-step under the lab"
+    )
+    assert "Davies-Bouldin" in again.sentence()
+
+
+def test_a_child_that_did_not_start_is_our_fault(reproduce):
+    again = reproduce(run=Children(failed("internal"), failed("internal")))
+    assert (again.way, again.our_fault, len(again.attempts)) == (None, True, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"pi": np.full(10, 0.2)}, "sum to 1"),
+        ({"pi": np.full(9, 1 / 9)}, "shape"),
+        ({"means": np.full((10, 10), np.nan)}, "NaN"),
+        ({"covs": -np.stack([np.eye(10)] * 10)}, "positive definite"),
+        ({"mean": np.zeros(783)}, "shape"),
+        ({"mean": np.zeros(784, complex)}, "complex"),
+        ({"components": None}, "no components"),
+    ],
+)
+def test_what_is_no_mixture_is_a_cause_in_one_line(reproduce, good, changes, cause):
+    arrays = {name: array for name, array in (good.arrays | changes).items() if array is not None}
+    again = reproduce(run=Children(sandbox.Outcome("done", arrays=arrays), failed()))
+    result = again.attempts[0]["result"]
+    assert cause in result and "\n" not in result and "lab-rerun" not in result
+
+
+# --------------------------------------------------------------------------- real children
+
+
+def test_the_solution_reproduces_itself(reproduce):
+    again = reproduce()
+    assert again.way == "own"
+    assert again.attempts[0]["result"].startswith("Davies-Bouldin")
+
+
+def test_a_changed_fit_is_restored(reproduce):
+    changed = SOURCE.replace(LOOP, b"            raise RuntimeError('my fit')\n" + LOOP)
+    assert changed != SOURCE
+    again = reproduce(changed)
+    assert again.attempts[0]["result"].startswith("RuntimeError, line")
+    assert again.way == "steps"
+
+
+def test_parameters_that_the_code_does_not_give_are_not_believed(reproduce):
+    again = reproduce(factor=0.5)
+    assert again.way is None
+    assert len([attempt for attempt in again.attempts if attempt["db"]]) == 2
+    assert not list(Path(".").glob("lab-rerun*"))
