@@ -1,5 +1,6 @@
 """The bundle for Gradescope: what is in it, and its run_autograder run in a scratch folder."""
 
+import functools
 import json
 import os
 import shutil
@@ -28,6 +29,9 @@ def with_e_step(*lines: str) -> str:
     return SKELETON.replace(start, "\n".join("        " + line for line in lines))
 
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="Gradescope's containers run Linux")
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     path = tmp_path_factory.mktemp("bundle") / "bundle.zip"
@@ -38,6 +42,10 @@ def bundle(tmp_path_factory):
 @pytest.fixture
 def container(bundle):
     """A folder as Gradescope lays it out, which other users may enter, with a hand-in to be filled."""
+    yield from laid_out(bundle)
+
+
+def laid_out(bundle: Path):
     root = Path(tempfile.mkdtemp(prefix="autograder-"))
     root.chmod(0o755)
     with zipfile.ZipFile(bundle) as archive:
@@ -48,10 +56,13 @@ def container(bundle):
     (root / "submission").mkdir()
     (root / "results").mkdir()
     (root / "environment").symlink_to(sys.prefix)
-    yield root
-    shutil.rmtree(root)
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root)
 
 
+@functools.cache
 def others_may_run_python() -> bool:
     """Whether a user without any right can start this interpreter, as on Gradescope."""
     try:
@@ -95,6 +106,7 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
         names = archive.namelist()
         texts = {name: archive.read(name).decode() for name in names}
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
+    assert not any(name.startswith("data/") for name in names)
     assert {"setup.sh", "run_autograder", "requirements.txt", "grading/worker.py", "utils.py"} <= set(names)
     assert modes["setup.sh"] == modes["run_autograder"] == 0o755
     assert texts["setup.sh"].startswith("#!") and texts["run_autograder"].startswith("#!")
@@ -148,18 +160,11 @@ def test_solution_gets_all_points(container):
     assert {test["visibility"] for test in results["tests"]} == {"visible"}
 
 
-def test_skeleton_in_a_folder_gets_nothing_and_is_told_what_is_missing(container):
-    (container / "submission" / "lab" / "results" / "2026-01-31_09-30-00").mkdir(parents=True)
-    (container / "submission" / "lab" / "submission.py").write_text(SKELETON, encoding="utf-8")
-    results = run(container)
-    assert scores(results) == dict.fromkeys(CODE_POINTS, 0)
-    assert all("not attempted" in test["output"] for test in results["tests"])
-    assert "Traceback" not in json.dumps(results)
-
-
 def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(container):
     source, target = container / "source", container / "results" / "results.json"
-    (container / "submission" / "submission.py").write_text(
+    folder = container / "submission" / "lab"
+    folder.mkdir()
+    (folder / "submission.py").write_text(
         with_e_step(
             "import json, os",
             f"for path in ({str(target)!r}, {str(source / 'failed.json')!r}, {str(source / 'grading/checks.py')!r}):",
@@ -178,10 +183,31 @@ def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(co
     results = run(container)
     assert scores(results) == dict.fromkeys(CODE_POINTS, 0)
     assert not {"\x1b", "\u202e"} & set(results["tests"][0]["output"])
+    for test in results["tests"][1:]:
+        assert "not attempted" in test["output"]
+        assert "Traceback" not in test["output"]
     if others_may_run_python() or shutil.which("bwrap"):
         assert "read nothing" in results["tests"][0]["output"]
         assert json.loads((source / "failed.json").read_text(encoding="utf-8"))["score"] == 0
         assert "99" not in (source / "grading" / "checks.py").read_text(encoding="utf-8")[:20]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standin")
+def test_bundle_with_data_grades_runs_too(trained_run, tmp_path):
+    build.main([str(tmp_path / "runs.zip"), "--dataset", "digits"])
+    for container in laid_out(tmp_path / "runs.zip"):
+        (container / "submission" / "submission.py").write_text(SOLVED, encoding="utf-8")
+        results = run(container)
+        assert sum(scores(results).values()) == build.report.CODE_POINTS
+        assert sum(test["max_score"] for test in results["tests"]) == build.report.AUTO_POINTS
+        assert "no results" in results["tests"][-1]["output"]
+
+        shutil.copytree(trained_run, container / "submission" / "results" / "2026-01-31_09-30-00")
+        results = run(container)
+        assert scores(results)["6 Performance"] > 25
+        assert 'Decided by the course staff: 6 the cluster of "6"' in results["output"]
+        assert (container / "source" / "data").is_dir()
 
 
 @pytest.mark.parametrize("kind", ["empty", "other name", "link"])
@@ -193,7 +219,7 @@ def test_student_is_told_what_to_hand_in(kind, container):
         (folder / "submission.py").symlink_to(container / "source" / "settings.json")
     results = run(container)
     assert sum(scores(results).values()) == 0
-    assert [test["max_score"] for test in results["tests"]] == [build.CODE_POINTS]
+    assert [test["max_score"] for test in results["tests"]] == [build.report.CODE_POINTS]
     assert "submission.py" in results["tests"][0]["output"]
     assert "our fault" not in json.dumps(results)
 

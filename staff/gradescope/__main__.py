@@ -1,7 +1,7 @@
 """Build the autograder bundle that is uploaded to Gradescope.
 
-    python -m staff.gradescope OUT.zip                 a fresh hidden seed
-    python -m staff.gradescope OUT.zip --seed 2026     this one
+    python -m staff.gradescope OUT.zip                     the four questions on the code
+    python -m staff.gradescope OUT.zip --dataset mnist     and question 6, from the results/ that are handed in
 
 In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff.md.
 """
@@ -15,7 +15,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import load_resources
 import utils
+from grading import report, scores
 from staff import handout
 from staff.gradescope import autograder
 from utils import LabError
@@ -29,10 +31,20 @@ FILES = [
     "staff/gradescope/__init__.py",
     "staff/gradescope/autograder.py",
 ]
+FILES_FOR_RUNS = [  # in addition, where runs are graded
+    "load_resources.py",
+    "download.py",
+    "data_files.py",
+    "staff/grade_one.py",
+    "staff/gradebook.py",
+    "staff/handout.py",
+    "staff/rerun.py",
+    "staff/tables.py",
+]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
-CODE_POINTS = 35
-TIMEOUT = 540  # s; Gradescope stops an autograder after 10 minutes unless the assignment says otherwise
+TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
+TIMEOUT_FOR_RUNS = 2340  # or after up to 40, where the assignment's settings say so
 
 
 def requirements() -> str:
@@ -49,30 +61,42 @@ def requirements() -> str:
     return "".join(pins[name.lower()] + "\n" for name in PACKAGES)
 
 
-def bundle(settings: dict) -> dict[str, str]:
-    """The texts of the bundle by name."""
-    root = utils.ROOT
-    texts = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in TEMPLATES}
-    names = FILES + sorted(path.relative_to(root).as_posix() for path in (root / "grading").glob("*.py"))
-    texts |= {name: (root / name).read_text(encoding="utf-8") for name in names}
+def bundle(settings: dict) -> dict[str, bytes]:
+    """The files of the bundle by name."""
+    root, dataset = utils.ROOT, settings["dataset"]
+    names = FILES + (FILES_FOR_RUNS if dataset else [])
+    names += sorted(path.relative_to(root).as_posix() for path in (root / "grading").glob("*.py"))
+    texts = {name: (root / name).read_text(encoding="utf-8") for name in names}
+    texts |= {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in TEMPLATES}
     # What of submission.py is given; its regions are empty, as in the students' copies.
     texts["submission.py"] = handout.strip_solution((root / "submission.py").read_text("utf-8"), "submission.py")[0]
     texts["requirements.txt"] = requirements()
     texts["settings.json"] = json.dumps(settings, indent=2) + "\n"
     texts["failed.json"] = json.dumps(autograder.failure(), indent=2) + "\n"
-    return texts
+    return {name: text.encode() for name, text in texts.items()} | (data_files(dataset) if dataset else {})
 
 
-def write_zip(out: Path, texts: dict[str, str]) -> None:
+def data_files(dataset: str) -> dict[str, bytes]:
+    """The prepared data set and the baselines known here, so that no hand-in waits for the usual one."""
+    load_resources.ensure(dataset)
+    folder = utils.prepared_dir(dataset)
+    images = [utils.load_split(split, dataset)[0] for split in ("train", "test")]
+    scores.baseline_davies_bouldin(dataset, utils.TrainConfig().embedding_dim, *images)
+    files = {f"data/{dataset}_encoded/{path.name}": path for path in folder.iterdir() if path.is_file()}
+    files |= {f"data/cache/{path.name}": path for path in utils.cache_dir().glob("baseline-*.json")}
+    return {name: path.read_bytes() for name, path in files.items()}
+
+
+def write_zip(out: Path, files: dict[str, bytes]) -> None:
     """Write the bundle, its files at the archive's top, the scripts executable."""
     with utils.atomic_path(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(texts):
+        for name in sorted(files):
             entry = zipfile.ZipInfo(name)  # dated 1980: the same sources make the same bytes
             mode = 0o755 if name in TEMPLATES else 0o600 if name == "settings.json" else 0o644
             entry.external_attr = (stat.S_IFREG | mode) << 16
             entry.create_system = 3  # Unix, whose modes these are
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, texts[name].replace("\r\n", "\n"))
+            archive.writestr(entry, files[name])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,6 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write; never overwritten")
     parser.add_argument("--seed", type=int, help="hidden seed of the checks (default: a fresh one, printed)")
+    parser.add_argument(
+        "--dataset",
+        choices=list(utils.DATASETS),
+        help="grade question 6 as well, on runs of this data set, which goes into the bundle (default: the code only)",
+    )
     parser.add_argument(
         "--visibility",
         choices=VISIBILITIES,
@@ -100,9 +129,15 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError(f"{out.name} does not end in .zip, which Gradescope wants; name it {out.name}.zip")
     if out.exists():
         raise LabError(f"{out} exists and is never overwritten; remove it or name another file")
-    settings = {"seed": seed, "visibility": args.visibility, "timeout": TIMEOUT, "points": CODE_POINTS}
+    settings = {
+        "seed": seed,
+        "visibility": args.visibility,
+        "dataset": args.dataset,
+        "timeout": TIMEOUT_FOR_RUNS if args.dataset else TIMEOUT,
+        "points": report.AUTO_POINTS if args.dataset else report.CODE_POINTS,
+    }
     write_zip(out, bundle(settings))
-    print(f"wrote {out}; its hidden seed is {seed}")
+    print(f"wrote {out} ({settings['points']} points); its hidden seed is {seed}")
     print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")
     return 0
 
