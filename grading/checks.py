@@ -132,14 +132,17 @@ def changed(inputs: Arrays, answers: Arrays, name: str = "x") -> bool:
 
 
 def e_step_inputs(rng: np.random.Generator) -> Arrays:
-    """By hand: 3 points, 2 clusters; then two ordinary mixtures; last, points so far away that densities underflow."""
+    """By hand: 3 points, 2 clusters; then two ordinary mixtures; last, points so far away that densities underflow.
+
+    1,030 points are more than a block, for code that works in blocks of a usual size.
+    """
     arrays = {
         "x_0": np.array([[0.0], [1.0], [4.0]]),
         "means_0": np.array([[0.0], [4.0]]),
         "covs_0": np.array([[[4.0]], [[4.0]]]),
         "pi_0": np.array([1 / 3, 2 / 3]),
     }
-    for i, (n, k, d, scale) in enumerate([(60, 4, 3, 1.0), (80, 10, 8, 20.0), (12, 3, 2, 1.0)], start=1):
+    for i, (n, k, d, scale) in enumerate([(1030, 4, 3, 1.0), (80, 10, 8, 20.0), (12, 3, 2, 1.0)], start=1):
         means = rng.normal(size=(k, d)) * scale
         covs = covariances(rng, k, d, scale)
         x = means[rng.integers(k, size=n)] + scale * rng.normal(size=(n, d))
@@ -238,7 +241,7 @@ def m_step_inputs(rng: np.random.Generator) -> Arrays:
         "covs_0": np.array([[[1.0]], [[3.0]]]),
         "pi_0": np.array([0.5, 0.5]),
     }
-    for i, (n, k, d, scale) in enumerate([(80, 4, 3, 1.0), (200, 5, 8, 20.0)], start=1):
+    for i, (n, k, d, scale) in enumerate([(1030, 4, 3, 1.0), (200, 5, 8, 20.0)], start=1):
         arrays |= {
             f"x_{i}": scale * (2 + rng.normal(size=(n, d)) * rng.uniform(0.5, 1.5, size=d)),
             f"gamma_{i}": rng.dirichlet(weights(rng, k) * 3, size=n),
