@@ -148,6 +148,11 @@ def test_builder_refuses_in_one_line(arguments, cause, tmp_path):
     assert not (tmp_path / "new.zip").exists()
 
 
+@pytest.mark.parametrize("script", build.TEMPLATES)
+def test_scripts_are_bash(script):
+    subprocess.run(["bash", "-n", Path(build.__file__).parent / script], check=True)
+
+
 # --------------------------------------------------------------------------- run_autograder
 
 
@@ -274,6 +279,20 @@ def test_internal_question_gives_no_points_and_says_whose_fault_it_is():
     assert [test["score"] for test in results["tests"]] == [0, 10]
     assert "our fault" in results["tests"][0]["output"]
     assert "1.1 E-step" in results["output"] and "rerun" in results["output"]
+
+
+def test_a_question_that_failed_by_our_fault_is_tried_once_more(tmp_path, monkeypatch):
+    asked = []
+
+    def check_code(source, *, only=None, seed):
+        asked.append(only)
+        return [question(verdict="INTERNAL", score=0.0) if only is None else question() for _ in ["e_step"]]
+
+    monkeypatch.setattr("grading.report.check_code", check_code)
+    (tmp_path / "submission.py").touch()
+    graded = autograder.grade(tmp_path, {"dataset": None, "seed": 0})
+    assert asked == [None, ["e_step"]]
+    assert [q["verdict"] for q in graded["questions"]] == ["PASS"]
 
 
 @pytest.mark.parametrize("changes", [{"score": 11}, {"score": -1}, {"score": float("nan")}, {"points": float("inf")}])
