@@ -187,6 +187,7 @@ def test_the_chain_is_scored(chain):
     questions = {q["id"]: q for q in report["questions"]}
     assert (questions["sample_index"]["verdict"], questions["sample_index"]["score"]) == ("PASS", 5)
     assert questions["performance"]["score"] >= 29
+    assert [questions[name]["score"] for name in ("e_step", "m_step", "pca_fit", "sample_from_gmm")] == [10, 10, 8, 7]
     assert report["sample_index"] == chain.answer
     assert report["dataset"] == report["config"]["dataset"] == "digits"
     assert report["accuracy"] > 0.7
@@ -734,8 +735,10 @@ def test_an_unfilled_sampler_is_one_line_and_costs_only_the_sixes(run, home, net
     outcome = finish([copy / "grade.py", "--sample_index", "1"], Path.cwd(), env)
     refused(outcome, "5.1 sampling: write it")
     after = files_below(run)
-    report = json.loads(after.pop("grade.json"))
-    assert [q["verdict"] for q in report["questions"] if q["id"] == "performance"] == ["PASS"]
+    questions = {q["id"]: q for q in json.loads(after.pop("grade.json"))["questions"]}
+    assert questions["performance"]["verdict"] == questions["e_step"]["verdict"] == "PASS"
+    assert questions["sample_from_gmm"]["score"] == 0
+    assert "not attempted" in questions["sample_from_gmm"]["message"]
     assert after == before
 
 
@@ -766,17 +769,25 @@ def test_a_run_that_no_later_step_could_read_is_not_saved(run_script, home, monk
     assert list((home / "results").iterdir()) == []
 
 
+SAMPLER = (
+    "def sample_from_gmm(gmm, pca, label, path):\n    from PIL import Image\n    target = path / 'gmm_sample.png'\n"
+)
+
+
 @pytest.mark.parametrize(
-    "draw, cause",
+    "line, cause",
     [
-        (lambda path: None, "wrote no gmm_sample.png"),
-        (lambda path: Image.new("L", (2, 2)).save(Path(path) / "gmm_sample.png"), "(2, 2)"),
-        (lambda path: Image.new("RGB", (28, 28)).save(Path(path) / "gmm_sample.png"), "RGB"),
-        (lambda path: (Path(path) / "gmm_sample.png").write_text("six"), "no picture"),
+        ("pass", "no gmm_sample.png was written"),
+        ("Image.new('L', (2, 2)).save(target)", "2 x 2"),
+        ("Image.new('RGB', (28, 28)).save(target)", "mode L"),
+        ("target.write_text('six')", "no picture"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import os; os._exit(0)", "ended by itself"),
     ],
 )
-def test_a_sampler_that_leaves_no_proper_picture_is_told_so(run, run_script, monkeypatch, draw, cause):
-    monkeypatch.setattr(submission, "sample_from_gmm", lambda gmm, pca, label, path: draw(path))
+def test_a_sampler_that_leaves_no_proper_picture_is_told_so(run, run_script, monkeypatch, tmp_path, line, cause):
+    (tmp_path / "submission.py").write_text(f"{SAMPLER}    {line}\n", encoding="utf-8")
+    monkeypatch.setattr(grade, "SUBMISSION", tmp_path / "submission.py")
     refused(run_script(grade, "--sample_index", 1, "--ddpm_steps", 1), cause)
     assert sorted(p.name for p in run.iterdir() if p.suffix == ".png") == []
     assert (run / "grade.json").is_file()

@@ -248,7 +248,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def test_the_record_has_the_fields_that_others_read(trained_run, digits):
+def test_the_record_has_the_fields_that_others_read(trained_run, digits, code_unchecked):
     import grade
 
     report = grade.grade(utils.load_run(trained_run))
@@ -264,7 +264,7 @@ def test_the_record_has_the_fields_that_others_read(trained_run, digits):
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
-def test_the_record_is_computed_from_the_saved_parameters(trained_run, digits, monkeypatch):
+def test_the_record_is_computed_from_the_saved_parameters(trained_run, digits, monkeypatch, code_unchecked):
     import grade
     import submission
 
