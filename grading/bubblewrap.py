@@ -67,29 +67,13 @@ def prefix(box: Path, worker: Path) -> list[str]:
     """
     for name in ("tmp", "shm"):
         (box / name).mkdir(exist_ok=True)
-    command = [
-        shutil.which("bwrap"),
-        "--unshare-user",
-        "--unshare-pid",
-        "--unshare-net",
-        "--unshare-ipc",
-        "--unshare-uts",
-    ]
-    command += ["--unshare-cgroup-try", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "box"]
+    command = [shutil.which("bwrap"), "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "box"]
+    command += [f"--unshare-{kind}" for kind in ("user", "pid", "net", "ipc", "uts", "cgroup-try")]
     if _can_disable_userns():
         command += ["--disable-userns"]  # in a namespace of its own the code could mount memory that nobody counts
-    command += [
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--bind",
-        str(box / "shm"),
-        "/dev/shm",
-        "--bind",
-        str(box / "tmp"),
-        "/tmp",
-    ]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    command += ["--bind", str(box / "shm"), "/dev/shm"]
+    command += ["--bind", str(box / "tmp"), "/tmp"]
     for path in _readable():
         command += ["--ro-bind", path, path]
     command += ["--ro-bind", str(worker), WORKER, "--bind", str(box), BOX, "--chdir", BOX]

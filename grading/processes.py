@@ -59,9 +59,10 @@ class Tree:
         total = 0
         for process in self._living():
             with suppress(psutil.Error):
-                total += process.memory_info().rss
-                with suppress(psutil.Error, AttributeError):  # the share (PSS) is Linux's
-                    total += process.memory_full_info().pss - process.memory_info().rss
+                share = process.memory_info().rss
+                with suppress(psutil.Error, AttributeError):  # only Linux knows the share (PSS)
+                    share = process.memory_full_info().pss
+                total += share
         return total
 
     def kill(self):
