@@ -1,0 +1,251 @@
+"""Train a grid of settings and compare the runs: the tuning log.
+
+A sweep's folder holds one run folder per combination, ``sweep.csv`` and ``sweep.png``. A sweep that was stopped goes on
+when it is started again with the same ``--results_path``: runs that are there are not trained again.
+"""
+
+import csv
+import dataclasses
+import io
+import itertools
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import utils
+from utils import LabError, TrainConfig
+
+KEYS = ("embedding_dim", "n_components", "max_iter", "seed")
+MEASURES = {
+    "score": "Performance points of 30",
+    "accuracy": "accuracy (clusters matched to digits)",
+    "nmi": "normalised mutual information",
+    "log_likelihood": "mean log-likelihood, nats\n(compare only at equal embedding_dim)",
+    "davies_bouldin": "Davies-Bouldin index (lower is better)",
+    "seconds": "training time, s",
+}
+MOST_RUNS = 500
+
+
+def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
+    """The grid of ``--sweep embedding_dim=5,10 seed=0,1``: every combination, each checked.
+
+    Raises:
+        LabError: an unknown setting, one named twice, values that are no integers or out of range, too many runs.
+    """
+    grid: dict[str, list[int]] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or key not in KEYS:
+            raise LabError(
+                f"--sweep takes settings like embedding_dim=5,10,20 with one of {', '.join(KEYS)}, got {item!r}"
+            )
+        if key in grid:
+            raise LabError(f"--sweep names {key} twice; put all its values into one list, like {key}=1,2,3")
+        if key == "embedding_dim" and not base.use_pca:
+            raise LabError(
+                "--sweep embedding_dim=... needs --use_pca: the AutoEncoder's network sets its own dimensions"
+            )
+        try:
+            grid[key] = list(dict.fromkeys(int(value) for value in text.split(",")))
+        except ValueError:
+            raise LabError(f"--sweep {key} must be integers with commas between, got {text!r}") from None
+    combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    if len(combinations) > MOST_RUNS:
+        raise LabError(f"--sweep asks for {len(combinations)} runs, more than {MOST_RUNS}; shorten the lists")
+    return [dataclasses.replace(base, **combination).validate() for combination in combinations]
+
+
+def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dict]:
+    """Train and score all runs that are not there yet.
+
+    Args:
+        configs: the grid; all on one prepared data set.
+        folder: the sweep's folder, made if need be.
+        keys: the settings that differ; they name the run folders.
+
+    Returns:
+        a row per run: the settings and ``MEASURES``, in the order of the grid; also in ``sweep.csv``.
+
+    Raises:
+        LabError: the folder holds other runs than these.
+    """
+    from joblib import Parallel, delayed
+
+    names = ["_".join(f"{key}={getattr(config, key)}" for key in keys) for config in configs]
+    rows = earlier_rows(folder, names, configs)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [(name, config) for name, config in zip(names, configs, strict=True) if name not in rows]
+    jobs = max(1, min(os.cpu_count() or 1, len(missing)))
+    with Parallel(n_jobs=jobs, return_as="generator_unordered") as parallel:
+        dims = sorted({config.embedding_dim for _, config in missing if config.use_pca})
+        baselines = parallel(delayed(make_baseline)(configs[0].dataset, dim) for dim in dims)
+        for _ in tqdm(baselines, total=len(dims), desc="scikit-learn's baselines", unit="baseline", disable=not dims):
+            pass
+        done = parallel(delayed(train_one)(config, folder / name) for name, config in missing)
+        for name, row in tqdm(done, total=len(missing), desc="training", unit="run", disable=not missing):
+            rows[name] = row
+            ordered = [rows[name] for name in names if name in rows]
+            write_csv(folder / "sweep.csv", ordered)  # after each run: a stop loses nothing
+    ordered = [rows[name] for name in names]
+    write_csv(folder / "sweep.csv", ordered)
+    return ordered
+
+
+def earlier_rows(folder: Path, names: list[str], configs: list[TrainConfig]) -> dict[str, dict]:
+    """Rows of the runs that an earlier start has finished, by name.
+
+    Raises:
+        LabError: the folder holds something else than these runs.
+    """
+    rows = {}
+    for name, config in zip(names, configs, strict=True):
+        if not (folder / name).is_dir():
+            continue
+        there = utils.load_run(folder / name).config
+        if dataclasses.replace(there, results_path=None) != dataclasses.replace(config, results_path=None):
+            raise LabError(f"{folder / name} is a run with other settings; name another --results_path")
+    known = {f.name for f in dataclasses.fields(TrainConfig)}
+    with (
+        (folder / "sweep.csv").open(encoding="utf-8", newline="")
+        if (folder / "sweep.csv").is_file()
+        else io.StringIO() as file
+    ):
+        for row in csv.DictReader(file):
+            if row.get("run") in names and (folder / row["run"]).is_dir():
+                rows[row["run"]] = {
+                    key: value if key in known | {"run"} else float(value or "nan") for key, value in row.items()
+                }
+    strangers = (
+        [p.name for p in folder.glob("[!.]*") if p.name not in {*names, "sweep.csv", "sweep.png"}]
+        if folder.is_dir()
+        else []
+    )
+    if strangers and not rows:
+        raise LabError(f"{folder} holds other things ({strangers[0]}); name a new --results_path for the sweep")
+    return rows
+
+
+def make_baseline(dataset: str, embedding_dim: int) -> None:
+    """Put scikit-learn's index into the cache, once per dimension."""
+    from grading import scores
+
+    (train, _), (test, _) = (utils.load_split(split, dataset) for split in ("train", "test"))
+    scores.baseline_davies_bouldin(dataset, embedding_dim, train, test)
+
+
+def train_one(config: TrainConfig, path: Path) -> tuple[str, dict]:
+    """Train and save one run unless it is there, and score it: its name and its row."""
+    import train
+    from grading import scores
+
+    seconds = math.nan  # not known of a run whose row was lost
+    (images, _), (test, labels) = (utils.load_split(split, config.dataset) for split in ("train", "test"))
+    if not path.is_dir():
+        utils.set_seed(config.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = train.train(config, images)
+        train.save_run(path, config, result)
+        seconds = result.embed_seconds + result.fit_seconds
+    run = utils.load_run(path)
+    mixture = utils.mixture(run)
+    codes = utils.embed(run, test)
+    clusters = mixture.predict(codes)
+    db = scores.davies_bouldin(test, clusters)
+    score = math.nan
+    if config.use_pca:
+        baseline = scores.baseline_davies_bouldin(config.dataset, config.embedding_dim, images, test)
+        score = scores.performance(run, db, baseline, clusters)["score"]
+    found = scores.agreement(labels, clusters)
+    settings = {key: getattr(config, key) for key in KEYS}
+    return path.name, {"run": path.name} | settings | {
+        "score": score,
+        "accuracy": found["accuracy"],
+        "nmi": found["nmi"],
+        "log_likelihood": float(mixture.score(codes)),
+        "davies_bouldin": math.nan if db is None else db,
+        "seconds": seconds,
+    }
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["run", *KEYS, *MEASURES], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        numbers = {key: "" if math.isnan(row[key]) else f"{row[key]:.6g}" for key in MEASURES}
+        writer.writerow(row | numbers)
+    utils.write_text(path, text.getvalue())
+
+
+def table(rows: list[dict], keys: list[str]) -> str:
+    """The comparison on the console, the best Performance (or else accuracy) marked."""
+    best = best_row(rows)
+    columns = [*keys, *MEASURES]
+    lines = ["  ".join(f"{column:>14}" for column in columns)]
+    for row in rows:
+        cells = [f"{row[key]:>14}" for key in keys]
+        cells += [f"{'-' if math.isnan(row[key]) else format(row[key], '.3f'):>14}" for key in MEASURES]
+        lines.append("  ".join(cells) + ("   <- best" if row is best else ""))
+    return "\n".join(lines)
+
+
+def best_row(rows: list[dict]) -> dict:
+    """The row with most points; where they are equal or not given, with the highest accuracy."""
+    return max(rows, key=lambda row: (np.nan_to_num(row["score"]), row["accuracy"]))
+
+
+def plot(rows: list[dict], keys: list[str], title: str, path: Path) -> None:
+    """``sweep.png``: each measure over the first setting, a line per combination of the others but the seed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    x_key = next((key for key in keys if key != "seed"), keys[0])
+    series_keys = [key for key in keys if key not in (x_key, "seed")]
+    series = {tuple(row[key] for key in series_keys): [] for row in rows}
+    for row in rows:
+        series[tuple(row[key] for key in series_keys)].append(row)
+    figure, axes = plt.subplots(2, 3, figsize=(12, 6.5), layout="constrained")
+    for axis, (measure, label) in zip(axes.flat, MEASURES.items(), strict=True):
+        for values, members in series.items():
+            xs = sorted({int(row[x_key]) for row in members})
+            found = [[row[measure] for row in members if int(row[x_key]) == x] for x in xs]
+            medians = [np.median(each) for each in found]
+            name = ", ".join(f"{key} {value}" for key, value in zip(series_keys, values, strict=True))
+            (line,) = axis.plot(xs, medians, marker="o", label=name or None)
+            for x, each in zip(xs, found, strict=True):
+                axis.plot([x] * len(each), each, ".", color=line.get_color(), alpha=0.5)
+        axis.set(xlabel=x_key, title=label)
+        axis.set_xticks(sorted({int(row[x_key]) for row in rows}))
+        axis.grid(alpha=0.3)
+        if math.isnan(sum(row[measure] for row in rows)) and all(math.isnan(row[measure]) for row in rows):
+            axis.text(
+                0.5,
+                0.5,
+                "PCA runs only" if measure == "score" else "not measured",
+                ha="center",
+                transform=axis.transAxes,
+            )
+    if series_keys:
+        axes.flat[0].legend()
+    seeds = len({row["seed"] for row in rows})
+    figure.suptitle(f"{title}\n" + (f"lines: median of {seeds} seeds, small dots: each seed" if seeds > 1 else ""))
+    with utils.atomic_path(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+    plt.close(figure)
+
+
+def run(configs: list[TrainConfig], items: list[str], folder: Path) -> str:
+    """Train the grid, write ``sweep.csv`` and ``sweep.png``, and return the text for the console."""
+    keys = [item.partition("=")[0] for item in items]
+    rows = [row | {key: int(row[key]) for key in KEYS} for row in sweep(configs, folder, keys)]
+    way = "PCA" if configs[0].use_pca else "AutoEncoder"
+    plot(rows, keys, f"{len(rows)} runs on {configs[0].dataset} ({way})", folder / "sweep.png")
+    return table(rows, keys)

@@ -1,0 +1,108 @@
+"""train.py --sweep: the grid, its table and picture, and going on after a stop."""
+
+import csv
+import shutil
+
+import pytest
+
+import train
+import utils
+from insight import sweep
+
+GRID = ["embedding_dim=5,8", "seed=0,1"]
+
+
+@pytest.fixture(scope="module")
+def swept(standin, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweeps") / "grid"
+    base = utils.TrainConfig(use_pca=True, dataset="digits", max_iter=5)
+    text = sweep.run(sweep.parse(GRID, base), GRID, folder)
+    return folder, base, text
+
+
+def rows(folder):
+    with (folder / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_combination_is_a_run_of_its_own_that_can_be_graded(swept):
+    folder, _, _ = swept
+    names = {"embedding_dim=5_seed=0", "embedding_dim=5_seed=1", "embedding_dim=8_seed=0", "embedding_dim=8_seed=1"}
+    assert {path.name for path in folder.iterdir()} == names | {"sweep.csv", "sweep.png"}
+    run = utils.load_run(folder / "embedding_dim=8_seed=1")
+    assert (run.config.embedding_dim, run.config.seed, run.config.max_iter) == (8, 1, 5)
+
+
+def test_the_table_holds_what_grade_says(swept, code_unchecked):
+    import grade
+
+    folder, _, text = swept
+    report = grade.grade(utils.load_run(folder / "embedding_dim=5_seed=0"))
+    row = rows(folder)[0]
+    assert row["run"] == "embedding_dim=5_seed=0"
+    for ours, theirs in (("accuracy", "accuracy"), ("nmi", "nmi"), ("davies_bouldin", "db"), ("log_likelihood",) * 2):
+        assert float(row[ours]) == pytest.approx(report[theirs], rel=1e-4)
+    assert float(row["score"]) == pytest.approx(report["questions"][-1]["score"], rel=1e-4)
+    assert text.count("<- best") == 1
+
+
+def test_a_stopped_sweep_goes_on_and_keeps_what_is_there(swept, tmp_path):
+    folder, base, _ = swept
+    again = shutil.copytree(folder, tmp_path / "grid")
+    shutil.rmtree(again / "embedding_dim=5_seed=1")
+    kept = (again / "embedding_dim=8_seed=0" / "gmm" / "gmm.safetensors").stat().st_mtime_ns
+    sweep.run(sweep.parse(GRID, base), GRID, again)
+    assert (again / "embedding_dim=8_seed=0" / "gmm" / "gmm.safetensors").stat().st_mtime_ns == kept
+    before, after = rows(folder), rows(again)
+    assert [row["run"] for row in before] == [row["run"] for row in after]
+    for old, new in zip(before, after, strict=True):
+        assert {k: v for k, v in old.items() if k != "seconds"} == {k: v for k, v in new.items() if k != "seconds"}
+
+
+def test_a_run_whose_row_was_lost_is_scored_and_not_trained_again(swept, tmp_path):
+    folder, base, _ = swept
+    again = shutil.copytree(folder, tmp_path / "grid")
+    (again / "sweep.csv").unlink()
+    sweep.run(sweep.parse(GRID, base), GRID, again)
+    assert [row["seconds"] for row in rows(again)] == [""] * 4
+    assert [row["accuracy"] for row in rows(again)] == [row["accuracy"] for row in rows(folder)]
+
+
+@pytest.mark.parametrize(
+    ("items", "cause"),
+    [
+        ("lr=3", "embedding_dim, n_components, max_iter, seed"),
+        ("seed", "seed"),
+        ("seed=1 seed=2", "twice"),
+        ("seed=a", "integers"),
+        ("seed=", "integers"),
+        ("embedding_dim=785", "784"),
+        ("max_iter=0", "at least 1"),
+        ("seed=" + ",".join(map(str, range(501))), "500"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_one_line(run_script, standin, items, cause):
+    outcome = run_script(train, "--use_pca", "--dataset", "digits", "--sweep", *items.split())
+    assert outcome.status == 2
+    assert cause in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_without_pca_the_dimensions_are_the_networks(run_script, standin):
+    assert "--use_pca" in run_script(train, "--dataset", "digits", "--sweep", "embedding_dim=5").err
+
+
+def test_another_sweeps_folder_is_refused(swept, run_script):
+    folder, _, _ = swept
+    options = ["--use_pca", "--dataset", "digits", "--max_iter", 7, "--results_path", folder]
+    outcome = run_script(train, *options, "--sweep", *GRID)
+    assert outcome.status == 2
+    assert "other settings" in outcome.err
+
+
+def test_a_folder_of_other_things_is_refused(run_script, standin, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    outcome = run_script(train, "--use_pca", "--dataset", "digits", "--results_path", tmp_path, "--sweep", "seed=1")
+    assert outcome.status == 2
+    assert "notes.txt" in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
