@@ -54,7 +54,11 @@ def check_code(
         return unanswered(name, questions[name], outcome)
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        return list(pool.map(check, names))
+        try:
+            return list(pool.map(check, names))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def unanswered(name: str, asked: checks.Question, outcome: sandbox.Outcome) -> dict:

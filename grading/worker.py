@@ -13,6 +13,7 @@ import os
 import random
 import re
 import sys
+import time
 import traceback
 import types
 from pathlib import Path
@@ -343,7 +344,7 @@ def describe(error: BaseException) -> dict:
     return {
         "status": "raised",
         "kind": kind,
-        "type": type(error).__name__,
+        "type": type(error).__name__[:100],
         "text": text[:2000],
         "line": line,
         "trace": trace[-4000:],
@@ -377,7 +378,9 @@ def limit(limits: dict) -> None:
         wanted["RLIMIT_NPROC"] = limits["nproc"]
     for name, value in wanted.items():
         try:
-            resource.setrlimit(getattr(resource, name), (int(value), int(value)))
+            # One second between SIGXCPU, which tells the cause, and SIGKILL.
+            hard = value + 1 if name == "RLIMIT_CPU" else value
+            resource.setrlimit(getattr(resource, name), (int(value), int(hard)))
         except (AttributeError, ValueError, OSError):
             continue  # macOS refuses RLIMIT_AS; the report says so
 
@@ -400,6 +403,9 @@ def main(box: Path) -> None:
     outputs = Path("outputs").absolute()
     outputs.mkdir(exist_ok=True)
     Path("ready").touch()
+    # Student code could remove "ready" before it is seen, and pass for a worker that never started.
+    while not Path("go").exists():
+        time.sleep(0.002)
     limit(task["limits"])
     if settings.get("seed") is not None:
         seed_everything(int(settings["seed"]))
@@ -409,7 +415,7 @@ def main(box: Path) -> None:
         else:
             answers = answer(task["task"], load(source, "submission"), inputs, settings)
         for name, array in answers.items():
-            np.save(outputs / f"{name}.npy", array)
+            np.save(outputs / f"{name}.npy", array, allow_pickle=False)
         outcome = {"status": "done"}
     except MemoryError:
         outcome = {"status": "memory"}
