@@ -1,0 +1,271 @@
+"""The steps of the tutorial, for the command line and the notebook alike: train, reconstruct, project, and plot.
+
+    dataset = shared.prepare(["fashion_mnist"], None)
+    train, test = load(dataset)
+    result = fit(train.images, Settings())
+    figure = plot_reconstructions(result.autoencoder, test, dataset)
+
+Nothing here prints or writes: functions return arrays or matplotlib figures.
+Symbols: N images, D = 784 pixels in [0, 1], d dimensions of the code.
+"""
+
+import importlib.util
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+import utils
+from labs.fashion_tutorial import submission
+from utils import LabError
+from visualization import FASHION_NAMES, colours
+
+N_NEIGHBORS = 10  # of LLE, Isomap and UMAP
+N_POINTS = 500  # codes that are projected
+
+
+@dataclass
+class Settings:
+    """The tutorial's own numbers. Defaults live here and nowhere else."""
+
+    epochs: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    hidden_dim: int = 128
+    latent_dim: int = 10
+    seed: int = utils.TrainConfig.seed
+
+
+class Split(NamedTuple):
+    """A split of the data set."""
+
+    images: torch.Tensor  # float32 (N, 784) in [0, 1]
+    labels: np.ndarray  # int64 (N,), never used for training
+
+
+class Fitted(NamedTuple):
+    """What training yields."""
+
+    autoencoder: submission.AutoEncoder
+    losses: list[float]  # binary cross-entropy of a pixel in nats, the mean of each epoch
+    steps: list[float]  # the same at every step
+    seconds: float
+
+
+class Projection(NamedTuple):
+    """Codes in the plane."""
+
+    name: str
+    plane: np.ndarray  # float64 (N, 2)
+    seconds: float  # of processor time
+    trustworthiness: float  # 0 to 1: how many of a point's neighbours in the plane are neighbours among the codes
+
+
+def load(dataset: str) -> tuple[Split, Split]:
+    """The training and the test split of a prepared data set."""
+    return tuple(_as_split(*utils.load_split(split, dataset)) for split in ("train", "test"))
+
+
+def _as_split(images: np.ndarray, labels: np.ndarray) -> Split:
+    return Split(torch.from_numpy(utils.flatten(images)).float() / 255, labels)
+
+
+def class_names(dataset: str) -> list[str]:
+    return FASHION_NAMES if dataset == "fashion_mnist" else [str(k) for k in range(utils.N_CLASSES)]
+
+
+# --------------------------------------------------------------------------- training
+
+
+def fit(images: torch.Tensor, settings: Settings) -> Fitted:
+    """Train the autoencoder by minibatches in a new random order each epoch; a last, smaller batch is left out.
+
+    Args:
+        images: float32 (N, D) in [0, 1].
+        settings: the numbers to train with.
+
+    Raises:
+        LabError: there is not one batch, or the loss became NaN.
+    """
+    if len(images) < settings.batch_size:
+        raise LabError(f"--batch_size must be at most {len(images)}, the number of images, got {settings.batch_size}")
+    utils.set_seed(settings.seed)
+    device = utils.get_device()
+    autoencoder = submission.AutoEncoder(images.shape[1], settings.hidden_dim, settings.latent_dim).to(device)
+    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate)
+    images, order = images.to(device), torch.Generator().manual_seed(settings.seed)
+    per_epoch = len(images) // settings.batch_size
+    losses, steps, start = [], [], time.monotonic()
+    with tqdm(total=settings.epochs * per_epoch, desc="training", unit="step", leave=False, delay=1) as bar:
+        for _ in range(settings.epochs):
+            batches = torch.randperm(len(images), generator=order).to(device).split(settings.batch_size)
+            for rows in batches[:per_epoch]:
+                steps.append(float(submission.train_step(autoencoder, images[rows], optimizer)))
+                bar.update()
+            losses.append(float(np.mean(steps[-per_epoch:])))
+            bar.set_postfix(loss=f"{losses[-1]:.4f}")
+            if not np.isfinite(losses[-1]):
+                raise LabError(f"the loss is {losses[-1]}; take a smaller --learning_rate or check task 1.2")
+    return Fitted(autoencoder.eval(), losses, steps, time.monotonic() - start)
+
+
+def reconstruct(autoencoder, images: torch.Tensor) -> torch.Tensor:
+    """The autoencoder's pictures of ``images``: float32 (N, D), on the CPU."""
+    device = next(autoencoder.parameters()).device
+    with torch.inference_mode():
+        return torch.cat([autoencoder(block.to(device)).cpu() for block in images.split(1000)])
+
+
+def encode(autoencoder, images: torch.Tensor) -> np.ndarray:
+    """The codes of ``images``: float32 (N, d)."""
+    device = next(autoencoder.parameters()).device
+    with torch.inference_mode():
+        return torch.cat([autoencoder.encoder(block.to(device)).cpu() for block in images.split(1000)]).numpy()
+
+
+def test_loss(autoencoder, images: torch.Tensor) -> float:
+    """Binary cross-entropy of a pixel in nats, the mean over ``images`` (N, D)."""
+    return F.binary_cross_entropy(reconstruct(autoencoder, images), images).item()
+
+
+test_loss.__test__ = False  # no test of pytest's, whatever its name
+
+
+def least_loss(images: torch.Tensor) -> float:
+    """The entropy of the pixels themselves: the binary cross-entropy that a perfect reconstruction of (N, D) has.
+
+    It is not 0, for a grey pixel is no coin that always falls on one side.
+    """
+    return F.binary_cross_entropy(images, images).item()
+
+
+# --------------------------------------------------------------------------- projections
+
+
+def has_umap() -> bool:
+    return importlib.util.find_spec("umap") is not None
+
+
+def kernel_width(codes: np.ndarray) -> float:
+    """Gamma of the kernel exp(-gamma |x - y|^2) for codes (N, d): one over their mean squared distance.
+
+    scikit-learn's own 1/d knows nothing of the codes' scale: with widely spread codes the kernel is zero between all
+    points, and kernel PCA shows nothing but a cross.
+    """
+    return float(1 / (2 * codes.var(axis=0).sum()))
+
+
+def project(
+    codes: np.ndarray, seed: int, names: list[str] | None = None, announce: Callable[[str], None] | None = None
+) -> list[Projection]:
+    """Bring codes (N, d) into the plane by each method, one after the other.
+
+    Args:
+        codes: float (N, d).
+        seed: of what is random.
+        names: which methods; None takes all, with UMAP where it is installed.
+        announce: called with the name of each method before it starts.
+    """
+    from sklearn.manifold import trustworthiness
+
+    codes = np.asarray(codes, np.float64)
+    methods = submission.projections(N_NEIGHBORS, kernel_width(codes), seed)
+    if has_umap() and (names is None or "UMAP" in names):
+        import umap
+
+        # UMAP compiles itself when it is first used, which takes longer than the work that is to be timed.
+        with warnings.catch_warnings(action="ignore"):
+            umap.UMAP(random_state=seed).fit_transform(codes[:50])
+        methods["UMAP"] = umap.UMAP(n_neighbors=N_NEIGHBORS, random_state=seed, n_jobs=1)
+    done = []
+    for name, method in methods.items():
+        if names is not None and name not in names:
+            continue
+        if announce is not None:
+            announce(name)
+        start = time.process_time()  # what other programs do meanwhile is no part of it
+        plane = np.asarray(method.fit_transform(codes), np.float64)
+        seconds = time.process_time() - start
+        done.append(Projection(name, plane, seconds, trustworthiness(codes, plane, n_neighbors=N_NEIGHBORS)))
+    return done
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def plot_samples(split: Split, dataset: str) -> Figure:
+    """Two pictures of each class, with its name."""
+    names = class_names(dataset)
+    figure = Figure(figsize=(8.6, 2.1), dpi=100, layout="constrained")
+    axes = figure.subplots(2, len(names))
+    for k, name in enumerate(names):
+        for row, i in enumerate(np.flatnonzero(split.labels == k)[:2]):
+            axes[row, k].imshow(split.images[i].reshape(28, 28), cmap="gray", vmin=0, vmax=1)
+        axes[0, k].set_title(name, fontsize=8)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    return figure
+
+
+def plot_losses(result: Fitted, floor: float) -> Figure:
+    """The loss at each step, and its mean over each epoch, above the loss ``floor`` of a perfect reconstruction."""
+    figure = Figure(figsize=(6.4, 3.4), dpi=100, layout="constrained")
+    ax = figure.subplots()
+    per_epoch = len(result.steps) // len(result.losses)
+    ax.plot(np.arange(1, len(result.steps) + 1) / per_epoch, result.steps, linewidth=0.4, color="#9bbbd6", label="step")
+    epochs = np.arange(1, len(result.losses) + 1)
+    ax.plot(epochs - 0.5, result.losses, "o-", color="#1f4e79", label="mean of the epoch")
+    ax.axhline(floor, color="#d62728", linewidth=1, linestyle="--", label="perfect reconstruction")
+    ax.set(xlabel="epoch", ylabel="binary cross-entropy (nats a pixel)", xlim=(0, len(epochs)))
+    ax.set_ylim(floor - 0.02, max(result.losses[0], result.losses[-1] + 0.05) + 0.06)
+    ax.legend(frameon=False)
+    return figure
+
+
+def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8) -> Figure:
+    """The first ``count`` pictures above, what the autoencoder makes of them below."""
+    images = split.images[:count]
+    pairs = torch.stack([images, reconstruct(autoencoder, images)]).reshape(2, count, 28, 28)
+    figure = Figure(figsize=(1.05 * count, 2.5), dpi=100, layout="constrained")
+    axes = figure.subplots(2, count)
+    for row, title in enumerate(("image", "reconstruction")):
+        for i in range(count):
+            axes[row, i].imshow(pairs[row, i], cmap="gray", vmin=0, vmax=1)
+            axes[row, i].set(xticks=[], yticks=[])
+        axes[row, 0].set_ylabel(title, fontsize=9)
+    for i, label in enumerate(split.labels[:count]):
+        axes[0, i].set_title(class_names(dataset)[label], fontsize=9)
+    return figure
+
+
+def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -> Figure:
+    """All projections in one figure, coloured by class, each with its time and its trustworthiness."""
+    from matplotlib.lines import Line2D
+
+    names, palette = class_names(dataset), colours(utils.N_CLASSES)
+    columns = 3
+    rows = -(-len(done) // columns)
+    figure = Figure(figsize=(10.6, 3.3 * rows), dpi=100, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax, projection in zip(axes.flat, done, strict=False):
+        ax.scatter(*projection.plane.T, c=[palette[k] for k in labels], s=9, linewidths=0)
+        ax.set_title(
+            f"{projection.name}: {projection.seconds:.3f} s, trustworthiness {projection.trustworthiness:.2f}",
+            fontsize=10,
+        )
+        ax.set(xticks=[], yticks=[])
+    for ax in axes.flat[len(done) :]:
+        ax.set_axis_off()
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=name)
+        for colour, name in zip(palette, names, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9)
+    return figure

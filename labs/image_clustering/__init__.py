@@ -1,0 +1,1 @@
+"""Two kinds of pictures told apart without labels: see README.md."""

@@ -1,0 +1,229 @@
+"""The steps from images to labels: train the autoencoder, take standard codes, reduce them again, cluster, agree.
+
+    result = run(images, Settings(), known=np.zeros(5, int))
+    result.labels                                               # int64 (N,) of 0 and 1
+
+No label enters but the known ones of the first images, and these only name the two clusters.
+Symbols: N images, D numbers in a code, d dimensions after the second reduction.
+"""
+
+import importlib.util
+import time
+import warnings
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+import utils
+from labs.image_clustering import submission
+from utils import LabError
+
+LOSSES = {"mae": nn.L1Loss, "mse": nn.MSELoss}
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
+}
+ACTIVATIONS = ("none", "relu")
+REDUCTIONS = ("pca", "svd", "tsne", "umap", "none")
+CLUSTERERS = ("kmeans", "gmm", "spectral")
+NEIGHBORS = 10  # in the graph of spectral clustering
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The pipeline's numbers; these defaults are the text's."""
+
+    epochs: int = 20
+    batch_size: int = 32
+    latent_dim: int = submission.CODE_SIZE
+    activation: str = "none"
+    loss: str = "mae"
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    reduction: str = "pca"
+    reduced_dim: int = 32
+    clusterer: str = "kmeans"
+    ensemble: int = 1
+    seed: int = utils.TrainConfig.seed
+
+
+# Chosen on images of other seeds than the default's; see the table in README.md.
+BEST = Settings(clusterer="spectral")
+
+
+class Trained(NamedTuple):
+    """An autoencoder and what it makes of the images."""
+
+    autoencoder: submission.Autoencoder
+    codes: np.ndarray  # float32 (N, D), standardised
+    losses: list[float]  # mean of each epoch
+    seconds: float
+
+
+class Result(NamedTuple):
+    """A clustering of the images."""
+
+    labels: np.ndarray  # int64 (N,) of 0 and 1
+    plane: np.ndarray  # float (N, d), what was clustered; of the last member of an ensemble
+    trained: Trained  # likewise
+    members: np.ndarray  # int64 (M, N), the labellings that the consensus was taken from
+
+
+def as_tensor(images: np.ndarray) -> torch.Tensor:
+    """Images uint8 (N, 32, 32, 3) as the network takes them: float32 (N, 3, 32, 32) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 127.5 - 1
+
+
+def train(images: torch.Tensor, settings: Settings) -> Trained:
+    """Train the autoencoder by minibatches in a new random order each epoch, and encode the images.
+
+    Args:
+        images: float32 (N, 3, 32, 32) in [-1, 1].
+        settings: what to train with.
+
+    Raises:
+        LabError: the loss became NaN or infinite.
+    """
+    utils.set_seed(settings.seed)
+    device, start = utils.get_device(), time.monotonic()
+    autoencoder = submission.Autoencoder(settings.latent_dim, settings.activation).to(device)
+    criterion = LOSSES[settings.loss]()
+    optimizer = OPTIMIZERS[settings.optimizer](autoencoder.parameters(), lr=settings.learning_rate)
+    images, order = images.to(device), torch.Generator().manual_seed(settings.seed)
+    losses = []
+    with tqdm(range(settings.epochs), desc="training", unit="epoch", leave=False, delay=1) as bar:
+        for _ in bar:
+            total = torch.zeros((), device=device)
+            for rows in torch.randperm(len(images), generator=order).to(device).split(settings.batch_size):
+                batch = images[rows]
+                loss = criterion(autoencoder(batch)[1], batch)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.detach() * len(batch)
+            losses.append(total.item() / len(images))
+            bar.set_postfix(loss=f"{losses[-1]:.4f}")
+            if not np.isfinite(losses[-1]):
+                raise LabError(f"the loss is {losses[-1]} in epoch {len(losses)}; take a smaller --learning_rate")
+    codes = submission.standardise(encode(autoencoder.eval(), images))
+    if not np.isfinite(codes).all():
+        raise LabError("the standardised codes hold NaN or infinity; check task 2.1 of submission.py")
+    return Trained(autoencoder, codes, losses, time.monotonic() - start)
+
+
+def encode(autoencoder, images: torch.Tensor) -> np.ndarray:
+    """Codes of images (N, 3, 32, 32): float32 (N, D)."""
+    with torch.inference_mode():
+        return torch.cat([autoencoder.encoder(block).flatten(1).cpu() for block in images.split(500)]).numpy()
+
+
+def reduce(codes: np.ndarray, settings: Settings) -> np.ndarray:
+    """The second reduction of codes (N, D): float (N, d); t-SNE and UMAP have d = 2.
+
+    Raises:
+        LabError: UMAP is asked for and not installed.
+    """
+    d = min(settings.reduced_dim, *codes.shape)
+    if settings.reduction == "pca":
+        from sklearn.decomposition import PCA
+
+        return PCA(d, random_state=settings.seed).fit_transform(codes)
+    if settings.reduction == "svd":
+        from sklearn.decomposition import TruncatedSVD
+
+        # The solver finds fewer than D directions.
+        return TruncatedSVD(min(d, codes.shape[1] - 1), random_state=settings.seed).fit_transform(codes)
+    if settings.reduction == "tsne":
+        import visualization
+
+        # It begins with so many principal components: columns of zeros change none of them.
+        missing = max(0, visualization.TSNE_SETTINGS["pca_dimensions"] - codes.shape[1])
+        return visualization.compute_tsne(np.pad(codes, ((0, 0), (0, missing))))
+    if settings.reduction == "umap":
+        check_umap()
+        import umap
+
+        start = reduce(codes, replace(settings, reduction="pca"))
+        with warnings.catch_warnings(action="ignore"):  # that a seed costs its threads
+            return umap.UMAP(n_neighbors=15, min_dist=0.0, random_state=settings.seed).fit_transform(start)
+    return codes
+
+
+def has_umap() -> bool:
+    return importlib.util.find_spec("umap") is not None
+
+
+def check_umap() -> None:
+    if not has_umap():
+        raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
+
+
+def cluster(points: np.ndarray, settings: Settings) -> np.ndarray:
+    """Two clusters of points (N, d): int64 (N,) of 0 and 1, named at random."""
+    if settings.clusterer == "kmeans":
+        from sklearn.cluster import KMeans
+
+        return KMeans(2, n_init=10, random_state=settings.seed).fit_predict(points).astype(np.int64)
+    if settings.clusterer == "gmm":
+        from sklearn.mixture import GaussianMixture
+
+        points = np.asarray(points, np.float64)  # float32 makes covariances singular
+        return GaussianMixture(2, n_init=3, reg_covar=1e-4, random_state=settings.seed).fit_predict(points)
+    return cut(points, settings.seed).astype(np.int64)
+
+
+def cut(points: np.ndarray, seed: int) -> np.ndarray:
+    """Spectral clustering: cut the graph of nearest neighbours where the fewest edges run between two large parts.
+
+    Shi and Malik 2000 (normalised cut). Small islands that no edge leads to would be cut off for nothing, so the
+    largest connected part is cut and each island goes with its nearest point of it.
+    """
+    from scipy.sparse.csgraph import connected_components
+    from sklearn.cluster import SpectralClustering
+    from sklearn.neighbors import NearestNeighbors, kneighbors_graph
+
+    graph = kneighbors_graph(points, min(NEIGHBORS, len(points) - 1))
+    graph = (graph + graph.T) / 2
+    _, parts = connected_components(graph, directed=False)
+    sizes = np.bincount(parts)
+    largest = parts == sizes.argmax()
+    if (~largest).sum() >= 0.1 * len(points):  # no islands: the data fall into parts by themselves
+        return (~largest).astype(np.int64)
+    labels = np.zeros(len(points), np.int64)
+    method = SpectralClustering(2, affinity="precomputed", assign_labels="cluster_qr", random_state=seed)
+    labels[largest] = method.fit_predict(graph[largest][:, largest])
+    if not largest.all():
+        nearest = NearestNeighbors(n_neighbors=1).fit(points[largest])
+        labels[~largest] = labels[largest][nearest.kneighbors(points[~largest], return_distance=False)[:, 0]]
+    return labels
+
+
+def label(codes: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """From codes (N, D) to labels, named at random, int64 (N,), and the points that were clustered, (N, d)."""
+    points = reduce(codes, settings)
+    return cluster(points, settings), points
+
+
+def run(images: np.ndarray, settings: Settings, known: np.ndarray) -> Result:
+    """The whole pipeline; an ensemble repeats it with other seeds and takes the consensus.
+
+    Args:
+        images: uint8 (N, 32, 32, 3).
+        settings: what to do.
+        known: int (k,), the labels of the first k images.
+    """
+    tensor, labellings = as_tensor(images), []
+    for member in range(settings.ensemble):
+        chosen = replace(settings, seed=(settings.seed + member) % 2**32)
+        trained = train(tensor, chosen)
+        labels, points = label(trained.codes, chosen)
+        labellings.append(labels)
+    members = np.array(labellings)
+    labels = submission.consensus(members) if len(members) > 1 else members[0]
+    return Result(np.asarray(submission.flip(labels, known), np.int64), points, trained, members)
