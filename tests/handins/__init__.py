@@ -1,4 +1,4 @@
-"""The corpus: small hand-ins, each with its expected verdict and points beside it. ``README.md`` tells how one is written.
+"""The corpus: small hand-ins, each with its expected verdict and points beside it. ``README.md``: how one is written.
 
     >>> import handins
     >>> case = handins.find("wrong/e_pi_forgotten")
@@ -24,8 +24,9 @@ FAMILIES = ("correct", "wrong", "hostile")
 POINTS = {"e_step": 10.0, "m_step": 10.0, "pca_fit": 8.0, "sample_from_gmm": 7.0}
 REGIONS = {"e_step": "1.1 E-step", "m_step": "1.2 M-step", "pca_fit": "2.1 PCA", "sample_from_gmm": "5.1 sampling"}
 VERDICTS = {"PASS", "WRONG", "ERROR", "TIMEOUT", "MEMORY", "CRASH"}
-KEYS = {"expect", "needs", "slow", "base", "encoding", "newline"}
+KEYS = {"expect", "needs", "base", "encoding", "newline"}
 SECTIONS = {"first", "top", "end", "whole", *REGIONS.values()}
+_TRICK = re.compile(r"^# BEGIN_TRICK\n(.*?)^# END_TRICK\n", re.M | re.S)
 NOWHERE = Path(tempfile.gettempdir()) / "no such folder of the corpus"
 
 
@@ -52,8 +53,13 @@ class Case:
         return self.name.split("/")[0]
 
     @property
-    def needs_bubblewrap(self) -> bool:
-        return "bubblewrap" in self.settings.get("needs", [])
+    def needs(self) -> str:
+        """What the verdict holds under only: ``bubblewrap``, ``no privileges``, or nothing."""
+        return " ".join(self.settings.get("needs", []))
+
+    @property
+    def has_trick(self) -> bool:
+        return any(_TRICK.search(code) for code in self.sections.values())
 
     @property
     def touched(self) -> list[str]:
@@ -76,7 +82,7 @@ class Case:
         for name, code in self.sections.items():
             for mark, value in places.items():
                 code = code.replace(mark, value)
-            sections[name] = _without_tricks(code) if twin else re.sub(r"^ *# (BEGIN|END)_TRICK\n", "", code, flags=re.M)
+            sections[name] = _TRICK.sub("" if twin else r"\1", code)
         text = sections["whole"] if "whole" in sections else _base(*self.settings.get("base", []))
         for label in REGIONS.values():
             if label in sections:
@@ -161,7 +167,3 @@ def _after_imports(text: str, code: str) -> str:
     lines = text.splitlines(keepends=True)
     at = imports[-1].end_lineno
     return "".join([*lines[:at], code, *lines[at:]])
-
-
-def _without_tricks(code: str) -> str:
-    return re.sub(r"^ *# BEGIN_TRICK\n.*?^ *# END_TRICK\n", "", code, flags=re.M | re.S)

@@ -1,6 +1,5 @@
 # The inverse is computed anew for every pair of entries: it would take minutes.
 # expect: e_step TIMEOUT 0
-# slow: it takes its whole time
 # === 1.1 E-step
 import time
 

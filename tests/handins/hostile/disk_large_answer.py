@@ -1,0 +1,7 @@
+# An answer of 100 MB.
+# expect: e_step ERROR 0
+# === 1.1 E-step
+# BEGIN_TRICK
+return np.broadcast_to(0.0, (1_250_000, 10))
+# END_TRICK
+return np.zeros((len(X), self.n_components))
