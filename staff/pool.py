@@ -11,8 +11,9 @@ from staff import archives, grade_one, rerun
 from staff.grade_one import Settings
 from utils import LabError
 
-# A backstop, for nothing takes so long: the children are ended at their own limits.
-LONGEST = 5 * (sandbox.Limits().start_seconds + sandbox.Limits().wall_seconds) + 2 * rerun.LIMITS.wall_seconds + 600
+# Seconds without any record after which workers count as dead: the children of one hand-in are ended long before.
+# joblib needs it, for it is not told of tasks that Dask has given up.
+LONGEST = 5 * sandbox.Limits().wall_seconds + 2 * rerun.LIMITS.wall_seconds + 300
 Grader = Callable[[archives.HandIn, int | None, Settings], dict]
 
 
@@ -57,7 +58,7 @@ class Pool:
     """
 
     def __init__(self, jobs: int, scheduler: str | None, settings: Settings):
-        self.jobs, self.settings, self.client = jobs, settings, None
+        self.jobs, self.settings, self.client, self.has_processes = jobs, settings, None, False
         if scheduler:
             self._connect(scheduler)
 
@@ -86,7 +87,7 @@ class Pool:
     def close(self) -> None:
         if self.client is not None:
             self.client.close()
-        elif self.jobs > 1:
+        if self.has_processes:
             # At an interruption joblib leaves its processes at work.
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
@@ -96,17 +97,18 @@ class Pool:
         Args:
             grader: makes a record of a hand-in.
             jobs: what to grade.
-            alone: whether what is graded may end its process, which must then not be this one.
+            alone: whether what is graded may end its process: one of this machine then, but never this one.
 
         Raises:
             Exception: joblib's and Dask's own, when workers die.
         """
         arguments = ((grader, read(job.found, self.settings, job.index), job.index, self.settings) for job in jobs)
         options = {"return_as": "generator_unordered", "batch_size": 1, "timeout": LONGEST}
-        if self.client is not None:
+        if self.client is not None and not alone:
             with joblib.parallel_config(backend="dask", client=self.client):
                 yield from joblib.Parallel(**options)(joblib.delayed(attempt)(*a) for a in arguments)
         elif self.jobs > 1 or alone:
+            self.has_processes = True
             options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}
             yield from joblib.Parallel(**options)(joblib.delayed(attempt)(*a) for a in arguments)
         else:

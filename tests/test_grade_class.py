@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import utils
-from staff import archives, grade_class, grade_one, gradebook, merge, tables
+from staff import archives, grade_class, grade_one, gradebook, merge, pool, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 RIGHT = b"# a solution\n"
@@ -343,6 +344,7 @@ def interrupted(handin, index, settings):
 
 COMMAND = """
 import sys
+import threading
 sys.path[:0] = {paths!r}
 import test_grade_class, utils
 from staff import grade_class
@@ -385,12 +387,13 @@ def test_a_killed_class_goes_on_where_it_was(handins, grade, tmp_path, how):
 # --------------------------------------------------------------------------- workers that die
 
 
-def test_a_worker_that_ends_costs_one_row(handins, grade):
-    for i in range(6):
-        add(handins, f"PB{i}", b"exit" if i == 2 else RIGHT)
+def test_workers_that_end_cost_one_row_each(handins, grade):
+    for i in range(5):
+        add(handins, f"PB{i}", b"exit" if i in (1, 2) else RIGHT)
     rows = grade(jobs=2)
-    assert [rows[f"PB{i}"]["status"] for i in range(6)] == ["OK", "OK", "REVIEW", "OK", "OK", "OK"]
-    assert "its worker ended" in rows["PB2"]["note"]
+    assert [rows[f"PB{i}"]["status"] for i in range(5)] == ["OK", "REVIEW", "REVIEW", "OK", "OK"]
+    for i in (1, 2):
+        assert "its worker ended (TerminatedWorkerError)" in rows[f"PB{i}"]["note"]
 
 
 def test_a_worker_that_ends_once_costs_nothing(handins, grade, tmp_path):
@@ -631,3 +634,78 @@ def test_merge_command_lists_what_is_open(handins, final, tmp_path, run_script):
     assert "1 students, 1 undecided" in done.out
     assert "no gradebook" in refuse(run_script, "merge", "--out", tmp_path, "--marks", tmp_path / "marks.csv")
     assert "no file" in refuse(run_script, "merge", "--out", tmp_path / "out", "--marks", tmp_path / "no.csv")
+
+
+# --------------------------------------------------------------------------- a cluster
+
+
+@pytest.fixture
+def cluster(standin, tmp_path, request):
+    """A Dask scheduler and two workers on the loopback address, each a process of its own: ``(address, workers)``.
+
+    The parameter says who looks after the workers: ``--no-nanny`` or ``--nanny``, which starts dead ones again.
+    """
+    pytest.importorskip("distributed", reason="Dask is in requirements-extra.txt only")
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
+        "OMP_NUM_THREADS": "1",
+    }
+    address_file = tmp_path / "scheduler.json"
+    options = {"env": environment, "cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    python = [sys.executable, "-m"]
+    scheduler = [*python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    processes = [subprocess.Popen([*scheduler, "--scheduler-file", str(address_file)], **options)]
+    try:
+        deadline = time.monotonic() + 60
+        while not (address := utils.read_json(address_file).get("address")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        worker = [*python, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
+        worker.append(request.param)
+        processes += [subprocess.Popen(worker, **options) for _ in range(2)]
+        yield address, processes[1:]
+    finally:
+        for process in reversed(processes):  # a nanny that is killed leaves its worker behind
+            process.terminate()
+            process.wait(timeout=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["--no-nanny"], indirect=True)
+def test_a_cluster_grades_the_class_though_a_worker_is_killed(handins, grade, cluster, tmp_path):
+    address, workers = cluster
+    for i in range(8):
+        add(handins, f"PB{i}", b"sleep 1." + b"0" * i)
+    killer = threading.Thread(target=kill_after_records, args=(tmp_path / "out", 2, workers[0]))
+    killer.start()
+    rows = grade("--backend", "dask", "--scheduler", address)
+    killer.join()
+    assert workers[0].poll() is not None
+    assert list(rows) == [f"PB{i}" for i in range(8)]
+    assert {row["status"] for row in rows.values()} == {"OK"}
+    assert rows == grade(out="here")
+
+
+def kill_after_records(out: Path, count: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("records/*.json"))) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["--nanny"], indirect=True)
+def test_a_hand_in_that_kills_the_clusters_workers_costs_one_row(handins, grade, cluster, monkeypatch):
+    monkeypatch.setattr(pool, "LONGEST", 60)  # joblib is not told of tasks that Dask gave up
+    address, _ = cluster
+    for i in range(4):
+        add(handins, f"PB{i}", b"exit" if i == 1 else RIGHT)
+    rows = grade("--backend", "dask", "--scheduler", address)
+    assert [rows[f"PB{i}"]["status"] for i in range(4)] == ["OK", "REVIEW", "OK", "OK"]
+
+
+def test_a_cluster_that_is_not_there_is_one_line(handins, tmp_path, run_script, standin):
+    pytest.importorskip("distributed", reason="Dask is in requirements-extra.txt only")
+    add(handins, "PB1")
+    options = ("--dataset", "digits", "--backend", "dask", "--scheduler")
+    assert "no Dask cluster" in refuse(run_script, handins, "--out", tmp_path / "out", *options, "nonsense://")
