@@ -1,0 +1,187 @@
+"""ColoredMNIST, and the search for the images whose colour goes against their class, without colour labels.
+
+    train = colored.colorize(images, labels, severity=1, seed=0)
+    flagged = colored.flag(colored.colour_distance(train.images, train.labels), share=0.1)
+    colored.recall(flagged, train.conflicting)
+
+Each class has a colour of its own, which most of its images wear ("bias-aligned"); the others wear one of the other
+nine ("bias-conflicting"). The background stays black. After Nam et al. 2020 (Learning from Failure, arXiv 2007.02561),
+whose severity is how little an image's colour strays from the mean of its kind.
+
+A detector gives each image a score, higher for what looks less like its class; it sees images and digit labels only.
+Symbols: N images, K = 10 classes and as many colours.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+import utils
+
+# RGB in [0, 1]; any two lie at least 0.45 apart, and black is no neighbour of any.
+COLOURS = np.array(
+    [
+        [0.85, 0.05, 0.05],
+        [0.10, 0.65, 0.10],
+        [0.15, 0.25, 0.95],
+        [0.95, 0.95, 0.20],
+        [0.90, 0.15, 0.85],
+        [0.10, 0.85, 0.85],
+        [1.00, 0.50, 0.05],
+        [0.50, 0.10, 0.55],
+        [0.95, 0.95, 0.95],
+        [0.55, 0.50, 0.40],
+    ],
+    dtype=np.float32,
+)
+COLOUR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan", "orange", "purple", "white", "grey-brown")
+SEVERITIES = (0.05, 0.02, 0.01, 0.005, 0.002)  # standard deviation of each RGB channel, severity 1 to 5
+ALIGNED = 0.9  # share of a class in its own colour
+N_NEIGHBOURS = 10
+
+
+class Colored(NamedTuple):
+    """Coloured images. ``colours`` are for judging a detector, never for its use."""
+
+    images: np.ndarray  # uint8 (N, 3, 28, 28), 0..255
+    labels: np.ndarray  # int64 (N,), the digit
+    colours: np.ndarray  # int64 (N,), index of COLOURS
+
+    @property
+    def conflicting(self) -> np.ndarray:
+        """bool (N,): the colour is not that of the digit."""
+        return self.colours != self.labels
+
+
+def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: int = 0, aligned: float = ALIGNED):
+    """Colour grey digits; the same arguments always give the same images.
+
+    Args:
+        images: uint8 (N, 1, 28, 28), 0 the background.
+        labels: int64 (N,), 0 to 9.
+        severity: 1 to 5; higher is less noise on the colours, so the colour is the easier way to tell the class.
+        seed: of which image wears which colour, and of the noise.
+        aligned: share of each class in its own colour, rounded to whole images; the other nine colours get equal parts
+            of the rest, to within one image. 0.1 makes all ten alike: no bias.
+
+    Returns:
+        Colored.
+    """
+    rng = np.random.default_rng([seed, severity])
+    colours = np.empty(len(labels), np.int64)
+    for label in range(utils.N_CLASSES):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        n_own = len(members) - round((1 - aligned) * len(members))
+        others = rng.permutation([c for c in range(utils.N_CLASSES) if c != label])
+        colours[members[:n_own]] = label
+        colours[members[n_own:]] = np.resize(others, len(members) - n_own)
+    noise = rng.normal(0, SEVERITIES[severity - 1], size=(len(labels), 3))
+    ink = np.clip(COLOURS[colours] + noise, 0, 1).astype(np.float32)
+    coloured = np.empty((len(images), 3, *utils.IMAGE_SHAPE[1:]), np.uint8)
+    for channel in range(3):  # channel by channel: all at once would take a gigabyte
+        coloured[:, channel] = np.rint(images[:, 0] * ink[:, channel, None, None])
+    return Colored(coloured, labels, colours)
+
+
+def grey(images: np.ndarray) -> np.ndarray:
+    """The assignment's way back to grey, the mean of the channels: uint8 (N, 3, 28, 28) -> float32 (N, 784), [0, 1]."""
+    return images.mean(axis=1, dtype=np.float32).reshape(len(images), -1) / 255
+
+
+# --------------------------------------------------------------------------- detectors
+
+
+def neighbour_distance(rows: np.ndarray, labels: np.ndarray, progress: Callable = iter) -> np.ndarray:
+    """The assignment's kind of detector: mean distance to the nearest neighbours of the same class.
+
+    Args:
+        rows: float (N, d): grey pixels, colour pixels or codes.
+        labels: int64 (N,).
+        progress: wraps the sequence of classes.
+
+    Returns:
+        float64 (N,).
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    scores = np.zeros(len(rows))
+    for label in progress(np.unique(labels)):
+        members = np.flatnonzero(labels == label)
+        k = min(N_NEIGHBOURS, len(members) - 1)
+        if k:
+            nearest = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows[members])
+            scores[members] = nearest.kneighbors()[0].mean(axis=1)
+    return scores
+
+
+def ink_colour(images: np.ndarray) -> np.ndarray:
+    """The colour of each image's brightest ink: the largest value of each channel, (N, 3, H, W) 0..255 -> (N, 3) 0..1.
+
+    Every pixel is grey level times colour, so all three channels have their maximum at the same pixel, and hardly a
+    digit lacks a pixel at the full grey level.
+    """
+    return images.max(axis=(2, 3)).astype(np.float64) / 255
+
+
+def colour_distance(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The better detector: how far an image's ink lies from the median ink of its class.
+
+    Most of a class wears one colour, so the median of each channel lies in that colour whatever the others wear; shape
+    plays no part. Distances of all classes are on one scale.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,).
+
+    Returns:
+        float64 (N,), RGB distance in units of the full channel.
+    """
+    ink = ink_colour(images)
+    scores = np.empty(len(images))
+    for label in np.unique(labels):
+        members = labels == label
+        scores[members] = np.linalg.norm(ink[members] - np.median(ink[members], axis=0), axis=1)
+    return scores
+
+
+def flag(scores: np.ndarray, share: float = 1 - ALIGNED) -> np.ndarray:
+    """Flag the share of images with the highest scores, rounded to whole images: bool (N,)."""
+    flagged = np.zeros(len(scores), bool)
+    flagged[np.argsort(-scores, kind="stable")[: round(share * len(scores))]] = True
+    return flagged
+
+
+def flag_by_class(scores: np.ndarray, labels: np.ndarray, share: float = 1 - ALIGNED) -> np.ndarray:
+    """Flag that share of each class by itself: bool (N,)."""
+    flagged = np.zeros(len(scores), bool)
+    for label in np.unique(labels):
+        members = labels == label
+        flagged[members] = flag(scores[members], share)
+    return flagged
+
+
+def recall(flagged: np.ndarray, conflicting: np.ndarray) -> float:
+    """Share of the bias-conflicting images that are flagged; NaN where there are none."""
+    return float(flagged[conflicting].mean()) if conflicting.any() else float("nan")
+
+
+class Detected(NamedTuple):
+    """Recall of a detector at one flagged share: over all images, by class, and the area under its ROC curve."""
+
+    overall: float  # the share is flagged among all images at once
+    by_class: np.ndarray  # (K,), the share is flagged in each class by itself; NaN for an absent class
+    auc: float
+
+
+def evaluate(scores: np.ndarray, data: Colored, share: float = 1 - ALIGNED) -> Detected:
+    """Judge a detector's scores by the true colours."""
+    from sklearn.metrics import roc_auc_score
+
+    flagged = flag_by_class(scores, data.labels, share)
+    by_class = [
+        recall(flagged[members], data.conflicting[members])
+        for members in (data.labels == label for label in range(utils.N_CLASSES))
+    ]
+    overall = recall(flag(scores, share), data.conflicting)
+    return Detected(overall, np.array(by_class), float(roc_auc_score(data.conflicting, scores)))
