@@ -1,0 +1,260 @@
+"""The fashion tutorial: its three tasks, its command on the stand-in, bad input, and a notebook that runs."""
+
+import csv
+import json
+import os
+import re
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import load_resources
+import utils
+from grading import checks, report
+from labs import shared
+from labs.fashion_tutorial import __main__ as lab
+from labs.fashion_tutorial import submission, tasks, tutorial
+from labs.fashion_tutorial.questions import QUESTIONS
+
+FOLDER = utils.ROOT / "labs" / "fashion_tutorial"
+NOTEBOOK = FOLDER / "tutorial.ipynb"
+FASHION_MNIST_DIR = os.environ.get("FASHION_MNIST_DIR")  # as it was when the tests began
+
+
+def scored(name: str, changed=None, seed: int = 0) -> dict:
+    """The entry of a question for the solved submission, with some of its names replaced."""
+    code = types.SimpleNamespace(**{**vars(submission), **(changed or {})})
+    inputs = checks.make_inputs(name, seed, QUESTIONS)
+    answers = tasks.TASKS[name](code, inputs, {"seed": seed})
+    return checks.score(name, inputs, answers, QUESTIONS)
+
+
+# --------------------------------------------------------------------------- the tasks and their questions
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_solution_gets_all_points(name, seed):
+    entry = scored(name, seed=seed)
+    assert (entry["verdict"], entry["score"]) == ("PASS", QUESTIONS[name].points), entry["message"]
+
+
+def without_sigmoid(*sizes):
+    net = submission.AutoEncoder(*sizes)
+    net.decoder = net.decoder[:-1]
+    return net
+
+
+def with_relu_code(*sizes):
+    net = submission.AutoEncoder(*sizes)
+    net.encoder.append(torch.nn.ReLU())
+    return net
+
+
+def keeps_gradients(net, images, optimizer):
+    loss = torch.nn.functional.binary_cross_entropy(net(images), images)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def sums(net, images, optimizer):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.binary_cross_entropy(net(images), images, reduction="sum")
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def no_step(net, images, optimizer):
+    return torch.nn.functional.binary_cross_entropy(net(images), images).item()
+
+
+def default_kernel(n_neighbors, kernel_width, seed):
+    return submission.projections(n_neighbors, None, seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "points", "word"),
+    [
+        ("autoencoder", {"AutoEncoder": without_sigmoid}, 5, "sigmoid"),
+        ("autoencoder", {"AutoEncoder": with_relu_code}, 5, "encoder"),
+        ("train_step", {"train_step": keeps_gradients}, 5, "earlier"),
+        ("train_step", {"train_step": sums}, 5, "sum"),
+        ("train_step", {"train_step": no_step}, 2, "change"),
+        ("projections", {"projections": default_kernel}, 8, "kernel_pca"),
+        ("projections", {"projections": lambda *a: {}}, 0, "missing"),
+    ],
+)
+def test_a_mistake_is_named_and_costs_its_part(name, changed, points, word):
+    entry = scored(name, changed)
+    assert (entry["verdict"], entry["score"]) == ("WRONG", points)
+    assert word in entry["message"]
+    assert entry["hint"]
+
+
+@pytest.mark.slow
+def test_solution_passes_in_a_process_of_its_own():
+    source, code = ((FOLDER / name).read_bytes() for name in ("submission.py", "tasks.py"))
+    answered = report.check_code(source, questions=QUESTIONS, tasks=code)
+    assert [q["verdict"] for q in answered] == ["PASS"] * len(QUESTIONS), answered
+
+
+# --------------------------------------------------------------------------- training
+
+
+def test_training_lowers_the_loss_and_is_repeatable(digits):
+    images = torch.from_numpy(utils.flatten(digits["train"].images[:640])).float() / 255
+    settings = tutorial.Settings(epochs=3, seed=1)
+    first, second = tutorial.fit(images, settings), tutorial.fit(images, settings)
+    assert first.losses == second.losses
+    assert first.losses[2] < first.losses[1] < first.losses[0]
+    assert len(first.steps) == 3 * (640 // 64)
+    assert tutorial.fit(images, tutorial.Settings(epochs=1, seed=2)).losses[0] != first.losses[0]
+
+
+def test_a_perfect_reconstruction_still_costs_the_entropy_of_the_pixels():
+    assert tutorial.least_loss(torch.tensor([[0.0, 1.0]])) == pytest.approx(0)
+    assert tutorial.least_loss(torch.full((2, 3), 0.5)) == pytest.approx(np.log(2))
+
+
+def test_the_kernel_follows_the_scale_of_the_codes():
+    codes = np.random.default_rng(0).normal(size=(300, 5))
+    distances = ((codes[:, None] - codes[None]) ** 2).sum(axis=2)
+    assert tutorial.kernel_width(codes) * distances.mean() == pytest.approx(1)
+    assert tutorial.kernel_width(10 * codes) == pytest.approx(tutorial.kernel_width(codes) / 100)
+
+
+# --------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def no_umap(monkeypatch):
+    """UMAP takes longer to compile itself than all of these tests together."""
+    monkeypatch.setattr(tutorial, "has_umap", lambda: False)
+
+
+def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path, no_umap):
+    path = tmp_path / "run"
+    done = run_script(lab, "--dataset", "digits", "--epochs", 1, "--results_path", path)
+    assert done.status == 0, done.err
+    assert "UMAP is not installed" in done.out
+    assert done.out.isascii()
+    pictures = {f"{name}.png" for name in ("samples", "losses", "reconstructions", "projections")}
+    assert {p.name for p in path.iterdir()} == pictures | {"losses.csv", "projections.csv", "model", "config.yaml"}
+    rows = list(csv.DictReader((path / "projections.csv").open()))
+    assert [row["method"] for row in rows] == ["PCA", "kernel PCA", "t-SNE", "LLE", "Isomap"]
+    assert all(float(row["seconds"]) >= 0 and 0 <= float(row["trustworthiness"]) <= 1 for row in rows)
+    settings = yaml.safe_load((path / "config.yaml").read_text())
+    assert (settings["dataset"], settings["epochs"], settings["seed"]) == ("digits", 1, 123)
+    loaded = submission.AutoEncoder.from_pretrained(path / "model")
+    test = tutorial.load("digits")[1]
+    assert tutorial.test_loss(loaded, test.images) == pytest.approx(settings["test_loss"], abs=1e-4)
+    done = run_script(lab, "--dataset", "digits", "--results_path", path)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "not empty" in done.err
+
+
+def test_a_run_goes_to_results_under_the_labs_name(lab_home):
+    path = shared.run_path("fashion_tutorial", None)
+    assert path.parent == lab_home / "results"
+    assert re.fullmatch(r"fashion_tutorial-\d{4}(-\d\d){2}_\d\d(-\d\d){2}", path.name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--epochs", "0"], "--epochs must be between 1"),
+        (["--epochs", "many"], "many"),
+        (["--latent_dim", "1"], "--latent_dim"),
+        (["--learning_rate", "nan"], "--learning_rate"),
+        (["--batch_size", "1400000"], "--batch_size"),
+        (["--seed", "-1"], "--seed"),
+        (["--dataset", "cifar"], "cifar"),
+        (["--data_dir", "nowhere"], "nowhere"),
+        (["--epoch", "3"], "--epoch"),
+        (["--results_path", ""], "--results_path is empty"),
+    ],
+)
+def test_bad_input_is_one_line(run_script, arguments, cause):
+    done = run_script(lab, *arguments)
+    assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
+    assert cause in done.err
+
+
+def test_more_images_a_batch_than_there_are_is_one_line(run_script, standin, tmp_path):
+    done = run_script(lab, "--dataset", "digits", "--batch_size", 2000, "--results_path", tmp_path / "run")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "1437" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_fashion_mnist_cannot_be_had_the_stand_in_is_taken(monkeypatch, standin, capsys):
+    real = load_resources.ensure
+
+    def offline(dataset=None, data_dir=None):
+        if dataset == "digits":
+            return real("digits")
+        raise utils.LabError("cannot be had")
+
+    monkeypatch.setattr(load_resources, "ensure", offline)
+    assert shared.prepare(["fashion_mnist"], None) == "digits"
+    assert "stand-in" in capsys.readouterr().out
+    with pytest.raises(utils.LabError):
+        shared.prepare(["fashion_mnist"], "fashion_mnist")
+    monkeypatch.setenv("FASHION_MNIST_DIR", "somewhere")
+    with pytest.raises(utils.LabError):
+        shared.prepare(["fashion_mnist"], None)
+
+
+# --------------------------------------------------------------------------- the notebook
+
+
+def test_stored_notebook_was_run_from_top_to_bottom_and_is_small():
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {"stream", "execute_result", "display_data"}
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(figures) == 4
+    assert len(text) < 500_000
+    assert str(Path.home()) not in text
+    printed = "".join("".join(output["text"]) for output in outputs if "text" in output)
+    losses = [float(loss) for loss in re.findall(r"epoch \d: (0\.\d+)", printed)]
+    assert len(losses) == 5
+    assert losses[-1] <= 0.29
+    for name in ("PCA", "kernel PCA", "t-SNE", "LLE", "Isomap", "UMAP"):
+        assert re.search(rf"^{name} .* s ", printed, re.MULTILINE)
+
+
+def test_notebook_runs_with_the_code_as_it_is(standin, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(standin.parent / "ipython"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    assert re.findall(r"^(\w+) = ", parameters.source, re.MULTILINE) == ["dataset", "epochs", "methods"]
+    parameters.source = 'dataset, epochs, methods = "digits", 1, ["PCA", "LLE", "Isomap"]'
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, startup_timeout=300, resources={"metadata": {"path": str(FOLDER)}}
+    )
+    client.execute()  # raises where a cell does
+    figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(figures) == 4
+
+
+@pytest.mark.slow
+def test_on_fashion_mnist_the_last_epoch_reaches_the_texts_loss(tmp_path, monkeypatch):
+    folder = FASHION_MNIST_DIR
+    if not folder:
+        pytest.skip("FASHION_MNIST_DIR is not set: it names the folder of Fashion-MNIST's four IDX files")
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    load_resources.ensure("fashion_mnist", folder)
+    result = tutorial.fit(tutorial.load("fashion_mnist")[0].images, tutorial.Settings())
+    assert result.losses[-1] <= 0.291

@@ -1,0 +1,355 @@
+"""Image clustering: the pictures, the rules on labels, the pipeline on the stand-in, bad input."""
+
+import csv
+import os
+import types
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import load_resources
+import utils
+from grading import checks, report
+from labs.image_clustering import __main__ as lab
+from labs.image_clustering import compare, pictures, pipeline, submission, tasks
+from labs.image_clustering.questions import QUESTIONS
+
+FOLDER = utils.ROOT / "labs" / "image_clustering"
+FASHION_MNIST_DIR = os.environ.get("FASHION_MNIST_DIR")  # as it was when the tests began
+BITS = st.lists(st.integers(0, 1), min_size=9, max_size=30).map(np.array)
+
+
+def scored(name: str, changed=None, seed: int = 0) -> dict:
+    """The entry of a question for the solved submission, with some of its names replaced."""
+    code = types.SimpleNamespace(**{**vars(submission), **(changed or {})})
+    inputs = checks.make_inputs(name, seed, QUESTIONS)
+    answers = tasks.TASKS[name](code, inputs, {"seed": seed})
+    return checks.score(name, inputs, answers, QUESTIONS)
+
+
+# --------------------------------------------------------------------------- the tasks and their questions
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_solution_gets_all_points(name):
+    for seed in range(6):
+        entry = scored(name, seed=seed)
+        assert (entry["verdict"], entry["score"]) == ("PASS", QUESTIONS[name].points), entry["message"]
+
+
+class WithoutTanh(submission.Autoencoder):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.decoder = self.decoder[:-1]
+
+
+class WithoutActivation(submission.Autoencoder):
+    def __init__(self, activation="none"):
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "points", "word"),
+    [
+        ("autoencoder", {"Autoencoder": WithoutTanh}, 6, "tanh"),
+        ("autoencoder", {"Autoencoder": WithoutActivation}, 0, "relu"),
+        ("standardise", {"standardise": lambda c: (c - c.mean(0)) / c.std(0)}, 4, "never varies"),
+        ("standardise", {"standardise": lambda c: (c - c.mean()) / c.std()}, 2, "column"),
+        ("flip", {"flip": lambda labels, known: 1 - labels if labels[:5].sum() >= 3 else labels}, 2, "2 of 6"),
+        ("flip", {"flip": lambda labels, known: labels}, 0, "wrong"),
+        ("consensus", {"consensus": lambda rows: (rows.mean(0) > 0.5).astype(int)}, 2, "exchanged"),
+        ("consensus", {"consensus": lambda rows: rows[0]}, 0, "wrong"),
+    ],
+)
+def test_a_mistake_is_named_and_costs_its_part(name, changed, points, word):
+    entry = scored(name, changed)
+    assert (entry["verdict"], entry["score"]) == ("WRONG", points), entry
+    assert word in entry["message"]
+    assert entry["hint"]
+
+
+@pytest.mark.slow
+def test_solution_passes_in_a_process_of_its_own():
+    source, code = ((FOLDER / name).read_bytes() for name in ("submission.py", "tasks.py"))
+    answered = report.check_code(source, questions=QUESTIONS, tasks=code)
+    assert [q["verdict"] for q in answered] == ["PASS"] * len(QUESTIONS), answered
+
+
+@given(BITS, st.integers(0, 4))
+def test_flip_makes_most_of_the_known_right_and_ignores_the_clusters_names(labels, half):
+    known = np.zeros(2 * half + 1, int)
+    flipped = submission.flip(labels, known)
+    assert 2 * (flipped[: len(known)] == known).sum() > len(known)
+    assert np.array_equal(flipped, submission.flip(1 - labels, known))
+    assert np.array_equal(flipped, labels) or np.array_equal(flipped, 1 - labels)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000))
+def test_consensus_ignores_how_each_row_names_its_clusters(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, size=50)
+    rows = np.array([truth ^ (rng.uniform(size=50) < 0.15) for _ in range(5)])
+    exchanged = rows ^ rng.integers(0, 2, size=(5, 1))
+    one, other = submission.consensus(rows), submission.consensus(exchanged)
+    assert np.array_equal(one, other) or np.array_equal(one, 1 - other)
+
+
+def test_consensus_is_better_than_its_members():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, size=2000)
+    rows = np.array([truth ^ (rng.uniform(size=2000) < 0.2) for _ in range(9)]) ^ (np.arange(9) % 2)[:, None]
+    share = (submission.consensus(rows) == truth).mean()
+    assert max(share, 1 - share) > 0.95
+
+
+def test_network_has_the_texts_shapes_and_fewer_numbers_on_request():
+    net = submission.Autoencoder()
+    codes, output = net(torch.rand(2, 3, 32, 32))
+    assert codes.shape == (2, 16, 8, 8)
+    assert output.shape == (2, 3, 32, 32)
+    assert [tuple(p.shape) for p in net.parameters()] == [
+        (8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,), (16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,),
+    ]  # fmt: skip
+    codes, output = submission.Autoencoder(latent_dim=7, activation="relu")(torch.rand(2, 3, 32, 32))
+    assert codes.shape == (2, 7)
+    assert output.shape == (2, 3, 32, 32)
+
+
+# --------------------------------------------------------------------------- the pictures
+
+
+def test_pictures_are_half_of_each_kind_and_begin_with_five_digits(standin):
+    for seed in range(8):
+        images, kinds = pictures.two_kinds(["digits"], 60, seed)
+        assert images.shape == (60, 32, 32, 3)
+        assert images.dtype == np.uint8
+        assert kinds.sum() == 30
+        assert not kinds[:5].any()
+    assert len(pictures.two_kinds(["digits"], 10**6, 0)[0]) == 2 * 1437
+
+
+def test_pictures_follow_their_seed(standin):
+    once, again = (pictures.two_kinds(["digits"], 80, 3) for _ in range(2))
+    other = pictures.two_kinds(["digits"], 80, 4)
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not np.array_equal(once[0], other[0])
+
+
+def test_colour_tells_nothing_about_the_kind(standin):
+    images, kinds = pictures.two_kinds(["digits"], 2000, 0)
+    brightest = images.reshape(len(images), -1, 3).astype(float)
+    brightest = brightest[np.arange(len(images)), brightest.sum(axis=2).argmax(axis=1)]
+    tints = brightest / brightest.max(axis=1, keepdims=True)
+    gap = tints[kinds == 0].mean(axis=0) - tints[kinds == 1].mean(axis=0)
+    assert np.abs(gap).max() < 0.03
+    grey = np.full((500, 2, 2), 255, np.uint8)
+    tinted = pictures.tinted(grey, np.random.default_rng(0))
+    assert (tinted == tinted[:, :1, :1]).all()  # one tint a picture
+    assert tinted.min() >= 255 * pictures.DARKEST - 1
+    assert tinted.std(axis=0).min() > 30
+
+
+def test_images_are_scaled_to_minus_one_and_one():
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images[1] = 255
+    tensor = pipeline.as_tensor(images)
+    assert tensor.shape == (2, 3, 32, 32)
+    assert (tensor[0] == -1).all()
+    assert (tensor[1] == 1).all()
+
+
+# --------------------------------------------------------------------------- the pipeline
+
+
+def two_rings(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng, ring = np.random.default_rng(0), np.arange(n) % 2
+    angle, radius = rng.uniform(0, 2 * np.pi, n), 1 + 3 * ring
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) + rng.normal(scale=0.1, size=(n, 2)), ring
+
+
+def test_spectral_clustering_follows_shapes_that_k_means_cuts():
+    points, ring = two_rings()
+    shares = {}
+    for clusterer in pipeline.CLUSTERERS:
+        labels = pipeline.cluster(points, pipeline.Settings(clusterer=clusterer))
+        assert set(labels.tolist()) == {0, 1}
+        assert labels.dtype == np.int64
+        shares[clusterer] = max((labels == ring).mean(), (labels != ring).mean())
+    assert shares["spectral"] == 1
+    assert shares["kmeans"] < 0.7
+
+
+def test_an_island_is_not_cut_off_as_a_cluster():
+    rng = np.random.default_rng(0)
+    blobs = [rng.normal(size=(150, 2)) + [x, 0] for x in (0, 5)]
+    island = rng.normal(size=(15, 2), scale=0.1) + [60, 0]
+    labels = pipeline.cut(np.concatenate([*blobs, island]), seed=0)
+    assert len(set(labels[:150].tolist())) == 1 or np.bincount(labels[:150]).max() > 140
+    assert len(set(labels[300:].tolist())) == 1
+    assert labels[300] == np.bincount(labels[150:300]).argmax()  # goes with its nearest
+
+
+@pytest.fixture(scope="module")
+def small(standin):
+    return pictures.two_kinds(["digits"], 240, 0)
+
+
+QUICK = pipeline.Settings(epochs=2)
+
+
+@pytest.mark.parametrize("reduction", ["pca", "svd", "tsne", "none"])
+@pytest.mark.parametrize("latent_dim", [1024, 12])
+def test_every_reduction_gives_finite_points(small, reduction, latent_dim):
+    trained = pipeline.train(pipeline.as_tensor(small[0]), replace(QUICK, latent_dim=latent_dim))
+    points = pipeline.reduce(trained.codes, replace(QUICK, reduction=reduction))
+    assert np.isfinite(points).all()
+    assert len(points) == 240
+    assert points.shape[1] == {"tsne": 2, "none": latent_dim}.get(reduction, min(32, latent_dim - (reduction == "svd")))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "mse"}, {"optimizer": "sgd"}, {"optimizer": "rmsprop"}, {"optimizer": "adamw"}]
+)
+def test_every_way_to_train_lowers_its_loss(small, changes):
+    losses = pipeline.train(pipeline.as_tensor(small[0]), replace(QUICK, epochs=4, **changes)).losses
+    assert losses[-1] < losses[0]
+
+
+def test_a_trained_autoencoder_is_kept_until_something_it_depends_on_changes(small, monkeypatch):
+    tensor = pipeline.as_tensor(small[0])
+    first = pipeline.train(tensor, QUICK)
+    trained = []
+    real = pipeline._descend
+    monkeypatch.setattr(pipeline, "_descend", lambda *a: trained.append(1) or real(*a))
+    again = pipeline.train(tensor, QUICK)
+    assert np.array_equal(first.codes, again.codes)
+    assert first.losses == again.losses
+    assert not trained
+    pipeline.train(tensor, replace(QUICK, seed=1))
+    pipeline.train(tensor[1:], QUICK)
+    assert len(trained) == 2
+    pipeline._cached(tensor, QUICK).write_bytes(b"damaged")
+    assert pipeline.train(tensor, QUICK).losses == first.losses
+    assert len(trained) == 3
+
+
+def test_an_ensemble_is_the_consensus_of_its_members(small):
+    known = np.zeros(5, int)
+    result = pipeline.run(small[0], replace(QUICK, ensemble=3), known)
+    assert result.members.shape == (3, 240)
+    assert np.array_equal(result.labels, submission.flip(submission.consensus(result.members), known))
+
+
+def test_comparison_scores_every_row(small):
+    base = replace(QUICK, reduced_dim=8)
+    rows = compare.compare(*small, base, reductions=["pca", "svd"])
+    assert {row.training for row in rows} >= set(compare.TRAININGS)
+    assert all(0 <= row.accuracy <= 1 for row in rows)
+    assert sum(row.clusterer == "consensus" for row in rows) == 3
+    kinds = small[1].copy()
+    kinds[5:] = 1 - kinds[5:]  # other kinds beyond the known five: the same labels, so the accuracies mirror
+    mirrored = compare.compare(small[0], kinds, base, reductions=["pca", "svd"])
+    for row, other in zip(rows, mirrored, strict=True):
+        assert abs(row.accuracy + other.accuracy - 1) <= 5 / 240
+
+
+# --------------------------------------------------------------------------- the command
+
+
+def test_labels_come_from_the_images_alone(run_script, standin, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    flags = ["--epochs", 2, "--seed", 0]
+    done = run_script(lab, "--dataset", "digits", "--count", 240, *flags, "--results_path", one)
+    assert done.status == 0, done.err
+    assert done.out.isascii()
+    assert "accuracy" in done.out
+    assert {p.name for p in one.iterdir()} == {
+        "submission.csv", "clusters.png", "plane.png", "losses.csv", "model", "config.yaml",
+    }  # fmt: skip
+    images, kinds = pictures.two_kinds(["digits"], 240, 0)
+    np.save(tmp_path / "trainX.npy", images)
+    done = run_script(lab, "--images", tmp_path / "trainX.npy", *flags, "--results_path", other)
+    assert done.status == 0, done.err
+    assert "accuracy" not in done.out
+    text = (one / "submission.csv").read_text()
+    assert text == (other / "submission.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert list(rows[0]) == ["id", "label"]
+    assert [int(row["id"]) for row in rows] == list(range(240))
+    labels = np.array([int(row["label"]) for row in rows])
+    assert set(labels.tolist()) <= {0, 1}
+    assert labels[:5].sum() < 3
+    facts = yaml.safe_load((one / "config.yaml").read_text())
+    assert facts["accuracy"] == pytest.approx((labels == kinds).mean())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--images", "nowhere.npy"], "nowhere.npy"),
+        (["--epochs", "0"], "--epochs must be between 1"),
+        (["--latent_dim", "4096"], "--latent_dim"),
+        (["--learning_rate", "-1"], "--learning_rate"),
+        (["--reduction", "lda"], "lda"),
+        (["--known", "0000"], "--known"),
+        (["--known", "00200"], "--known"),
+        (["--known", "00001", "--dataset", "digits"], "--known"),
+        (["--count", "3"], "--count"),
+        (["--best", "--compare"], "--compare"),
+        (["--compare", "--images", "x.npy"], "--compare"),
+        (["--images", "x.npy", "--dataset", "digits"], "--dataset"),
+        (["--seed", "4294967296"], "--seed"),
+    ],
+)
+def test_bad_input_is_one_line(run_script, standin, arguments, cause):
+    done = run_script(lab, *arguments)
+    assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
+    assert cause in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"no array", "no .npy file"),
+        (np.zeros((200, 32, 32, 3)), "float64"),
+        (np.zeros((200, 3, 32, 32), np.uint8), "(200, 3, 32, 32)"),
+        (np.zeros((3, 32, 32, 3), np.uint8), "3 images"),
+        (np.array([{"a": 1}], dtype=object), "no .npy file"),
+    ],
+)
+def test_a_bad_file_of_images_is_one_line(run_script, tmp_path, content, cause):
+    file = tmp_path / "trainX.npy"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        np.save(file, content, allow_pickle=True)
+    done = run_script(lab, "--images", file)
+    assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
+    assert cause in done.err
+
+
+def test_a_loss_that_explodes_is_one_line(run_script, standin, tmp_path):
+    flags = ["--optimizer", "sgd", "--loss", "mse", "--learning_rate", 10, "--activation", "relu", "--epochs", 3]
+    np.save(tmp_path / "x.npy", pictures.two_kinds(["digits"], 200, 0)[0])
+    done = run_script(lab, "--images", tmp_path / "x.npy", *flags, "--results_path", tmp_path / "run")
+    if done.status:  # tanh may saturate instead, which is a poor but finite result
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_on_the_default_images_the_best_way_reaches_098(mnist_dir, tmp_path, monkeypatch, run_script):
+    if not (mnist_dir and FASHION_MNIST_DIR):
+        pytest.skip("MNIST_DIR and FASHION_MNIST_DIR are not both set")
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    load_resources.ensure("mnist", mnist_dir)
+    load_resources.ensure("fashion_mnist", FASHION_MNIST_DIR)
+    done = run_script(lab, "--best", "--results_path", tmp_path / "best")
+    assert done.status == 0, done.err
+    assert yaml.safe_load((tmp_path / "best" / "config.yaml").read_text())["accuracy"] >= 0.98
