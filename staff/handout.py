@@ -38,6 +38,7 @@ STUDENT_FILES = [
     "grading/sandbox.py",
     "grading/scores.py",
     "grading/worker.py",
+    "insight/sweep.py",
     "load_resources.py",
     "model.py",
     "pretrained/mnist-ae/README.md",
