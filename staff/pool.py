@@ -1,6 +1,10 @@
 """Many hand-ins at a time: processes of this machine or of a Dask cluster, any of which may die in the middle."""
 
 import dataclasses
+import functools
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import joblib
@@ -43,6 +47,24 @@ def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, s
             return grader(handin, index, settings)
     except Exception as error:
         return grade_one.internal_record(handin, index, settings, grade_one.fault(error))
+
+
+def attempt_below(parent: int, *arguments) -> dict:
+    """``attempt`` in a process of this machine, which ends with the one that started it, even one that was killed."""
+    end_with(parent)
+    return attempt(*arguments)
+
+
+@functools.cache
+def end_with(parent: int) -> None:
+    """End this process, and with it its children, soon after its parent; no use on Windows, where ids do not tell."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Pool:
@@ -110,7 +132,8 @@ class Pool:
         elif self.jobs > 1 or alone:
             self.has_processes = True
             options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}
-            yield from joblib.Parallel(**options)(joblib.delayed(attempt)(*a) for a in arguments)
+            calls = (joblib.delayed(attempt_below)(os.getpid(), *a) for a in arguments)
+            yield from joblib.Parallel(**options)(calls)
         else:
             yield from (attempt(*a) for a in arguments)
 
