@@ -1,0 +1,59 @@
+"""What a cluster looks like: who is in it, who is typical of it, and of whom the mixture is in doubt.
+
+Computed from a run's saved parameters, never by the student's ``predict``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import utils
+
+
+@dataclass
+class Clustering:
+    """A run's view of some images.
+
+    Attributes:
+        cluster: the most probable component of each, int64 (N,).
+        certainty: its probability, float64 (N,), between 1/K and 1.
+        distance: squared Mahalanobis distance from that component's centre, float64 (N,).
+    """
+
+    cluster: np.ndarray
+    certainty: np.ndarray
+    distance: np.ndarray
+
+    def members(self, k: int) -> np.ndarray:
+        return np.flatnonzero(self.cluster == k)
+
+    def typical(self, k: int, count: int = 10) -> np.ndarray:
+        """The members nearest to the centre, nearest first: indices of images."""
+        members = self.members(k)
+        return members[np.argsort(self.distance[members], kind="stable")[:count]]
+
+    def doubtful(self, k: int, count: int = 10) -> np.ndarray:
+        """The members of least certainty, least first: indices of images."""
+        members = self.members(k)
+        return members[np.argsort(self.certainty[members], kind="stable")[:count]]
+
+
+def clustering(run: utils.SavedRun, images: np.ndarray) -> Clustering:
+    """Cluster images (N, 1, 28, 28) by the run's parameters."""
+    mixture = utils.mixture(run)
+    codes = utils.embed(run, images)
+    gamma = mixture.predict_proba(codes)
+    cluster = gamma.argmax(axis=1)
+    distance = np.empty(len(codes))
+    for k in range(run.n_components):
+        members = cluster == k
+        white = (codes[members] - mixture.means_[k]) @ mixture.precisions_cholesky_[k]
+        distance[members] = np.einsum("nd,nd->n", white, white)
+    return Clustering(cluster, gamma.max(axis=1), distance)
+
+
+def counts(cluster: np.ndarray, labels: np.ndarray, n_components: int) -> np.ndarray:
+    """How many images of each true label a cluster holds: int64 (K, 10)."""
+    table = np.zeros((n_components, utils.N_CLASSES), dtype=np.int64)
+    np.add.at(table, (cluster, labels), 1)
+    return table

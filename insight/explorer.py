@@ -1,0 +1,146 @@
+"""``explore.html``: the projections as scatter plots in which pointing at a dot shows its image; needs no network.
+
+    >>> from insight import explorer
+    >>> explorer.write(utils.load_run(None))
+
+PCA, t-SNE and the AutoEncoder's plane share one data source (Bokeh): dots selected in one plot stand out in all three.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import utils
+import visualization
+from insight import clusters, pages
+
+SAMPLE = 5000
+SAMPLE_SEED = 0  # one for all runs: two explorers show the same images
+GREY = "#7d858e"  # readable on white and on near-black, so that one drawing serves light and dark
+
+
+def write(run: utils.SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
+    """Write ``explore.html`` into a run's folder, whole or not at all.
+
+    Args:
+        run: the run, whose data set is prepared.
+        planes: projections of all training images, from ``visualization.make_planes``; made when None.
+
+    Returns:
+        the path of the page.
+    """
+    from bokeh.embed import components
+    from bokeh.resources import INLINE
+
+    dataset = run.config.dataset
+    images, labels = utils.load_split("train", dataset)
+    if planes is None:
+        planes = visualization.make_planes(images, dataset, run.config.ae)
+    shown = sample(len(images))
+    columns = make_columns(run, images[shown], labels[shown], {name: plane[shown] for name, plane in planes.items()})
+    figures = make_figures(columns)
+    script, divs = components(figures)
+    names = pages.class_names(dataset)
+    page = pages.render(
+        "explore.html.j2",
+        name=pages.plain(run.path.name, 200),
+        data=pages.SHORT_NAMES[dataset],
+        n_images=len(images),
+        n_shown=len(shown),
+        bokeh="\n".join(INLINE.js_raw),
+        script=script,
+        plots=[(visualization.PROJECTIONS[name], divs[name]) for name in figures],
+        true=list(zip(names, pages.css_colours(len(names)), strict=True)),
+        cluster=list(zip(range(run.n_components), pages.css_colours(run.n_components), strict=True)),
+    )
+    path = run.path / "explore.html"
+    utils.write_text(path, page)
+    return path
+
+
+def sample(n_images: int) -> np.ndarray:
+    """Which images are shown: sorted int64, at most ``SAMPLE`` of them, always the same ones."""
+    if n_images <= SAMPLE:
+        return np.arange(n_images)
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, SAMPLE, replace=False))
+
+
+def make_columns(run: utils.SavedRun, images: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray]) -> dict:
+    """The data behind the dots.
+
+    Args:
+        run: the run.
+        images: the shown ones, uint8 (n, 1, 28, 28).
+        labels: int64 (n,).
+        planes: name -> float (n, 2).
+    """
+    view = clusters.clustering(run, images)
+    names = np.array(pages.class_names(run.config.dataset))
+    true_colours = np.array(pages.css_colours(len(names)))
+    cluster_colours = np.array(pages.css_colours(run.n_components))
+    columns = {
+        "image": [
+            pages.digit_uri(image) for image in tqdm(images, desc="explorer", unit="image", delay=1, leave=False)
+        ],
+        "label": labels.astype(np.int32),
+        "name": names[labels].tolist(),
+        "cluster": view.cluster.astype(np.int32),
+        "certainty": np.round(view.certainty, 3).tolist(),
+        "true_colour": true_colours[labels].tolist(),
+        "cluster_colour": cluster_colours[view.cluster].tolist(),
+        "colour": true_colours[labels].tolist(),
+    }
+    for name, plane in planes.items():
+        columns |= {f"{name}_{axis}": plane[:, i].astype(np.float32) for i, axis in enumerate("xy")}
+    return columns
+
+
+TOOLTIP = """
+<div style="display:flex; gap:10px; align-items:center; font:14px/1.35 system-ui, sans-serif; color:#1b1f24">
+  <img src="@image" alt="" width="84" height="84" style="image-rendering:pixelated; background:#000; border-radius:3px">
+  <div>true label <b>@name</b><br>cluster <b>@cluster</b><br>certainty <b>@certainty{0%}</b></div>
+</div>
+"""
+
+
+def make_figures(columns: dict) -> dict:
+    """A scatter plot of each plane in ``columns``, all on one data source: name -> Bokeh figure."""
+    from bokeh.models import ColumnDataSource, HoverTool, Scatter
+    from bokeh.plotting import figure
+
+    source = ColumnDataSource(columns, name="images")
+    size = float(np.clip(300 / np.sqrt(len(columns["image"])), 4, 9))
+    figures = {}
+    for name in visualization.PROJECTIONS:
+        plot = figure(
+            name=name,
+            width=380,
+            height=380,
+            sizing_mode="scale_width",
+            match_aspect=True,
+            tools="pan,wheel_zoom,box_zoom,lasso_select,box_select,tap,reset",
+            active_drag="lasso_select",
+            active_scroll=None,
+            toolbar_location="above",
+            background_fill_color=None,
+            border_fill_color=None,
+            outline_line_color=GREY,
+        )
+        plot.toolbar.logo = None
+        plot.grid.visible = False
+        plot.axis.visible = False
+        dots = plot.scatter(
+            f"{name}_x",
+            f"{name}_y",
+            source=source,
+            size=size,
+            color="colour",
+            alpha=0.75,
+            line_color=None,
+        )
+        dots.selection_glyph = Scatter(size=size * 1.5, fill_color="colour", fill_alpha=1.0, line_color=GREY)
+        dots.nonselection_glyph = Scatter(size=size, fill_color="colour", fill_alpha=0.08, line_color=None)
+        plot.add_tools(HoverTool(tooltips=TOOLTIP, renderers=[dots], limit=1, point_policy="snap_to_data"))
+        figures[name] = plot
+    return figures

@@ -1,0 +1,350 @@
+"""``report.html``: one page of a run that needs no network and no explanation.
+
+    >>> from insight import report_page
+    >>> report_page.write(utils.load_run(None))          # with the scores of its grade.json, if there is one
+
+What comes from a student's code or from a file of the run is text to show: it is escaped, its length is bounded, its
+pictures are decoded and encoded anew, and the page allows itself no script at all.
+"""
+
+import csv
+import hashlib
+import math
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import utils
+import visualization
+from insight import clusters, pages
+from utils import LabError
+
+STRIP = 10  # further draws of each generator
+STRIP_STEPS = 50
+MOST_CLUSTERS = 40  # shown in full; a page of more is read by nobody
+MOST_ROWS = 200  # of a table
+SETTINGS = {
+    "dataset": "data set",
+    "use_pca": "embedded by",
+    "embedding_dim": "dimensions of the embedding (--embedding_dim)",
+    "n_components": "clusters, K (--n_components)",
+    "max_iter": "EM iterations at most (--max_iter)",
+    "seed": "random seed (--seed)",
+    "ae": "AutoEncoder (--ae)",
+    "results_path": "folder asked for (--results_path)",
+}
+
+
+def write(
+    run: utils.SavedRun,
+    report: dict | None = None,
+    *,
+    source: bytes | None = None,
+    ddpm=None,
+    seed: int | None = None,
+) -> Path:
+    """Write ``report.html`` into a run's folder, whole or not at all.
+
+    Args:
+        run: the run, whose data set is prepared.
+        report: what grade.json holds, from ``grade.grade``: the strips of further draws are drawn afresh. None reads
+            the folder's grade.json, and takes the strips of the last call from the cache where they are.
+        source: the submission whose sampler draws; None takes submission.py.
+        ddpm: from ``utils.load_ddpm``; loaded when None.
+        seed: makes the strips repeatable.
+
+    Returns:
+        the path of the page.
+    """
+    fresh = report is not None
+    report = _checked_report(report if fresh else utils.read_json(run.path / "grade.json"))
+    dataset = run.config.dataset
+    images, labels = utils.load_split("train", dataset)
+    view = clusters.clustering(run, images)
+    table = clusters.counts(view.cluster, labels, run.n_components)
+    asked = report["sample_index"]
+    drawn = run.config.use_pca and asked is not None and asked < run.n_components
+    strips = _strips(run, asked, fresh, source, ddpm, seed) if drawn else None
+    page = pages.render(
+        "report.html.j2",
+        name=pages.plain(run.path.name, 200),
+        made=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        data=pages.SHORT_NAMES[dataset],
+        n_images=len(images),
+        run=run,
+        report=report,
+        settings=_settings(run),
+        projections=_projections(run),
+        legends=_legends(run, labels, view.cluster),
+        sixes=_sixes(run) | {"strips": strips, "cluster": asked if drawn else None},
+        clusters=_clusters(run, images, labels, view, table),
+        hidden=max(0, run.n_components - MOST_CLUSTERS),
+        table=_table(table),
+        class_names=pages.class_names(dataset),
+        trace=_trace(run.path / "trace.csv"),
+    )
+    path = run.path / "report.html"
+    utils.write_text(path, page)
+    return path
+
+
+# --------------------------------------------------------------------------- scores and settings
+
+
+def _checked_report(report: dict) -> dict:
+    """The parts of a grade.json that the page shows, of the types that it expects: the file may hold anything."""
+
+    def number(value) -> float | None:
+        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if good else None
+
+    def items(value, kind=list):
+        return value if isinstance(value, kind) else kind()
+
+    questions = []
+    for q in items(report.get("questions"))[:50]:
+        if isinstance(q, dict):
+            cause, *lines = pages.plain(q.get("message") or "").splitlines() or [""]
+            verdict = pages.plain(q.get("verdict") or "", 20)
+            questions.append(
+                {
+                    "label": pages.plain(q.get("label") or "", 100),
+                    "points": number(q.get("points")),
+                    # Nothing was found out about these: a dash, not a zero.
+                    "score": None if verdict in ("SKIPPED", "INTERNAL") else number(q.get("score")),
+                    "verdict": verdict,
+                    "cause": cause,
+                    "lines": "\n".join(lines),
+                    "hint": pages.plain(q.get("hint") or "", 500),
+                }
+            )
+    k = report.get("sample_index")
+    names = ("auto_score", "auto_points", "db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood")
+    versions = items(report.get("versions"), dict)
+    return {name: number(report.get(name)) for name in names} | {
+        "questions": questions,
+        "sample_index": k if isinstance(k, int) and not isinstance(k, bool) and k >= 0 else None,
+        "guards": [pages.plain(guard, 500) for guard in items(report.get("guards"))[:20]],
+        "versions": [(pages.plain(k, 40), pages.plain(v, 40)) for k, v in list(versions.items())[:20]],
+    }
+
+
+def _settings(run: utils.SavedRun) -> list[tuple[str, str]]:
+    """The configuration as (what, value)."""
+    config = run.config
+    values = {name: getattr(config, name) for name in SETTINGS}
+    values["dataset"] = utils.DATASETS[config.dataset]
+    values["use_pca"] = "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)"
+    values["embedding_dim"] = run.means.shape[1]
+    if config.use_pca:
+        del values["ae"]
+    else:
+        values["ae"] = config.ae or "the shipped one"
+    values["results_path"] = config.results_path or "none: results/<date and time>"
+    return [(SETTINGS[name], pages.plain(value, 300)) for name, value in values.items()]
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def _projections(run: utils.SavedRun) -> list[dict]:
+    """The six pictures in pairs, without their legends, which the page writes as text."""
+    pairs = []
+    for name, title in visualization.PROJECTIONS.items():
+        pair = {"title": title}
+        for kind in ("true", "cluster"):
+            image = pages.read_picture(run.path / f"{kind}_{name}.png")
+            pair[kind] = pages.data_uri(_cut(image), "WEBP", quality=82, method=4) if image else None
+        pairs.append(pair)
+    return pairs
+
+
+def _cut(image: Image.Image) -> Image.Image:
+    """The plane of a picture, by the place that visualization.py gives it."""
+    left, bottom, width, height = visualization.AXES
+    w, h = image.size
+    edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)
+    return image.crop(tuple(round(edge) for edge in edges))
+
+
+def _legends(run: utils.SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str, list]:
+    """(name, colour, number of images) of each group, for both colourings."""
+    legends = {}
+    for kind, groups, names in (
+        ("true", labels, pages.class_names(run.config.dataset)),
+        ("cluster", cluster, [str(k) for k in range(run.n_components)]),
+    ):
+        sizes = np.bincount(groups, minlength=len(names))
+        legends[kind] = list(zip(names, pages.css_colours(len(names)), sizes, strict=True))[:MOST_ROWS]
+    return legends
+
+
+def _sixes(run: utils.SavedRun) -> dict:
+    """Both sixes as they lie in the folder, or None."""
+    found = {}
+    for kind in ("gmm", "ddpm"):
+        image = pages.read_picture(run.path / f"{kind}_sample.png")
+        good = image is not None and image.size == (28, 28)
+        found[kind] = pages.digit_uri(np.asarray(image.convert("L"))) if good else None
+    return found
+
+
+def _strips(run: utils.SavedRun, k: int, fresh: bool, source: bytes | None, ddpm, seed: int | None) -> dict:
+    """Further draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
+    from grading.checks import ASKED_DIGIT
+
+    key = utils.data_hash(run.means, run.covs, run.pi, run.components, run.mean, np.array([k, STRIP, STRIP_STEPS]))
+    path = utils.cache_dir() / f"strips-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    drawn = None if fresh else _kept(path)
+    if drawn is None:
+        try:
+            gmm = _drawn_by_student(run, k, (source or (utils.ROOT / "submission.py").read_bytes()), seed)
+        except LabError as error:
+            gmm = str(error)
+        try:
+            net = ddpm or utils.load_ddpm()
+            digits = utils.draw_digits(net, [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
+        except LabError as error:
+            digits = str(error)
+        drawn = {"gmm": gmm, "ddpm": digits}
+        if not any(isinstance(part, str) for part in drawn.values()):
+            with utils.atomic_path(path) as partial:
+                np.save(partial, np.stack([gmm, digits]))
+    return {
+        name: pages.plain(part, 500) if isinstance(part, str) else [pages.digit_uri(image) for image in part]
+        for name, part in drawn.items()
+    }
+
+
+def _kept(path: Path) -> dict | None:
+    """The strips of the last call."""
+    try:
+        both = np.load(path, allow_pickle=False)
+        if both.shape == (2, STRIP, 28, 28) and both.dtype == np.uint8:
+            return {"gmm": both[0], "ddpm": both[1]}
+    except Exception:  # not there, or damaged in whatever way
+        pass
+    return None
+
+
+def _drawn_by_student(run: utils.SavedRun, k: int, source: bytes, seed: int | None) -> np.ndarray:
+    """Pictures of component k by the student's ``sample_from_gmm``, in a process of its own: uint8 (STRIP, 28, 28).
+
+    Raises:
+        LabError: the sampler fails, or leaves something else.
+    """
+    from grading import checks, report, sandbox
+
+    inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
+    outcome = sandbox.run("draw", source, inputs, settings={"label": k, "seed": seed, "n": STRIP})
+    if outcome.status == "raised":
+        raise LabError(report.explain_error(outcome.error)[0].splitlines()[0])
+    if outcome.status != "done":
+        raise LabError(f"submission.py: {outcome.cause}")
+    if "images" not in outcome.arrays:
+        raise LabError(checks.wrong_file(outcome.arrays.get("form", np.zeros(1)))[0])
+    images = outcome.arrays["images"]
+    if images.shape != (STRIP, 28, 28) or images.dtype != np.uint8:
+        raise LabError("submission.py: it left no pictures")
+    return images
+
+
+# --------------------------------------------------------------------------- clusters
+
+
+def _clusters(run: utils.SavedRun, images, labels, view: clusters.Clustering, table: np.ndarray) -> list[dict]:
+    """What the page shows of each cluster, in the order of their numbers."""
+    names = pages.class_names(run.config.dataset)
+    shown = []
+
+    def digits(indices: np.ndarray, main: int) -> list[dict]:
+        return [
+            {
+                "uri": pages.digit_uri(images[i]),
+                "label": names[labels[i]],
+                "short": str(labels[i]),
+                "other": bool(labels[i] != main),
+                "certainty": _percent(view.certainty[i]),
+            }
+            for i in indices
+        ]
+
+    for k in range(min(run.n_components, MOST_CLUSTERS)):
+        members, size, main = view.members(k), int(table[k].sum()), int(table[k].argmax())
+        entry = {"k": k, "size": size, "share": _percent(size / len(images)), "weight": _percent(run.pi[k])}
+        if size:
+            entry |= {
+                "main": names[main],
+                "main_share": _percent(table[k, main] / size),
+                "mean": pages.digit_uri(images[members].mean(axis=0)),
+                "typical": digits(view.typical(k), main),
+                "doubtful": digits(view.doubtful(k), main),
+            }
+        shown.append(entry)
+    return shown
+
+
+def _percent(share: float) -> str:
+    """Whole percents; what is not quite nothing or everything does not look like it."""
+    if 0 < share < 0.005:
+        return "<1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{100 * share:.0f}%"
+
+
+def _table(table: np.ndarray) -> dict:
+    """The cluster-by-digit table: rows of counts with a share of their row for the shade."""
+    sizes = table.sum(axis=1)
+    rows = []
+    for k, row in enumerate(table[:MOST_ROWS]):
+        shares = row / max(sizes[k], 1)
+        cells = [
+            {"count": int(n), "shade": round(float(share), 3), "main": bool(n == row.max() > 0)}
+            for n, share in zip(row, shares, strict=True)
+        ]
+        rows.append({"k": k, "cells": cells, "total": int(sizes[k])})
+    return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(sizes.sum())}
+
+
+# --------------------------------------------------------------------------- likelihood
+
+
+def _trace(path: Path) -> dict | None:
+    """The likelihood by iteration as a line in a box of 360 x 220, with its numbers; None where there is none."""
+    points = []
+    try:
+        if path.stat().st_size > 1 << 20:
+            return None
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in islice(csv.reader(file), 1, 20_000):
+                points.append((int(row[0]), float(row[1])))
+    except (OSError, ValueError, IndexError, csv.Error, OverflowError):
+        return None
+    if not points or not all(abs(x) < 1e9 and math.isfinite(y) and abs(y) < 1e15 for x, y in points):
+        return None
+    x, y = np.array(points, dtype=np.float64).T
+    left, right, top, bottom = 58, 350, 12, 184
+    low, high = float(y.min()), float(y.max())
+    span = high - low or 1.0
+    across = left + (x - x.min()) / max(x.max() - x.min(), 1) * (right - left)
+    down = bottom - (y - low) / span * (bottom - top)
+    keep = np.unique(np.linspace(0, len(x) - 1, 400).astype(int))
+    decimals = int(np.clip(2 - math.floor(math.log10(span)), 0, 6))
+    ticks = [(bottom - i / 4 * (bottom - top), f"{low + i / 4 * span:.{decimals}f}") for i in range(5)]
+    steps = sorted({int(round(t)) for t in np.linspace(x.min(), x.max(), 5)})
+    marks = [(left + (t - x.min()) / max(x.max() - x.min(), 1) * (right - left), t) for t in steps]
+    return {
+        "line": " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across[keep], down[keep], strict=True)),
+        "dots": [(round(a, 1), round(b, 1)) for a, b in zip(across, down, strict=True)] if len(x) <= 60 else [],
+        "ticks": ticks,
+        "marks": marks,
+        "first": f"{y[0]:.4f}",
+        "last": f"{y[-1]:.4f}",
+        "n": len(x),
+        "rows": [(int(a), f"{b:.4f}") for a, b in points[:MOST_ROWS]],
+        "falls": bool((np.diff(y) < -1e-6 * np.abs(y).max()).any()),
+    }
