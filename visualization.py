@@ -2,15 +2,19 @@
 
     python visualization.py                    coloured by the true digit:  true_pca.png, true_tsne.png, true_ae.png
     python visualization.py --cluster_label    coloured by the run's cluster: cluster_pca.png, cluster_tsne.png, ...
+    python visualization.py --compare          no pictures but measurements, for question 7: comparison.csv
 
-Both colourings show the same points at the same places, so that they can be compared. t-SNE is slow the first time
-(a minute or two for 60,000 images) and is kept in cache/ for every later run on the same data.
+Both colourings show the same points at the same places, so that they can be compared. With --cluster_label it writes
+explore.html as well, in which pointing at a dot shows its digit; and it brings report.html up to date where grade.py
+has written one. t-SNE is slow the first time (a minute or two for 60,000 images) and is kept in cache/ for every later
+run on the same data.
 """
 
 import argparse
 import hashlib
 import json
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +30,7 @@ PALETTE = [
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
     "#8c564b", "#f06ec2", "#6b6b6b", "#c3b300", "#17becf",
 ]  # fmt: skip
+AXES = (0.015, 0.02, 0.795, 0.93)  # of a picture: left, bottom, width and height of the plane, the legend is beside it
 FASHION_NAMES = [
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 ]  # fmt: skip
@@ -38,12 +43,19 @@ def build_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
             description="Plot the training images in two dimensions by PCA, t-SNE and the AutoEncoder.",
             epilog="examples: python visualization.py\n"
-            "          python visualization.py --cluster_label --results_path results/d20",
+            "          python visualization.py --cluster_label --results_path results/d20\n"
+            "          python visualization.py --compare",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
     parser.add_argument("--results_path", metavar="DIR", help="folder of the run (default: the newest in results/)")
-    parser.add_argument("--cluster_label", action="store_true", help="colour by cluster; left out, by the true digit")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--cluster_label", action="store_true", help="colour by cluster; left out, by the true digit")
+    what.add_argument(
+        "--compare",
+        action="store_true",
+        help="measure the three projections, and the mixture beside the diffusion model, instead of drawing pictures",
+    )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
     parser.add_argument(
         "--ae",
@@ -76,18 +88,35 @@ def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
     Returns:
         float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
     """
-    key = json.dumps([dataset, utils.data_hash(images), TSNE_SETTINGS, version("openTSNE")], sort_keys=True)
-    path = utils.cache_dir() / f"tsne-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    path = _tsne_cache(images, dataset)
     try:
         plane = np.load(path, allow_pickle=False)
         if plane.shape == (len(images), 2) and np.isfinite(plane).all():
             return plane
     except Exception:  # not there, or damaged in whatever way: compute it
         pass
+    start = time.perf_counter()
     plane = compute_tsne(images)
+    seconds = time.perf_counter() - start
     with utils.atomic_path(path) as partial:
         np.save(partial, plane)
+    utils.write_text(path.with_suffix(".json"), json.dumps({"seconds": seconds}) + "\n")
     return plane
+
+
+def tsne_seconds(images: np.ndarray, dataset: str) -> float | None:
+    """How long the t-SNE that ``project_tsne`` takes from the cache was computed; None where that was not kept."""
+    try:
+        content = json.loads(_tsne_cache(images, dataset).with_suffix(".json").read_text(encoding="utf-8"))
+        seconds = float(content["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seconds if 0 < seconds < np.inf else None
+
+
+def _tsne_cache(images: np.ndarray, dataset: str) -> Path:
+    key = json.dumps([dataset, utils.data_hash(images), TSNE_SETTINGS, version("openTSNE")], sort_keys=True)
+    return utils.cache_dir() / f"tsne-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:
@@ -205,7 +234,7 @@ def plot_plane(
 
     palette = colours(len(names))
     figure = Figure(figsize=(9.4, 7.2), dpi=140)
-    axes = figure.add_axes((0.015, 0.02, 0.795, 0.93))  # fixed, so that a point lies at the same place in both pictures
+    axes = figure.add_axes(AXES)  # fixed, so that a point lies at the same place in both pictures
     # Drawn in one random order: group by group, the last one would cover the others where they overlap.
     order = np.random.default_rng(0).permutation(len(plane))
     size = float(np.clip(60_000 / len(plane), 1.2, 14))
@@ -233,15 +262,34 @@ def plot_plane(
         figure.savefig(partial)
 
 
-def visualize(run: utils.SavedRun, cluster_label: bool = False, ae_source: str | None = None) -> list[str]:
+def make_planes(images: np.ndarray, dataset: str, ae_source: str | None = None) -> dict[str, np.ndarray]:
+    """The projections of images (N, 1, 28, 28), each float64 (N, 2), by the names in ``PROJECTIONS``."""
+    # The AE first: where it cannot be loaded, that is said before the slow t-SNE.
+    ae = project_ae(images, ae_source)
+    return {"pca": project_pca(images), "tsne": project_tsne(images, dataset), "ae": ae}
+
+
+def visualize(
+    run: utils.SavedRun,
+    cluster_label: bool = False,
+    ae_source: str | None = None,
+    planes: dict[str, np.ndarray] | None = None,
+) -> list[str]:
     """Write the three pictures of a run, whose data set is prepared.
+
+    Args:
+        run: the run.
+        cluster_label: colour by cluster; else by true label.
+        ae_source: another AutoEncoder than the run's own or the shipped one.
+        planes: of the training images, where they are at hand; else they are made.
 
     Returns:
         the names of the files written.
     """
     dataset = run.config.dataset
     images, labels = utils.load_split("train", dataset)
-    ae_source = ae_source or run.config.ae
+    if planes is None:
+        planes = make_planes(images, dataset, ae_source or run.config.ae)
     if cluster_label:
         groups, legend_title = utils.cluster_labels(run, images), "cluster (number of images)"
         names = [str(k) for k in range(run.n_components)]
@@ -249,18 +297,13 @@ def visualize(run: utils.SavedRun, cluster_label: bool = False, ae_source: str |
         groups, legend_title = labels, "true label (number of images)"
         is_fashion = dataset == "fashion_mnist"
         names = [f"{i}  {FASHION_NAMES[i]}" if is_fashion else str(i) for i in range(utils.N_CLASSES)]
-    planes = {  # the AE first: where it cannot be loaded, nothing has been written yet
-        "ae": lambda: project_ae(images, ae_source),
-        "pca": lambda: project_pca(images),
-        "tsne": lambda: project_tsne(images, dataset),
-    }
     kind = "cluster" if cluster_label else "true"
     what = "cluster" if cluster_label else "true label"
     written = []
-    for name, project in planes.items():
+    for name, plane in planes.items():
         file = f"{kind}_{name}.png"
         title = f"{PROJECTIONS[name]} of {len(images):,} training images ({SHORT_NAMES[dataset]}), coloured by {what}"
-        plot_plane(project(), groups, names, run.path / file, title, legend_title)
+        plot_plane(plane, groups, names, run.path / file, title, legend_title)
         written.append(file)
     return written
 
@@ -268,12 +311,40 @@ def visualize(run: utils.SavedRun, cluster_label: bool = False, ae_source: str |
 SHORT_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "stand-in digits"}
 
 
+def compare(run: utils.SavedRun, ae_source: str | None) -> int:
+    """``--compare``: write comparison.csv and print its two tables."""
+    from insight import compare
+
+    path = compare.compare(run, ae_source)
+    print(f"\n{compare.console(compare.read(run.path))}\n")
+    written = [path.name]
+    if (run.path / "grade.json").is_file():
+        from insight import report_page
+
+        written.append(report_page.write(run).name)
+    print(f"wrote {', '.join(written)} in {run.path}")
+    print(f"next: python grade.py --report_draft{utils.run_option(run.path)}")
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     run = utils.load_run(args.results_path, to_write=True)
     load_resources.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
-    written = visualize(run, args.cluster_label, args.ae)
+    if args.compare:
+        return compare(run, args.ae)
+    images, _ = utils.load_split("train", run.config.dataset)
+    planes = make_planes(images, run.config.dataset, args.ae or run.config.ae)
+    written = visualize(run, args.cluster_label, planes=planes)
+    if args.cluster_label:
+        from insight import explorer
+
+        written.append(explorer.write(run, planes).name)
+    if (run.path / "grade.json").is_file():  # the page that grade.py wrote, with these pictures
+        from insight import report_page
+
+        written.append(report_page.write(run).name)
     print(f"wrote {', '.join(written)} in {run.path}")
     option = utils.run_option(run.path)
     if args.cluster_label and not run.config.use_pca:

@@ -116,7 +116,7 @@ def test_changed_settings_get_a_tsne_of_their_own(cheap_tsne, digits, monkeypatc
 def test_a_damaged_cache_is_computed_again(cheap_tsne, digits, tmp_path, damage):
     images = digits["test"].images
     visualization.project_tsne(images, "digits")
-    (path,) = (tmp_path / "cache").iterdir()
+    (path,) = (tmp_path / "cache").glob("*.npy")
     damage(path)
     plane = visualization.project_tsne(images, "digits")
     assert len(cheap_tsne) == 2

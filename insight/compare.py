@@ -1,0 +1,508 @@
+"""Evidence for question 7: three projections side by side, and the mixture beside the diffusion model.
+
+    python visualization.py --compare
+
+``measure`` computes, ``write`` keeps it as ``comparison.csv`` in the run's folder, ``read`` gives it back as two tables
+ready to show: the console, the report page and the report draft all show what the file says.
+Symbols: N images, d embedding dimensions, K components, F = 256 features. Pixels are 0..255.
+"""
+
+import csv
+import io
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+
+import numpy as np
+from tqdm import tqdm
+
+import utils
+import visualization
+from insight import measures
+
+FILE = "comparison.csv"
+LARGEST_FILE = 1 << 20  # bytes; ours has five thousand
+NEIGHBOURS = 10
+SAMPLE = 3000  # images whose neighbours are ranked: the ranks take N^2 numbers
+NEW_IMAGES = 10_000
+GMM_SEEDS = range(5)
+JUDGE_IMAGES = 10_000
+FRECHET_DIMENSIONS = 16  # fewer than samples, or their covariance would be singular
+DDIM_STEPS = 50
+AE_TRAINING_MINUTES = 57  # the three stages in pretrained/mnist-ae/README.md
+
+SECONDS = "seconds"  # a format of its own: from microseconds to hours
+# measure -> what it is called and how its numbers are written; also the order of the rows
+MEASURES = {
+    "projections": {
+        "fit_seconds": ("seconds to fit", SECONDS),
+        "new_seconds": (f"seconds for {NEW_IMAGES:,} new images", SECONDS),
+        "trustworthiness": ("trustworthiness (1 is best)", "{:.3f}"),
+        "continuity": ("continuity (1 is best)", "{:.3f}"),
+        "knn_accuracy": (f"accuracy of {NEIGHBOURS} nearest neighbours in the plane", "{:.3f}"),
+        "gmm_accuracy": ("accuracy of a GMM (K = 10) on the plane", "{:.3f}"),
+        "needs": ("what it needs of its data", "{}"),
+    },
+    "generators": {
+        "seconds": (f"seconds for one sample (DDPM: {DDIM_STEPS} DDIM steps)", SECONDS),
+        "seconds_all_steps": (f"seconds for one sample, all {utils.DDPM_STEPS:,} steps", SECONDS),
+        "seconds_batch": ("seconds a sample when many are drawn at once", SECONDS),
+        "agreement": ("class agreement (share taken for the digit asked for)", "{:.3f}"),
+        "frechet": ("Frechet distance to test images (0 is best)", "{:.3g}"),
+        "diversity": ("diversity within the class, features (1: as real)", "{:.2f}"),
+        "diversity_pixels": ("diversity within the class, pixels (1: as real)", "{:.2f}"),
+        "control": ("control", "{}"),
+    },
+}
+TITLES = {"projections": "Three ways to the plane", "generators": "Two ways to draw digits"}
+NEEDS = {
+    "PCA": "vectors of one length; keeps straight directions of large variance",
+    "t-SNE": "a distance between samples, and all samples at once",
+    "AutoEncoder": "many images like those it was trained on, of its size (28x28)",
+}
+CONTROL = {
+    "GMM": "choose a component; which digit that is, you must find out",
+    "DDPM": "ask for a digit; it was trained with labels",
+    "real images": "-",
+}
+Record = tuple[str, str, str, float | str]  # table, measure (or "note"), method, value
+
+
+# --------------------------------------------------------------------------- the file
+
+
+def write(path: Path, records: list[Record]) -> Path:
+    """Write ``comparison.csv`` into the run's folder ``path``: one line per table, measure and method."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["table", "measure", "method", "value"])
+    writer.writerows((*names, value if isinstance(value, str) else f"{value:.6g}") for *names, value in records)
+    utils.write_text(path / FILE, text.getvalue())
+    return path / FILE
+
+
+def read(path: Path | str) -> dict[str, dict] | None:
+    """The tables of the ``comparison.csv`` in a run's folder, as text to show (not escaped).
+
+    Returns:
+        ``{"projections": table, "generators": table}`` with ``table = {"title": str, "methods": [str], "rows":
+        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell a method. None where there is no such file, or
+        it is damaged.
+    """
+    file = Path(path) / FILE
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            return None
+        lines = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline="")))
+        values = [[_plain(line[name]) for name in ("table", "measure", "method", "value")] for line in lines]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    tables = {}
+    for name, known in MEASURES.items():
+        cells = {(measure, method): value for table, measure, method, value in values if table == name}
+        methods = list(dict.fromkeys(method for measure, method in cells if measure in known))
+        tables[name] = {
+            "title": TITLES[name],
+            "methods": methods,
+            "rows": [
+                {"label": label, "cells": [_shown(cells.get((measure, method), "-"), form) for method in methods]}
+                for measure, (label, form) in known.items()
+            ],
+            "notes": [value for table, measure, _, value in values if table == name and measure == "note"],
+        }
+        if not methods:
+            return None
+    return tables
+
+
+def _plain(text: str) -> str:
+    """Text from a file that anybody may have edited: bounded, on one line, all of it visible."""
+    return "".join(c for c in text[:1000] if c.isprintable())
+
+
+def _shown(value: str, form: str) -> str:
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return in_seconds(number) if form == SECONDS else form.format(number)
+
+
+def in_seconds(value: float) -> str:
+    """Seconds with two or three digits that mean something, and no powers of ten."""
+    if not 1e-9 < value < 1e9:
+        return f"{value:g}"
+    decimals = int(np.clip(1 - np.floor(np.log10(value)), 0, 9))
+    return f"{value:,.{decimals}f}"
+
+
+def console(tables: dict[str, dict]) -> str:
+    """Both tables for the console; sentences stand below them, where a column would be too narrow."""
+    blocks = []
+    for table in tables.values():
+        numbers, sentences = [], []
+        for row in table["rows"]:
+            (numbers if max(map(len, row["cells"])) <= 16 else sentences).append(row)
+        width = max(len(row["label"]) for row in numbers) if numbers else 0
+        lines = [table["title"], f"{'':<{width}}" + "".join(f"{method:>17}" for method in table["methods"])]
+        lines += [f"{row['label']:<{width}}" + "".join(f"{cell:>17}" for cell in row["cells"]) for row in numbers]
+        for row in sentences:
+            lines.append(f"{row['label']}:")
+            lines += [f"  {method}: {cell}" for method, cell in zip(table["methods"], row["cells"], strict=True)]
+        blocks.append("\n".join([*lines, *(f"* {note}" for note in table["notes"])]))
+    return "\n\n".join(blocks)
+
+
+def markdown(table: dict) -> str:
+    """One table in Markdown; what could be read as markup is escaped."""
+
+    def line(cells) -> str:
+        return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
+
+    lines = [line(["", *table["methods"]]), "| --- |" + " ---: |" * len(table["methods"])]
+    lines += [line([row["label"], *row["cells"]]) for row in table["rows"]]
+    return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in table["notes"])])
+
+
+def escaped(text: str) -> str:
+    """Text for a cell of a Markdown table: on one line, and nothing in it is markup."""
+    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{c}" if c in "\\|`*_[]!" else c for c in text)
+
+
+# --------------------------------------------------------------------------- measuring
+
+
+def compare(run: utils.SavedRun, ae_source: str | None = None) -> Path:
+    """Measure both tables and write ``comparison.csv``.
+
+    Args:
+        run: the run, whose data set is prepared.
+        ae_source: another AutoEncoder than the run's own or the shipped one.
+    """
+    # Both networks first: where one cannot be loaded, that is said before the slow work.
+    name = utils.network_source(utils.AE_NETWORK, ae_source or run.config.ae)
+    ae, ddpm = utils.load_ae(name), utils.load_ddpm()
+    dataset = run.config.dataset
+    train, test = (utils.load_split(split, dataset) for split in ("train", "test"))
+    records = list(measure_projections(train, test[0], dataset, name))
+    records += measure_generators(run, train, test, ae, ddpm)
+    return write(run.path, records)
+
+
+def measure_projections(
+    train: tuple[np.ndarray, np.ndarray], test: np.ndarray, dataset: str, ae_source: str
+) -> Iterator[Record]:
+    """PCA, t-SNE and the AutoEncoder on the training images, as visualization.py has them.
+
+    Args:
+        train: images uint8 (N, 1, 28, 28) and labels int64 (N,).
+        test: uint8 (M, 1, 28, 28), the new images.
+        dataset: the prepared data set; it keys the cache of t-SNE.
+        ae_source: Hub id or folder of the AutoEncoder.
+    """
+    from sklearn.decomposition import PCA
+
+    images, labels = train
+    new = np.resize(test, (NEW_IMAGES, *test.shape[1:]))  # repeated where there are fewer
+    planes, fit, fresh = {}, {}, {}
+    rows, new_rows = (utils.flatten(each).astype(np.float32) for each in (images, new))
+    pca, fit["PCA"] = timed(lambda: PCA(2, svd_solver="covariance_eigh").fit(rows))
+    planes["PCA"] = pca.transform(rows).astype(np.float64)
+    fresh["PCA"] = timed(lambda: pca.transform(new_rows), repeats=3)[1]
+    ae = utils.load_ae(ae_source)
+    planes["AutoEncoder"] = visualization.project_ae(images, ae_source)
+    fresh["AutoEncoder"] = timed(lambda: utils.ae_encode(ae, new))[1]
+    fit["AutoEncoder"], ae_note = _training_of_ae(ae_source, dataset)
+    planes["t-SNE"] = visualization.project_tsne(images, dataset)
+    rng = np.random.default_rng(0)
+    some = np.sort(rng.permutation(len(images))[:SAMPLE])
+    fit["t-SNE"] = visualization.tsne_seconds(images, dataset)
+    if fit["t-SNE"] is None:  # a cache of an earlier version
+        seconds = timed(lambda: visualization.compute_tsne(images[some]))[1]
+        fit["t-SNE"] = seconds if len(some) == len(images) else f"{in_seconds(seconds)} for {len(some):,}"
+    fresh["t-SNE"] = "cannot"
+    to_add = _seconds_to_add(images[some], planes["t-SNE"][some], test[:500])
+    scores = score_planes(rows, labels, planes, some)
+    for method in NEEDS:
+        yield "projections", "fit_seconds", method, fit[method]
+        yield "projections", "new_seconds", method, fresh[method]
+        for name, value in scores[method].items():
+            yield "projections", name, method, value
+        yield "projections", "needs", method, NEEDS[method]
+    for note in (
+        f"Planes of all {len(images):,} training images of {utils.DATASETS[dataset]}; seconds of this machine with "
+        f"{os.cpu_count()} cores, other programs included. New images: the test images"
+        + (f", repeated to {NEW_IMAGES:,}." if len(test) < NEW_IMAGES else "."),
+        ae_note,
+        "t-SNE has no rule for new images: it moves all points until neighbours lie together, and the lab keeps only "
+        "the places of its own. With the neighbour graph kept as well, openTSNE's transform can add points, without "
+        f"moving the others: about {in_seconds(to_add)} s for {NEW_IMAGES:,} here, reckoned from {len(test[:500])} "
+        f"images added to {len(some):,}.",
+        f"Trustworthiness: are neighbours in the plane neighbours in the 784 pixels? Continuity: the other way round. "
+        f"{NEIGHBOURS} neighbours, {len(some):,} training images (seed 0); unrelated places would give 0.5.",
+        "Nearest neighbours: each training image is named by the others around it. GMM: clusters matched to labels "
+        f"one to one, median of {len(GMM_SEEDS)} seeds.",
+    ):
+        yield "projections", "note", "", note
+
+
+def timed(job: Callable[[], object], repeats: int = 1) -> tuple[object, float]:
+    """What ``job`` returns, and the median of its wall-clock seconds."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = job()
+        seconds.append(time.perf_counter() - start)
+    return result, median(seconds)
+
+
+def _is_shipped(network, source: str) -> bool:
+    return Path(source).resolve() == utils.ROOT / "pretrained" / network.shipped
+
+
+def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
+    """Seconds that training the AutoEncoder took, and a sentence on it."""
+    if not _is_shipped(utils.AE_NETWORK, source):
+        return "not known", "The AutoEncoder came trained from elsewhere; how long that took is not known."
+    note = (
+        "The AutoEncoder is not fitted here: it comes trained on MNIST's images, without labels. Its seconds are those "
+        "of its model card (two busy cores)."
+    )
+    return 60.0 * AE_TRAINING_MINUTES, note + ("" if dataset == "mnist" else " The images of this run are new to it.")
+
+
+def _seconds_to_add(images: np.ndarray, plane: np.ndarray, new: np.ndarray) -> float:
+    """Seconds in which openTSNE would add ``NEW_IMAGES`` images to a fitted plane, reckoned from fewer.
+
+    Args:
+        images: uint8 (N, 1, 28, 28), the fitted ones.
+        plane: float64 (N, 2), their places.
+        new: uint8 (M, 1, 28, 28).
+    """
+    from openTSNE import TSNEEmbedding, affinity
+    from sklearn.decomposition import PCA
+
+    settings = visualization.TSNE_SETTINGS
+    pca = PCA(settings["pca_dimensions"], svd_solver="covariance_eigh").fit(utils.flatten(images).astype(np.float32))
+    codes, new_codes = (pca.transform(utils.flatten(x).astype(np.float32)).astype(np.float64) for x in (images, new))
+    options = {"n_jobs": 1, "random_state": settings["seed"]}
+    graph = affinity.PerplexityBasedNN(codes, perplexity=settings["perplexity"], **options)
+    embedding = TSNEEmbedding(plane, graph, **options)
+    return timed(lambda: embedding.transform(new_codes))[1] * NEW_IMAGES / len(new)
+
+
+def score_planes(
+    rows: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray], some: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Trustworthiness, continuity, accuracy of neighbours and of a mixture for each plane.
+
+    Args:
+        rows: float32 (N, 784).
+        labels: int64 (N,).
+        planes: float64 (N, 2) by method.
+        some: indices of the images whose neighbours are ranked.
+
+    Returns:
+        method -> measure -> value. Source: Venna and Kaski 2001 (ICANN), equations 1 and 2.
+    """
+    from sklearn.manifold import trustworthiness
+
+    scores = {method: {} for method in planes}
+    with tqdm(total=(3 + len(GMM_SEEDS)) * len(planes), desc="planes", unit="measure", leave=False, delay=1) as bar:
+        for method, plane in planes.items():
+            found = scores[method]
+            k = min(NEIGHBOURS, (len(some) - 1) // 2)  # scikit-learn takes at most half
+            found["trustworthiness"] = float(trustworthiness(rows[some], plane[some], n_neighbors=k))
+            bar.update()
+            found["continuity"] = float(trustworthiness(plane[some], rows[some], n_neighbors=k))
+            bar.update()
+            found["knn_accuracy"] = knn_accuracy(plane, labels)
+            bar.update()
+            accuracies = []
+            for seed in GMM_SEEDS:
+                accuracies.append(gmm_accuracy(plane, labels, seed))
+                bar.update()
+            found["gmm_accuracy"] = median(accuracies)
+    return scores
+
+
+def knn_accuracy(plane: np.ndarray, labels: np.ndarray) -> float:
+    """Share of points (N, 2) whose nearest others outvote to their own label, int (N,)."""
+    from scipy.stats import mode
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(plane).kneighbors(return_distance=False)  # without itself
+    return float((mode(labels[near], axis=1).mode == labels).mean())
+
+
+def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """Accuracy of scikit-learn's mixture of ten on a plane (N, 2), against labels int (N,)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    from grading.scores import matched_accuracy
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        gmm = GaussianMixture(utils.N_CLASSES, max_iter=100, random_state=seed)
+        # In units of its spread: the ridge of 1e-6 that scikit-learn adds must mean the same in every plane.
+        return matched_accuracy(labels, gmm.fit_predict(plane / plane.std()))
+
+
+# --------------------------------------------------------------------------- generators
+
+
+def measure_generators(run: utils.SavedRun, train, test, ae, ddpm) -> list[Record]:
+    """The run's mixture beside the diffusion model, and real images beside both.
+
+    Args:
+        run: the run.
+        train, test: images uint8 (N, 1, 28, 28) and labels int64 (N,) each.
+        ae, ddpm: the networks, loaded.
+    """
+    # More samples where there is more to compare with; seconds each on two cores.
+    per_class = 20 if len(train[0]) > 10_000 else 5
+    asked = np.repeat(np.arange(utils.N_CLASSES), per_class)
+    shipped = _is_shipped(utils.DDPM_NETWORK, utils.network_source(utils.DDPM_NETWORK))
+    known = not (shipped and run.config.dataset == "fashion_mnist")  # it draws the classes of these data
+    values: dict[str, dict[str, float]] = {}
+    components = _components_of_digits(run, *train)
+    rng = np.random.default_rng(0)
+    images, seconds = timed(lambda: draw_from_mixture(run, components[asked], rng, ae))
+    one = timed(lambda: draw_from_mixture(run, components[[6]], rng, ae), repeats=20)[1]
+    samples = {"GMM": images}
+    values["GMM"] = {"seconds": one, "seconds_batch": seconds / len(asked)}
+    one = timed(lambda: utils.draw_digits(ddpm, [6], steps=DDIM_STEPS, seed=0), repeats=3)[1]
+    all_steps = timed(lambda: utils.draw_digits(ddpm, [6], seed=0))[1]
+    values["DDPM"] = {"seconds": one, "seconds_all_steps": all_steps}
+    if known:
+        images, seconds = timed(lambda: utils.draw_digits(ddpm, asked, steps=DDIM_STEPS, seed=0))
+        samples["DDPM"] = images
+        values["DDPM"]["seconds_batch"] = seconds / len(asked)
+    judge = Judge(ae, *train)
+    real = np.concatenate([rng.permutation(np.flatnonzero(train[1] == c))[:per_class] for c in range(utils.N_CLASSES)])
+    samples["real images"] = train[0][real]
+    accuracy = float((judge.predict(judge.features(test[0])) == test[1]).mean())
+    for method, scored in score_samples(samples, asked, test, judge).items():
+        values.setdefault(method, {}).update(scored)
+    values["real images"]["agreement"] = accuracy  # of all test images: the judge did not learn from them
+    records: list[Record] = []
+    for method, found in values.items():
+        records += [("generators", name, method, value) for name, value in found.items()]
+        records.append(("generators", "control", method, CONTROL[method]))
+    way = f"PCA to {run.means.shape[1]} dimensions" if run.config.use_pca else "the AutoEncoder's plane, decoded"
+    notes = [
+        f"{per_class} samples of each digit. GMM: the parameters of this run ({way}); a digit is drawn from the "
+        "component that holds most of its training images. "
+        f"DDPM: {DDIM_STEPS} DDIM steps of {utils.DDPM_STEPS:,}, guidance {utils.DEFAULT_GUIDANCE:g}.",
+        f"Judge of the class: logistic regression on the {judge.n_features} features before the AutoEncoder's plane, "
+        f"trained on {judge.n_images:,} training images with labels. It names {accuracy:.1%} of the {len(test[0]):,} "
+        "test images rightly: the column of real images.",
+        f"Frechet distance: {len(asked)} samples against the test images, in the first {FRECHET_DIMENSIONS} principal "
+        "components of these features; it falls with the number of samples, so compare only within this table. Real "
+        "images: as many training images.",
+        "Diversity: mean distance of two samples of one digit, divided by that of real test images.",
+    ]
+    if run.config.dataset == "digits" and shipped:
+        notes.append("The shipped DDPM learnt from MNIST, whose handwriting differs from this run's and varies more.")
+    if not known:
+        notes.append("The shipped DDPM draws MNIST's digits, not what this run is about: only its time is measured.")
+    return records + [("generators", "note", "", note) for note in notes]
+
+
+def _components_of_digits(run: utils.SavedRun, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each digit the component that holds most of its images: int64 (10,)."""
+    table = np.zeros((utils.N_CLASSES, run.n_components), dtype=np.int64)
+    np.add.at(table, (labels, utils.cluster_labels(run, images)), 1)
+    return table.argmax(axis=1)
+
+
+def draw_from_mixture(run: utils.SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:
+    """Draw an image from each of the named components of a run.
+
+    Args:
+        run: the run.
+        components: int (n,), 0 to K - 1.
+        rng: the source of chance.
+        ae: decodes the draws of an AE run.
+
+    Returns:
+        uint8 (n, 1, 28, 28).
+    """
+    codes = np.empty((len(components), run.means.shape[1]))
+    for k in np.unique(components):
+        chosen = components == k
+        codes[chosen] = rng.multivariate_normal(run.means[k], run.covs[k], chosen.sum(), method="cholesky")
+    if run.components is not None:
+        pixels = codes @ run.components + run.mean
+    else:
+        import torch
+
+        device = next(ae.parameters()).device
+        with torch.inference_mode():
+            pixels = ae.decoder(torch.as_tensor(codes, dtype=torch.float32, device=device)).cpu().numpy() * 255
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *utils.IMAGE_SHAPE)
+
+
+class Judge:
+    """Says which digit an image shows: logistic regression on what the AutoEncoder sees before its plane.
+
+    The features suit no generator: the mixture's own principal components would flatter it.
+
+    Args:
+        ae: from ``utils.load_ae``.
+        images: uint8 (N, 1, 28, 28), of which at most ``JUDGE_IMAGES`` are used.
+        labels: int64 (N,).
+    """
+
+    def __init__(self, ae, images: np.ndarray, labels: np.ndarray):
+        from sklearn.decomposition import PCA
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        # utils.ae_encode asks for no more of a network than this
+        self._net = SimpleNamespace(encoder=ae.encoder[:-1], parameters=ae.parameters)
+        some = np.random.default_rng(0).permutation(len(images))[:JUDGE_IMAGES]
+        raw = utils.ae_encode(self._net, images[some])
+        self._scaler = StandardScaler().fit(raw)
+        features = self._scaler.transform(raw)
+        self.n_images, self.n_features = features.shape
+        self._classifier = LogisticRegression(C=0.1, max_iter=300).fit(features, labels[some])
+        self.pca = PCA(min(FRECHET_DIMENSIONS, *features.shape), svd_solver="covariance_eigh").fit(features)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (N, 1, 28, 28) -> float32 (N, F), each of variance 1 on the training images."""
+        return self._scaler.transform(utils.ae_encode(self._net, images))
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Features (N, F) -> the digit that each shows, int64 (N,)."""
+        return self._classifier.predict(features)
+
+
+def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge: Judge) -> dict[str, dict]:
+    """Agreement, Frechet distance and diversity of samples of given classes.
+
+    Args:
+        samples: uint8 (n, 1, 28, 28) by method.
+        asked: int64 (n,), the digits asked for; each at least twice.
+        test: images and labels that they are measured against.
+        judge: says what they show.
+    """
+    reference = judge.features(test[0])
+    spreads = measures.class_spreads(reference, test[1])
+    pixel_spreads = measures.class_spreads(utils.flatten(test[0]), test[1])
+    scores = {}
+    for method, images in samples.items():
+        features = judge.features(images)
+        scores[method] = {
+            "agreement": measures.agreement(asked, judge.predict(features))["overall"],
+            "frechet": measures.frechet_distance(judge.pca.transform(features), judge.pca.transform(reference)),
+            "diversity": float(measures.diversity(features, asked, spreads).mean()),
+            "diversity_pixels": float(measures.diversity(utils.flatten(images), asked, pixel_spreads).mean()),
+        }
+    return scores
