@@ -100,7 +100,7 @@ def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     if any(weight.shape != (3, 3) for weight in weights):
         return 0, "the network's weights were replaced", "let the optimizer change them: optimizer.step()"
     want_losses, want_weights = three_steps(inputs)
-    right_loss = same(losses, want_losses)
+    right_loss, right_start = same(losses, want_losses), same(losses[:1], want_losses[:1])
     if same(weights, want_weights):
         if right_loss:
             return 10, "the step is right", ""
@@ -113,12 +113,12 @@ def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
             "optimizer.zero_grad() before backward()",
         )
     if all(np.array_equal(weight, weights[0]) for weight in weights) and close(weights[0], inputs["weight"], FLOAT32):
-        return 2 if right_loss else 0, "the weights do not change", "loss.backward(), then optimizer.step()"
+        return 2 if right_start else 0, "the weights do not change", "loss.backward(), then optimizer.step()"
     if same(weights, three_steps(inputs, total=True)[1]):
         return 5, "the loss is the sum over the pixels, not their mean", "F.binary_cross_entropy's default is the mean"
     lines = f"\ngot: {shown(weights[0])}\nwant: {shown(want_weights[0])}"
     hint = "binary cross-entropy of autoencoder(images) against images, in this order; one step"
-    return 2 if right_loss else 0, f"the weights after the first step are wrong{lines}", hint
+    return 2 if right_start else 0, f"the weights after the first step are wrong{lines}", hint
 
 
 # --------------------------------------------------------------------------- 2.1 projections

@@ -208,7 +208,7 @@ def plot_samples(split: Split, dataset: str) -> Figure:
     axes = figure.subplots(2, len(names))
     for k, name in enumerate(names):
         for row, i in enumerate(np.flatnonzero(split.labels == k)[:2]):
-            axes[row, k].imshow(split.images[i].reshape(28, 28), cmap="gray", vmin=0, vmax=1)
+            axes[row, k].imshow(split.images[i].reshape(28, 28).numpy(), cmap="gray", vmin=0, vmax=1)
         axes[0, k].set_title(name, fontsize=8)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -233,7 +233,7 @@ def plot_losses(result: Fitted, floor: float) -> Figure:
 def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8) -> Figure:
     """The first ``count`` pictures above, what the autoencoder makes of them below."""
     images = split.images[:count]
-    pairs = torch.stack([images, reconstruct(autoencoder, images)]).reshape(2, count, 28, 28)
+    pairs = torch.stack([images, reconstruct(autoencoder, images)]).reshape(2, count, 28, 28).numpy()
     figure = Figure(figsize=(1.05 * count, 2.5), dpi=100, layout="constrained")
     axes = figure.subplots(2, count)
     for row, title in enumerate(("image", "reconstruction")):
