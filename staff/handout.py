@@ -39,6 +39,25 @@ STUDENT_FILES = [
     "grading/scores.py",
     "grading/worker.py",
     "insight/sweep.py",
+    "labs/__init__.py",
+    "labs/fashion_tutorial/README.md",
+    "labs/fashion_tutorial/__init__.py",
+    "labs/fashion_tutorial/__main__.py",
+    "labs/fashion_tutorial/questions.py",
+    "labs/fashion_tutorial/submission.py",
+    "labs/fashion_tutorial/tasks.py",
+    "labs/fashion_tutorial/tutorial.ipynb",
+    "labs/fashion_tutorial/tutorial.py",
+    "labs/image_clustering/README.md",
+    "labs/image_clustering/__init__.py",
+    "labs/image_clustering/__main__.py",
+    "labs/image_clustering/compare.py",
+    "labs/image_clustering/pictures.py",
+    "labs/image_clustering/pipeline.py",
+    "labs/image_clustering/questions.py",
+    "labs/image_clustering/submission.py",
+    "labs/image_clustering/tasks.py",
+    "labs/shared.py",
     "load_resources.py",
     "model.py",
     "pretrained/mnist-ae/README.md",
@@ -61,6 +80,15 @@ TASKS = {
     "2.1 PCA": "set self.mean and self.components",
     "5.1 sampling": "draw an image from component `label` and save it as gmm_sample.png",
 }
+LAB_TASKS = {  # of the companion labs
+    "1.1 Dense autoencoder": "set self.encoder and self.decoder",
+    "1.2 Training step": "compute the loss, take one step of the optimizer and return the loss",
+    "2.1 Projections": "return the five methods by name",
+    "1.1 Convolutional autoencoder": "set self.encoder and self.decoder",
+    "2.1 Standard codes": "return the codes with mean 0 and standard deviation 1 in every column",
+    "3.1 Flip rule": "return the labels, with 0 and 1 exchanged where the known images say so",
+    "3.2 Consensus": "return one labelling that most of the rows agree on",
+}
 _MARKER_LIKE = re.compile(r"\s*(#|<!--)\s*(BEGIN|END)_[A-Z]")
 _PYTHON_LINE = re.compile(r"(?P<indent> *)# (?P<edge>BEGIN|END)_(?P<kind>YOUR_CODE|SOLUTION_ONLY)(?: (?P<label>\S.*))?")
 _MARKDOWN_LINE = re.compile(r"<!-- (?P<edge>BEGIN|END)_(?P<kind>STAFF_ONLY) -->(?P<label>)(?P<indent>)")
@@ -80,6 +108,7 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
         LabError: a marker is malformed, nested, unclosed or stray, a region is too long, or a task is unknown.
     """
     form = _MARKDOWN_LINE if name.endswith(".md") else _PYTHON_LINE
+    known = TASKS | LAB_TASKS
     kept, labels, opened = [], [], None
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         where = f"{name}, line {number}"
@@ -96,11 +125,11 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
                 raise LabError(f"{where}: a region opens inside the one of line {opened[1]}")
             opened = (kind, number)
             if kind == "YOUR_CODE":
-                if label not in TASKS:
-                    raise LabError(f"{where}: there is no task {label!r}; known are {', '.join(TASKS)}")
+                if label not in known:
+                    raise LabError(f"{where}: there is no task {label!r}; known are {', '.join(known)}")
                 labels.append(label)
                 kept.append(line)
-                kept.append(f'{marker["indent"]}raise NotImplementedError("{label}: {TASKS[label]}")\n')
+                kept.append(f'{marker["indent"]}raise NotImplementedError("{label}: {known[label]}")\n')
             continue
         if opened is None or opened[0] != kind:
             raise LabError(f"{where}: END_{kind} closes nothing")
@@ -138,8 +167,8 @@ def make_handout(out: Path, source: Path = utils.ROOT) -> list[str]:
                 target.write_text(text, encoding="utf-8", newline="\n")
             else:
                 shutil.copyfile(source / name, target)
-        if sorted(tasks) != sorted(TASKS):
-            raise LabError(f"the source holds the tasks {sorted(tasks)}, the lab has {sorted(TASKS)}")
+        if sorted(tasks) != sorted(TASKS | LAB_TASKS):
+            raise LabError(f"the source holds the tasks {sorted(tasks)}, the labs have {sorted(TASKS | LAB_TASKS)}")
     return sorted(STUDENT_FILES)
 
 

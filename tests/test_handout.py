@@ -32,6 +32,25 @@ grading/sandbox.py
 grading/scores.py
 grading/worker.py
 insight/sweep.py
+labs/__init__.py
+labs/fashion_tutorial/README.md
+labs/fashion_tutorial/__init__.py
+labs/fashion_tutorial/__main__.py
+labs/fashion_tutorial/questions.py
+labs/fashion_tutorial/submission.py
+labs/fashion_tutorial/tasks.py
+labs/fashion_tutorial/tutorial.ipynb
+labs/fashion_tutorial/tutorial.py
+labs/image_clustering/README.md
+labs/image_clustering/__init__.py
+labs/image_clustering/__main__.py
+labs/image_clustering/compare.py
+labs/image_clustering/pictures.py
+labs/image_clustering/pipeline.py
+labs/image_clustering/questions.py
+labs/image_clustering/submission.py
+labs/image_clustering/tasks.py
+labs/shared.py
 load_resources.py
 model.py
 pretrained/mnist-ae/README.md
@@ -80,10 +99,11 @@ def test_no_line_of_a_solution_is_left(tree):
 def test_each_task_is_one_exception_that_names_it(tree):
     raised = [
         node.exc.args[0].value
-        for node in ast.walk(ast.parse((tree / "submission.py").read_text(encoding="utf-8")))
+        for path in tree.rglob("submission.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Raise) and getattr(node.exc.func, "id", "") == "NotImplementedError"
     ]
-    assert sorted(text.split(":")[0] for text in raised) == sorted(handout.TASKS)
+    assert sorted(text.split(":")[0] for text in raised) == sorted(handout.TASKS | handout.LAB_TASKS)
 
 
 def test_skeleton_imports_and_says_which_task_is_missing(tree, tmp_path, standin):
