@@ -3,6 +3,7 @@
     python grade.py                                      check submission.py, score the newest run
     python grade.py --sample_index 3                     say that cluster 3 is the "6": scored too, and both sixes drawn
     python grade.py --sample_index 3 --ddpm_steps 50     the same, the diffusion model in 50 steps instead of 1,000
+    python grade.py --report_draft                       write report.md, the skeleton of the report, from what is there
 
 Writes grade.json and, with --sample_index in a PCA run, gmm_sample.png and ddpm_sample.png into the run's folder.
 """
@@ -55,6 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=utils.DEFAULT_GUIDANCE,
         metavar="W",
         help="weight of classifier-free guidance, 0 for none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--report_draft",
+        action="store_true",
+        help="write report.md, the skeleton of the hand-in report; scores the run only where it has no grade.json or "
+        "--sample_index is given",
     )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
     parser.add_argument("--ae", metavar="ID_OR_FOLDER", help="the AutoEncoder of an AE run (default: the run's own)")
@@ -157,6 +164,15 @@ def sampled_by_student(run: utils.SavedRun, k: int, seed: int | None) -> np.ndar
     raise LabError(f"no sixes were drawn, {cause}; mend task 5.1 of submission.py; the scores are in grade.json")
 
 
+def write_draft(run: utils.SavedRun) -> int:
+    """``--report_draft``, once the run is scored."""
+    from insight import draft
+
+    print(f"wrote {draft.write(run)}")
+    print("next: write your answers into it; it is never overwritten once you have changed it")
+    return 0
+
+
 def print_report(report: dict) -> None:
     """The table that a student reads."""
 
@@ -186,6 +202,12 @@ def main(argv: list[str] | None = None) -> int:
         run.config.ae = args.ae
     load_resources.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
+    if args.report_draft:
+        from insight import draft
+
+        draft.refuse_edited(run.path)  # before the slow work
+        if args.sample_index is None and (run.path / "grade.json").is_file():
+            return write_draft(run)
     draws = args.sample_index is not None and run.config.use_pca
     ddpm = utils.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work
     report = grade(run, args.sample_index)
@@ -197,6 +219,8 @@ def main(argv: list[str] | None = None) -> int:
         draw_sixes(run, args, ddpm)
         written += SIXES
     print(f"wrote {', '.join(written)} in {run.path}")
+    if args.report_draft:
+        return write_draft(run)
     if draws:
         print("next: look at both sixes; run this again for two new ones")
     elif run.config.use_pca:

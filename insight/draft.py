@@ -1,0 +1,232 @@
+"""``report.md``: the skeleton of the hand-in report, filled in with what the run's folder holds.
+
+    python grade.py --report_draft
+
+The text is docs/report_template.md; each of its lines ``<!-- FILL name -->`` is replaced by a part made here. What a
+student has written into report.md is never overwritten: a draft ends in a line with its own SHA-256, and only a file
+in which that still holds is made anew.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import math
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import utils
+from insight import compare, sweep
+from insight.compare import escaped
+from utils import LabError
+
+FILE = "report.md"
+TEMPLATE = utils.ROOT / "docs" / "report_template.md"
+_FILL = re.compile(r"^<!-- FILL (\w+) -->$", re.MULTILINE)
+_MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9a-f]{64}) -->\n*\Z")
+MEASURES = {
+    "db": "Davies-Bouldin index (lower is better)",
+    "db_sklearn": "Davies-Bouldin index of scikit-learn",
+    "accuracy": "accuracy (clusters matched to digits)",
+    "nmi": "normalised mutual information",
+    "ari": "adjusted Rand index",
+    "log_likelihood": "mean log-likelihood",
+}
+
+
+def write(run: utils.SavedRun) -> Path:
+    """Write ``report.md`` into a run's folder, from its configuration and whatever else it holds.
+
+    Raises:
+        LabError: the student has edited the file that is there, grade.json is damaged, or the template is not there.
+    """
+    refuse_edited(run.path)
+    option = utils.run_option(run.path)
+    parts = {
+        "run": lambda: _run(run),
+        "log": lambda: _log(run),
+        "tuning": lambda: _tuning(run),
+        "scores": lambda: _scores(run, option),
+        "pictures": lambda: _pictures(run, option),
+        "projections": lambda: _comparison(run, "projections", option),
+        "generators": lambda: _comparison(run, "generators", option),
+    }
+    try:
+        template = TEMPLATE.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(f"{TEMPLATE} cannot be read ({error}); restore it from the lab's files") from None
+    unknown = sorted(set(_FILL.findall(template)) - set(parts))
+    if unknown:
+        raise LabError(f"{TEMPLATE} asks for {unknown[0]!r}; known are {', '.join(parts)}")
+    text = _FILL.sub(lambda place: parts[place[1]]().replace("\0", ""), template).rstrip() + "\n"
+    path = run.path / FILE
+    refuse_edited(run.path)
+    utils.write_text(path, f"{text}\n<!-- draft by grade.py, SHA-256 of the text above: {_digest(text)} -->\n")
+    return path
+
+
+def refuse_edited(path: Path) -> None:
+    """Keep what the student has written.
+
+    Raises:
+        LabError: the folder ``path`` holds a report.md that is not a draft as it was made.
+    """
+    file = path / FILE
+    if not os.path.lexists(file):
+        return
+    try:
+        # Editors may change the line ends or add a mark in front; that is no writing.
+        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        mark = _MARK.search(text)
+        if mark and _digest(text[: mark.start()]) == mark[1]:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise LabError(
+        f"{file} holds writing of yours and is never overwritten; move it out of the run's folder, run this again, "
+        "and take what is new from the fresh draft"
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# --------------------------------------------------------------------------- the parts
+
+
+def _table(head: list[str], rows: list[list]) -> str:
+    lines = [head, ["---"] * len(head), *([escaped(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value, digits: int = 4) -> str:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return f"{value:.{digits}f}" if good else "-"
+
+
+def _run(run: utils.SavedRun) -> str:
+    """The settings, by the names of train.py's flags."""
+    settings = {k: v for k, v in dataclasses.asdict(run.config).items() if v is not None and k != "results_path"}
+    if not run.config.use_pca:
+        settings["embedding_dim"] = f"{run.means.shape[1]} (the AutoEncoder's)"
+    return _table(["run", escaped(run.path.name)], [[key, value] for key, value in settings.items()])
+
+
+def _log(run: utils.SavedRun) -> str:
+    """How EM went, from trace.csv."""
+    try:
+        text = (run.path / "trace.csv").read_text(encoding="utf-8")
+        values = [float(row["mean_log_likelihood"]) for row in csv.DictReader(io.StringIO(text))]
+        if not values or not all(map(math.isfinite, values)):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return "trace.csv, the likelihood at each EM iteration, is not there."
+    return (
+        f"EM took {len(values)} iterations (at most {run.config.max_iter}); the mean log-likelihood rose from "
+        f"{values[0]:.4f} to {values[-1]:.4f} (trace.csv)."
+        if values[-1] >= values[0]
+        else f"EM took {len(values)} iterations; the mean log-likelihood fell from {values[0]:.4f} to {values[-1]:.4f} "
+        "(trace.csv), which EM never does: check the code."
+    )
+
+
+def _tuning(run: utils.SavedRun) -> str:
+    """The table of the sweep that fits this run, the best row in bold."""
+    found = find_sweep(run)
+    if found is None:
+        way = "--use_pca " if run.config.use_pca else ""
+        grid = "embedding_dim=5,10,20 seed=0,1" if run.config.use_pca else "seed=0,1,2"
+        return f"No sweep on these data was found in results/. `python train.py {way}--sweep {grid}` makes one."
+    folder, rows = found
+    varied = [key for key in sweep.KEYS if len({row[key] for row in rows}) > 1] or ["seed"]
+    best = sweep.best_row(rows)
+    body = []
+    for row in rows:
+        cells = [row[key] for key in varied] + [_number(row[key], 3) for key in sweep.MEASURES]
+        body.append([*cells, "best" if row is best else ""])
+    names = {key: label.splitlines()[0] for key, label in sweep.MEASURES.items()}
+    text = f"Sweep {escaped(folder.name)}:\n\n" + _table([*varied, *names.values(), ""], body)
+    if (folder / "sweep.png").is_file():
+        text += f"\n\n![sweep]({_link(folder / 'sweep.png', run.path)})"
+    return text
+
+
+def find_sweep(run: utils.SavedRun) -> tuple[Path, list[dict]] | None:
+    """The sweep that the run is part of, else the newest one in results/ on its data by its embedding.
+
+    Returns:
+        its folder and its rows, numbers as float (nan where a cell is empty).
+    """
+    files = sorted(utils.results_dir().glob("[!.]*/sweep.csv"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
+    for file in (run.path.parent / "sweep.csv", *files):
+        try:
+            with file.open(encoding="utf-8", newline="") as lines:
+                rows = [
+                    row
+                    | {key: int(row[key]) for key in sweep.KEYS}
+                    | {key: float(row[key] or "nan") for key in sweep.MEASURES}
+                    for row in csv.DictReader(lines)
+                ]
+            config = utils.TrainConfig.load(file.parent / Path(rows[0]["run"]).name / "config.yaml")
+        except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error, LabError):
+            continue  # not there, or no sweep of ours
+        if (config.dataset, config.use_pca) == (run.config.dataset, run.config.use_pca):
+            return file.parent, rows[: sweep.MOST_RUNS]
+    return None
+
+
+def _link(file: Path, start: Path) -> str:
+    """A relative address; on another drive of Windows there is none."""
+    try:
+        return quote(Path(os.path.relpath(file, start)).as_posix())
+    except ValueError:
+        return file.as_uri()
+
+
+def _scores(run: utils.SavedRun, option: str) -> str:
+    """The table of grade.json."""
+    if not (run.path / "grade.json").is_file():
+        return f"`python grade.py --sample_index k{option}` gives the scores."
+    report = utils.read_json(run.path / "grade.json")
+    questions = report.get("questions")
+    if not isinstance(questions, list) or not all(isinstance(q, dict) for q in questions):
+        raise LabError(f"{run.path / 'grade.json'} holds no table of questions; run grade.py without --report_draft")
+    rows = []
+    for q in questions[:50]:
+        verdict, message = str(q.get("verdict")), str(q.get("message") or "").splitlines()
+        score = "-" if verdict in ("SKIPPED", "INTERNAL") else _number(q.get("score"), 2)
+        points = q.get("points") if isinstance(q.get("points"), int) else "-"
+        rows.append([q.get("label"), f"{score} / {points}", verdict, message[0][:500] if message else ""])
+    total = f"{_number(report.get('auto_score'), 2)} / {_number(report.get('auto_points'), 0)}"
+    scores = _table(["question", "points", "verdict", "cause"], [*rows, ["sum", total, "", ""]])
+    figures = [[label, _number(report.get(key))] for key, label in MEASURES.items()]
+    return f"{scores}\n\nOn the test images:\n\n{_table(['measure', 'value'], figures)}"
+
+
+def _pictures(run: utils.SavedRun, option: str) -> str:
+    """Links to the pictures of the folder, or the commands that draw them."""
+    commands = {"true": "python visualization.py", "cluster": "python visualization.py --cluster_label"}
+    kinds = {"pca": "PCA", "tsne": "t-SNE", "ae": "AutoEncoder"}
+
+    def picture(name: str, text: str, command: str) -> str:
+        return f"![{text}]({name})" if (run.path / name).is_file() else f"not there yet: `{command}{option}`"
+
+    lines = ["| | by true digit | by cluster |", "| --- | --- | --- |"]
+    for name, title in kinds.items():
+        cells = [picture(f"{kind}_{name}.png", f"{title} by {kind}", command) for kind, command in commands.items()]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    if run.config.use_pca:
+        command = "python grade.py --sample_index k"
+        sixes = [picture(f"{kind}_sample.png", f"a six by {kind.upper()}", command) for kind in ("gmm", "ddpm")]
+        lines += ["", "| a six by the GMM | a six by the DDPM |", "| --- | --- |", f"| {' | '.join(sixes)} |"]
+    return "\n".join(lines)
+
+
+def _comparison(run: utils.SavedRun, name: str, option: str) -> str:
+    tables = compare.read(run.path)
+    if tables is None:
+        return f"`python visualization.py --compare{option}` measures what is asked here."
+    return compare.markdown(tables[name])
