@@ -59,9 +59,11 @@ pretrained/mnist-ae/model.safetensors
 pretrained/mnist-ddpm/README.md
 pretrained/mnist-ddpm/config.json
 pretrained/mnist-ddpm/model.safetensors
+pyproject.toml
 requirements.txt
 results/README.md
 submission.py
+tests/test_submission.py
 train.py
 utils.py
 visualization.py
@@ -79,7 +81,8 @@ def tree(tmp_path_factory):
 def test_student_gets_exactly_the_listed_files(tree):
     files = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
     assert files == GOLDEN.split()
-    assert not [name for name in files if name.split("/")[0] in ("staff", "tests", "benchmarks")]
+    assert not [name for name in files if name.split("/")[0] in ("staff", "benchmarks")]
+    assert [name for name in files if name.startswith("tests/")] == ["tests/test_submission.py"]
 
 
 def test_no_line_of_a_solution_is_left(tree):
@@ -133,6 +136,16 @@ def test_checks_of_the_skeleton_give_nothing_and_say_not_attempted(tree):
         assert q["message"].startswith("not attempted: submission.py, line ")
         assert task in q["message"]
         assert "\n" not in q["message"]
+
+
+def test_tests_of_the_skeleton_say_not_attempted_and_each_has_a_marker(tree):
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, "-m", "pca_fit"], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "1 failed, 3 deselected" in done.stdout
+    assert "2.1 PCA.fit: 0 of 8 points: ERROR: not attempted: submission.py, line " in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "warning" not in done.stdout
 
 
 def test_whatever_the_students_files_import_is_in_the_handout(tree):

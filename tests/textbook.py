@@ -1,6 +1,6 @@
 """The lab solved as a textbook writes it, with loops and explicit inverses: a second source of mutants.
 
-Only what the checks on the code call is here. Nothing is taken from ``submission.py``, so that a mutant of the one is no
+Only what the checks on the code call is here. Nothing is taken from ``submission.py``: a mutant of the one is no
 mutant of the other.
 """
 

@@ -1,0 +1,45 @@
+"""The questions on the code as tests of the ``submission.py`` one folder up.
+
+    python -m pytest tests/test_submission.py       all four
+    python -m pytest -m e_step                      one: e_step, m_step, pca_fit or sample_from_gmm
+
+A test passes at full points. One that fails shows what ``python -m grading submission.py`` shows: the points, the cause
+and a hint.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from grading import report
+
+SUBMISSION = Path(__file__).resolve().parent.parent / "submission.py"
+
+
+def check(task: str) -> None:
+    (result,) = report.check_code(SUBMISSION.read_bytes(), only=[task], jobs=1)
+    if result["verdict"] != "PASS":
+        points = f"{result['score']:g} of {result['points']} points"
+        hint = f"\nhint: {result['hint']}" if result["hint"] else ""
+        # No traceback of this file: the message names the line of submission.py.
+        pytest.fail(f"{result['label']}: {points}: {result['verdict']}: {result['message']}{hint}", pytrace=False)
+
+
+@pytest.mark.e_step
+def test_e_step():
+    check("e_step")
+
+
+@pytest.mark.m_step
+def test_m_step():
+    check("m_step")
+
+
+@pytest.mark.pca_fit
+def test_pca_fit():
+    check("pca_fit")
+
+
+@pytest.mark.sample_from_gmm
+def test_sample_from_gmm():
+    check("sample_from_gmm")
