@@ -22,6 +22,8 @@ import yaml
 
 import utils
 from labs import shared
+from labs.deep_autoencoder.colored import SEVERITIES
+from labs.deep_autoencoder.settings import CODES, LOSSES, OPTIMIZERS, Settings
 from utils import LabError
 
 LAB = "deep_autoencoder"
@@ -29,9 +31,6 @@ RESULTS = "results.json"  # written last: a run without it is unfinished
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from labs.deep_autoencoder.colored import SEVERITIES
-    from labs.deep_autoencoder.training import CODES, LOSSES, OPTIMIZERS, Settings
-
     default = Settings()
     parser = shared.build_parser(
         LAB,
@@ -57,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     number("momentum", float, "momentum of the RBMs")
     number("weight_decay_rbm", float, "weight decay of the RBMs")
     number("weight_decay", float, "weight decay of fine-tuning")
-    parser.add_argument("--loss_fn", choices=list(LOSSES), default=default.loss_fn, help="default: %(default)s")
+    parser.add_argument("--loss_fn", choices=LOSSES, default=default.loss_fn, help="default: %(default)s")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=default.optimizer, help="default: %(default)s")
     parser.add_argument(
         "--code", choices=CODES, default=default.code, help="code layer: the assignment's (default) or the paper's"
@@ -72,13 +71,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="default: MNIST, or the offline stand-in where it cannot be had",
     )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
-    parser.add_argument("--num_workers", type=int, default=0, help="processes that fetch batches (default: %(default)s)")
+    parser.add_argument(
+        "--num_workers", type=int, default=0, help="processes that fetch batches (default: %(default)s)"
+    )
     parser.add_argument("--gpu", type=int, metavar="I", help="number of the CUDA device (default: the first, if any)")
     parser.add_argument(
         "--severity", type=int, choices=range(1, len(SEVERITIES) + 1), default=1, help="of ColoredMNIST (default: 1)"
     )
     parser.add_argument("--student_id", default="STUDENT_ID", help="names the CSV file (default: %(default)s)")
-    parser.add_argument("--time_str", metavar="NAME", help=f"the run's folder is results/{LAB}-NAME (default: the time)")
+    parser.add_argument(
+        "--time_str", metavar="NAME", help=f"the run's folder is results/{LAB}-NAME (default: the time)"
+    )
     parser.add_argument("--notes", default="", help="a remark, kept in config.yaml")
     return parser
 
@@ -96,8 +99,6 @@ def settings_of(args: argparse.Namespace):
     Raises:
         LabError: a value is out of range.
     """
-    from labs.deep_autoencoder.training import Settings
-
     names = [f.name for f in dataclasses.fields(Settings) if f.name != "dataset"]
     settings = Settings(**{name: getattr(args, name) for name in names}).validate()
     if not 0 <= args.num_workers <= 64:
@@ -196,9 +197,7 @@ def open_folder(path: Path, args: argparse.Namespace, settings) -> None:
     Raises:
         LabError: something else is there, or the settings differ.
     """
-    from labs.deep_autoencoder.training import as_dict
-
-    wanted = as_dict(settings)
+    wanted = settings.as_dict()
     config = read_config(path)
     if not config:
         utils.check_new_folder(path)
@@ -245,7 +244,9 @@ def analyse(path: Path, trained, train_split, test_split, args, device) -> list:
     labels = train_split[1], test_split[1]
     rows = analysis.compare(found, *labels, test_x.numpy())
     shared.write_csv(path / "table.csv", analysis.HEADER, (dataclasses.astuple(row) for row in rows))
-    analysis.write_student_csv(path, args.student_id, rows[[r.name for r in found].index(next(iter(trained.autoencoders)))])
+    analysis.write_student_csv(
+        path, args.student_id, rows[[r.name for r in found].index(next(iter(trained.autoencoders)))]
+    )
     errors = [row.squared_error for row in rows[1:]]
     analysis.plot_reconstructions(test_x.numpy(), labels[1], found[1:], errors, path / "reconstructions.png")
     analysis.plot_training(trained.rbms, trained.autoencoders, args.loss_fn, path / "training.png")

@@ -105,7 +105,15 @@ def compare(representations: list[Representation], train_labels, test_labels, pi
     return rows
 
 
-HEADER = ("representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s")
+HEADER = (
+    "representation",
+    "dimensions",
+    "squared error",
+    "probe: train -> test",
+    "probe: test -> test",
+    "train s",
+    "CPU s",
+)
 
 
 def table(rows: list[Row]) -> str:
@@ -166,7 +174,9 @@ def plot_tsne(codes: np.ndarray, labels: np.ndarray, path: Path, title: str) -> 
     visualization.plot_plane(plane, labels[chosen], names, path, title, "true digit (number)")
 
 
-def plot_reconstructions(pixels: np.ndarray, labels: np.ndarray, shown: list[Representation], errors, path: Path) -> None:
+def plot_reconstructions(
+    pixels: np.ndarray, labels: np.ndarray, shown: list[Representation], errors, path: Path
+) -> None:
     """Ten test images, one of each digit, above what each representation makes of them.
 
     Args:
@@ -199,7 +209,9 @@ def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
     for ax in left:
         for i, stage in enumerate(rbms, start=1):
             shape = tuple(stage.model.fc.shape)
-            ax.plot(np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=f"RBM {i}: {shape[0]}-{shape[1]}")
+            ax.plot(
+                np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=f"RBM {i}: {shape[0]}-{shape[1]}"
+            )
         ax.set_title("Pretraining: up through the stack and down again")
         ax.set_ylabel("squared error per image (1,000 training images)")
     for name, stage in autoencoders.items():
@@ -231,5 +243,7 @@ def plot_filters(fc: np.ndarray, path: Path, count: int = 64) -> None:
     for ax, unit in zip(grid.flat, order, strict=False):
         bound = np.abs(fc[:, unit]).max() or 1.0
         ax.imshow(fc[:, unit].reshape(28, 28), cmap="RdBu_r", vmin=-bound, vmax=bound)
-    figure.suptitle(f"Weights of {len(order)} hidden units of the first RBM\nred: ink excites the unit, blue: ink inhibits it")
+    figure.suptitle(
+        f"Weights of {len(order)} hidden units of the first RBM\nred: ink excites the unit, blue: ink inhibits it"
+    )
     shared.save_figure(figure, path)

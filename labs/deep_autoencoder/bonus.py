@@ -44,9 +44,13 @@ class Result:
 
     def as_dict(self) -> dict:
         detectors = {
-            name: {"recall": d.overall, "recall_by_class": d.by_class.tolist(), "auc": d.auc}
+            name: {
+                "recall": d.overall,
+                "recall_by_class": [None if r != r else r for r in d.by_class.tolist()],
+                "auc": d.auc,
+            }
             for name, d in self.detectors.items()
-        }
+        }  # None for an absent class: JSON knows no NaN
         return {"severity": self.severity, "probes": [asdict(p) for p in self.probes], "detectors": detectors}
 
 
@@ -125,7 +129,9 @@ def detect(train: colored.Colored, grey: np.ndarray, codes: np.ndarray) -> dict[
 
 def table(result: Result) -> str:
     """Probes and detectors as a person reads them on a console."""
-    lines = [f"{'probe, fitted on biased training images':<47}{'test images':>12}{'own colour':>12}{'other colour':>14}"]
+    lines = [
+        f"{'probe, fitted on biased training images':<47}{'test images':>12}{'own colour':>12}{'other colour':>14}"
+    ]
     lines += [f"{row.name:<47}{row.all:>12.4f}{row.aligned:>12.4f}{row.conflicting:>14.4f}" for row in result.probes]
     lines += ["", f"{'detector, 10 % flagged: recall':<47}{'all classes':>12}{'worst class':>12}{'ROC area':>14}"]
     for name, d in result.detectors.items():
@@ -185,12 +191,20 @@ def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) 
     width = 0.8 / len(detectors)
     for i, (name, d) in enumerate(detectors.items()):
         heights = [*d.by_class, d.overall]
-        ax.bar(places + (i - 1) * width, heights, width * 0.92, label=DETECTORS[name], color=("#b0b0b0", "#4c78a8", "#e45756")[i])
+        ax.bar(
+            places + (i - 1) * width,
+            heights,
+            width * 0.92,
+            label=DETECTORS[name],
+            color=("#b0b0b0", "#4c78a8", "#e45756")[i],
+        )
     ax.axhline(0.1, color="black", lw=0.8, ls=":", label="flagging at random")
     ax.axhline(0.95, color="black", lw=0.8, ls="--", label="0.95")
     ax.set_xticks(places, [*(f"{k}\n{colored.COLOUR_NAMES[k]}" for k in range(utils.N_CLASSES)), "all\nclasses"])
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("recall when 10 % are flagged")
-    ax.set_title(f"{title}: share of the odd-coloured training images that each detector finds\n(no colour labels used)")
+    ax.set_title(
+        f"{title}: share of the odd-coloured training images that each detector finds\n(no colour labels used)"
+    )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
     shared.save_figure(figure, path)

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.checks import Arrays, Question, changed, close, comparison, get, shown
+from grading.checks import Arrays, Question, close, comparison, get, shown
 
 FLOAT32 = 1e-5  # absolute, on numbers of about 1
 NOISE = 6  # standard deviations that a mean over draws may lie from its expectation
@@ -154,7 +154,7 @@ def judge_down(inputs, answers) -> tuple[float, str, str]:
     if close(got, expit(h @ fc.T), FLOAT32):
         return 2, "bias_v is left out", "add it before the logistic function"
     given = f"h = {shown(h[0])}, fc = {shown(fc)}, bias_v = {shown(bias_v)}"
-    row = got[0] if got.shape == want.shape else got[:1]
+    row = got[0] if got.shape == want.shape else got
     return 0, f"p(v | h) is wrong{comparison(given, row, want[0])}", "the same fc as upwards, transposed, and bias_v"
 
 
@@ -167,7 +167,12 @@ def cd_inputs(rng) -> Arrays:
     for i, (v, h, k) in enumerate(CD_CASES):
         patterns = np.repeat(rng.integers(0, 2, size=(3, v)) * 0.75 + 0.125, CD_COPIES, axis=0)
         arrays |= {f"{name}_{i}": array for name, array in small_machine(rng, v, h, 2.0).items()}
-        arrays |= {f"x_{i}": patterns, f"k_{i}": np.array(k), f"lr_{i}": np.array(0.5), f"times_{i}": np.array(CD_TIMES)}
+        arrays |= {
+            f"x_{i}": patterns,
+            f"k_{i}": np.array(k),
+            f"lr_{i}": np.array(0.5),
+            f"times_{i}": np.array(CD_TIMES),
+        }
     return arrays
 
 
@@ -301,7 +306,11 @@ def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
         return 1, "the RBM in training takes no part", "it stands on top of the stack: model.v2h2v"
     if close(got, stack_passes(inputs, machines, machines - 1), FLOAT32):
         return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
-    return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, up and down the model, down the stack"
+    return (
+        0,
+        f"the reconstruction, of shape {got.shape}, is wrong",
+        "up the stack, up and down the model, down the stack",
+    )
 
 
 # --------------------------------------------------------------------------- 3.3 autoencoder
@@ -360,8 +369,10 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
                 faults.append(name)
     if not faults:
         same = close(get(answers, "output"), stack_passes(inputs, machines), FLOAT32)
-        return (12, "unrolling is right: the autoencoder computes the stack's pass up and down", "") if same else (
-            6, "the parameters are right, but the output is not the stack's pass", "do not change the layers"
+        return (
+            (12, "unrolling is right: the autoencoder computes the stack's pass up and down", "")
+            if same
+            else (6, "the parameters are right, but the output is not the stack's pass", "do not change the layers")
         )
     score = 12 * (4 * machines - len(faults)) // (4 * machines)
     message = f"not those of the stack: {', '.join(faults[:4])}{' ...' if len(faults) > 4 else ''}"
@@ -440,7 +451,7 @@ def judge_error(inputs, answers) -> tuple[float, str, str]:
     ):
         if close(got.reshape(np.shape(wrong)) if got.size == np.size(wrong) else got, np.asarray(wrong), 10 * FLOAT32):
             return 3, message, hint
-    return 0, f"wrong{comparison('the first image', got[:1], want[:1])}", "sum of (x - reconstructed) ** 2 over dim=1"
+    return 0, f"wrong{comparison('the first image', got.ravel()[:1], want[:1])}", "sum of (x - reconstructed) ** 2 over dim=1"
 
 
 def probe_inputs(rng) -> Arrays:

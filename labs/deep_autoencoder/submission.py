@@ -94,9 +94,8 @@ class RBM(nn.Module):
         """Draw each unit from its own probability p: 1 with probability p, else 0, as float of the shape of p."""
         # BEGIN_YOUR_CODE 3.2 RBM sampling
         # Three times faster on a CPU than torch.bernoulli.
-        a = (torch.rand_like(p) < p).to(p.dtype)
+        return (torch.rand_like(p) < p).to(p.dtype)
         # END_YOUR_CODE
-        return a
 
     def propup(self, v: Tensor) -> Tensor:
         """p(h = 1 | v), (N, V) -> (N, H); the mean of h where the hidden units are Gaussian."""
@@ -106,9 +105,8 @@ class RBM(nn.Module):
     def propdown(self, h: Tensor) -> Tensor:
         """p(v = 1 | h), (N, H) -> (N, V)."""
         # BEGIN_YOUR_CODE 3.2 RBM downwards
-        p_v = torch.sigmoid(h @ self.fc.T + self.bias_v)
+        return torch.sigmoid(h @ self.fc.T + self.bias_v)
         # END_YOUR_CODE
-        return p_v
 
     def sample_h(self, p_h: Tensor) -> Tensor:
         """Draw the hidden units, given what ``propup`` says of them."""
@@ -205,9 +203,8 @@ def reconstruct(model: RBM, rbm_models: RBMHandle, x: Tensor) -> Tensor:
         x: pixels.
     """
     # BEGIN_YOUR_CODE 3.2 RBM reconstruction
-    reconstructed = rbm_models.h2v(model.v2h2v(rbm_models.v2h(x)))
+    return rbm_models.h2v(model.v2h2v(rbm_models.v2h(x)))
     # END_YOUR_CODE
-    return reconstructed
 
 
 # --------------------------------------------------------------------------- 3.3 autoencoder (30 points)
@@ -244,9 +241,8 @@ class Autoencoder(nn.Module):
         """Pixels to their reconstruction: (N, D) -> (N, D) in [0, 1]."""
         # BEGIN_YOUR_CODE 3.3 autoencoder forward
         hidden = self.encoder(x)
-        reconstructed = self.decoder(hidden)
+        return self.decoder(hidden)
         # END_YOUR_CODE
-        return reconstructed
 
 
 def load_rbm_pretrained_models(ae_model: Autoencoder, rbm_models: RBMHandle) -> None:
@@ -278,15 +274,14 @@ def train_step(model: Autoencoder, x: Tensor, criterion: nn.Module, optimizer: t
     return loss.detach()
 
 
-# --------------------------------------------------------------------------- 3.4 analysis (20 points, 8 of them by hand)
+# --------------------------------------------------------------------------- 3.4 analysis (12 points)
 
 
 def squared_error_per_image(x: Tensor, reconstructed: Tensor) -> Tensor:
     """Sum over the pixels of the squared difference, for each image: (N, D), (N, D) -> (N,)."""
     # BEGIN_YOUR_CODE 3.4 squared error
-    error = ((x - reconstructed) ** 2).sum(dim=1)
+    return ((x - reconstructed) ** 2).sum(dim=1)
     # END_YOUR_CODE
-    return error
 
 
 def probe(

@@ -1,0 +1,123 @@
+"""ColoredMNIST: the generator keeps its shares, and the detector finds the odd colours without being told them."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from labs.deep_autoencoder import bonus, colored
+
+
+@pytest.fixture(scope="module")
+def grey(digits):
+    return digits["train"]
+
+
+@pytest.fixture(scope="module", params=range(1, len(colored.SEVERITIES) + 1))
+def data(grey, request):
+    return colored.colorize(*grey, severity=request.param, seed=1)
+
+
+def test_shares_are_exact_in_every_class(data):
+    for label in range(10):
+        counts = np.bincount(data.colours[data.labels == label], minlength=10)
+        assert counts.sum() - counts[label] == round(0.1 * counts.sum())
+        others = np.delete(counts, label)
+        assert others.max() - others.min() <= 1
+
+
+def test_a_full_class_of_six_thousand_splits_as_in_the_assignment():
+    images, labels = np.full((6000, 1, 1, 1), 255, np.uint8), np.zeros(6000, np.int64)
+    images = np.broadcast_to(images, (6000, 1, 28, 28))
+    counts = np.bincount(colored.colorize(images, labels).colours)
+    assert counts[0] == 5400
+    assert set(counts[1:]) == {66, 67}
+
+
+def test_same_arguments_same_images_and_other_seeds_others(grey):
+    first, again, other = (colored.colorize(*grey, severity=2, seed=seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.images, again.images)
+    assert np.array_equal(first.colours, again.colours)
+    assert not np.array_equal(first.colours, other.colours)
+
+
+def test_background_stays_black_and_shapes_stay(grey, data):
+    assert data.images.dtype == np.uint8
+    background = grey.images[:, 0] == 0
+    assert not data.images.transpose(0, 2, 3, 1)[background].any()
+    assert np.array_equal(data.labels, grey.labels)
+
+
+def test_severity_is_the_noise_on_the_colours(grey):
+    for severity, deviation in enumerate(colored.SEVERITIES, start=1):
+        data = colored.colorize(*grey, severity=severity, seed=0)
+        full = (grey.images == 255).any(axis=(1, 2, 3))
+        channel, mean = 0, colored.COLOURS[:, 0]
+        inner = full & (mean[data.colours] > 0.14) & (mean[data.colours] < 0.86)  # not cut at 0 or 1
+        off = colored.ink_colour(data.images)[inner, channel] - mean[data.colours[inner]]
+        assert off.std() == pytest.approx(deviation, rel=0.15, abs=0.001)  # 8 bits round, too
+
+
+def test_colours_can_be_told_apart():
+    distances = np.linalg.norm(colored.COLOURS[:, None] - colored.COLOURS[None], axis=2)
+    assert distances[~np.eye(10, dtype=bool)].min() >= 0.4
+    assert np.linalg.norm(colored.COLOURS, axis=1).min() > 0.5
+
+
+def test_unbiased_test_images_wear_all_colours_alike(grey):
+    data = colored.colorize(*grey, seed=0, aligned=bonus.UNBIASED)
+    for label in range(10):
+        counts = np.bincount(data.colours[data.labels == label], minlength=10)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_the_detector_finds_the_odd_colours_in_each_class_and_over_all(data):
+    found = colored.evaluate(colored.colour_distance(data.images, data.labels), data, share=0.1)
+    assert found.by_class.min() >= 0.95
+    assert found.overall >= 0.95
+
+
+def test_on_real_images_recall_is_095_at_severity_1(real_mnist, monkeypatch):
+    import utils
+
+    monkeypatch.setenv("LAB_HOME", str(real_mnist))
+    data = colored.colorize(*utils.load_split("test", "mnist"), severity=1, seed=0)
+    found = colored.evaluate(colored.colour_distance(data.images, data.labels), data, share=0.1)
+    assert found.by_class.min() >= 0.95
+    assert found.overall >= 0.95
+
+
+def test_no_detector_is_given_colour_labels():
+    for detector in (colored.colour_distance, colored.neighbour_distance):
+        assert "colours" not in inspect.signature(detector).parameters
+
+
+def test_scores_do_not_depend_on_the_order_of_the_images(data):
+    order = np.random.default_rng(0).permutation(len(data.labels))
+    scores = colored.colour_distance(data.images, data.labels)
+    assert np.allclose(colored.colour_distance(data.images[order], data.labels[order]), scores[order])
+
+
+def test_neighbours_are_sought_within_the_class_only():
+    rows = np.array([[0.0], [0.1], [5.0], [0.0], [0.1], [0.2]])
+    scores = colored.neighbour_distance(rows, np.array([0, 0, 0, 1, 1, 1]))
+    assert scores.argmax() == 2
+    assert scores[3:].max() < 0.3
+
+
+def test_a_lone_image_of_a_class_is_no_error():
+    assert colored.neighbour_distance(np.ones((1, 4)), np.array([3])).tolist() == [0.0]
+    images = np.zeros((1, 3, 28, 28), np.uint8)
+    assert colored.colour_distance(images, np.array([3])).tolist() == [0.0]
+
+
+def test_exactly_the_share_is_flagged_even_among_ties():
+    assert colored.flag(np.ones(50), 0.1).sum() == 5
+    labels = np.repeat([0, 1], [20, 40])
+    flagged = colored.flag_by_class(np.zeros(60), labels, 0.1)
+    assert [flagged[labels == k].sum() for k in (0, 1)] == [2, 4]
+
+
+def test_recall_counts_the_odd_ones_only():
+    assert colored.recall(np.array([True, False, True, True]), np.array([True, True, False, False])) == 0.5
+    assert np.isnan(colored.recall(np.array([True]), np.array([False])))
