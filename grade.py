@@ -5,7 +5,8 @@
     python grade.py --sample_index 3 --ddpm_steps 50     the same, the diffusion model in 50 steps instead of 1,000
     python grade.py --report_draft                       write report.md, the skeleton of the report, from what is there
 
-Writes grade.json and, with --sample_index in a PCA run, gmm_sample.png and ddpm_sample.png into the run's folder.
+Writes grade.json, report.html and, with --sample_index in a PCA run, gmm_sample.png and ddpm_sample.png into the run's
+folder.
 """
 
 import argparse
@@ -214,15 +215,23 @@ def main(argv: list[str] | None = None) -> int:
     print_report(report)
     # Before the sixes: a mistake in the sampler must not cost the scores of the rest.
     utils.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    written = ["grade.json"]
+    written, failure = ["grade.json"], None
     if draws:
-        draw_sixes(run, args, ddpm)
-        written += SIXES
+        try:
+            draw_sixes(run, args, ddpm)
+            written += SIXES
+        except LabError as error:
+            failure = error
+    from insight import report_page  # here, because it stands on everything else
+
+    written.append(report_page.write(run, report, ddpm=ddpm, seed=args.sample_seed).name)
     print(f"wrote {', '.join(written)} in {run.path}")
+    if failure:
+        raise failure
     if args.report_draft:
         return write_draft(run)
     if draws:
-        print("next: look at both sixes; run this again for two new ones")
+        print("next: open report.html, look at both sixes; run this again for two new ones")
     elif run.config.use_pca:
         option = utils.run_option(run.path)
         print(f"next: python grade.py --sample_index k{option}, with the number of the cluster that is the 6")

@@ -99,8 +99,9 @@ def with_networks(networks, monkeypatch):
 
 @pytest.fixture
 def code_unchecked(monkeypatch):
-    """Spare a test of the scripts the seconds in which the code is checked; tests of the whole chain do check it."""
+    """Spare a test of the scripts the seconds for the checks and the page; tests of the whole chain do without this."""
     from grading import checks, report
+    from insight import report_page
 
     def passed(source, **_):
         return [
@@ -108,7 +109,11 @@ def code_unchecked(monkeypatch):
             for name, q in checks.QUESTIONS.items()
         ]
 
+    def page(run, *_, **__):
+        return utils.write_text(run.path / "report.html", "") or run.path / "report.html"
+
     monkeypatch.setattr(report, "check_code", passed)
+    monkeypatch.setattr(report_page, "write", page)
 
 
 @pytest.fixture
