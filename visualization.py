@@ -30,7 +30,7 @@ PALETTE = [
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
     "#8c564b", "#f06ec2", "#6b6b6b", "#c3b300", "#17becf",
 ]  # fmt: skip
-AXES = (0.015, 0.02, 0.795, 0.93)  # of a picture: left, bottom, width and height of the plane, the legend is beside it
+AXES = (0.014, 0.02, 0.725, 0.93)  # of a picture: left, bottom, width and height of the plane, the legend is beside it
 FASHION_NAMES = [
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 ]  # fmt: skip
@@ -233,7 +233,7 @@ def plot_plane(
     from matplotlib.lines import Line2D
 
     palette = colours(len(names))
-    figure = Figure(figsize=(9.4, 7.2), dpi=140)
+    figure = Figure(figsize=(10.3, 7.2), dpi=140)
     axes = figure.add_axes(AXES)  # fixed, so that a point lies at the same place in both pictures
     # Drawn in one random order: group by group, the last one would cover the others where they overlap.
     order = np.random.default_rng(0).permutation(len(plane))
@@ -291,10 +291,10 @@ def visualize(
     if planes is None:
         planes = make_planes(images, dataset, ae_source or run.config.ae)
     if cluster_label:
-        groups, legend_title = utils.cluster_labels(run, images), "cluster (number of images)"
+        groups, legend_title = utils.cluster_labels(run, images), "cluster\n(images)"
         names = [str(k) for k in range(run.n_components)]
     else:
-        groups, legend_title = labels, "true label (number of images)"
+        groups, legend_title = labels, "true label\n(images)"
         is_fashion = dataset == "fashion_mnist"
         names = [f"{i}  {FASHION_NAMES[i]}" if is_fashion else str(i) for i in range(utils.N_CLASSES)]
     kind = "cluster" if cluster_label else "true"
