@@ -197,7 +197,7 @@ def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[in
     return places
 
 
-def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float = 0.055) -> dict[int, np.ndarray]:
+def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float = 0.07) -> dict[int, np.ndarray]:
     """Push numbers apart until no two overlap; ``gap`` is their distance as a share of the picture."""
     low = plane.min(axis=0)
     span = np.maximum(plane.max(axis=0) - low, 1e-12)
@@ -243,8 +243,8 @@ def plot_plane(
     )
     for group, spot in spread_labels(densest_points(plane, groups, len(names)), plane).items():
         # Dark on white with the group's colour around it: readable on every colour below.
-        badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2}
-        axes.text(*spot, str(group), ha="center", va="center", fontsize=11, fontweight="bold", bbox=badge)
+        badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2.5}
+        axes.text(*spot, str(group), ha="center", va="center", fontsize=15, fontweight="bold", bbox=badge)
     counts = np.bincount(groups, minlength=len(names))
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=8, color=colour, label=f"{name}  ({count:,})")

@@ -31,7 +31,7 @@ def write(run: utils.SavedRun, planes: dict[str, np.ndarray] | None = None) -> P
         the path of the page.
     """
     from bokeh.embed import components
-    from bokeh.resources import INLINE
+    from bokeh.resources import Resources
 
     dataset = run.config.dataset
     images, labels = utils.load_split("train", dataset)
@@ -48,11 +48,11 @@ def write(run: utils.SavedRun, planes: dict[str, np.ndarray] | None = None) -> P
         data=pages.SHORT_NAMES[dataset],
         n_images=len(images),
         n_shown=len(shown),
-        bokeh="\n".join(INLINE.js_raw),
+        bokeh="\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
         script=script,
         plots=[(visualization.PROJECTIONS[name], divs[name]) for name in figures],
-        true=list(zip(names, pages.css_colours(len(names)), strict=True)),
-        cluster=list(zip(range(run.n_components), pages.css_colours(run.n_components), strict=True)),
+        label_groups=list(zip(names, pages.css_colours(len(names)), strict=True)),
+        cluster_groups=list(zip(range(run.n_components), pages.css_colours(run.n_components), strict=True)),
     )
     path = run.path / "explore.html"
     utils.write_text(path, page)
@@ -130,17 +130,13 @@ def make_figures(columns: dict) -> dict:
         plot.toolbar.logo = None
         plot.grid.visible = False
         plot.axis.visible = False
-        dots = plot.scatter(
-            f"{name}_x",
-            f"{name}_y",
-            source=source,
-            size=size,
-            color="colour",
-            alpha=0.75,
-            line_color=None,
+        place = {"x": f"{name}_x", "y": f"{name}_y", "fill_color": "colour"}
+        dots = plot.add_glyph(
+            source,
+            Scatter(size=size, fill_alpha=0.75, line_color=None, **place),
+            selection_glyph=Scatter(size=size * 1.3, fill_alpha=1.0, line_color=GREY, line_width=0.5, **place),
+            nonselection_glyph=Scatter(size=size, fill_alpha=0.08, line_color=None, **place),
         )
-        dots.selection_glyph = Scatter(size=size * 1.5, fill_color="colour", fill_alpha=1.0, line_color=GREY)
-        dots.nonselection_glyph = Scatter(size=size, fill_color="colour", fill_alpha=0.08, line_color=None)
         plot.add_tools(HoverTool(tooltips=TOOLTIP, renderers=[dots], limit=1, point_policy="snap_to_data"))
         figures[name] = plot
     return figures

@@ -84,6 +84,7 @@ def write(
         hidden=max(0, run.n_components - MOST_CLUSTERS),
         table=_table(table),
         class_names=pages.class_names(dataset),
+        comparison=_comparison(run.path),
         trace=_trace(run.path / "trace.csv"),
     )
     path = run.path / "report.html"
@@ -308,6 +309,21 @@ def _table(table: np.ndarray) -> dict:
         ]
         rows.append({"k": k, "cells": cells, "total": int(sizes[k])})
     return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(sizes.sum())}
+
+
+def _comparison(folder: Path) -> list[dict]:
+    """The tables of comparison.csv, where visualization.py --compare has written it."""
+    from insight import compare
+
+    tables = list((compare.read(folder) or {}).values())
+    for table in tables:
+        table["methods"] = [pages.plain(method, 60) for method in table["methods"][:6]]
+        table["rows"] = [
+            {"label": row["label"], "cells": [pages.plain(cell, 300) for cell in row["cells"][:6]]}
+            for row in table["rows"]
+        ]
+        table["notes"] = [pages.plain(note, 500) for note in table["notes"][:20]]
+    return tables
 
 
 # --------------------------------------------------------------------------- likelihood
