@@ -47,6 +47,17 @@ insight/templates/explore.html.j2
 insight/templates/page.css
 insight/templates/report.html.j2
 labs/__init__.py
+labs/deep_autoencoder/README.md
+labs/deep_autoencoder/__init__.py
+labs/deep_autoencoder/__main__.py
+labs/deep_autoencoder/analysis.py
+labs/deep_autoencoder/bonus.py
+labs/deep_autoencoder/colored.py
+labs/deep_autoencoder/questions.py
+labs/deep_autoencoder/settings.py
+labs/deep_autoencoder/submission.py
+labs/deep_autoencoder/tasks.py
+labs/deep_autoencoder/training.py
 labs/fashion_tutorial/README.md
 labs/fashion_tutorial/__init__.py
 labs/fashion_tutorial/__main__.py

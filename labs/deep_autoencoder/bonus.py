@@ -169,7 +169,8 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
     palette = np.array(visualization.PALETTE)
     left.scatter(*plane.T, s=9, c=palette[data.labels[chosen]], alpha=0.75, linewidths=0)
     left.set_title("colour: the digit")
-    for digit, spot in visualization.densest_points(plane, data.labels[chosen], utils.N_CLASSES).items():
+    spots = visualization.densest_points(plane, data.labels[chosen], utils.N_CLASSES)
+    for digit, spot in visualization.spread_labels(spots, plane).items():
         box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": palette[digit], "linewidth": 2}
         left.text(*spot, str(digit), ha="center", va="center", fontweight="bold", bbox=box)
     right.scatter(*plane.T, s=9, c=colored.ink_colour(data.images[chosen]), linewidths=0)
