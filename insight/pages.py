@@ -6,6 +6,7 @@ Both pages are one file each and ask nothing of the network: pictures are data U
 import base64
 import io
 import re
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -25,16 +26,20 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 
 def render(template: str, **values) -> str:
     """Fill a template of this package; whatever is put in is escaped, unless the template itself says ``safe``."""
-    environment = jinja2.Environment(
+    page = _environment().get_template(template).render(**values)
+    # A file name may hold bytes that are no text; they must not keep the page from being written.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(**values)
-    # A file name may hold bytes that are no text; they must not keep the page from being written.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def plain(value, longest: int = 4000) -> str:
