@@ -1,0 +1,338 @@
+"""The judges of the questions on the code: right answers, known mistakes, and answers that hold anything at all."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import utils
+from grading import checks, worker
+
+TASKS = list(checks.QUESTIONS)
+FULL = {name: asked.points for name, asked in checks.QUESTIONS.items()}
+SEED = 5
+
+
+@functools.cache
+def inputs_of(task: str, seed: int = SEED) -> checks.Arrays:
+    return checks.make_inputs(task, seed)
+
+
+@functools.cache
+def right(task: str) -> checks.Arrays:
+    """The solution's answers to ``inputs_of(task)``; pictures are made here, without the detour through files."""
+    if task != "sample_from_gmm":
+        submission = worker.load((utils.ROOT / "submission.py").read_bytes())
+        return worker.answer(task, submission, inputs_of(task), {})
+    return pictures()
+
+
+def pictures(finish=lambda pixels: np.clip(pixels, 0, 255), root=np.linalg.cholesky, noise=1.0) -> checks.Arrays:
+    """What a sampler leaves: codes ``mean + root(cov) z``, then ``finish`` for each picture."""
+    inputs, rng, answers = inputs_of("sample_from_gmm"), np.random.default_rng(0), {}
+    for i in range(2):
+        label = int(inputs[f"label_{i}"])
+        z = noise * rng.normal(size=(int(inputs[f"n_{i}"]), 3))
+        codes = inputs[f"means_{i}"][label] + z @ root(inputs[f"covs_{i}"][label]).T
+        pixels = codes @ inputs[f"components_{i}"] + inputs[f"mean_{i}"]
+        answers[f"images_{i}"] = (
+            np.array([finish(p) for p in pixels]).astype(np.int64).astype(np.uint8).reshape(-1, 28, 28)
+        )
+        answers[f"form_{i}"] = np.zeros(0)
+    return answers
+
+
+def result(task: str, **changes) -> dict:
+    """The judgement of the right answers with some of them exchanged; None takes one away."""
+    answers = {name: array for name, array in (right(task) | changes).items() if array is not None}
+    return checks.score(task, inputs_of(task), answers)
+
+
+def points(task: str, **changes) -> float:
+    return result(task, **changes)["score"]
+
+
+def each(task: str, name: str, change) -> checks.Arrays:
+    """The right answers ``name_0``, ``name_1``, ... with ``change`` applied to each."""
+    return {key: change(array) for key, array in right(task).items() if key.rstrip("0123456789") == f"{name}_"}
+
+
+# --------------------------------------------------------------------------- inputs
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_same_seed_gives_same_inputs_whatever_the_global_generator_did(task):
+    np.random.seed(1)
+    first = checks.make_inputs(task, 3)
+    np.random.seed(2)
+    second, other = checks.make_inputs(task, 3), checks.make_inputs(task, 4)
+    assert list(first) == list(second) == list(other)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not all(np.array_equal(first[name], other[name]) for name in first)
+    assert all(first[name].shape == other[name].shape and first[name].dtype == other[name].dtype for name in first)
+
+
+@pytest.mark.parametrize("task", ["e_step", "m_step", "pca_fit"])
+def test_the_example_to_redo_by_hand_is_the_same_for_every_seed(task):
+    first, other = inputs_of(task), inputs_of(task, SEED + 1)
+    assert all(np.array_equal(first[name], other[name]) for name in first if name.endswith("_0"))
+    assert len(first["x_0"]) == 3
+
+
+# --------------------------------------------------------------------------- the examples, by hand
+
+
+def test_e_step_by_hand():
+    """Both variances are 4: gamma_n1 = 1 / (1 + 2 exp((x^2 - (x - 4)^2) / 8)), and x^2 - (x - 4)^2 = 8 x - 16."""
+    first = [1 / (1 + 2 * math.exp(x - 2)) for x in (0, 1, 4)]
+    assert np.round(first, 4).tolist() == [0.7870, 0.5761, 0.0634]
+    gamma = np.array([[0.7870, 0.2130], [0.5761, 0.4239], [0.0634, 0.9366]])
+    assert result("e_step", gamma_0=gamma)["verdict"] == "PASS"
+    assert points("e_step", gamma_0=gamma[:, ::-1]) == 0
+    message = result("e_step", gamma_0=gamma[:, ::-1])["message"]
+    assert "input: x = 0, 1, 4; means = 0, 4; variances = 4, 4; pi = 1/3, 2/3" in message
+    assert "got: [[0.213 , 0.787 ]" in message
+    assert "want: [[0.787 , 0.213 ]" in message
+
+
+def test_m_step_by_hand():
+    """N_k = 2 and 1. Means: 1.75 / 2 and 3.25 / 1. Variances: 3.21875 / 2 and 1.6875 / 1."""
+    by_hand = {
+        "pi_0": np.array([0.666667, 0.333333]),
+        "means_0": np.array([[0.875], [3.25]]),
+        "covs_0": np.array([[[1.609375]], [[1.6875]]]),
+    }
+    assert result("m_step", **by_hand)["verdict"] == "PASS"
+    judged = result("m_step", **by_hand | {"means_0": np.array([[1.75], [3.25]])})
+    assert judged["score"] == 7
+    assert "got: [1.75, 3.25]" in judged["message"]
+    assert "want: [0.875, 3.25 ]" in judged["message"]
+
+
+def test_pca_by_hand():
+    """The mean is (3, 2), the scatter matrix ((6, 3), (3, 6)), its first eigenvector (1, 1) of length sqrt 2."""
+    half = 0.70710678
+    for sign in (1, -1):
+        by_hand = {"components_0": sign * np.array([[half, half]]), "mean_0": np.array([3.0, 2.0])}
+        assert result("pca_fit", **by_hand)["verdict"] == "PASS"
+    judged = result("pca_fit", components_0=np.array([[half, -half]]))
+    assert judged["score"] == 2
+    assert "want: [[0.7071, 0.7071]]" in judged["message"]
+    assert "want: [3., 2.]" in result("pca_fit", mean_0=np.array([2.0, 3.0]))["message"]
+
+
+# --------------------------------------------------------------------------- right answers
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_right_answers_have_full_marks_and_no_hint(task):
+    judged = result(task)
+    assert judged == checks.question(task, judged["label"], FULL[task]) | {
+        "score": FULL[task],
+        "verdict": "PASS",
+        "message": judged["message"],
+    }
+    assert "\n" not in judged["message"]
+
+
+def test_what_is_free_costs_nothing():
+    far = right("e_step")["gamma_3"].copy()
+    far[6:] = np.nan
+    assert points("e_step", gamma_3=far) == 10
+    assert points("e_step", gamma_3=np.zeros(0)) == 10
+    assert points("e_step", **each("e_step", "gamma", lambda gamma: gamma.astype(np.float32))) == 10
+    assert points("m_step", **each("m_step", "covs", lambda covs: covs + 1e-6 * np.eye(covs.shape[-1]))) == 10
+    assert points("pca_fit", **each("pca_fit", "components", lambda c: -c)) == 8
+    assert points("pca_fit", **each("pca_fit", "components", lambda c: c.astype(complex))) == 8
+    assert points("pca_fit", **each("pca_fit", "mean", lambda mean: mean[None])) == 8
+    turn = np.array([[0.6, 0.8, 0.0], [-0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
+    assert points("pca_fit", components_2=turn @ right("pca_fit")["components_2"]) == 8
+
+
+def stretched(pixels: np.ndarray) -> np.ndarray:
+    return (pixels - pixels.min()) / (pixels.max() - pixels.min()) * 255
+
+
+def test_pictures_may_be_clipped_or_stretched_rounded_or_cut():
+    for finish in (stretched, lambda p: np.rint(np.clip(p, 0, 255)), lambda p: np.clip(np.rint(p), 0, 255)):
+        answers = pictures(finish)
+        assert checks.score("sample_from_gmm", inputs_of("sample_from_gmm"), answers)["score"] == 7
+
+
+# --------------------------------------------------------------------------- partial credit
+
+
+def e_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
+    inputs = inputs_of("e_step")
+    joint = {f"gamma_{i}": checks.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"]) for i in range(4)}
+    bare = {f"gamma_{i}": checks.softmax(checks.log_densities(inputs, i)) for i in range(4)}
+    moved = {"x_after_1": inputs["x_1"] + 1}
+    return {
+        "not normalised": ({name: np.exp(logs) for name, logs in joint.items()}, 5),
+        "wrong axis": ({name: checks.softmax(logs, axis=0) for name, logs in joint.items()}, 5),
+        "pi forgotten": (bare, 5),
+        "x changed": (moved, 5),
+        "pi forgotten and x changed": (bare | moved, 5),
+        "logarithms": (joint, 0),
+        "transposed": (each("e_step", "gamma", np.transpose), 0),
+        "hard": (each("e_step", "gamma", np.rint), 0),
+        "NaN on ordinary data": ({"gamma_2": np.full((80, 10), np.nan)}, 0),
+        "one row of a thousand": ({"gamma_1": right("e_step")["gamma_1"] + 0.01 * np.eye(1030, 4, k=-1000)}, 0),
+        "near a far point": ({"gamma_3": right("e_step")["gamma_3"] + 0.01 * np.eye(12, 3)}, 0),
+    }
+
+
+def m_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
+    inputs = inputs_of("m_step")
+    more = {name: each("m_step", name, lambda array: 1.01 * array) for name in ("pi", "means", "covs")}
+    moved, other_gamma = {"x_after_0": inputs["x_0"] - 1}, {"gamma_after_2": inputs["gamma_2"] / 2}
+    return {
+        "pi": (more["pi"], 8),
+        "means": (more["means"], 7),
+        "covs": (more["covs"], 5),
+        "pi and means": (more["pi"] | more["means"], 5),
+        "means and covs": (more["means"] | more["covs"], 2),
+        "all": (more["pi"] | more["means"] | more["covs"], 0),
+        "pi in one case only": ({"pi_2": more["pi"]["pi_2"]}, 8),
+        "a large ridge": (each("m_step", "covs", lambda covs: covs + 1e-3 * np.eye(covs.shape[-1])), 5),
+        "x changed": (moved, 5),
+        "gamma changed": (other_gamma, 5),
+        "x changed and pi wrong": (moved | more["pi"], 5),
+        "x changed and covs wrong": (moved | more["covs"], 5),
+        "x changed, means and covs wrong": (moved | more["means"] | more["covs"], 2),
+        "parameters kept": ({name: inputs[name] for name in inputs if name[:2] in ("pi", "me", "co")}, 0),
+    }
+
+
+def pca_variants() -> dict[str, tuple[checks.Arrays, float]]:
+    columns = each("pca_fit", "components", np.transpose)
+    ascending = each("pca_fit", "components", lambda c: c[::-1])
+    no_mean = each("pca_fit", "mean", lambda mean: np.zeros(0))
+    moved = {"x_after_1": inputs_of("pca_fit")["x_1"] - 40}
+    return {
+        "columns": (columns, 5),
+        "ascending": (ascending, 5),
+        "no mean": (no_mean, 6),
+        "ascending, no mean": (ascending | no_mean, 3),
+        "columns of ascending": (
+            {name: c[::-1].T for name, c in each("pca_fit", "components", lambda c: c).items()},
+            5,
+        ),
+        "x changed": (moved, 4),
+        "x changed, no mean": (moved | no_mean, 4),
+        "x changed and ascending": (moved | ascending, 4),
+        "scaled": (each("pca_fit", "components", lambda c: 2 * c), 2),
+        "imaginary": (each("pca_fit", "components", lambda c: 1j * c), 2),
+        "one too many": (each("pca_fit", "components", lambda c: np.concatenate([c, c[:1]])), 2),
+        "wrong in the last case": ({"components_3": np.eye(10, 196)}, 2),
+    }
+
+
+def sampling_variants() -> dict[str, tuple[checks.Arrays, float]]:
+    return {
+        "wrapped": (pictures(np.rint), 5),
+        "mean image": (pictures(noise=0.0), 4),
+        "covariance as its own root": (pictures(root=lambda cov: cov), 5),
+        "unscaled": (pictures(lambda pixels: np.clip(pixels, 0, 255) / 255), 2),
+        "black": (pictures(np.zeros_like), 2),
+        "no file": ({"form_1": np.zeros(3)}, 0),
+        "too large": ({"form_0": np.array([4.0, 56, 56])}, 0),
+        "too few": ({"images_0": right("sample_from_gmm")["images_0"][:-1]}, 0),
+    }
+
+
+VARIANTS = {
+    "e_step": e_step_variants,
+    "m_step": m_step_variants,
+    "pca_fit": pca_variants,
+    "sample_from_gmm": sampling_variants,
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_partial_credit(task):
+    variants = VARIANTS[task]()
+    found = {name: points(task, **changes) for name, (changes, _) in variants.items()}
+    assert found == {name: wanted for name, (_, wanted) in variants.items()}
+    for name, (changes, _) in variants.items():
+        judged = result(task, **changes)
+        assert judged["verdict"] == "WRONG", name
+        assert judged["message"].splitlines()[0], name
+        assert judged["hint"], name
+
+
+# --------------------------------------------------------------------------- answers that hold anything
+
+VALUES = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e308, -1e308, 1e-320, 2.0**63)
+DTYPES = ("bool", "int8", "int64", "uint8", "float16", "float32", "float64", "complex128")
+
+
+def spoilt(array: np.ndarray, kind: str, value: float, dtype: str, number: int) -> np.ndarray | None:
+    """A right answer made wrong."""
+    places = np.unravel_index(number % array.size, array.shape)
+    with np.errstate(all="ignore"):
+        match kind:
+            case "missing":
+                return None
+            case "one value all over":
+                return np.full(array.shape, value).astype(dtype)
+            case "one number wrong":
+                array = array.astype(np.float64)
+                array[places] += value or 1.0
+                return array
+            case "huge":
+                return (array + 1.0) * 1e300
+            case "imaginary":
+                return array + 1j * (1 + np.abs(array.astype(np.float64)))
+            case "cut":
+                return array[..., :-1].astype(dtype)
+            case "flat":
+                return array.reshape(-1, 1, 1)
+            case "an axis more":
+                return np.stack([array] * (2 + number % 2), axis=number % (array.ndim + 1)).astype(dtype)
+            case "empty":
+                return np.zeros((0, 3) if number % 2 else 0, dtype=dtype)
+            case "noise":
+                return np.random.default_rng(number).normal(size=array.shape) * 10.0 ** (number % 200)
+            case "one number":
+                return np.array(value).astype(dtype)
+
+
+KINDS = (
+    "missing", "one value all over", "one number wrong", "huge", "imaginary", "cut", "flat", "an axis more", "empty",
+    "noise", "one number",
+)  # fmt: skip
+SPOILS = st.tuples(st.sampled_from(KINDS), st.sampled_from(VALUES), st.sampled_from(DTYPES), st.integers(0, 10**6))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_may_hold_anything_and_never_pass(task):
+    # Of the far points all but the near ones among them is forgiven, and an empty form means a good picture.
+    names = [name for name in right(task) if name != "gamma_3" and not name.startswith("form")]
+    others = [name for name in right(task) if name not in names]
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.dictionaries(st.sampled_from(names), SPOILS, min_size=1, max_size=4),
+        st.dictionaries(st.sampled_from(others), SPOILS) if others else st.just({}),
+    )
+    def judge(wrong, wrong_too):
+        changes = {name: spoilt(right(task)[name], *spoil) for name, spoil in wrong.items()}
+        changes |= {name: spoilt(np.ones((2, 3)), *spoil) for name, spoil in wrong_too.items()}
+        judged = result(task, **changes)
+        assert judged["verdict"] == "WRONG"
+        assert 0 <= judged["score"] < FULL[task]
+        assert judged["message"]
+        assert len(judged["message"]) < 5000
+
+    judge()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_answer_at_all_is_worth_nothing(task):
+    judged = checks.score(task, inputs_of(task), {})
+    assert (judged["score"], judged["verdict"]) == (0, "WRONG")
