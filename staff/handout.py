@@ -25,6 +25,8 @@ STUDENT_FILES = [
     "LICENSE",
     "README.md",
     "data_files.py",
+    "docs/gallery/projections.png",
+    "docs/gallery/sixes.png",
     "docs/lab.en.md",
     "docs/lab.zh.md",
     "docs/report_template.md",

@@ -18,6 +18,8 @@ CHANGELOG.md
 LICENSE
 README.md
 data_files.py
+docs/gallery/projections.png
+docs/gallery/sixes.png
 docs/lab.en.md
 docs/lab.zh.md
 docs/report_template.md
