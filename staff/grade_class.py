@@ -95,13 +95,13 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int], list[str]]:
-    """The staff's list of answers to question 6, by id in small letters, and notes on the file.
+    """The staff's list of answers to question 6, by id (or ``hand_in``) in small letters, and notes on the file.
 
     Raises:
         LabError: naming line and column.
     """
     rows, notes = tables.read(path, ["student_id", "sample_index"])
-    known = {hand_in.student_id.casefold() for hand_in in found if hand_in.student_id}
+    known = {name.casefold() for one in found for name in (one.student_id, one.hand_in)} - {""}
     indices, errors = {}, []
     for row in rows:
         key, text = row.cells["student_id"].casefold(), row.cells["sample_index"]
@@ -187,7 +187,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
 
     jobs, done = [], {}
     for one in to_grade:
-        index = indices.get(one.student_id.casefold())
+        index = indices.get(one.student_id.casefold(), indices.get(one.hand_in.casefold()))
         record = gradebook.load_record(args.out, one.hand_in) if args.resume else None
         if record is not None:
             handin = read(one, settings, index)
