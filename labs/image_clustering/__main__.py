@@ -141,8 +141,9 @@ def read_images(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None
     if args.known.strip("0"):
         raise LabError(f"--known: the first default images are digits, of kind 0, got {args.known[:20]!r}")
     images, kinds = pictures.two_kinds(datasets, args.count, args.seed)
-    second = "clothing (Fashion-MNIST)" if dataset == "mnist" else "pieces of two photographs (scikit-learn)"
-    return images, kinds, f"digits ({utils.DATASETS[dataset]}) and {second}, tinted"
+    if dataset == "mnist":
+        return images, kinds, "digits (MNIST) and clothing (Fashion-MNIST), tinted"
+    return images, kinds, "stand-in digits and pieces of two photographs (both of scikit-learn), tinted"
 
 
 # --------------------------------------------------------------------------- pictures
