@@ -1,0 +1,414 @@
+"""report.html: everything is there, nothing from outside is markup, nothing is fetched, it fits phone and screen."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import browser  # noqa: F401
+from PIL import Image
+
+import utils
+import visualization
+from grading import sandbox
+from insight import clusters, pages, report_page
+
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&{{ 7*7 }}\u202e\x1b[31m"
+)
+PARTS = ["scores", "settings", "projections", "sixes", "clusters", "table", "likelihood"]
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and the text between them."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def named(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def read(path: Path) -> Tags:
+    return Tags(path.read_text(encoding="utf-8"))
+
+
+def scored(**changes) -> dict:
+    """What grade.json holds."""
+    questions = [
+        ("1.1 E-step", 10, 10.0, "PASS", "gamma is right", ""),
+        ("1.2 M-step", 10, 0.0, "WRONG", "covs are wrong\ninput: x (5, 2)\ngot: 1\nwant: 2", "divide by n_k"),
+        ("2.1 PCA.fit", 8, 0.0, "ERROR", f"submission.py, line 9: ValueError: {HOSTILE}\n{HOSTILE}", HOSTILE),
+        ("6 Performance", 30, 0.0, "SKIPPED", "no", ""),
+    ]
+    names = ("label", "points", "score", "verdict", "message", "hint")
+    return {
+        "questions": [{"id": "x"} | dict(zip(names, q, strict=True)) for q in questions],
+        "auto_score": 10.0,
+        "auto_points": 70,
+        "sample_index": 3,
+        "db": 2.5,
+        "db_sklearn": 2.25,
+        "accuracy": 0.75,
+        "nmi": 0.5,
+        "ari": 0.25,
+        "log_likelihood": -66.125,
+        "guards": [HOSTILE],
+        "versions": {HOSTILE: HOSTILE},
+    } | changes
+
+
+def add_pictures(folder: Path) -> None:
+    """The six projections and the two sixes, as the scripts leave them."""
+    rng = np.random.default_rng(0)
+    for kind in ("true", "cluster"):
+        for name in visualization.PROJECTIONS:
+            picture = Image.new("RGB", (1316, 1008), tuple(rng.integers(0, 256, 3).tolist()))
+            picture.save(folder / f"{kind}_{name}.png")
+    for name in ("gmm_sample.png", "ddpm_sample.png"):
+        Image.fromarray(rng.integers(0, 256, (28, 28), dtype=np.uint8)).save(folder / name)
+
+
+@pytest.fixture
+def strips(monkeypatch, tmp_path):
+    """Both generators replaced by quick ones and an empty cache; counts the draws."""
+    calls = []
+
+    def draw(*_, **__):
+        calls.append(1)
+        return np.random.default_rng(len(calls)).integers(0, 256, (10, 1, 28, 28), dtype=np.uint8)
+
+    monkeypatch.setattr(report_page, "_drawn_by_student", lambda *_: draw()[:, 0])
+    monkeypatch.setattr(utils, "load_ddpm", lambda: None)
+    monkeypatch.setattr(utils, "draw_digits", draw)
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(utils, "cache_dir", lambda: tmp_path / "cache")
+    return calls
+
+
+@pytest.fixture
+def page(run_folder, strips) -> Path:
+    """The page of a run that holds everything."""
+    add_pictures(run_folder)
+    return report_page.write(utils.load_run(run_folder), scored())
+
+
+# --------------------------------------------------------------------------- what is on it
+
+
+def test_the_page_holds_every_part(page, digits):
+    tags = read(page)
+    assert page.name == "report.html"
+    assert [s["id"] for s in tags.named("section")] == PARTS
+    assert {f"#{part}" for part in PARTS} == {a["href"] for a in tags.named("a")}
+    for text in (
+        "gamma is right",
+        "got: 1",
+        "want: 2",
+        "Hint: divide by n_k",
+        "2.5000",
+        "2.2500",
+        "0.7500",
+        "-66.1250",
+    ):
+        assert text in tags.text
+    images = tags.named("img")
+    assert sum(i["class"] == "plane" for i in images) == 6
+    assert sum(i["class"] == "digit six" for i in images) == 2
+    assert sum(i["class"] == "digit mean" for i in images) == 10
+    assert sum(i["class"] == "digit" for i in images) == 2 * 10 + 10 * (10 + 10)
+    assert page.stat().st_size < 3_000_000
+
+
+def test_the_page_needs_no_network_and_no_script(page):
+    tags = read(page)
+    text = page.read_text(encoding="utf-8")
+    assert not tags.named("script") and not tags.named("link") and not tags.named("iframe")
+    assert all(i["src"].startswith("data:image/") for i in tags.named("img"))
+    assert "http://" not in text and "https://" not in text and "url(" not in text and "@import" not in text
+    (policy,) = [m["content"] for m in tags.named("meta") if m.get("http-equiv")]
+    assert "default-src 'none'" in policy and "script" not in policy
+
+
+def test_the_page_can_be_read_aloud(page):
+    tags = read(page)
+    assert tags.named("html") == [{"lang": "en"}]
+    assert all(i.get("alt") for i in tags.named("img"))
+    assert all(th.get("scope") in ("row", "col") for th in tags.named("th"))
+    assert len(tags.named("thead")) == len(tags.named("table")) >= 4
+    assert all(s.get("aria-label") for s in tags.named("svg"))
+    assert len(tags.named("h1")) == 1
+
+
+def test_what_was_not_found_out_has_no_points(page):
+    text = " ".join(read(page).text.split())
+    assert "10.00 / 10 PASS" in text
+    assert "0.00 / 10 WRONG" in text
+    assert "- / 30 SKIPPED" in text
+
+
+def test_the_table_counts_the_training_images(page, run_folder, digits):
+    images, labels = digits["train"]
+    cluster = utils.cluster_labels(utils.load_run(run_folder), images)
+    table = clusters.counts(cluster, labels, 10)
+    assert table.sum() == len(images)
+    assert all(table[k, d] == ((cluster == k) & (labels == d)).sum() for k in range(10) for d in range(10))
+    (body,) = re.findall(r'<table class="counts">.*?<tbody>(.*?)</tbody>', page.read_text(encoding="utf-8"), re.DOTALL)
+    rows = [[int(n) for n in re.findall(r">(\d+)<", row)] for row in body.split("</tr>")[:-1]]
+    assert rows == [[k, *table[k], table[k].sum()] for k in range(10)]
+
+
+def test_typical_is_near_and_doubtful_is_uncertain(run_folder, digits):
+    run, images = utils.load_run(run_folder), digits["train"].images
+    view = clusters.clustering(run, images)
+    assert np.array_equal(view.cluster, utils.cluster_labels(run, images))
+    codes = utils.embed(run, images)
+    for k in range(10):
+        members, typical, doubtful = view.members(k), view.typical(k), view.doubtful(k)
+        assert set(typical) | set(doubtful) <= set(members)
+        assert len(typical) == len(doubtful) == 10
+        diff = codes[members] - run.means[k]
+        distance = np.einsum("nd,de,ne->n", diff, np.linalg.inv(run.covs[k]), diff)
+        np.testing.assert_allclose(view.distance[members], distance, rtol=1e-6)
+        assert np.sort(distance)[9] == pytest.approx(view.distance[typical].max())
+        assert np.sort(view.certainty[members])[9] == pytest.approx(view.certainty[doubtful].max())
+    assert (view.certainty > 0.1).all() and (view.certainty <= 1 + 1e-9).all()
+
+
+def test_pictures_lose_their_legends_not_their_dots(run_folder):
+    """The page cuts a picture where visualization.py puts the plane."""
+    plane = np.random.default_rng(0).normal(size=(300, 2))
+    path = run_folder / "true_pca.png"
+    visualization.plot_plane(plane, np.arange(300) % 2, ["0", "1"], path, "title", "legend")
+    whole = pages.read_picture(path)
+    cut = report_page._cut(whole)
+    inked = [(np.asarray(image.convert("HSV"))[..., 1] > 60).sum() for image in (whole, cut)]
+    assert 0.95 * inked[0] < inked[1] <= inked[0]  # the legend's two dots are all that is lost
+    assert cut.width < 0.85 * whole.width
+
+
+def test_a_digit_survives_its_encoding(digits):
+    image = digits["train"].images[0]
+    uri = pages.digit_uri(image)
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as decoded:
+        assert np.array_equal(np.asarray(decoded), image[0])
+
+
+# --------------------------------------------------------------------------- what comes from outside
+
+
+def test_text_from_outside_is_never_markup(page):
+    tags = read(page)
+    assert not any(name.startswith("on") for _, attributes in tags.tags for name in attributes)
+    assert "<script>document.title='owned'</script>" in tags.text  # to be read
+    assert "{{ 7*7 }}" in tags.text
+    assert "\x1b" not in tags.text and "\u202e" not in tags.text
+
+
+def test_names_of_folders_and_settings_are_never_markup(run_folder, strips):
+    folder = run_folder.with_name("<script>alert(1)<")
+    run_folder.rename(folder)
+    run = utils.load_run(folder)
+    run.config.results_path = "</td><script>alert(2)</script>"
+    run.config.use_pca, run.config.ae = False, "<script>alert(3)</script>"
+    run.ae = None
+    tags = read(report_page.write(run, scored()))
+    assert not tags.named("script")
+    assert "alert(1)" in tags.text and "alert(2)" in tags.text and "alert(3)" in tags.text
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {},
+        {"questions": 5, "guards": "x", "versions": [1], "sample_index": True, "auto_score": "7"},
+        {"questions": [None, {}, {"label": None, "points": [], "score": float("nan"), "verdict": 3, "message": {}}]},
+        scored(sample_index=10**6, db=float("inf"), accuracy=None, auto_score=None),
+        scored(sample_index=-1, log_likelihood=10**400),
+        {"questions": [{"label": "a" * 10**5, "message": "b" * 10**6, "verdict": "PASS x\" onclick='1'"}] * 1000},
+        {"questions": [{"label": "\ud800 lone", "message": "\x00"}]},
+    ],
+)
+def test_a_damaged_grade_json_still_gives_a_page(run_folder, strips, report):
+    (run_folder / "grade.json").write_text(json.dumps(report), encoding="utf-8")
+    path = report_page.write(utils.load_run(run_folder))
+    tags = read(path)
+    assert [s["id"] for s in tags.named("section")] == PARTS
+    assert not any("onclick" in attributes for _, attributes in tags.tags)
+    assert path.stat().st_size < 3_000_000
+    assert strips == []
+
+
+def test_without_scores_and_pictures_the_page_says_what_to_do(run_folder, strips):
+    text = read(report_page.write(utils.load_run(run_folder))).text
+    assert "python grade.py" in text
+    assert "python visualization.py --cluster_label" in text
+    assert "--sample_index k" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"GIF89a" + b"\0" * 20])
+def test_damaged_pictures_are_left_out(run_folder, strips, content):
+    for name in ("true_pca.png", "gmm_sample.png"):
+        (run_folder / name).write_bytes(content)
+    Image.new("L", (5000, 4001)).save(run_folder / "cluster_pca.png")
+    Image.new("L", (29, 28)).save(run_folder / "ddpm_sample.png")
+    images = read(report_page.write(utils.load_run(run_folder))).named("img")
+    assert not [i for i in images if i["class"] in ("plane", "digit six")]
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1\n", "a,b\n1,x\n", "a,b\n1,nan\n", "a,b\n1,1e300\n", "a,b\n\ud800"])
+def test_a_damaged_trace_is_left_out(run_folder, strips, content):
+    (run_folder / "trace.csv").write_text(content, encoding="utf-8", errors="surrogatepass")
+    tags = read(report_page.write(utils.load_run(run_folder)))
+    assert not tags.named("svg")
+    assert "python train.py" in tags.text
+
+
+@pytest.mark.parametrize(
+    "values, sentence",
+    [([-3.0, -2.0, -1.5], "never falls"), ([-3.0, -2.0, -2.5], "falls somewhere"), ([-1.0], "in 1 iteration.")],
+)
+def test_the_trace_is_drawn_and_judged(run_folder, strips, values, sentence):
+    lines = ["iteration,mean_log_likelihood", *(f"{i},{v}" for i, v in enumerate(values, 1))]
+    (run_folder / "trace.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tags = read(report_page.write(utils.load_run(run_folder)))
+    assert sentence in tags.text
+    (line,) = tags.named("polyline")
+    points = [tuple(map(float, p.split(","))) for p in line["points"].split()]
+    assert len(points) == len(values)
+    assert np.array_equal(np.argsort([-y for _, y in points]), np.argsort(values))  # up is more
+
+
+# --------------------------------------------------------------------------- the strips
+
+
+def test_grading_draws_strips_and_refreshing_keeps_them(run_folder, strips):
+    run = utils.load_run(run_folder)
+    add_pictures(run_folder)
+
+    def shown(path):
+        return [i["src"] for i in read(path).named("img") if "more" not in i["class"] and i["alt"].startswith("Draw ")]
+
+    first = shown(report_page.write(run, scored()))
+    assert len(first) == len(set(first)) == 20
+    (run_folder / "grade.json").write_text(json.dumps(scored()), encoding="utf-8")
+    assert shown(report_page.write(run)) == first
+    assert len(strips) == 2
+    assert shown(report_page.write(run, scored())) != first  # grade.py again
+    (cached,) = utils.cache_dir().iterdir()
+    cached.write_bytes(b"junk")
+    assert len(shown(report_page.write(run))) == 20
+    assert len(strips) == 6
+
+
+def test_a_strip_is_drawn_by_the_student_in_the_sandbox(run_folder):
+    run = utils.load_run(run_folder)
+    source = (utils.ROOT / "submission.py").read_bytes()
+    images = report_page._drawn_by_student(run, 4, source, seed=5)
+    assert images.shape == (10, 28, 28) and images.dtype == np.uint8
+    assert len({image.tobytes() for image in images}) == 10
+    # They are of that component: in the mean they lie at its centre.
+    centre = run.means[4] @ run.components + run.mean
+    assert np.corrcoef(images.mean(axis=0).ravel(), np.clip(centre, 0, 255))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    "outcome, cause",
+    [
+        (sandbox.Outcome("timeout", cause="it did not end within 30 s"), "did not end"),
+        (sandbox.Outcome("done", arrays={"form": np.array([4.0, 20, 28])}), "28"),
+        (sandbox.Outcome("done", arrays={"images": np.zeros((3, 28, 28), np.uint8)}), "left no pictures"),
+        (
+            sandbox.Outcome(
+                "raised", error={"kind": "exception", "type": "E", "text": HOSTILE, "line": 3, "trace": ""}
+            ),
+            "submission.py, line 3",
+        ),
+    ],
+)
+def test_a_sampler_that_fails_is_told_of(run_folder, strips, monkeypatch, outcome, cause):
+    monkeypatch.undo()
+    monkeypatch.setattr(sandbox, "run", lambda *_, **__: outcome)
+    monkeypatch.setattr(utils, "load_ddpm", lambda: None)
+    monkeypatch.setattr(utils, "draw_digits", lambda *_, **__: np.zeros((10, 1, 28, 28), np.uint8))
+    add_pictures(run_folder)
+    tags = read(report_page.write(utils.load_run(run_folder), scored()))
+    assert "There are none: " in tags.text and cause in tags.text
+    assert not tags.named("script")
+    assert sum(i["alt"].startswith("Draw ") for i in tags.named("img")) == 10  # the other's are there
+
+
+# --------------------------------------------------------------------------- other runs
+
+
+def test_many_clusters_do_not_burst_the_page(run_folder, strips, monkeypatch):
+    monkeypatch.setattr(report_page, "MOST_CLUSTERS", 4)
+    path = report_page.write(utils.load_run(run_folder), scored())
+    tags = read(path)
+    assert len(tags.named("article")) == 4
+    assert "6 further clusters are not shown" in tags.text
+
+
+def test_an_empty_cluster_has_its_place(run_folder, strips):
+    run = utils.load_run(run_folder)
+    run.means[2] += 1e5
+    tags = read(report_page.write(run, scored()))
+    assert "no images" in tags.text
+    assert len(tags.named("article")) == 10
+
+
+def test_an_ae_run_draws_no_sixes(standin, tmp_path, with_networks, strips):
+    import train
+
+    path = tmp_path / "ae"
+    assert train.main(["--dataset", "digits", "--max_iter", "3", "--results_path", str(path)]) == 0
+    tags = read(report_page.write(utils.load_run(path), scored(sample_index=None)))
+    assert "Only PCA runs draw sixes" in tags.text
+    assert "AutoEncoder to 2 dimensions" in tags.text
+
+
+def test_visualization_brings_the_page_up_to_date(run_folder, with_networks, strips, monkeypatch, capsys):
+    planes = dict.fromkeys(visualization.PROJECTIONS)
+    monkeypatch.setattr(visualization, "make_planes", lambda *_: planes)
+    monkeypatch.setattr(visualization, "plot_plane", lambda *_: None)
+    command = ["--results_path", str(run_folder)]
+    assert visualization.main(command) == 0
+    assert not (run_folder / "report.html").exists()  # nothing to report yet
+    (run_folder / "grade.json").write_text(json.dumps(scored()), encoding="utf-8")
+    assert visualization.main(command) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert "gamma is right" in read(run_folder / "report.html").text
+
+
+# --------------------------------------------------------------------------- in a browser
+
+
+@pytest.mark.parametrize("width, dark", [(1280, False), (390, True)])
+def test_chromium_shows_the_page(page, browser, width, dark):  # noqa: F811
+    browser.open(page, width, dark, ready="return document.readyState === 'complete'")
+    assert browser.messages() == []
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert browser.driver.title == "run: report of a run"
+    back = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert back == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
+    assert browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))") == []
+    small = browser.run(
+        "return [...document.querySelectorAll('p, td, th, li, .label')].filter(e => e.textContent.trim())"
+        ".map(e => parseFloat(getComputedStyle(e).fontSize)).sort((a, b) => a - b)[0]"
+    )
+    assert small >= 10  # pixels: readable without zooming
+    broken = browser.run("return [...document.querySelectorAll('.strip')].some(e => e.scrollWidth > e.clientWidth + 1)")
+    assert not broken
