@@ -1,0 +1,260 @@
+"""grade.py --report_draft: everything is filled in, nothing of a student is lost, nothing is markup by accident."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from test_compare import RECORDS
+
+import grade
+import utils
+from insight import compare, draft, sweep
+
+GRADE = {
+    "questions": [
+        {"id": "e_step", "label": "1.1 E-step", "points": 10, "score": 10.0, "verdict": "PASS", "message": "right"},
+        {
+            "id": "m_step",
+            "label": "1.2 M-step",
+            "points": 10,
+            "score": 5.0,
+            "verdict": "WRONG",
+            "message": "covs | <b>are</b> wrong\ninput: x",
+            "hint": "divide",
+        },
+        {
+            "id": "performance",
+            "label": "6 Performance",
+            "points": 30,
+            "score": 0.0,
+            "verdict": "SKIPPED",
+            "message": "",
+        },
+    ],
+    "auto_score": 15.0,
+    "auto_points": 70,
+    "db": 2.19715,
+    "db_sklearn": None,
+    "accuracy": 0.78,
+}
+
+
+def write_grade(folder, **changes):
+    (folder / "grade.json").write_text(json.dumps(GRADE | changes), encoding="utf-8")
+
+
+def written(folder) -> str:
+    draft.write(utils.load_run(folder))
+    return (folder / draft.FILE).read_text(encoding="utf-8")
+
+
+def write_sweep(folder, run_folder, dataset="digits"):
+    """A sweep of two runs, as train.py --sweep leaves it."""
+    rows = []
+    for dim, score in ((5, 20.0), (10, 29.5)):
+        name = f"embedding_dim={dim}"
+        shutil.copytree(run_folder, folder / name)
+        config = utils.TrainConfig.load(folder / name / "config.yaml")
+        config.dataset = dataset
+        config.save(folder / name / "config.yaml")
+        settings = {"embedding_dim": dim, "n_components": 10, "max_iter": 100, "seed": 1}
+        measured = dict.fromkeys(sweep.MEASURES, 0.5) | {"score": score, "seconds": float("nan")}
+        rows.append({"run": name} | settings | measured)
+    sweep.write_csv(folder / "sweep.csv", rows)
+    (folder / "sweep.png").write_bytes(b"a picture")
+
+
+@pytest.fixture
+def own_home(monkeypatch, tmp_path):
+    """A home in which nobody has trained anything."""
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+# --------------------------------------------------------------------------- what it holds
+
+
+def test_template_asks_for_every_part_once_and_names_the_points():
+    text = draft.TEMPLATE.read_text(encoding="utf-8")
+    asked = draft._FILL.findall(text)
+    assert sorted(asked) == sorted({"run", "log", "tuning", "scores", "pictures", "projections", "generators"})
+    points = [int(n) for n in re.findall(r"^## .*\((\d+)\)$", text, re.MULTILINE)]
+    assert points == [2, 5, 2, 20, 1]
+    assert [int(n) for n in re.findall(r"^### .*\((\d+)\)$", text, re.MULTILINE)] == [10, 10]
+
+
+def test_an_almost_empty_run_says_which_commands_fill_the_rest(run_folder, own_home):
+    text = written(run_folder)
+    assert "<!-- FILL" not in text
+    option = f' --results_path "{run_folder}"'
+    for command in (
+        f"python grade.py --sample_index k{option}",
+        f"python visualization.py{option}",
+        f"python visualization.py --cluster_label{option}",
+        f"python visualization.py --compare{option}",
+        "python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1",
+    ):
+        assert f"`{command}`" in text
+    assert "| embedding\\_dim | 10 |" in text
+    assert re.search(r"EM took \d+ iterations", text)
+    for line in draft.TEMPLATE.read_text(encoding="utf-8").splitlines():
+        assert line in text or line.startswith("<!-- FILL")
+
+
+def test_what_is_there_is_filled_in(run_folder, own_home):
+    write_grade(run_folder)
+    compare.write(run_folder, RECORDS)
+    names = [f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")]
+    for name in [*names, "gmm_sample.png", "ddpm_sample.png"]:
+        (run_folder / name).write_bytes(b"a picture")
+    text = written(run_folder)
+    links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", text)
+    assert sorted(links) == sorted([*names, "gmm_sample.png", "ddpm_sample.png"])
+    assert "| 1.1 E-step | 10.00 / 10 | PASS | right |" in text
+    assert "| 1.2 M-step | 5.00 / 10 | WRONG | covs \\| &lt;b>are&lt;/b> wrong |" in text
+    assert "| 6 Performance | - / 30 | SKIPPED |  |" in text
+    assert "| sum | 15.00 / 70 |" in text
+    assert "| Davies-Bouldin index (lower is better) | 2.1972 |" in text
+    assert "| Davies-Bouldin index of scikit-learn | - |" in text
+    for table in compare.read(run_folder).values():
+        assert compare.markdown(table) in text
+    assert "`python " not in text.split("## 3")[1]
+
+
+@pytest.mark.parametrize("place", ["results", "beside the run"])
+def test_the_tuning_log_is_the_sweeps(run_folder, own_home, place, tmp_path):
+    folder = own_home / "results" / "sweep a" if place == "results" else tmp_path / "grid"
+    write_sweep(folder, run_folder)
+    if place == "beside the run":
+        run_folder = folder / "embedding_dim=10"
+    text = written(run_folder)
+    part = text.split("## 2.")[1].split("## 3.")[0]
+    assert re.search(r"\| 5 \| 20\.000 \|.*\| +\|", part)
+    assert re.search(r"\| 10 \| 29\.500 \|.*\| - \| best \|", part)
+    assert "n\\_components" not in part  # it does not differ
+    (link,) = re.findall(r"!\[sweep\]\(([^)]*)\)", part)
+    assert (run_folder / link.replace("%20", " ").replace("%3D", "=")).resolve() == (folder / "sweep.png").resolve()
+
+
+@pytest.mark.parametrize("damage", ["other data", "no rows", "text", "gone"])
+def test_a_sweep_that_does_not_fit_is_passed_over(run_folder, own_home, damage):
+    folder = own_home / "results" / "sweep"
+    write_sweep(folder, run_folder, dataset="mnist" if damage == "other data" else "digits")
+    if damage == "no rows":
+        sweep.write_csv(folder / "sweep.csv", [])
+    elif damage == "text":
+        (folder / "sweep.csv").write_text("run,seed\na,b\n", encoding="utf-8")
+    elif damage == "gone":
+        shutil.rmtree(folder / "embedding_dim=5")
+    assert "No sweep" in written(run_folder)
+
+
+@pytest.mark.parametrize("trace", [None, "", "iteration,mean_log_likelihood\n", "iteration,mean_log_likelihood\n1,x\n"])
+def test_a_run_without_a_trace_has_a_draft(run_folder, own_home, trace):
+    (run_folder / "trace.csv").unlink()
+    if trace is not None:
+        (run_folder / "trace.csv").write_text(trace, encoding="utf-8")
+    assert "trace.csv, the likelihood" in written(run_folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"questions": [1]}', '{"questions": 3}'])
+def test_a_damaged_grade_json_is_an_error_of_one_line(run_folder, own_home, run_script, content):
+    (run_folder / "grade.json").write_text(content, encoding="utf-8")
+    outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert "grade.json" in outcome.err
+    assert not (run_folder / draft.FILE).exists()
+
+
+def test_odd_values_in_grade_json_are_dashes(run_folder, own_home):
+    odd = [{"label": None, "points": "x", "score": float("nan"), "verdict": 3, "message": ["a"]}]
+    write_grade(run_folder, questions=odd, auto_score="a", auto_points=True, db=float("inf"), accuracy=[])
+    assert "| sum | - / - |" in written(run_folder)
+
+
+def test_a_template_that_asks_for_something_unknown_is_named(run_folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(draft, "TEMPLATE", tmp_path / "template.md")
+    with pytest.raises(utils.LabError, match=r"template\.md cannot be read"):
+        draft.write(utils.load_run(run_folder))
+    draft.TEMPLATE.write_text("# a\n<!-- FILL wether -->\n", encoding="utf-8")
+    with pytest.raises(utils.LabError, match="'wether'"):
+        draft.write(utils.load_run(run_folder))
+    assert not (run_folder / draft.FILE).exists()
+
+
+# --------------------------------------------------------------------------- nothing is lost
+
+
+def test_an_untouched_draft_is_made_anew(run_folder, own_home):
+    first = written(run_folder)
+    assert written(run_folder) == first
+    write_grade(run_folder)
+    assert "1.2 M-step" in written(run_folder)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda b: b.replace(b"\n", b"\r\n"), lambda b: b"\xef\xbb\xbf" + b], ids=["line ends", "mark in front"]
+)
+def test_what_an_editor_changes_by_itself_is_no_writing(run_folder, own_home, change):
+    first = written(run_folder)
+    file = run_folder / draft.FILE
+    file.write_bytes(change(file.read_bytes()))
+    assert written(run_folder) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.write_text(file.read_text(encoding="utf-8").replace("name:", "name: Li"), encoding="utf-8"),
+        lambda file: file.write_text(file.read_text(encoding="utf-8") + "more", encoding="utf-8"),
+        lambda file: file.write_text("my own report\n", encoding="utf-8"),
+        lambda file: file.write_bytes(b"\xff\xfe\x00"),
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_text(file.read_text(encoding="utf-8").rsplit("<!--", 1)[0], encoding="utf-8"),
+    ],
+    ids=["filled in", "added below", "own", "no text", "empty", "without its last line"],
+)
+def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run_script, monkeypatch, change):
+    written(run_folder)
+    file = run_folder / draft.FILE
+    change(file)
+    before = file.read_bytes()
+    monkeypatch.setattr(grade, "grade", lambda *_: pytest.fail("slow work began"))
+    monkeypatch.setattr(grade.load_resources, "ensure", lambda *_: "digits")
+    outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert "move it out" in outcome.err
+    assert file.read_bytes() == before
+
+
+def test_a_folder_or_a_link_in_its_place_stays(run_folder, tmp_path):
+    file = run_folder / draft.FILE
+    file.mkdir()
+    with pytest.raises(utils.LabError, match="never overwritten"):
+        draft.write(utils.load_run(run_folder))
+    file.rmdir()
+    os.symlink(tmp_path / "elsewhere.md", file)
+    with pytest.raises(utils.LabError, match="never overwritten"):
+        draft.write(utils.load_run(run_folder))
+
+
+# --------------------------------------------------------------------------- the command
+
+
+def test_command_scores_a_run_that_is_not_scored_yet_and_only_that(
+    run_script, run_folder, standin, files_below, monkeypatch
+):
+    before = set(files_below(run_folder))
+    outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.isascii()
+    assert {"grade.json", "report.md"} <= set(files_below(run_folder)) - before
+    assert "| sum | " in (run_folder / "report.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(grade, "grade", lambda *_: pytest.fail("it was scored again"))
+    scored = (run_folder / "grade.json").read_bytes()
+    assert run_script(grade, "--report_draft", "--results_path", run_folder).status == 0
+    assert (run_folder / "grade.json").read_bytes() == scored
