@@ -75,7 +75,7 @@ def add_pictures(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for kind in ("true", "cluster"):
         for name in visualization.PROJECTIONS:
-            picture = Image.new("RGB", (1316, 1008), tuple(rng.integers(0, 256, 3).tolist()))
+            picture = Image.new("RGB", (1442, 1008), tuple(rng.integers(0, 256, 3).tolist()))
             picture.save(folder / f"{kind}_{name}.png")
     for name in ("gmm_sample.png", "ddpm_sample.png"):
         Image.fromarray(rng.integers(0, 256, (28, 28), dtype=np.uint8)).save(folder / name)
