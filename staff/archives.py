@@ -38,6 +38,7 @@ MOST_ENTRIES = 20_000
 MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
 MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it really holds is counted as it comes
 MOST_RUNS = 50
+LONGEST_PATH = 500  # characters
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 CHUNK = 1 << 16
@@ -318,13 +319,15 @@ def _report(handin: HandIn, what: str, names: list[str]) -> None:
 
 
 def safe_parts(name: str) -> tuple[str, ...] | None:
-    """A member's path in parts, NFC; None for one that is absolute, has a drive or leads upwards.
+    """A member's path in parts, NFC; None for one that is absolute, has a drive, leads upwards or is endless.
 
     Backslashes separate, too: some Windows programs write them.
     """
     name = unicodedata.normalize("NFC", name).replace("\\", "/")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if not parts or ".." in parts or name.startswith("/") or re.match("[A-Za-z]:", name) or "\0" in name:
+        return None
+    if len(name) > LONGEST_PATH:
         return None
     return tuple(map(clean, parts))
 
