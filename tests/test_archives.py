@@ -274,10 +274,11 @@ EVIL = [
     "C:evil.py",
     "\\\\host\\share\\evil.py",
     "..\\evil.py",
+    "long/" * 2000 + "evil.py",
 ]
 
 
-@pytest.mark.parametrize("name", EVIL)
+@pytest.mark.parametrize("name", EVIL, ids=range(len(EVIL)))
 def test_paths_that_lead_out_are_not_read_and_are_reviewed(hand_in, name):
     handin = hand_in(files() | {name: b"evil"})
     assert "unsafe paths" in handin.review[0]
