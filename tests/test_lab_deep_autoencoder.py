@@ -352,6 +352,16 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(
         assert "RBM 1/3, 784-24: is trained" in lines
 
 
+def test_what_is_trained_is_not_trained_again(digits, tmp_path):
+    settings = dataclasses.replace(TINY, max_epoch=1)
+    training.train(settings, tmp_path, digits["train"], digits["test"])
+    before, lines = weights(tmp_path), []
+    trained = training.train(settings, tmp_path, digits["train"], digits["test"], report=lines.append)
+    assert sum("is trained" in line for line in lines) == 5
+    assert weights(tmp_path) == before
+    assert len(trained.rbms[0].loss) == 1
+
+
 def test_another_seed_gives_other_numbers(digits, tmp_path, uninterrupted):
     settings = dataclasses.replace(TINY, seed=6, max_epoch=1)
     training.train(settings, tmp_path, digits["train"], digits["test"])
@@ -477,6 +487,7 @@ def test_the_csv_file_has_the_assignments_form_and_number(finished):
     assert (folder / "20260001.csv").read_text() == f"pretrained,{pretrained['probe_same_set']}\n"
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_analysed_again_without_training(finished, run_script):
     folder, _ = finished
     before = weights(folder)
