@@ -625,7 +625,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def ddpm_settings(steps: list[int], guidances: list[float], intervals: list[tuple[float, float]]) -> list[Setting]:
-    """All combinations, each once; without guidance the interval means nothing.
+    """All combinations, each once; without guidance the interval means nothing, and none given means the lab's own.
 
     Raises:
         LabError: a value is out of range.
@@ -644,7 +644,7 @@ def ddpm_settings(steps: list[int], guidances: list[float], intervals: list[tupl
             Setting(count, weight, tuple(interval) if weight else (0.0, 1.0))
             for count in steps
             for weight in guidances
-            for interval in intervals
+            for interval in intervals or [utils.guidance_interval(count)]
         )
     )
 
@@ -664,8 +664,7 @@ def run_ae(args) -> dict:
 
 
 def run_ddpm(args) -> dict:
-    intervals = [tuple(interval) for interval in args.interval or [utils.GUIDANCE_INTERVAL]]
-    settings = ddpm_settings(args.steps, args.guidance, intervals)
+    settings = ddpm_settings(args.steps, args.guidance, [tuple(interval) for interval in args.interval or []])
     if args.per_class < 2:
         raise utils.LabError(f"--per_class must be at least 2 (diversity takes pairs), got {args.per_class}")
     if args.batch < 1:
