@@ -1,13 +1,14 @@
-# Reads the environments and command lines of other processes.
+# Looks for processes that are not its own, and reads their environments.
 # expect: e_step WRONG 0
 # needs: bubblewrap
 # === 1.1 E-step
 found = False
 # BEGIN_TRICK
-for file in [*Path("/proc").glob("[0-9]*/environ"), *Path("/proc").glob("[0-9]*/cmdline")]:
+processes = list(Path("/proc").glob("[0-9]*"))
+found = len(processes) > 10
+for process in processes:
     try:
-        text = file.read_bytes()
-        found = found or b"CORPUS_SECRET" in text or b"pytest" in text
+        found = found or b"CORPUS_SECRET" in (process / "environ").read_bytes()
     except OSError:
         pass
 # END_TRICK
