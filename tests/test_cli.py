@@ -703,7 +703,8 @@ def handout(tmp_path):
         copy.mkdir()
         for path in ROOT.glob("*.py"):
             shutil.copy(path, copy)
-        shutil.copytree(ROOT / "grading", copy / "grading", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("grading", "insight"):
+            shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
         text = (copy / "submission.py").read_text(encoding="utf-8")
         empty = rf'\1# BEGIN_YOUR_CODE {label}\n\1raise NotImplementedError("{label}: write it")\n\1# END_YOUR_CODE'
         text, count = re.subn(REGION.format(label=re.escape(label)), empty, text)
@@ -739,6 +740,7 @@ def test_an_unfilled_sampler_is_one_line_and_costs_only_the_sixes(run, home, net
     assert questions["performance"]["verdict"] == questions["e_step"]["verdict"] == "PASS"
     assert questions["sample_from_gmm"]["score"] == 0
     assert "not attempted" in questions["sample_from_gmm"]["message"]
+    assert "not attempted" in after.pop("report.html").decode("utf-8")
     assert after == before
 
 
