@@ -109,6 +109,8 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
             errors.append(f"line {row.line}, column student_id: {row.cells['student_id']!r} handed nothing in")
         elif key in indices:
             errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} is there twice")
+        elif not text:
+            continue  # not known yet
         elif not (text.isascii() and text.isdigit() and len(text) < 6):
             errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is no whole number from 0")
         else:
@@ -118,7 +120,9 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Which of several hand-ins of one id counts: the newest by file time; where times are equal, a person says.
+    """Which of several hand-ins of one id counts: the newest by file time.
+
+    Where times are equal or names differ, which may be an id mistyped, all are graded and a person says.
 
     Returns:
         the hand-ins to grade, and by ``hand_in`` a row for each that has a rival: its notes, or REPLACED.
@@ -132,14 +136,16 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             to_grade += rivals
             continue
         times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
-        newest = [hand_in for hand_in in rivals if times[hand_in.hand_in] == max(times.values())]
+        one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
+        newest = [one for one in rivals if times[one.hand_in] == max(times.values()) or not one_name]
         for hand_in in rivals:
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
             if hand_in not in newest:
                 row.notes = [f"{newest[0].hand_in} of the same id is newer and counts"]
             elif len(newest) > 1:
-                row.review = [f"as new as another hand-in of the same id: {others}; remove all but one and --resume"]
+                why = "as new as" if one_name else "another name than"
+                row.review = [f"{why} {others} of the same id; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"the newest of its id; not counted: {others}"]
             rows[hand_in.hand_in] = row

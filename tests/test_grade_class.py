@@ -178,24 +178,38 @@ def test_order_and_number_of_jobs_do_not_show(handins, grade, tmp_path, files_be
 # --------------------------------------------------------------------------- several hand-ins of one id
 
 
-def test_the_newest_of_two_counts_and_both_are_named(handins, grade):
-    old, new = add(handins, "PB1", b"wrong 1", "old"), add(handins, "pb1", b"wrong 2", "new")
-    os.utime(old, (1_000_000, 1_000_000))
-    os.utime(new, (2_000_000, 2_000_000))
-    rows = grade()
-    assert (rows["PB1"]["status"], rows["PB1"]["auto_score"]) == ("REPLACED", "")
-    assert "pb1+new+LAB3 of the same id is newer" in rows["PB1"]["note"]
-    assert (rows["pb1"]["status"], rows["pb1"]["auto_score"]) == ("OK", "65")
-    assert "not counted: PB1+old+LAB3" in rows["pb1"]["note"]
+def copies(handins: Path, **times: int) -> None:
+    """Hand-ins of one student, named by a suffix, with their file times."""
+    for i, (suffix, at) in enumerate(times.items()):
+        path = add(handins, "PB1", b"wrong %d" % i).rename(handins / f"PB1+Ann+LAB3_{suffix}.zip")
+        os.utime(path, (at, at))
+
+
+def test_the_newest_of_two_counts_and_both_are_named(handins, grade, tmp_path):
+    copies(handins, new=2_000_000, old=1_000_000)
+    grade()
+    new, old = table(tmp_path / "out" / "gradebook.csv")
+    assert (old["status"], old["auto_score"]) == ("REPLACED", "")
+    assert "PB1+Ann+LAB3_new of the same id is newer" in old["note"]
+    assert (new["status"], new["auto_score"]) == ("OK", "65")
+    assert "not counted: PB1+Ann+LAB3_old" in new["note"]
 
 
 def test_of_two_equally_new_ones_a_person_decides(handins, grade, tmp_path):
-    for name in "ab":
-        os.utime(add(handins, "PB1", name=name), (1_000_000, 1_000_000))
+    copies(handins, a=1_000_000, b=1_000_000)
     grade()
     rows = table(tmp_path / "out" / "gradebook.csv")
     assert [row["status"] for row in rows] == ["REVIEW", "REVIEW"]
-    assert "PB1+b+LAB3" in rows[0]["note"] and "PB1+a+LAB3" in rows[1]["note"]
+    assert "as new as PB1+Ann+LAB3_b" in rows[0]["note"] and "as new as PB1+Ann+LAB3_a" in rows[1]["note"]
+
+
+def test_one_id_under_two_names_replaces_nobody(handins, grade, tmp_path):
+    os.utime(add(handins, "PB1", name="Ann"), (1_000_000, 1_000_000))
+    add(handins, "pb1", name="Bob")
+    grade()
+    rows = table(tmp_path / "out" / "gradebook.csv")
+    assert [(row["status"], row["auto_score"]) for row in rows] == [("REVIEW", "70"), ("REVIEW", "70")]
+    assert "another name than pb1+Bob+LAB3 of the same id" in rows[0]["note"]
 
 
 # --------------------------------------------------------------------------- students compared
@@ -461,7 +475,7 @@ def test_indices_answer_for_those_without_grade_json(handins, grade, tmp_path):
     add(handins, "PB1", b"unanswered")
     add(handins, "PB2", b"unanswered")
     path = tmp_path / "indices.csv"
-    path.write_text("student_id,sample_index\r\npb2,4\r\n", encoding="utf-8-sig")
+    path.write_text("student_id,sample_index\r\npb2,4\r\nPB1,\r\n", encoding="utf-8-sig")
     rows = grade("--indices", path)
     assert [rows[i]["status"] for i in ("PB1", "PB2")] == ["SKIPPED", "OK"]
 
@@ -600,12 +614,16 @@ def test_merge_survives_grading_again(handins, final, tmp_path):
     assert (tmp_path / "marks.csv").read_text(encoding="utf-8-sig") == marks
 
 
-def test_replaced_hand_ins_vanish_and_equally_new_ones_stay_undecided(handins, final):
-    for student_id, name, at in (("PB1", "old", 1), ("PB1", "new", 2), ("PB2", "a", 1), ("PB2", "b", 1)):
-        os.utime(add(handins, student_id, name=name), (at * 10**6, at * 10**6))
-    rows = final(f"{REPORT},status\nPB1,2,5,2,20,1,\nPB2,2,5,2,20,1,OK\n")
-    assert (rows["PB1"]["hand_in"], rows["PB1"]["total"]) == ("PB1+new+LAB3", "100")
-    assert (rows["PB2"]["undecided"], rows["PB2"]["total"]) == ("two hand-ins for one id", "")
+def test_replaced_hand_ins_vanish(handins, final):
+    copies(handins, new=2_000_000, old=1_000_000)
+    rows = final(f"{REPORT}\nPB1,2,5,2,20,1\n")
+    assert (rows["PB1"]["hand_in"], rows["PB1"]["total"]) == ("PB1+Ann+LAB3_new", "95")
+
+
+def test_equally_new_hand_ins_stay_undecided(handins, final):
+    copies(handins, a=1_000_000, b=1_000_000)
+    rows = final(f"{REPORT},status\nPB1,2,5,2,20,1,OK\n")
+    assert (rows["PB1"]["undecided"], rows["PB1"]["total"]) == ("two hand-ins for one id", "")
 
 
 def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
