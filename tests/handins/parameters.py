@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 from safetensors.numpy import load, save
+from scipy.stats import multivariate_normal
 
 import utils
 
@@ -82,11 +83,20 @@ def raw_safetensors(header: dict | bytes, data: bytes = b"", length: int | None 
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
-def codes_of_test_images(run: Path) -> np.ndarray:
-    """The test images in the run's own PCA coordinates: (N, d)."""
+def codes_of_images(run: Path, split: str) -> np.ndarray:
+    """The images of ``train`` or ``test`` in the run's own PCA coordinates: (N, d)."""
     pca = load((run / PCA).read_bytes())
-    images = utils.load_split("test", "digits")[0]
-    return (utils.flatten(images) - pca["mean"]) @ pca["components"].T
+    return (utils.flatten(utils.load_split(split, "digits")[0]) - pca["mean"]) @ pca["components"].T
+
+
+def commonest_digits(run: Path) -> list[int]:
+    """The most frequent true digit of each cluster, by SciPy's densities."""
+    gmm, labels = load((run / GMM).read_bytes()), utils.load_split("train", "digits")[1]
+    codes = codes_of_images(run, "train")
+    parts = zip(gmm["means"], gmm["covs"], gmm["pi"], strict=True)
+    logs = [np.log(p) + multivariate_normal(m, c).logpdf(codes) for m, c, p in parts]
+    clusters = np.argmax(logs, axis=0)
+    return [int(np.bincount(labels[clusters == k], minlength=10).argmax()) for k in range(10)]
 
 
 # --------------------------------------------------------------------------- settings
@@ -344,7 +354,7 @@ def one_label_only(run):
 @damage(performance="REVIEW")
 def singleton_clusters(run):
     """Nine components sit on one test image each, one covers the rest: an index of 0.65 where digits have 3.8."""
-    codes = codes_of_test_images(run)
+    codes = codes_of_images(run, "test")
     far = np.argsort(np.linalg.norm(codes - codes.mean(axis=0), axis=1))[-9:]
     covs = np.stack([np.eye(10) * 1e-3] * 9 + [np.cov(codes.T)])
     edit(run, GMM, means=np.vstack([codes[far], codes.mean(axis=0)]), covs=covs, pi=np.full(10, 0.1))
@@ -355,7 +365,7 @@ def fitted_to_the_test_images(run):
     """Clusters by k-means in pixel space, on the test images themselves, passed off as the mixture's."""
     from sklearn.cluster import KMeans
 
-    images, codes = utils.flatten(utils.load_split("test", "digits")[0]), codes_of_test_images(run)
+    images, codes = utils.flatten(utils.load_split("test", "digits")[0]), codes_of_images(run, "test")
     labels = KMeans(10, n_init=5, random_state=0).fit(images.astype(np.float64)).labels_
     means = np.stack([codes[labels == k].mean(axis=0) for k in range(10)])
     edit(run, GMM, means=means, covs=np.stack([np.eye(10) * 1e4] * 10), pi=np.full(10, 0.1))
@@ -364,9 +374,7 @@ def fitted_to_the_test_images(run):
 @damage(performance="PASS", rerun="REVIEW")
 def fitted_to_the_labels(run):
     """The ten digits' own means and covariances, from the labels that a student must not use."""
-    images, labels = utils.load_split("train", "digits")
-    pca = load((run / PCA).read_bytes())
-    codes = (utils.flatten(images) - pca["mean"]) @ pca["components"].T
+    codes, labels = codes_of_images(run, "train"), utils.load_split("train", "digits")[1]
     parts = [codes[labels == digit] for digit in range(10)]
     covs = np.stack([np.cov(part.T) + np.eye(10) for part in parts])
     edit(run, GMM, means=np.stack([p.mean(axis=0) for p in parts]), covs=covs, pi=np.bincount(labels) / len(labels))
@@ -396,6 +404,20 @@ def forged_scores(run):
 @damage(performance="PASS")
 def nested_claim(run):
     (run / "grade.json").write_text("[" * 100_000)
+
+
+@damage(performance="PASS", sample_index="PASS")
+def the_right_cluster(run):
+    """No damage: the answer to question 6."""
+    (run / "grade.json").write_text(json.dumps({"sample_index": commonest_digits(run).index(6)}))
+
+
+@damage(performance="PASS", sample_index="WRONG")
+def a_wrong_cluster(run):
+    """Another cluster, with the points for the right one."""
+    wrong = next(k for k, digit in enumerate(commonest_digits(run)) if digit != 6)
+    claim = {"sample_index": wrong, "questions": [{"id": "sample_index", "score": 5, "verdict": "PASS"}]}
+    (run / "grade.json").write_text(json.dumps(claim))
 
 
 @damage(performance="PASS", sample_index="WRONG")
