@@ -3,9 +3,11 @@
 import dataclasses
 import functools
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
@@ -65,6 +67,19 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def interrupt_ignored():
+    """Processes that are started meanwhile ignore Ctrl-C for good: this one ends them, and they print no tracebacks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 class Pool:
@@ -133,7 +148,9 @@ class Pool:
             self.has_processes = True
             options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}
             calls = (joblib.delayed(attempt_below)(os.getpid(), *a) for a in arguments)
-            yield from joblib.Parallel(**options)(calls)
+            with interrupt_ignored():  # joblib starts them here
+                results = joblib.Parallel(**options)(calls)
+            yield from results
         else:
             yield from (attempt(*a) for a in arguments)
 
