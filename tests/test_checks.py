@@ -281,7 +281,7 @@ def spoilt(array: np.ndarray, kind: str, value: float, dtype: str, number: int) 
                 return np.full(array.shape, value).astype(dtype)
             case "one number wrong":
                 array = array.astype(np.float64)
-                array[places] += value or 1.0
+                array[places] += value if abs(value) > 1e-300 else 1.0  # nothing is as good as right
                 return array
             case "huge":
                 return (array + 1.0) * 1e300
