@@ -128,7 +128,7 @@ def _uncompressed(path: Path) -> bytes:
             return inside.read(LARGEST_IDX + 1)
 
 
-def _idx_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
+def idx_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
     """Images (N, 28, 28) or labels (N,) put back into the bytes of an IDX file: header and data."""
     array = np.ascontiguousarray(array, np.uint8)
     magic = IDX_MAGIC["images" if array.ndim == 3 else "labels"]
@@ -141,7 +141,7 @@ def check_array(dataset: str, split: str, array: np.ndarray) -> None:
     Raises:
         SourceDropped: naming both checksums.
     """
-    _check_md5(dataset, split, "images" if array.ndim == 3 else "labels", _idx_parts(array))
+    _check_md5(dataset, split, "images" if array.ndim == 3 else "labels", idx_parts(array))
 
 
 def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = None) -> None:

@@ -1,0 +1,528 @@
+"""The comparisons of ``python -m benchmarks``: each case is a function from a ``Plan`` to rows of figures.
+
+Symbols: N samples, d embedding dimensions, K = 10 components. Images are uint8 (N, 1, 28, 28), 0 the background.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from sklearn.metrics import pairwise_distances_argmin
+
+import data_files
+import load_resources
+import submission
+import utils
+from benchmarks import peers, timing
+
+K = 10
+# Measured once on two cores of this kind, and not again in each run: together they take half an hour.
+SAVED_TSNE = 401.0  # scikit-learn's TSNE of 60,000 images, raw pixels
+SAVED_CHAIN = 12.5 + 2 * (283.0 + 401.0) + 23.5  # the original: train, two visualizations (AE and TSNE each), grade
+
+
+@dataclass
+class Row:
+    """One line of the results.
+
+    Args:
+        case, what, peer: names; ``peer`` is empty where there is only a limit.
+        ours, theirs: median seconds.
+        target: so many times faster than the peer it shall be; None: no promise.
+        limit: so many seconds it may take.
+        memory, peer_memory: bytes held at the worst beyond what was held before.
+        memory_limit: so many bytes it may take.
+        accuracy: what shows that both did the same work.
+        note: what a reader has to know.
+        series: (name, x) of a curve that the row belongs to: not part of the short table.
+    """
+
+    case: str
+    what: str
+    peer: str
+    ours: float
+    theirs: float | None = None
+    target: float | None = None
+    limit: float | None = None
+    memory: float | None = None
+    peer_memory: float | None = None
+    memory_limit: float | None = None
+    accuracy: str = ""
+    note: str = ""
+    series: tuple[str, float] | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster than the peer."""
+        return None if self.theirs is None else self.theirs / self.ours
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether each promise of the row holds; None where it makes none."""
+        kept = []
+        if self.target is not None and self.ratio is not None:
+            kept.append(self.ratio >= self.target)
+        if self.limit is not None:
+            kept.append(self.ours <= self.limit)
+        if self.memory_limit is not None and self.memory is not None:
+            kept.append(self.memory <= self.memory_limit)
+        return all(kept) if kept else None
+
+
+@dataclass
+class Plan:
+    """What is measured: sizes and repetitions.
+
+    Args:
+        quick: small sizes, one repetition: shows that everything runs, its figures mean little.
+        full: run also the peers that are otherwise taken from a saved figure.
+    """
+
+    quick: bool = False
+    full: bool = False
+    dataset: str = field(default_factory=load_resources.ensure)
+
+    def rounds(self, count: int) -> int:
+        return 1 if self.quick else count
+
+    def images(self, count: int = 60_000) -> np.ndarray:
+        """The training images, repeated where there are fewer than ``count`` (the stand-in): uint8 (N, 1, 28, 28)."""
+        images, _ = utils.load_split("train", self.dataset)
+        return np.resize(images, (min(count, 2_000) if self.quick else count, *images.shape[1:]))
+
+    @property
+    def size(self) -> int:
+        return 2_000 if self.quick else 60_000
+
+
+# --------------------------------------------------------------------------- expectation maximisation
+
+
+def codes_of(images: np.ndarray, d: int) -> np.ndarray:
+    """PCA codes float64 (N, d); those of repeated images are set apart, so that no component collapses."""
+    rows = utils.flatten(images)
+    pca = submission.PCA(d)
+    pca.fit(rows)
+    return pca.transform(rows) + np.random.default_rng(0).normal(size=(len(rows), d))
+
+
+def blobs(n: int, d: int) -> np.ndarray:
+    """Samples of a mixture of K unit Gaussians: float64 (n, d)."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d))
+    X += 4 / np.sqrt(d) * rng.normal(size=(K, d))[rng.integers(K, size=n)]
+    return X
+
+
+def started(X: np.ndarray) -> submission.GMM:
+    """A mixture after the M-step on a random partition by a few samples: all three sides begin with it."""
+    centres = X[np.random.default_rng(1).choice(len(X), K, replace=False)]
+    nearest = pairwise_distances_argmin(X, centres)
+    gmm = submission.GMM(K, X.shape[1])
+    gmm._m_step(X, 0.9 * np.eye(K)[nearest] + 0.1 / K)
+    return gmm
+
+
+def our_iteration(X: np.ndarray) -> Callable[[], submission.GMM]:
+    """What ``fit`` does in each iteration: E-step, likelihood, M-step."""
+    gmm = started(X)
+
+    def iterate():
+        gamma = gmm._e_step(X)
+        gmm._mean_log_likelihood(X, gamma)
+        gmm._m_step(X, gamma)
+        return gmm
+
+    return iterate
+
+
+def sklearn_iteration(X: np.ndarray) -> Callable:
+    """The body of scikit-learn's own EM loop, by the methods that its ``fit`` calls."""
+    from sklearn.mixture import GaussianMixture
+
+    start = started(X)
+    mixture = GaussianMixture(K, reg_covar=1e-6)
+    mixture._set_parameters((start.pi, start.means, start.covs, _precision_roots(start.covs)))
+
+    def iterate():
+        log_likelihood, log_resp = mixture._e_step(X)
+        mixture._m_step(X, log_resp)
+        mixture._compute_lower_bound(log_resp, log_likelihood)
+        return mixture
+
+    return iterate
+
+
+def _precision_roots(covs: np.ndarray) -> np.ndarray:
+    """What scikit-learn keeps of covariances (K, d, d): upper Cholesky factors of their inverses."""
+    return np.array([np.linalg.inv(np.linalg.cholesky(cov)).T for cov in covs])
+
+
+def textbook_iteration(X: np.ndarray) -> Callable:
+    start = started(X)
+    mixture = peers.TextbookGMM(start.means, start.covs, start.pi)
+
+    def iterate():
+        gamma, _ = mixture.e_step(X)
+        mixture.m_step(X, gamma)
+        return mixture
+
+    return iterate
+
+
+def em_memory(side: str, n: int, d: int) -> Callable:
+    """For ``timing.peak_memory``: one iteration of a side on samples of a mixture."""
+    sides = {"ours": our_iteration, "sklearn": sklearn_iteration, "textbook": textbook_iteration}
+    return sides[side](blobs(n, d))
+
+
+def em(plan: Plan) -> Iterator[Row]:
+    """One EM iteration on the lab's own codes."""
+    for d, target in ((10, 6.0), (20, 4.0), (50, 3.0)):
+        X = codes_of(plan.images(), d)
+        yield from _em_rows(X, f"EM iteration, N = {len(X):,}, d = {d}", plan.rounds(15), target)
+
+
+def em_growth(plan: Plan) -> Iterator[Row]:
+    """How an iteration grows with the number of samples and of dimensions; memory at the largest."""
+    for n in (1_000, 10_000) if plan.quick else (1_000, 10_000, 100_000, 1_000_000):
+        yield from _em_rows(
+            blobs(n, 10), f"EM iteration, N = {n:,}, d = 10", plan.rounds(max(3, min(30, 500_000 // n))), None, ("N", n)
+        )
+    for d in (2, 20) if plan.quick else (2, 5, 10, 20, 50, 100, 200):
+        yield from _em_rows(
+            blobs(plan.size, d), f"EM iteration, N = {plan.size:,}, d = {d}, blobs", plan.rounds(5), None, ("d", d)
+        )
+    n, d = (20_000, 50) if plan.quick else (1_000_000, 50)
+    jobs = {"ours": our_iteration(blobs(n, d)), "sklearn": sklearn_iteration(blobs(n, d))}
+    times = timing.alternate(jobs, plan.rounds(3))
+    data = 8.0 * n * d
+    yield Row(
+        "em_growth",
+        f"EM iteration, N = {n:,}, d = {d}",
+        "scikit-learn",
+        median(times["ours"]),
+        median(times["sklearn"]),
+        memory=timing.peak_memory(em_memory, "ours", n, d),
+        peer_memory=timing.peak_memory(em_memory, "sklearn", n, d),
+        memory_limit=data,
+        note=f"beside the data's {data / 2**20:,.0f} MiB; with it below twice the data",
+    )
+
+
+def _em_rows(X, what: str, rounds: int, target: float | None, series: tuple | None = None) -> Iterator[Row]:
+    jobs = {"ours": our_iteration(X), "sklearn": sklearn_iteration(X), "textbook": textbook_iteration(X)}
+    times = timing.alternate(jobs, rounds)
+    ours, sklearn, textbook = (job() for job in jobs.values())
+    scale = np.abs(sklearn.means_).max()
+    apart = max(
+        np.abs(ours.means - sklearn.means_).max() / scale,
+        np.abs(ours.covs - sklearn.covariances_).max() / np.abs(sklearn.covariances_).max(),
+        np.abs(ours.pi - sklearn.weights_).max(),
+    )
+    for peer, seconds, wanted in (("scikit-learn", times["sklearn"], target), ("textbook", times["textbook"], 1.0)):
+        yield Row(
+            series and "em_growth" or "em",
+            what,
+            f"{peer} GaussianMixture" if peer == "scikit-learn" else "textbook's loops",
+            median(times["ours"]),
+            median(seconds),
+            wanted,
+            accuracy=f"parameters {apart:.0e} apart after {rounds + 2} iterations" if peer == "scikit-learn" else "",
+            series=series,
+        )
+
+
+def fit(plan: Plan) -> Iterator[Row]:
+    """Fit to convergence by the same rule, from the same k-means clusters."""
+    from sklearn.mixture import GaussianMixture
+
+    X = codes_of(plan.images(), 10)
+    ours = submission.GMM(K, 10)
+    theirs = GaussianMixture(K, tol=1e-3, reg_covar=1e-6, max_iter=100, n_init=1, random_state=123)
+    jobs = {"ours": lambda: ours.fit(X, max_iter=100, tol=1e-3, seed=123), "theirs": lambda: theirs.fit(X)}
+    times = timing.alternate(jobs, plan.rounds(5))
+    yield Row(
+        "fit",
+        f"GMM.fit to convergence, N = {len(X):,}, d = 10",
+        "scikit-learn GaussianMixture",
+        median(times["ours"]),
+        median(times["theirs"]),
+        4.0,
+        accuracy=f"log-likelihood {ours.log_likelihoods[-1]:.6f} and {theirs.lower_bound_:.6f} "
+        f"after {len(ours.log_likelihoods)} and {theirs.n_iter_} iterations",
+    )
+
+
+# --------------------------------------------------------------------------- PCA
+
+
+def pca_job(side: str, rows: np.ndarray) -> Callable[[], np.ndarray]:
+    """Fit ten components of uint8 rows (N, 784), copies included: -> (10, 784)."""
+    from sklearn.decomposition import PCA
+
+    def ours():
+        pca = submission.PCA(10)
+        pca.fit(rows)
+        return pca.components
+
+    return {
+        "ours": ours,
+        "float64": lambda: PCA(10).fit(rows.astype(np.float64)).components_,
+        "float32": lambda: PCA(10).fit(rows.astype(np.float32)).components_,
+        "textbook": lambda: peers.textbook_pca(rows, 10),
+    }[side]
+
+
+def pca_memory(side: str, n: int) -> Callable:
+    """For ``timing.peak_memory``: the fit on n x 784 random bytes."""
+    return pca_job(side, np.random.default_rng(0).integers(256, size=(n, 784), dtype=np.uint8))
+
+
+def pca(plan: Plan) -> Iterator[Row]:
+    """PCA.fit from uint8 pixels."""
+    rows = utils.flatten(plan.images())
+    targets = {"float64": 4.0, "float32": 1.0, "textbook": 6.0}
+    names = {"float64": "scikit-learn PCA, float64", "float32": "scikit-learn PCA, float32", "textbook": "textbook"}
+    jobs = {side: pca_job(side, rows) for side in ("ours", *targets)}
+    times = timing.alternate(jobs, plan.rounds(7))
+    ours = jobs["ours"]()
+    memory = timing.peak_memory(pca_memory, "ours", len(rows))
+    for side, target in targets.items():
+        theirs = jobs[side]()
+        apart = np.abs(ours.T @ ours - theirs.T @ theirs).max()
+        yield Row(
+            "pca",
+            f"PCA.fit, {len(rows):,} x 784, d = 10",
+            names[side],
+            median(times["ours"]),
+            median(times[side]),
+            target,
+            memory=memory,
+            peer_memory=timing.peak_memory(pca_memory, side, len(rows)),
+            memory_limit=1.3 * rows.size * 4,
+            accuracy=f"projectors {apart:.0e} apart",
+        )
+
+
+# --------------------------------------------------------------------------- data
+
+
+@contextmanager
+def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
+    """A folder with the data in use as parquet files and, for MNIST, as IDX files; options that prepare them anew."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for split, prefix in (("train", "train"), ("test", "t10k")):
+            images, labels = utils.load_split(split, plan.dataset)
+            peers.write_parquet(images, labels, folder / f"{split}.parquet")
+            for array, kind in ((images[:, 0], "images-idx3"), (labels.astype(np.uint8), "labels-idx1")):
+                header, pixels = data_files.idx_parts(array)
+                (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + bytes(pixels))
+        # The stand-in is made by the command itself: files of its size are refused as MNIST.
+        yield folder, ["--dataset", plan.dataset] + (["--data_dir", folder] if plan.dataset == "mnist" else [])
+
+
+OPEN_PREPARED = """
+import sys, time, utils
+start = time.perf_counter()
+for split in ("train", "test"):
+    images, labels = utils.load_split(split, sys.argv[1])
+    images[::100].sum()
+print(time.perf_counter() - start)
+"""
+
+
+def data(plan: Plan) -> Iterator[Row]:
+    """From IDX files to prepared data, and from prepared data to arrays."""
+    prepare, opened, theirs_first, theirs_again = [], [], [], []
+    with data_sources(plan) as (folder, options):
+        for turn in range(plan.rounds(3)):
+            environment = {"LAB_HOME": str(folder / f"home{turn}"), "MNIST_DIR": ""}
+            prepare.append(timing.run_command(["load_resources.py", *options], environment))
+            opened.append(_printed_seconds(["-c", OPEN_PREPARED, plan.dataset], environment))
+            theirs_first.append(_printed_seconds(["-m", "benchmarks.peers", folder], environment))
+            theirs_again.append(_printed_seconds(["-m", "benchmarks.peers", folder], environment))
+            shutil.rmtree(folder / "cache")
+    source = "IDX files" if plan.dataset == "mnist" else "scikit-learn's digits"
+    yield Row(
+        "data",
+        f"load_resources.py, the whole command, from {source}",
+        "Hugging Face datasets, from parquet with PNG",
+        median(prepare),
+        median(theirs_first),
+        limit=2.0,
+        note="both splits; the peer's import is not counted",
+    )
+    yield Row(
+        "data",
+        "open the prepared set",
+        "Hugging Face datasets, from its cache",
+        median(opened),
+        median(theirs_again),
+        limit=0.1,
+        note="both splits, to NumPy arrays",
+    )
+
+
+def _printed_seconds(arguments: list, environment: dict[str, str]) -> float:
+    """What a Python command prints last, as a number."""
+    variables = {name: value for name, value in {**os.environ, **environment}.items() if value != ""}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=utils.ROOT, env=variables, capture_output=True, text=True)
+    if done.returncode:
+        raise utils.LabError(f"{' '.join(map(str, arguments[:2]))}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return float(done.stdout.split()[-1])
+
+
+# --------------------------------------------------------------------------- networks
+
+
+def ae(plan: Plan) -> Iterator[Row]:
+    """Encoding of the training images."""
+    images, ours, theirs = plan.images(), utils.load_ae(), peers.original_ae()
+    sample = images[: 50 if plan.quick else 2_000]
+    jobs = {
+        "ours": lambda: utils.ae_encode(ours, images),
+        "theirs": lambda: peers.encode_one_by_one(theirs, sample),
+    }
+    times = timing.alternate(jobs, plan.rounds(3), warm_up=False)
+    size = sum(p.numel() for p in theirs.parameters()) / 1e6
+    yield Row(
+        "ae",
+        f"AutoEncoder, {len(images):,} images encoded",
+        f"the original's AE ({size:.1f} M), one by one",
+        median(times["ours"]),
+        median(times["theirs"]) * len(images) / len(sample),
+        100.0,
+        note=f"the peer on {len(sample):,} images, scaled up",
+    )
+
+
+def ddpm(plan: Plan) -> Iterator[Row]:
+    """Samples of the diffusion model."""
+    ours, theirs = utils.load_ddpm(), peers.DiffusersSampler()
+    steps = 20 if plan.quick else 1000
+
+    def draw(labels, **options):
+        return lambda: utils.draw_digits(ours, labels, seed=0, **options)
+
+    jobs = {
+        "theirs": lambda: theirs.draw(6, steps),
+        "alone": draw([6], steps=steps, guidance=0.0),
+        "guided": draw([6], steps=steps),
+        "ddim": draw([6], steps=min(steps, 50)),
+    }
+    times = {name: median(seconds) for name, seconds in timing.alternate(jobs, plan.rounds(3), False).items()}
+    peer = f"diffusers UNet2DModel ({theirs.parameters() / 1e6:.1f} M), {steps:,} steps"
+    yield Row("ddpm", f"one digit, {steps:,} steps, no guidance", peer, times["alone"], times["theirs"], 3.0)
+    yield Row("ddpm", f"one digit, {steps:,} steps, guided", peer, times["guided"], times["theirs"], limit=4.0)
+    yield Row(
+        "ddpm", f"one digit, {min(steps, 50)} DDIM steps, guided", peer, times["ddim"], times["theirs"], 40.0, 0.5
+    )
+    labels = list(range(10)) * (1 if plan.quick else 10)
+    batch = timing.alternate({"batch": draw(labels, steps=min(steps, 50))}, plan.rounds(3), False)["batch"]
+    yield Row(
+        "ddpm", f"{len(labels)} digits at once, {min(steps, 50)} DDIM steps, guided", "", median(batch), limit=20.0
+    )
+
+
+# --------------------------------------------------------------------------- whole commands
+
+
+@functools.cache
+def chain_times(dataset: str) -> dict[str, float]:
+    """Seconds of the lab's commands in a fresh LAB_HOME whose data are prepared, then again with its cache warm."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = {"LAB_HOME": home}
+        options = [] if dataset == "mnist" else ["--dataset", dataset]
+        timing.run_command(["load_resources.py", *options], environment)
+        times = {}
+        for turn in ("cold", "warm"):
+            run = Path(home) / "results" / turn
+            at = ["--results_path", run]
+            train = ["train.py", "--use_pca", *at, *options]
+            times[f"train {turn}"] = timing.run_command(train, environment)
+            times[f"true {turn}"] = timing.run_command(["visualization.py", *at], environment)
+            times[f"cluster {turn}"] = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
+            index = str(cluster_of_six(run, dataset))
+            times[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
+    return times
+
+
+def cluster_of_six(path: Path, dataset: str) -> int:
+    """What a student finds by looking: the cluster with the most sixes."""
+    images, labels = utils.load_split("train", dataset)
+    clusters = utils.cluster_labels(utils.load_run(path), images)
+    return int(np.bincount(clusters[labels == 6]).argmax())
+
+
+def visualizations(plan: Plan) -> Iterator[Row]:
+    """Both colourings, with the t-SNE and from the cache."""
+    times = chain_times(plan.dataset)
+    theirs, note = 2 * SAVED_TSNE, "saved figure: scikit-learn's TSNE takes 401 s, once for each colouring"
+    if plan.full:
+        theirs, note = 2 * measured_tsne(plan), "scikit-learn's TSNE measured once in this run, counted twice"
+    if plan.dataset != "mnist":
+        theirs, note = None, "the peer's figure is for MNIST"
+    peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
+    for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
+        ours = times[f"true {turn}"] + times[f"cluster {turn}"]
+        yield Row("visualizations", f"both visualizations, {name}", peer, ours, theirs, target, note=note)
+
+
+def measured_tsne(plan: Plan) -> float:
+    """Seconds of scikit-learn's TSNE of the training images."""
+    from sklearn.manifold import TSNE
+
+    rows = utils.flatten(plan.images()).astype(np.float32)
+    return timing.alternate({"tsne": lambda: TSNE(random_state=0, n_jobs=-1).fit(rows)}, 1, warm_up=False)["tsne"][0]
+
+
+def chain(plan: Plan) -> Iterator[Row]:
+    """The lab's four commands."""
+    times = chain_times(plan.dataset)
+    theirs = SAVED_CHAIN if plan.dataset == "mnist" else None
+    note = "saved figures: 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if theirs else "the peer's figure is for MNIST"
+    for turn, target in (("cold", 10.0), ("warm", None)):
+        parts = {name.split()[0]: seconds for name, seconds in times.items() if name.endswith(turn)}
+        detail = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
+        what = "train, both visualizations, grade" + ("" if turn == "cold" else ", second time")
+        peer = "the original lab's steps" if theirs else ""
+        yield Row("chain", what, peer, sum(parts.values()), theirs, target, note=f"{detail} s; {note}")
+
+
+IMPORTS_TORCH = """
+import sys, train
+train.main(["--use_pca", "--dataset", "digits", "--results_path", sys.argv[1]])
+sys.exit("torch" in sys.modules)
+"""
+
+
+def startup(plan: Plan) -> Iterator[Row]:
+    """From the command to its first word."""
+    jobs = {
+        "python train.py --help": ["train.py", "--help"],
+        "from submission import GMM": ["-c", "from submission import GMM"],
+    }
+    calls = {name: functools.partial(timing.run_command, arguments) for name, arguments in jobs.items()}
+    for name, seconds in timing.alternate(calls, plan.rounds(7)).items():
+        yield Row("startup", name, "", median(seconds), limit=2.0)
+    with tempfile.TemporaryDirectory() as home:
+        run = Path(home) / "run"
+        seconds = timing.run_command(["-c", IMPORTS_TORCH, run], {"LAB_HOME": home})
+    yield Row("startup", "python train.py --use_pca --dataset digits", "", seconds, note="torch was not imported")
+
+
+CASES: dict[str, Callable[[Plan], Iterator[Row]]] = {
+    case.__name__: case for case in (em, em_growth, fit, pca, data, ae, ddpm, visualizations, chain, startup)
+}

@@ -1,0 +1,164 @@
+"""What a user would pick instead of this project: the other side of each comparison.
+
+The textbook's loops are how the lab's formulas look when they are written down as they stand: a loop over the
+components, ``inv`` and ``det``, float64 throughout. The original lab's networks are known from its description by
+shape and size; they are built here with random weights, which cost as much as trained ones.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+# --------------------------------------------------------------------------- mixture and PCA by the textbook
+
+
+class TextbookGMM:
+    """EM as the formulas stand: means (K, d), covs (K, d, d), pi (K,), all float64."""
+
+    def __init__(self, means: np.ndarray, covs: np.ndarray, pi: np.ndarray):
+        self.means, self.covs, self.pi = means.copy(), covs.copy(), pi.copy()
+
+    def e_step(self, X: np.ndarray) -> tuple[np.ndarray, float]:
+        """Responsibilities (N, K) of X (N, d), and the mean log-likelihood of a sample."""
+        d = X.shape[1]
+        joint = np.empty((len(X), len(self.pi)))
+        for k in range(len(self.pi)):
+            difference = X - self.means[k]
+            inverse = np.linalg.inv(self.covs[k])
+            exponent = -0.5 * np.sum(difference @ inverse * difference, axis=1)
+            joint[:, k] = self.pi[k] * np.exp(exponent) / np.sqrt((2 * np.pi) ** d * np.linalg.det(self.covs[k]))
+        total = joint.sum(axis=1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            return joint / total, float(np.log(total).mean())
+
+    def m_step(self, X: np.ndarray, gamma: np.ndarray) -> None:
+        """New parameters for the responsibilities (N, K)."""
+        n_soft = gamma.sum(axis=0)
+        self.pi = n_soft / len(X)
+        for k in range(len(self.pi)):
+            self.means[k] = gamma[:, k] @ X / n_soft[k]
+            difference = X - self.means[k]
+            self.covs[k] = (gamma[:, k, None] * difference).T @ difference / n_soft[k] + 1e-6 * np.eye(X.shape[1])
+
+
+def textbook_pca(X: np.ndarray, dim: int) -> np.ndarray:
+    """Components (dim, D) of X (N, D), by the covariance matrix of a float64 copy and all its eigenvectors."""
+    centred = X.astype(np.float64) - X.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred / (len(X) - 1))
+    return vectors[:, ::-1][:, :dim].T
+
+
+# --------------------------------------------------------------------------- the original lab's networks
+
+
+def original_ae():
+    """An autoencoder of the original's shape: 51.6 million parameters, two numbers in the middle."""
+    from torch import nn
+
+    encoder = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 128, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(128 * 28 * 28, 256),
+        nn.ReLU(),
+        nn.Linear(256, 2),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(2, 256),
+        nn.ReLU(),
+        nn.Linear(256, 128 * 28 * 28),
+        nn.ReLU(),
+        nn.Unflatten(1, (128, 28, 28)),
+        nn.ConvTranspose2d(128, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 1, 3, padding=1),
+        nn.Sigmoid(),
+    )
+    return nn.ModuleDict({"encoder": encoder, "decoder": decoder}).eval()
+
+
+def encode_one_by_one(ae, images: np.ndarray) -> np.ndarray:
+    """Codes (N, 2) of uint8 images (N, 1, 28, 28), one image a call, as the original lab encodes its data set."""
+    import torch
+
+    with torch.no_grad():
+        return np.concatenate([ae["encoder"](torch.from_numpy(image[None]).float() / 255).numpy() for image in images])
+
+
+class DiffusersSampler:
+    """Ancestral sampling with diffusers' own U-Net of 1.7 million parameters and its own scheduler."""
+
+    class_planes = 4
+
+    def __init__(self):
+        import torch
+        from diffusers import DDPMScheduler, UNet2DModel
+
+        self.embedding = torch.nn.Embedding(10, self.class_planes)
+        self.unet = UNet2DModel(
+            sample_size=28,
+            in_channels=1 + self.class_planes,
+            out_channels=1,
+            layers_per_block=2,
+            block_out_channels=(32, 64, 64),
+            down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        ).eval()
+        self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
+
+    def parameters(self) -> int:
+        return sum(weights.numel() for weights in self.unet.parameters())
+
+    def draw(self, label: int, steps: int = 1000):
+        """One image, float32 (1, 1, 28, 28), of the first ``steps`` of 1,000 steps."""
+        import torch
+
+        with torch.inference_mode():
+            image = torch.randn(1, 1, 28, 28)
+            planes = self.embedding(torch.tensor([label]))[:, :, None, None].expand(-1, -1, 28, 28)
+            for t in self.scheduler.timesteps[:steps]:
+                noise = self.unet(torch.cat([image, planes], dim=1), t).sample
+                image = self.scheduler.step(noise, t, image).prev_sample
+        return image
+
+
+# --------------------------------------------------------------------------- the data with Hugging Face datasets
+
+
+def write_parquet(images: np.ndarray, labels: np.ndarray, path: Path) -> None:
+    """The file that the Hub serves: PNG pictures and labels in a parquet table."""
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+    from PIL import Image
+
+    rows = []
+    for image in images:
+        content = io.BytesIO()
+        Image.fromarray(image[0]).save(content, format="png")
+        rows.append({"bytes": content.getvalue(), "path": None})
+    pyarrow.parquet.write_table(pyarrow.table({"image": rows, "label": labels}), path)
+
+
+def open_datasets(folder: str) -> float:
+    """Seconds to load ``train.parquet`` and ``test.parquet`` of a folder and to have all images as one array."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    start = time.perf_counter()
+    files = {split: str(Path(folder) / f"{split}.parquet") for split in ("train", "test")}
+    tables = datasets.load_dataset("parquet", data_files=files, cache_dir=str(Path(folder) / "cache"))
+    for split in files:
+        table = tables[split].cast_column("image", datasets.Image())
+        np.stack([np.asarray(image) for image in table["image"]])
+        np.asarray(table["label"])
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":  # in a process of its own, as a user's script would: python -m benchmarks.peers FOLDER
+    print(open_datasets(sys.argv[1]))

@@ -1,0 +1,188 @@
+"""What the suite keeps and shows: RESULTS.json, RESULTS.md, speed.png, and the speed table of the README.
+
+    python -m benchmarks.results        write the last three anew from benchmarks/RESULTS.json
+
+RESULTS.json maps each case to ``{"measured", "machine", "dataset", "seconds", "rows"}``: a case that is measured
+again replaces its own entry only, so each says when and on what it was measured.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import utils
+from benchmarks.cases import Row
+
+FOLDER = Path(__file__).resolve().parent
+README = utils.ROOT / "README.md"
+BEGIN, END = "<!-- speed table: python -m benchmarks.results -->", "<!-- end of the speed table -->"
+COLUMNS = ("what", "peer", "ours", "peer's", "ratio", "promised", "kept", "memory", "peer's memory")
+
+
+def load(folder: Path) -> dict:
+    """The entries of a folder's RESULTS.json by case; empty where there is none."""
+    path = folder / "RESULTS.json"
+    return utils.read_json(path) if path.is_file() else {}
+
+
+def entry(rows: list[Row], **facts) -> dict:
+    """What RESULTS.json holds of a case."""
+    return {**facts, "rows": [asdict(row) for row in rows]}
+
+
+def rows_of(results: dict) -> list[Row]:
+    """All rows, case by case."""
+    rows = [Row(**fields) for case in results.values() for fields in case["rows"]]
+    for row in rows:
+        row.series = row.series and tuple(row.series)
+    return rows
+
+
+def seconds(value: float | None) -> str:
+    """Seconds as a person reads them."""
+    if value is None:
+        return ""
+    if value < 1:
+        return f"{value * 1000:.3g} ms"
+    return f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"
+
+
+def mebibytes(value: float | None) -> str:
+    return "" if value is None else f"{value / 2**20:,.0f} MiB"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the table, in the order of ``COLUMNS``."""
+    ratio = "" if row.ratio is None else f"{row.ratio:.3g}x"
+    promised = []
+    if row.target is not None and row.theirs is not None:
+        promised.append(f"{row.target:g}x")
+    if row.limit is not None:
+        promised.append(f"under {seconds(row.limit)}")
+    if row.memory_limit is not None:
+        promised.append(f"under {mebibytes(row.memory_limit)}")
+    kept = {True: "yes", False: "no", None: ""}[row.reached]
+    times = (seconds(row.ours), seconds(row.theirs))
+    memory = (mebibytes(row.memory), mebibytes(row.peer_memory))
+    return (row.what, row.peer, *times, ratio, ", ".join(promised), kept, *memory)
+
+
+def table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    rows = [header, ("---",) * len(header), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in rows)
+
+
+def markdown(results: dict) -> str:
+    """RESULTS.md."""
+    parts = [
+        "# Speed, side by side",
+        "Written by `python -m benchmarks`. Both sides of a row took turns in one run (A B A B ...), times are "
+        "medians; ratio is how many times faster than the peer. Memory is what is held at the worst beyond what was "
+        "held before, measured in a process of its own.",
+    ]
+    for name, case in results.items():
+        rows = rows_of({name: case})
+        parts.append(f"## {name}")
+        parts.append(table(COLUMNS, [cells(row) for row in rows]))
+        notes = {
+            f"- {row.what}, {row.peer or 'ours'}: {text}" for row in rows for text in (row.accuracy, row.note) if text
+        }
+        if notes:
+            parts.append("\n".join(sorted(notes)))
+        machine = case["machine"]
+        versions = ", ".join(f"{package} {number}" for package, number in machine["versions"].items() if number)
+        parts.append(
+            f"{case['measured']}, {case['seconds']:.0f} s; data: {case['dataset']}; {machine['cores']} cores of "
+            f"{machine['processor']}, {machine['memory_gib']} GiB, {machine['system']}, load before "
+            f"{machine['load_before']}; {versions}."
+        )
+    if any(row.series for row in rows_of(results)) or headline(results):
+        parts.insert(2, "![How many times faster than the peers, and how an EM iteration grows](speed.png)")
+    return "\n\n".join(parts) + "\n"
+
+
+def headline(results: dict) -> list[Row]:
+    """The rows with a promise: what the README shows."""
+    return [row for row in rows_of(results) if row.reached is not None and row.series is None]
+
+
+def readme_table(results: dict) -> str:
+    """The README's speed table."""
+    lines = [
+        (row.what, seconds(row.ours), row.peer or "", seconds(row.theirs), cells(row)[4], cells(row)[5])
+        for row in headline(results)
+    ]
+    return table(("what", "ours", "beside it", "", "faster", "promised"), lines)
+
+
+def write_readme(results: dict, path: Path = README) -> None:
+    """Put the table between its two markers."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    utils.write_text(path, f"{before}{BEGIN}\n{readme_table(results)}\n{END}{after}")
+
+
+def draw(results: dict, path: Path) -> None:
+    """One picture: the ratios with what was promised, and an iteration's growth with N and d."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in headline(results) if row.ratio]
+    figure = Figure(figsize=(11, 3.6 + 0.3 * len(rows)), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=[max(1, 0.3 * len(rows)), 3])
+    _draw_ratios(figure.add_subplot(grid[0, :]), rows)
+    for place, (name, label) in enumerate((("N", "samples N (d = 10)"), ("d", "dimensions d (N = 60,000)"))):
+        _draw_growth(figure.add_subplot(grid[1, place]), results, name, label)
+    with utils.atomic_path(path) as partial:
+        figure.savefig(partial)
+
+
+def _draw_ratios(axes, rows: list[Row]) -> None:
+    axes.set_title("times faster than the peer in the same run (tick: promised)", loc="left", fontsize=11)
+    for place, row in enumerate(reversed(rows)):
+        axes.barh(place, row.ratio, color="#1f77b4" if row.reached else "#d62728", height=0.65)
+        if row.target:
+            axes.plot([row.target] * 2, [place - 0.4, place + 0.4], color="black", linewidth=2)
+        axes.text(max(row.ratio, row.target or 0) * 1.06, place, f"{row.ratio:.3g}x", va="center", fontsize=9)
+    names = [f"{row.what}\nbeside {row.peer}" for row in reversed(rows)]
+    axes.set_yticks(range(len(rows)), names, fontsize=7.5)
+    axes.set_xscale("log")
+    axes.axvline(1, color="grey", linewidth=0.8)
+    axes.margins(x=0.12, y=0.02)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_growth(axes, results: dict, name: str, label: str) -> None:
+    rows = [row for row in rows_of(results) if row.series and row.series[0] == name]
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        curves.setdefault(row.peer, []).append((row.series[1], row.theirs))
+        ours = curves.setdefault("ours", [])
+        if (row.series[1], row.ours) not in ours:
+            ours.append((row.series[1], row.ours))
+    for peer, points in curves.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=peer, linewidth=2.4 if peer == "ours" else 1.2)
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds per EM iteration")
+    if curves:
+        axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def write(results: dict, folder: Path) -> None:
+    """RESULTS.json, RESULTS.md and speed.png in a folder."""
+    utils.write_text(folder / "RESULTS.json", json.dumps(results, indent=1) + "\n")
+    utils.write_text(folder / "RESULTS.md", markdown(results))
+    draw(results, folder / "speed.png")
+
+
+def main() -> int:
+    results = load(FOLDER)
+    write(results, FOLDER)
+    write_readme(results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(utils.run_script(main))

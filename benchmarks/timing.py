@@ -1,0 +1,145 @@
+"""How the suite measures: alternately, in one run, and memory in a process of its own.
+
+    >>> from benchmarks import timing
+    >>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
+    >>> timing.fastest_ratio(times["theirs"], times["ours"])
+
+Machines are noisy: what runs beside a measurement slows both sides alike only if they take turns.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+import utils
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "diffusers")
+Job = Callable[[], object]
+
+
+def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
+    """Run the jobs in turn, A B A B ..., and take the wall-clock seconds of each run.
+
+    Args:
+        jobs: what to run, by name.
+        rounds: how often each.
+        warm_up: run each once before, untimed: the first call imports, allocates and fills caches.
+
+    Returns:
+        name -> ``rounds`` times in seconds.
+    """
+    if warm_up:
+        for job in jobs.values():
+            job()
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> float:
+    """Run a Python command in the project's folder and return its wall-clock seconds.
+
+    Args:
+        arguments: what follows ``python``.
+        environment: variables that are set for it; one set to "" is taken away.
+
+    Raises:
+        LabError: it failed; its last line of standard error says why.
+    """
+    variables = {**os.environ, **(environment or {})}
+    variables = {name: value for name, value in variables.items() if value != ""}
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=utils.ROOT, env=variables, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise utils.LabError(f"python {' '.join(map(str, arguments))} failed with status {done.returncode}: {reason}")
+    return seconds
+
+
+# --------------------------------------------------------------------------- memory
+
+
+def peak_memory(make_job: Callable[..., Job], *arguments) -> float | None:
+    """How much more memory a job holds at its worst than before it began, in bytes, measured in a fresh process.
+
+    Args:
+        make_job: a function of a module, called in that process with ``arguments``; what it allocates is not counted.
+
+    Returns:
+        bytes of resident memory; None where the system cannot tell (it needs Linux's /proc).
+
+    Raises:
+        LabError: the process died.
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_memory, args=(sender, make_job, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise utils.LabError(f"measuring the memory of {make_job.__name__} failed; its message stands above") from None
+    finally:
+        process.join()
+
+
+def _measure_memory(sender, make_job: Callable[..., Job], arguments: tuple) -> None:
+    job = make_job(*arguments)
+    job()  # thread pools and workspaces of BLAS come with the first call and stay; they are no cost of the data
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)  # else freed memory is used again and does not show
+    before = psutil.Process().memory_info().rss
+    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back
+    job()
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    sender.send(float(max(0, peak - before)))
+
+
+# --------------------------------------------------------------------------- what the figures depend on
+
+
+def machine() -> dict:
+    """Processor, memory, versions, and the load before: the average number of busy processes over a minute."""
+    return {
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
