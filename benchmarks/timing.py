@@ -26,23 +26,25 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "
 Job = Callable[[], object]
 
 
-def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
+def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: int = 1) -> dict[str, list[float]]:
     """Run the jobs in turn, A B A B ..., and take the wall-clock seconds of each run.
 
     Args:
         jobs: what to run, by name.
         rounds: how often each.
         warm_up: run each once before, untimed: the first call imports, allocates and fills caches.
+        burst: so many runs in a row at each turn. Threads of BLAS and OpenMP go on spinning for milliseconds after
+            their last product and would take a core from the next, short job.
 
     Returns:
-        name -> ``rounds`` times in seconds.
+        name -> ``rounds * burst`` times in seconds.
     """
     if warm_up:
         for job in jobs.values():
             job()
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
-        for name, job in jobs.items():
+        for name, job in ((name, job) for name, job in jobs.items() for _ in range(burst)):
             start = time.perf_counter()
             job()
             times[name].append(time.perf_counter() - start)

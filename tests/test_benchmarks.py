@@ -71,7 +71,10 @@ def test_jobs_take_turns():
     times = timing.alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
     assert "".join(calls) == "ab" + "ababab"
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
-    assert "".join(calls[8:]) == ""
+    calls.clear()
+    times = timing.alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, False, burst=2)
+    assert "".join(calls) == "aabb" * 2
+    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4}
 
 
 def test_times_are_seconds():
