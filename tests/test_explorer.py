@@ -193,3 +193,24 @@ def test_it_fits_phone_and_screen(page, browser, width, dark):  # noqa: F811
     assert len({left for left, *_ in sizes}) == (1 if width == 390 else 3)  # below each other, beside each other
     assert browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))") == []
     assert browser.messages() == []
+
+
+def test_a_finger_on_a_plot_scrolls_the_page(page, browser):  # noqa: F811
+    def touch(kind: str, y: float | None = None):
+        points = [] if y is None else [{"x": 195, "y": y}]
+        browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch_screen = "Emulation.setTouchEmulationEnabled"
+    browser.driver.execute_cdp_cmd(touch_screen, {"enabled": True, "maxTouchPoints": 2})
+    try:
+        browser.open(page, 390, ready=READY)
+        top = browser.run("const s = document.querySelector('.plots section'); s.scrollIntoView(); return scrollY")
+        touch("touchStart", 300)
+        for y in range(290, 100, -10):
+            touch("touchMove", y)
+        touch("touchEnd")
+        browser.wait("return scrollY > arguments[0] + 100", top)
+        assert browser.run("return Bokeh.documents[0].get_model_by_name('images').selected.indices.length") == 0
+        assert browser.messages() == []
+    finally:
+        browser.driver.execute_cdp_cmd(touch_screen, {"enabled": False})

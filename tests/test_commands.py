@@ -1,0 +1,104 @@
+"""Every command that README, the lab texts, the labs and the staff guide print is run, in their order.
+
+Slow: many minutes. What cannot be run here is named in ``LEFT_OUT``, with the reason.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import utils
+from staff import handout, rehearse
+
+LABS = sorted(path.parent.name for path in utils.ROOT.glob("labs/*/submission.py"))
+NOWHERE = "http://127.0.0.1:9"  # nothing listens there: neither data nor networks are fetched
+LEFT_OUT = {
+    "-m pip install": "the environment is there already",
+    "-m pytest": "this is it",
+    "--dataset mnist": "needs MNIST, which the stand-in is not",
+    "--backend dask": "needs a cluster; test_grade_class.py starts one",
+    "tutorial.ipynb": "test_lab_fashion_tutorial.py runs the notebook",
+}
+SMALLER = {"--max_epoch 10": "--max_epoch 1 --layers 784-40-20"}  # a run's length proves nothing about its command
+
+pytestmark = pytest.mark.slow
+
+
+def commands(name: str) -> list[str]:
+    """The commands of a file's code blocks, comments cut off; those joined by && apart."""
+    text = (utils.ROOT / name).read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"^```\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
+    parts = [part.strip() for line in lines for part in re.sub(r"\s{2,}#.*", "", line).split("&&")]
+    return [part for part in parts if part.startswith("python ") and not any(word in part for word in LEFT_OUT)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a command in a folder as a person would, without data and without a network; its output."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith(("MNIST_DIR", "LAB_HOME"))}
+    environment |= {"HF_ENDPOINT": NOWHERE, "HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "PYTHONUTF8": "1"}
+
+    def run(command: str, folder: Path, cluster: str = "3") -> str:
+        for long, short in SMALLER.items():
+            command = command.replace(long, short)
+        words = [cluster if word == "k" else word for word in shlex.split(command)[1:]]
+        done = subprocess.run(
+            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        assert "Traceback" not in done.stdout + done.stderr, command
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def solved(tmp_path):
+    """A student's folder whose tasks are filled in."""
+    folder = tmp_path / "lab"
+    handout.main([str(folder)])
+    for name in ("submission.py", *(f"labs/{lab}/submission.py" for lab in LABS)):
+        shutil.copy(utils.ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/lab.en.md"])  # the Chinese text has the same, see test_docs.py
+def test_the_lab(name, solved, run):
+    found = [command for command in commands(name) if " -m staff." not in command]
+    assert len(found) >= 4
+    for command in found:
+        run(command, solved)
+    newest = max(solved.glob("results/20*"))
+    assert (newest / "grade.json").is_file()
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_companion_lab(lab, solved, run):
+    found = commands(f"labs/{lab}/README.md")
+    assert found
+    for command in found:
+        run(command, solved)
+
+
+def test_the_staff_guide(tmp_path, run, monkeypatch):
+    """In a copy of the project, beside the hand-ins that the rehearsal made."""
+    copy = tmp_path / "project"
+    ignored = shutil.ignore_patterns(".git", "results", "cache", "mnist_encoded", "__pycache__", ".venv", "venv")
+    shutil.copytree(utils.ROOT, copy, ignore=ignored)
+    found = commands("docs/staff.md")
+    assert found[0] == "python -m staff.rehearse"
+    found.remove("python -m staff.rehearse")  # the next is the same, into a folder that is kept
+    assert found[0] == "python -m staff.rehearse rehearsal"
+    for command in found:
+        run(command, copy)
+        if command == "python -m staff.rehearse rehearsal":
+            shutil.copytree(copy / "rehearsal" / "hand_ins", copy / "hand_ins")
+            for table in (copy / "rehearsal" / "staff").glob("*.csv"):
+                shutil.copy(table, copy)
+    assert rehearse.CLASS[0].name in (copy / "grades" / "final.csv").read_text(encoding="utf-8-sig")
