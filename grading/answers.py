@@ -17,7 +17,7 @@ import numpy as np
 
 LARGEST_ARRAY = 64 * 2**20  # bytes of one file
 MOST_ARRAYS = 32
-LARGEST_OUTCOME = 64 * 2**10
+LARGEST_OUTCOME = 128 * 2**10  # the worker's texts in full, at twelve bytes a character
 LONGEST_TEXT = 2000
 LONGEST_TRACE = 4000
 ERROR_KINDS = ("exception", "not_attempted", "syntax", "import", "missing")

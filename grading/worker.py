@@ -330,7 +330,10 @@ def describe(error: BaseException) -> dict:
     """What the parent is told of an exception: text to show, never a verdict."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
     line = frames[-1].lineno if frames else None
-    text = str(error)
+    try:
+        text = str(error)
+    except BaseException:  # an exception of their own may do anything when it is asked for its text
+        text = "(its text cannot be shown)"
     kind = "exception"
     if isinstance(error, SyntaxError):
         kind, line, text = "syntax", error.lineno, str(error.msg)

@@ -104,7 +104,7 @@ OUTCOMES = {
     "a kind of its own": json.dumps(RAISED | {"kind": "pass"}).encode(),
     "a text of another type": json.dumps(RAISED | {"text": ["t"]}).encode(),
     "no trace": json.dumps({key: RAISED[key] for key in RAISED if key != "trace"}).encode(),
-    "too long": json.dumps(RAISED | {"more": "x" * 70_000}).encode(),
+    "too long": json.dumps(RAISED | {"more": "x" * answers.LARGEST_OUTCOME}).encode(),
 }
 
 
