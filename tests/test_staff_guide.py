@@ -37,6 +37,15 @@ def test_command_is_understood(command):
     assert callable(module.main)
 
 
+def test_what_the_commands_read_and_write_is_not_committed():
+    ignored = (utils.ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    given = [word for command in FENCED if " -m staff." in command for word in shlex.split(command)[3:]]
+    names = {word for word in given if re.fullmatch(r"[a-z]+_?[a-z\d]+(\.csv)?", word)} - {"merge", "dask", "mnist"}
+    assert {"hand_ins", "grades", "first_look", "lab3", "rehearsal", "marks.csv", "indices.csv"} == names
+    assert {f"/{name}" if "." in name else f"/{name}/" for name in names} <= set(ignored)
+    assert {"/lab3.zip", "/autograder*.zip"} <= set(ignored)
+
+
 def test_files_that_are_installed_from_exist():
     for name in re.findall(r"-r (\S+)", GUIDE):
         assert (utils.ROOT / name).is_file(), name
