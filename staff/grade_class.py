@@ -153,6 +153,25 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     return to_grade, rows
 
 
+def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> dict[str, dict]:
+    """The records of earlier runs by ``hand_in``; none without --resume.
+
+    Raises:
+        LabError: they were made with another seed or data set, and all hand-ins would silently be graded again.
+    """
+    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found if args.resume]
+    records = {record["hand_in"]: record for record in loaded if record is not None}
+    for record in records.values():
+        for option in ("seed", "dataset"):
+            was, now = record["settings"].get(option), getattr(args, option)
+            if was != now:
+                raise LabError(
+                    f"{args.out} holds records made with {option} {was}, not {now}; "
+                    f"add --{option} {was}, or name another --out"
+                )
+    return records
+
+
 def is_current(record: dict | None, handin: archives.HandIn, index: int | None, settings: Settings) -> bool:
     """Whether a record of an earlier run still holds: same hand-in, same settings, no fault of ours."""
     return (
@@ -185,6 +204,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         raise LabError(f"there is no hand-in in {args.handins}: no zip, no folder")
     indices, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     to_grade, rivals = counting(found)
+    earlier = earlier_records(args, to_grade)
     load_resources.ensure(args.dataset, args.data_dir)
     settings = Settings(args.seed, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
     (args.out / "records").mkdir(parents=True, exist_ok=True)
@@ -194,7 +214,9 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     jobs, done = [], {}
     for one in to_grade:
         index = indices.get(one.student_id.casefold(), indices.get(one.hand_in.casefold()))
-        record = gradebook.load_record(args.out, one.hand_in) if args.resume else None
+        record = earlier.get(one.hand_in)
+        if record is not None and args.indices is None:
+            index = record["settings"].get("index")  # what an earlier list said still holds
         if record is not None:
             handin = read(one, settings, index)
             if isinstance(handin, archives.HandIn) and is_current(record, handin, index, settings):
@@ -203,6 +225,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         jobs.append(Job(one, index))
     facts = class_facts(settings, others, notes)
     pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
+    (args.out / "gradebook.json").unlink(missing_ok=True)  # a killed run leaves none that lacks late hand-ins
     bar = tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None)
     try:
         for record in records(pool, grader, jobs):
@@ -211,10 +234,11 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
             bar.update()
     finally:
         bar.close()
-        if missing := len(to_grade) - len(done):
+        missing = len(to_grade) - len(done)
+        if missing:
             facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; go on with --resume")
         rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-        gradebook.write(args.out, rows, facts)
+        gradebook.write(args.out, rows, facts, missing)
         pool.close()
     return rows
 

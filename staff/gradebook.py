@@ -124,6 +124,7 @@ def load_record(out: Path, hand_in: str) -> dict | None:
             return None
         record = json.loads(path.read_text(encoding="utf-8"))
         complete = record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == list(QUESTIONS)
+        complete = complete and isinstance(record["settings"], dict)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if complete else None
@@ -200,13 +201,14 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, rows: list[Row], facts: list[str]) -> None:
+def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> None:
     """Write ``gradebook.csv`` (and ``gradebook.json``, which ``merge`` reads), ``summary.md`` and everybody's feedback.
 
     Args:
         out: an existing folder.
         rows: all hand-ins that have a record or need none.
         facts: lines for the head of the summary.
+        missing: how many hand-ins are not graded yet.
     """
     rows = in_order(rows)
     for row in rows:
@@ -215,7 +217,8 @@ def write(out: Path, rows: list[Row], facts: list[str]) -> None:
     cells = [row.cells() for row in rows]
     tables.write(out / "gradebook.csv", COLUMNS, cells)
     looks = [{"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
-    utils.write_text(out / "gradebook.json", _json([c | look for c, look in zip(cells, looks, strict=True)]))
+    graded = [c | look for c, look in zip(cells, looks, strict=True)]
+    utils.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
     for row in rows:
         if row.record:
             folder = out / "feedback" / file_name(row.hand_in)

@@ -41,15 +41,18 @@ def merge(out: Path, marks_path: Path) -> Final:
     """Write ``final.csv`` from what was graded and the marks, which stay as they are.
 
     Raises:
-        LabError: the class was not graded yet, or the marks cannot be read; naming line and column.
+        LabError: the class is not graded to its end, or the marks cannot be read; naming line and column.
     """
     try:
         gradebook = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))
+        rows, missing = gradebook["rows"], gradebook["missing"]
     except FileNotFoundError:
-        raise LabError(f"there is no gradebook.json in {out}; grade the class first") from None
-    except ValueError:
-        raise LabError(f"{out / 'gradebook.json'} is damaged; grade the class again, with --resume") from None
-    graded = [row for row in gradebook if row["status"] != "REPLACED"]
+        raise LabError(f"there is no gradebook.json in {out}; grade the class first, or finish with --resume") from None
+    except (ValueError, TypeError, KeyError):
+        raise LabError(f"{out / 'gradebook.json'} is damaged or old; grade the class again, with --resume") from None
+    if missing:
+        raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
+    graded = [row for row in rows if row["status"] != "REPLACED"]
     marks, notes = read_marks(marks_path, graded)
     ids = [row["student_id"].casefold() for row in graded]
     rows = []

@@ -319,13 +319,29 @@ def test_resume_grades_only_what_is_new_or_changed(handins, grade, tmp_path):
     assert len(log.read_text().split()) == 5
 
 
-@pytest.mark.parametrize("option", [("--seed", "1"), ("--no-rerun",)])
-def test_other_settings_grade_again(handins, grade, tmp_path, option):
+def test_without_the_rerun_all_are_graded_again(handins, grade, tmp_path):
     log = tmp_path / "log"
     add(handins, "PB1", f"log {log}".encode())
     grade()
-    grade("--resume", *option)
+    grade("--resume", "--no-rerun")
     assert len(log.read_text().split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "cause"),
+    [
+        (("--seed", "0"), "holds records made with seed 2026, not 0; add --seed 2026, or name another --out"),
+        (("--seed", "2026", "--dataset", "mnist"), "made with dataset digits, not mnist; add --dataset digits"),
+    ],
+)
+def test_another_seed_or_data_set_is_refused(handins, grade, tmp_path, option, cause):
+    add(handins, "PB1")
+    grade("--seed", "2026")
+    before = (tmp_path / "out" / "gradebook.csv").read_bytes()
+    with pytest.raises(utils.LabError) as caught:
+        grade("--resume", *option)
+    assert cause in str(caught.value)
+    assert (tmp_path / "out" / "gradebook.csv").read_bytes() == before
 
 
 def test_our_faults_and_damaged_records_are_graded_again(handins, grade, tmp_path):
@@ -351,7 +367,23 @@ def test_an_interruption_keeps_what_was_graded(handins, grade, tmp_path):
     rows = {row["student_id"]: row for row in table(tmp_path / "out" / "gradebook.csv")}
     assert rows == {i: whole[i] for i in ("PB0", "PB1")}
     assert "2 of 4 are not graded yet" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+    with pytest.raises(utils.LabError, match="^2 hand-ins are not graded yet; finish with --resume$"):
+        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert grade("--resume") == whole
+
+
+def test_while_a_class_is_graded_there_is_no_old_gradebook_to_merge(handins, grade, tmp_path):
+    add(handins, "PB1")
+    grade()
+    add(handins, "PB2")
+    seen = []
+
+    def watch(*arguments):
+        seen.append((tmp_path / "out" / "gradebook.json").exists())
+        return play(*arguments)
+
+    grade("--resume", grader=watch)
+    assert seen == [False]
 
 
 def interrupted(handin, index, settings):
@@ -478,6 +510,22 @@ def test_indices_answer_for_those_without_grade_json(handins, grade, tmp_path):
     path.write_text("student_id,sample_index\r\npb2,4\r\nPB1,\r\n", encoding="utf-8-sig")
     rows = grade("--indices", path)
     assert [rows[i]["status"] for i in ("PB1", "PB2")] == ["SKIPPED", "OK"]
+
+
+def test_a_resume_without_the_list_keeps_what_it_said(handins, grade, tmp_path):
+    add(handins, "PB1", b"unanswered")
+    path, record = tmp_path / "indices.csv", tmp_path / "out/records/PB1+Ann+LAB3.json"
+    path.write_text("student_id,sample_index\nPB1,4\n")
+    grade()
+    answered = grade("--resume", "--indices", path)
+    written = record.stat().st_mtime_ns
+    assert answered["PB1"]["sample_index"] == "5"
+    assert grade("--resume") == answered
+    assert record.stat().st_mtime_ns == written
+    add(handins, "PB1", b"unanswered twice")
+    assert grade("--resume") == answered
+    path.write_text("student_id,sample_index\nPB1,\n")  # the list that is given counts
+    assert grade("--resume", "--indices", path)["PB1"]["status"] == "SKIPPED"
 
 
 @pytest.mark.parametrize(
