@@ -43,8 +43,13 @@ REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 CHUNK = 1 << 16
 
+# Foreign archives by their first bytes; zipfile only says that they are none.
+_FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
+# Course systems put their own words and numbers before the student's file name: lee_LATE_123_456_2100000022+...
 _NAME = re.compile(
-    r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,39})\s*\+\s*(?P<name>[^+]{1,60}?)\s*\+\s*LAB\s*3(?![0-9]).*", re.I | re.S
+    r"(?:[^+]*_(?=[A-Za-z]{0,4}[0-9]{4,}\s*\+))?(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,39})"
+    r"\s*\+\s*(?P<name>[^+]{1,60}?)\s*\+\s*LAB\s*3(?![0-9]).*",
+    re.I | re.S,
 )
 # What zipfile lets out at damaged archives, found by changing bytes of good ones at random.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
@@ -186,6 +191,9 @@ def read(found: Found) -> HandIn:
         handin.refused = f"it is damaged or no zip archive ({clean(' '.join(str(error).split()))[:120]})"
     if not handin.student_id:
         handin.review.append("its name has not the form student_id+name+LAB3")
+    elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
+        told = f"id {handin.student_id!r} and name {handin.name!r}"
+        handin.review.append(f"{told} may be the wrong way round; rename it to student_id+name+LAB3 and --resume")
     return handin
 
 
@@ -203,15 +211,28 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
     if path.is_dir():
         entries = list(_folder_entries(path, handin))
         zips = [entry.file for entry in entries if entry.parts[-1].lower().endswith(".zip")]
-        if len(zips) != 1 or any(entry.parts[-1].lower() == "submission.py" for entry in entries):
+        if not zips or any(entry.parts[-1].lower() == "submission.py" for entry in entries):
             yield entries
             return
+        if len(zips) > 1:
+            raise Refused(f"{len(zips)} archives in one folder; keep one and --resume")
         # Course systems put each upload into a folder of its own.
         path = Path(zips[0])
         if not handin.student_id:
             handin.student_id, handin.name = parse_name(display(path.name))
-    with path.open("rb") as file, zipfile.ZipFile(_Bounded(file)) as archive:
-        yield list(_zip_entries(archive, handin))
+    with path.open("rb") as file:
+        _check_zip(file.read(4))
+        with zipfile.ZipFile(_Bounded(file)) as archive:
+            yield list(_zip_entries(archive, handin))
+
+
+def _check_zip(start: bytes) -> None:
+    if not start:
+        raise Refused("an empty file; ask for it again")
+    for magic, kind in _FOREIGN.items():
+        if start.startswith(magic):
+            remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
+            raise Refused(f"a {kind} archive; {remedy}")
 
 
 class _Bounded:
@@ -229,6 +250,8 @@ class _Bounded:
 
 def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
     members = archive.infolist()
+    if not members:
+        raise Refused("the zip is empty; ask for it again")
     _check_count(len(members))
     if any(info.flag_bits & 0x1 for info in members):
         raise Refused("it is encrypted; ask for one without a password")

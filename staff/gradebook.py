@@ -87,10 +87,10 @@ def own_status(record: dict, review: list[str] = ()) -> str:
 
 
 def undecided_causes(record: dict) -> list[str]:
-    """A line for each cause why cells are left empty."""
+    """A line for each cause why cells are left empty, but what ``review`` says anyhow."""
     causes: dict[str, list[str]] = {}
     for q in record["questions"]:
-        if q["verdict"] in UNDECIDED:
+        if q["verdict"] in UNDECIDED and q["message"] not in record["review"]:
             causes.setdefault(f"{q['verdict']}: {first_line(q['message'])}", []).append(q["id"])
     return [f"{', '.join(names)} {cause}" for cause, names in causes.items()]
 

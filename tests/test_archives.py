@@ -149,6 +149,10 @@ def test_gbk_bytes_in_a_file_name_are_read(tmp_path):
         ("PB23000001+张三", "", ""),
         ("张三+PB23000001+LAB3", "", ""),
         ("+张三+LAB3", "", ""),
+        ("canvasc_LATE_12345_6789_2100000022+Can Vas+LAB3", "2100000022", "Can Vas"),
+        ("Can Vas_12345_assignsubmission_file_2100000022+Can Vas+LAB3", "2100000022", "Can Vas"),
+        ("张三_12345_PB23000001+张三+LAB3-1", "PB23000001", "张三"),
+        ("2023_001+Ann+LAB3", "2023_001", "Ann"),
     ],
 )
 def test_id_and_name_are_read_from_the_name(name, student_id, person):
@@ -159,6 +163,13 @@ def test_name_without_the_expected_parts_is_read_but_reviewed(hand_in):
     handin = hand_in(files(), "homework.zip")
     assert (handin.hand_in, handin.student_id, handin.source) == ("homework", "", CODE)
     assert "student_id+name+LAB3" in handin.review[0]
+
+
+@pytest.mark.parametrize("name", ["Swap+2100000024+LAB3", "Swap+Lee+LAB3", "2100000024+2100000025+LAB3"])
+def test_an_id_and_a_name_that_may_be_swapped_are_reviewed(hand_in, name):
+    handin = hand_in(files(), f"{name}.zip")
+    student_id, person, _ = name.split("+")
+    assert f"id {student_id!r} and name {person!r} may be the wrong way round" in handin.review[0]
 
 
 # --------------------------------------------------------------------------- something is missing, or there twice
@@ -243,7 +254,7 @@ def hand_in_twice(hand_in):
 def test_every_upload_gets_a_row_and_other_files_are_named(tmp_path):
     zipped(tmp_path / f"{NAME}.zip", files())
     (tmp_path / NAME).mkdir()
-    (tmp_path / "PB3+李四+LAB3.rar").write_bytes(b"Rar!")
+    (tmp_path / "PB3+李四+LAB3.rar").write_bytes(b"Rar!\x1a\x07\x01\x00")
     (tmp_path / "PB4+王五+LAB3.pdf").write_bytes(b"%PDF")
     (tmp_path / "sample_index.csv").write_text("student_id,sample_index\n")
     for name in (".DS_Store", "__MACOSX", "desktop.ini", "~$marks.xlsx"):
@@ -252,16 +263,39 @@ def test_every_upload_gets_a_row_and_other_files_are_named(tmp_path):
     assert [f.hand_in for f in found] == [NAME, f"{NAME} (2)", "PB3+李四+LAB3", "PB4+王五+LAB3"]
     assert [f.student_id for f in found] == ["PB23000001", "PB23000001", "PB3", "PB4"]
     assert others == ["sample_index.csv"]
-    assert "no zip archive" in archives.read(found[2]).refused
+    assert archives.read(found[2]).refused.startswith("a RAR archive; unpack it")
     assert "no zip archive" in archives.read(found[3]).refused
 
 
-def test_empty_folder_and_empty_zip(tmp_path):
+def test_an_empty_folder_has_nothing(tmp_path):
     (tmp_path / "PB1+a+LAB3").mkdir()
-    zipped(tmp_path / "PB2+b+LAB3.zip", {})
-    for found in archives.find(tmp_path)[0]:
-        handin = archives.read(found)
-        assert (handin.refused, handin.review) == ("", ["no submission.py", "no results"])
+    handin = only(tmp_path)
+    assert (handin.refused, handin.review) == ("", ["no submission.py", "no results"])
+
+
+def test_an_empty_zip_is_refused(hand_in):
+    assert hand_in({}).refused == "the zip is empty; ask for it again"
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "an empty file; ask for it again"),
+        (b"Rar!\x1a\x07\x00", "a RAR archive; unpack it into a folder of the same name"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
+        (b"\x1f\x8b\x08", "a gzip archive; unpack it"),
+    ],
+)
+def test_other_archives_are_named(tmp_path, content, cause):
+    (tmp_path / f"{NAME}.zip").write_bytes(content)
+    assert only(tmp_path).refused.startswith(cause)
+
+
+def test_of_two_archives_in_one_folder_none_is_guessed(tmp_path):
+    (tmp_path / "Zhang_12345_upload").mkdir()
+    for name in (NAME, f"{NAME}_final"):
+        zipped(tmp_path / "Zhang_12345_upload" / f"{name}.zip", files())
+    assert only(tmp_path).refused == "2 archives in one folder; keep one and --resume"
 
 
 # --------------------------------------------------------------------------- hostile ones
@@ -399,7 +433,7 @@ def test_uncommon_compression_is_refused(tmp_path):
     assert "uncommon method" in only(tmp_path).refused
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("kept", [0.1, 0.2, 0.5, 0.9, 0.999])
 def test_truncated_is_refused(tmp_path, kept):
     path = zipped(tmp_path / f"{NAME}.zip", files())
     content = path.read_bytes()
