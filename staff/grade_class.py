@@ -8,6 +8,7 @@ Writes gradebook.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. One hand-
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -106,15 +107,16 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
     for row in rows:
         key, text = row.cells["student_id"].casefold(), row.cells["sample_index"]
         if key not in known:
-            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']!r} handed nothing in")
+            hint = tables.changed_id(row.cells["student_id"], [one.student_id for one in found])
+            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']!r} handed nothing in{hint}")
         elif key in indices:
             errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} is there twice")
         elif not text:
             continue  # not known yet
-        elif not (text.isascii() and text.isdigit() and len(text) < 6):
+        elif not re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
             errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is no whole number from 0")
         else:
-            indices[key] = int(text)
+            indices[key] = int(text.partition(".")[0])
     tables.refuse(path, errors)
     return indices, notes
 

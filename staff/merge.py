@@ -64,24 +64,34 @@ def merge(out: Path, marks_path: Path) -> Final:
 
 
 def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:
-    """The marks by hand-in, for the ids of the gradebook (or, where a row has none, its ``hand_in``)."""
+    """The marks by hand-in, and notes on the file.
+
+    A row is found by its ``student_id``, or by its ``hand_in`` in that column or, where it is empty, in its own. Whom
+    the gradebook does not know is left out where no points are given, for somebody who handed nothing in.
+    """
     rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
     by_id: dict[str, list[str]] = {}
     for row in graded:
-        for key in {row["student_id"].casefold(), row["hand_in"].casefold()} - {""}:
+        for key in {_key(row["student_id"]), _key(row["hand_in"])} - {""}:
             by_id.setdefault(key, []).append(row["hand_in"])
     most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
-    marks, errors, seen = {}, [], {}
+    marks, errors, absent = {}, [], []
     for row in rows:
-        key = row.cells["student_id"].casefold()
+        column = "student_id" if row.cells["student_id"] else "hand_in"
+        shown = row.cells.get(column, "")
+        key = _key(shown)
         if key not in by_id:
-            shown = f"{row.cells['student_id']!r} is not in the gradebook" if key else "it is empty"
-            errors.append(f"line {row.line}, column student_id: {shown}")
+            if shown and not any(row.cells.get(name) for name in (*most, "status")):
+                absent.append(shown)
+            elif shown:
+                hint = tables.changed_id(shown, [row["student_id"] for row in graded])
+                errors.append(f"line {row.line}, column {column}: {shown!r} is not in the gradebook{hint}")
+            else:
+                errors.append(f"line {row.line}, column student_id: it is empty, and no hand_in is named")
             continue
-        if key in seen:
-            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} has line {seen[key]} already")
+        if first := next((marks[hand_in].line for hand_in in by_id[key] if hand_in in marks), None):
+            errors.append(f"line {row.line}, column {column}: {shown} has line {first} already")
             continue
-        seen[key] = row.line
         points = {}
         for column, largest in most.items():
             try:
@@ -94,7 +104,14 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
         for hand_in in by_id[key]:
             marks[hand_in] = Marks(row.line, points, status == "OK", row.cells.get("comment", ""))
     tables.refuse(path, errors)
+    if absent:
+        notes.append(f"not in the gradebook and without marks, left out: {', '.join(absent)}")
     return marks, notes
+
+
+def _key(name: str) -> str:
+    """An id or a hand-in's name, by which what a spreadsheet gives back is found."""
+    return " ".join(name.split()).casefold()
 
 
 def number(text: str, largest: float) -> float | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
     """Read a table whose first line names the columns.
 
     Args:
-        path: UTF-8 with or without a byte order mark, UTF-16 with one, or GBK; commas, semicolons or tabs.
+        path: UTF-8 with or without a byte order mark, UTF-16 with one, or GBK; commas, semicolons or tabs. Where no
+            commas part the cells, numbers may have a decimal comma. A first line like ``sep=;`` says what parts them.
         required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
 
     Returns:
@@ -39,13 +41,16 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
     required, known = list(required), {*required, *optional, "name", "hand_in"}
     text, notes = _text(path)
     first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
+    delimiter = said[1] if said else max(",;\t", key=first.count)
     rows, columns = [], []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for cells in reader:
             cells = [_unquoted(cell.strip()) for cell in cells]
-            if not any(cells):
+            if delimiter != ",":
+                cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
+            if not any(cells) or (said and reader.line_num == 1):
                 continue
             if not columns:
                 columns = [cell.casefold() for cell in cells]
@@ -95,6 +100,16 @@ def _check_columns(path: Path, line: int, columns: list[str], required: list[str
         if names:
             listed = ", ".join(names[:5])
             raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {', '.join(sorted(known))}")
+
+
+def changed_id(value: str, known: Iterable[str]) -> str:
+    """A remedy, to be added to a message, where an id looks as if a spreadsheet took it for a number; else empty."""
+    zeros = next((name for name in known if value.isdigit() and name.lstrip("0") == value.lstrip("0")), None)
+    if zeros:
+        return f" (it has {zeros}: a spreadsheet changed it; make the column text and write the id anew)"
+    if re.fullmatch(r"\d+(\.\d+)?(e\+?\d+)?", value, re.I) and not value.isdigit():
+        return " (a spreadsheet changed it; make the column text and write the id anew)"
+    return ""
 
 
 def refuse(path: Path, errors: list[str]) -> None:

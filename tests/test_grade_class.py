@@ -507,9 +507,12 @@ def test_indices_answer_for_those_without_grade_json(handins, grade, tmp_path):
     add(handins, "PB1", b"unanswered")
     add(handins, "PB2", b"unanswered")
     path = tmp_path / "indices.csv"
-    path.write_text("student_id,sample_index\r\npb2,4\r\nPB1,\r\n", encoding="utf-8-sig")
+    add(handins, "PB3", b"unanswered")
+    path.write_text("student_id,sample_index\r\npb2,4\r\nPB1,\r\nPB3,3.0\r\n", encoding="utf-8-sig")
     rows = grade("--indices", path)
-    assert [rows[i]["status"] for i in ("PB1", "PB2")] == ["SKIPPED", "OK"]
+    assert [rows[i]["status"] for i in ("PB1", "PB2", "PB3")] == ["SKIPPED", "OK", "OK"]
+    record = gradebook.load_record(tmp_path / "out", "PB3+Ann+LAB3")
+    assert record["settings"]["index"] == 3
 
 
 def test_a_resume_without_the_list_keeps_what_it_said(handins, grade, tmp_path):
@@ -533,6 +536,7 @@ def test_a_resume_without_the_list_keeps_what_it_said(handins, grade, tmp_path):
     [
         ("student_id,sample_index\nPB1,3\nPB9,3\n", "line 3, column student_id: 'PB9' handed nothing in"),
         ("student_id,sample_index\nPB1,six\n", "line 2, column sample_index: 'six' is no whole number"),
+        ("student_id,sample_index\nPB1,3.5\n", "line 2, column sample_index: '3.5' is no whole number"),
         ("student_id,sample_index\nPB1,-1\n", "line 2, column sample_index: '-1'"),
         ("student_id,sample_index\nPB1,1\nPB1,2\n", "line 3, column student_id: PB1 is there twice"),
         ("student_id,index\nPB1,3\n", "line 1: it lacks the column sample_index"),
@@ -562,6 +566,14 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, encoding, delimite
         (4, {"id": "2", "name": "李四"}),
     ]
     assert bool(notes) == (encoding == "gbk")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_where_no_commas_part_cells_numbers_may_have_one(tmp_path, delimiter):
+    path = tmp_path / "t.csv"
+    path.write_text("sep=;\r\nid;log;comment\r\n1;13,5;one,two\r\n".replace(";", delimiter), newline="")
+    ((row,), _) = tables.read(path, ["id"], ["log", "comment"])
+    assert (row.line, row.cells) == (3, {"id": "1", "log": "13.5", "comment": "one,two"})
 
 
 @pytest.mark.parametrize("content", [b"id\n\x00\x01\x02", b"\xff\xfe\xff", b"id\n\x81"])
@@ -678,6 +690,38 @@ def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
     add(handins, "PB1").rename(handins / "homework.zip")
     rows = final(f"{REPORT},status\nhomework,2,5,2,20,1,OK\n")
     assert rows[""]["total"] == "100"
+
+
+def test_the_column_hand_in_names_a_row_without_an_id(handins, final):
+    add(handins, "PB1").rename(handins / "my  homework.zip")  # two spaces, which the gradebook shows as one
+    assert final(f"hand_in,{REPORT},status\nmy homework,,2,5,2,20,1,OK\n")[""]["total"] == "100"
+    with pytest.raises(utils.LabError, match="line 3, column hand_in: my homework has line 2 already"):
+        final(f"hand_in,{REPORT}\n,my homework,2,5,2,20,1\nmy homework,,2,5,2,20,1\n")
+    with pytest.raises(utils.LabError, match="line 2, column hand_in: 'other' is not in the gradebook"):
+        final(f"hand_in,{REPORT}\nother,,2,5,2,20,1\n")
+
+
+def test_who_handed_nothing_in_and_has_no_marks_is_left_out(handins, final, tmp_path):
+    add(handins, "PB1")
+    rows = final(f"{REPORT},comment\nPB1,2,5,2,20,1,\nPB8,,,,,,ill\nPB9,,,,,,\n")
+    assert list(rows) == ["PB1"]
+    notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv").notes
+    assert notes == ["not in the gradebook and without marks, left out: PB8, PB9"]
+
+
+@pytest.mark.parametrize(
+    ("student_id", "hint"),
+    [
+        ("23001", " (it has 0023001: a spreadsheet changed it;"),
+        ("2.02312E+11", " (a spreadsheet changed it;"),
+        ("7", ";"),
+    ],
+)
+def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final, student_id, hint):
+    add(handins, "0023001")
+    with pytest.raises(utils.LabError) as caught:
+        final(f"{REPORT}\n{student_id},2,5,2,20,1\n")
+    assert f"'{student_id}' is not in the gradebook{hint}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
