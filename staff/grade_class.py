@@ -4,11 +4,13 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    go on after an interruption, or with new hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
 
-Writes gradebook.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. One hand-in's fault is one row's.
+Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. One hand-in's fault is one
+row's.
 """
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -240,6 +242,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         if missing:
             facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; go on with --resume")
         rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+        facts += merge.write_template(args.out, rows)
         gradebook.write(args.out, rows, facts, missing)
         pool.close()
     return rows
@@ -284,8 +287,9 @@ def main(argv: list[str] | None = None) -> int:
     statuses = [row.status() for row in rows]
     counted = ", ".join(f"{statuses.count(s)} {s}" for s in gradebook.STATUSES if s in statuses)
     print(f"{len(rows)} hand-ins: {counted}")
-    print(f"wrote gradebook.csv, summary.md and feedback/ in {args.out}")
-    print(f"next: read summary.md, then: python -m staff.grade_class merge --out {args.out} --marks marks.csv")
+    print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
+    print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
+    print(f"python -m staff.grade_class merge --out {shlex.quote(str(args.out))} --marks marks.csv")
     return 0
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from staff import tables
-from staff.gradebook import QUESTIONS
+from staff.gradebook import QUESTIONS, Row, in_order
 from utils import LabError
 
+TEMPLATE = "marks_template.csv"
 REPORT = {"log": 2, "tuning": 5, "results": 2, "questions": 20, "feedback": 1}
 OPTIONAL = [*QUESTIONS, "status", "comment"]
 FINAL_COLUMNS = [
@@ -61,6 +62,31 @@ def merge(out: Path, marks_path: Path) -> Final:
         rows.append(_final(row, marks.get(row["hand_in"]), twice))
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
     return Final(rows, notes)
+
+
+def write_template(out: Path, rows: list[Row]) -> list[str]:
+    """Write ``marks_template.csv``: a line for each student, with a column for each question that is open anywhere.
+
+    Returns:
+        notes; one where the template was filled in already: it is left as it is then.
+    """
+    path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
+    try:
+        written = tables.read(path, ["student_id"], [*REPORT, *OPTIONAL])[0] if path.exists() else []
+        filled = any(text for row in written for name, text in row.cells.items() if name not in names)
+    except LabError:  # not as we write it
+        filled = True
+    if filled:
+        return [f"{TEMPLATE} is filled in and was left as it is; add late hand-ins to it by hand"]
+    lines: dict[str, dict] = {}
+    for row in in_order(rows):
+        if row.record:  # two hand-ins of one id have one line
+            lines.setdefault(_key(row.student_id or row.hand_in), row.cells())
+    open_questions = [name for name in QUESTIONS if any(cells[name] is None for cells in lines.values())]
+    columns = [*names, *REPORT, *open_questions, "status", "comment"]
+    empty = dict.fromkeys(columns)
+    tables.write(path, columns, [empty | {name: cells[name] for name in names} for cells in lines.values()])
+    return []
 
 
 def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:

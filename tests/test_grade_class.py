@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -707,6 +708,45 @@ def test_who_handed_nothing_in_and_has_no_marks_is_left_out(handins, final, tmp_
     assert list(rows) == ["PB1"]
     notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv").notes
     assert notes == ["not in the gradebook and without marks, left out: PB8, PB9"]
+
+
+def test_the_template_is_accepted_once_it_is_filled(handins, grade, tmp_path):
+    add(handins, "PB1", b"review", "张三")
+    add(handins, "PB2").rename(handins / "homework.zip")
+    grade()
+    path = tmp_path / "out" / "marks_template.csv"
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    rows = table(path)
+    assert list(rows[0]) == ["hand_in", "student_id", "name", *merge.REPORT, "performance", "status", "comment"]
+    assert [list(row.values())[:3] for row in rows] == [["homework", "", ""], ["PB1+张三+LAB3", "PB1", "张三"]]
+    assert not any(text for row in rows for text in list(row.values())[3:])
+    filled = [row | merge.REPORT | {"performance": 25, "status": "OK"} for row in rows]
+    tables.write(path, list(rows[0]), filled)
+    assert [row["total"] for row in merge.merge(tmp_path / "out", path).rows] == [95, 95]
+
+
+def test_the_template_has_one_line_for_a_student_and_keeps_marks(handins, grade, tmp_path):
+    copies(handins, a=1_000_000, b=1_000_000)
+    add(handins, "PB2")
+    grade()
+    path = tmp_path / "out" / "marks_template.csv"
+    assert [row["student_id"] for row in table(path)] == ["PB1", "PB2"]
+    add(handins, "PB3")
+    grade("--resume")
+    assert [row["student_id"] for row in table(path)] == ["PB1", "PB2", "PB3"]
+    marks = f"{REPORT}\nPB1,2,5,2,20,1\n"
+    path.write_text(marks, encoding="utf-8", newline="")
+    grade("--resume")
+    assert path.read_text(encoding="utf-8") == marks
+    assert "is filled in and was left as it is" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+
+
+def test_the_next_command_is_printed_as_a_shell_reads_it(handins, tmp_path, run_script, standin):
+    (handins / "empty.zip").touch()
+    done = run_script(grade_class, handins, "--out", tmp_path / "my out", "--dataset", "digits", "--jobs", 1)
+    assert "fill in marks_template.csv" in done.out
+    *_, last = done.out.splitlines()
+    assert shlex.split(last)[3:] == ["merge", "--out", str(tmp_path / "my out"), "--marks", "marks.csv"]
 
 
 @pytest.mark.parametrize(
