@@ -39,6 +39,7 @@ MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile read
 MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it really holds is counted as it comes
 MOST_RUNS = 50
 LONGEST_PATH = 500  # characters
+NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 CHUNK = 1 << 16
@@ -375,7 +376,7 @@ def _take(handin: HandIn, entries: list[Entry]) -> None:
     reports = [e for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
     handin.has_report = bool(reports)
     if not reports:
-        handin.notes.append("no report (.pdf)")
+        handin.notes.append(NO_REPORT)
     elif not any(e.parts[-1].lower().endswith(".pdf") for e in reports):
         handin.notes.append(f"the report is no PDF: {reports[0].parts[-1]}")
 

@@ -17,7 +17,7 @@ import numpy as np
 import utils
 from grading.report import AUTO_POINTS
 from grading.scores import PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
-from staff import tables
+from staff import archives, tables
 
 QUESTIONS = {
     "e_step": ("1.1 E-step", 10),
@@ -30,6 +30,7 @@ QUESTIONS = {
 COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
+FEEDBACK = ("feedback.md", "feedback.json")
 LARGEST_RECORD = 4 << 20
 # Records hold these for staff and for --resume; they are not the student's business.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
@@ -219,14 +220,29 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
     looks = [{"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
     graded = [c | look for c, look in zip(cells, looks, strict=True)]
     utils.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
+    remove_feedback(out, {feedback_folder(out, row.hand_in).name for row in rows if row.record})
     for row in rows:
         if row.record:
-            folder = out / "feedback" / file_name(row.hand_in)
+            folder = feedback_folder(out, row.hand_in)
             folder.mkdir(parents=True, exist_ok=True)
             feedback = student_record(row.record)
-            utils.write_text(folder / "feedback.json", _json(feedback))
-            utils.write_text(folder / "feedback.md", feedback_text(feedback))
+            for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
+                utils.write_text(folder / name, text)
     utils.write_text(out / "summary.md", summary_text(rows, facts))
+
+
+def feedback_folder(out: Path, hand_in: str) -> Path:
+    return out / "feedback" / file_name(hand_in)
+
+
+def remove_feedback(out: Path, kept: set[str]) -> None:
+    """Remove the feedback of hand-ins that are no longer there or do not count; folders that hold more stay."""
+    for folder in [path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")]:
+        paths = list(folder.iterdir())
+        if folder.name not in kept and {path.name for path in paths} <= set(FEEDBACK):
+            for path in paths:
+                path.unlink()
+            folder.rmdir()
 
 
 def student_record(record: dict) -> dict:
@@ -249,14 +265,14 @@ def feedback_text(shown: dict) -> str:
     if any(decided(q) is None for q in shown["questions"]):
         lines += ["What is open is decided by a person; it is not lost.", ""]
     for q in shown["questions"]:
-        lines += [f"## {q['label']}", "", *_block(q["message"])]
+        lines += [f"## {q['label']}", "", *block(q["message"])]
         if q["hint"]:
-            lines += ["Hint:", "", *_block(q["hint"])]
+            lines += ["Hint:", "", *block(q["hint"])]
     if shown.get("run") is not None:
-        lines += ["## The run", "", *_block("\n".join(run_lines(shown)))]
+        lines += ["## The run", "", *block("\n".join(run_lines(shown)))]
     for title, entries in (("Notes", shown["notes"]), ("How the code was run", shown["guards"])):
         if entries:
-            lines += [f"## {title}", "", *_block("\n".join(entries))]
+            lines += [f"## {title}", "", *block("\n".join(entries))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -280,7 +296,7 @@ def _inline(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", text)
 
 
-def _block(text: str) -> list[str]:
+def block(text: str) -> list[str]:
     return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
 
 
@@ -303,10 +319,12 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
     lines += ["", "## Why points were lost", ""]
     for name, causes in causes_by_question.items():
         for cause, count in sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:3]:
-            lines.append(f"- {QUESTIONS[name][0]}, {count} times: {_inline(cause)}")
+            lines.append(f"- {QUESTIONS[name][0]}, {'once' if count == 1 else f'{count} times'}: {_inline(cause)}")
     lines += ["", "## To mark by hand", ""]
     for row in graded:
         lines += [f"- {_inline(row.hand_in)}: {_inline(cause)}" for cause in undecided_causes(row.record)]
+    if without := [_inline(row.hand_in) for row in graded if archives.NO_REPORT in row.record["notes"]]:
+        lines.append(f"- No report: {', '.join(without)}")
     lines += ["", "## To look at", ""]
     for row in graded:
         reasons = sorted([*row.record["review"], *row.review])
@@ -315,6 +333,7 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
 
 
 def _cause(question: dict) -> str:
-    """A message without its numbers, by which equal causes are counted together."""
-    text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", first_line(question["message"]))
+    """A message without its numbers and places, by which equal causes are counted together."""
+    text = re.sub("^(not attempted): .*", r"\1", first_line(question["message"]))
+    text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", text)
     return f"{question['verdict']}: {text[:160]}"

@@ -4,10 +4,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import utils
 from staff import tables
-from staff.gradebook import QUESTIONS, Row, in_order
+from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, in_order
 from utils import LabError
 
+FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
 REPORT = {"log": 2, "tuning": 5, "results": 2, "questions": 20, "feedback": 1}
 OPTIONAL = [*QUESTIONS, "status", "comment"]
@@ -39,7 +41,7 @@ class Final:
 
 
 def merge(out: Path, marks_path: Path) -> Final:
-    """Write ``final.csv`` from what was graded and the marks, which stay as they are.
+    """Write ``final.csv`` from what was graded and the marks, which stay as they are, and tell it in the feedback.
 
     Raises:
         LabError: the class is not graded to its end, or the marks cannot be read; naming line and column.
@@ -61,6 +63,8 @@ def merge(out: Path, marks_path: Path) -> Final:
         twice = bool(row["student_id"]) and ids.count(row["student_id"].casefold()) > 1
         rows.append(_final(row, marks.get(row["hand_in"]), twice))
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
+    for row in rows:
+        tell(out, row)
     return Final(rows, notes)
 
 
@@ -184,6 +188,23 @@ def _final(row: dict, marks: Marks | None, twice: bool) -> dict:
         "comment": marks.comment if marks else "",
         "note": "; ".join(notes),
     }
+
+
+def tell(out: Path, row: dict) -> None:
+    """End the student's feedback.md with the points of the final gradebook, in place of those of an earlier merge."""
+    path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
+    if not path.is_file():  # a person took it away
+        return
+    most = (
+        QUESTIONS | {name: (f"report: {name}", points) for name, points in REPORT.items()} | {"total": ("total", 100)}
+    )
+    lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
+    for name, (label, points) in most.items():
+        given = "open" if row[name] is None else tables.guarded(row[name])
+        lines.append(f"| {label} | {given} / {points} |")
+    lines += ["", *block(row["comment"])]
+    graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
+    utils.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")
 
 
 def _sum(row: dict, names) -> float:

@@ -59,6 +59,9 @@ def play(handin: archives.HandIn, index: int | None, settings: grade_one.Setting
     ]
     if word == "wrong":
         record["questions"][0] |= {"score": 5.0, "verdict": "WRONG", "message": f"row {rest} is off"}
+    if word == "empty":
+        message = f"not attempted: submission.py, line 57: {rest}"
+        record["questions"][0] |= {"score": 0.0, "verdict": "ERROR", "message": message}
     if word == "review":
         record["questions"][5] |= {"score": 0.0, "verdict": "REVIEW", "message": "K = 9"}
     if index is None and word == "unanswered":
@@ -281,7 +284,37 @@ def test_summary_counts_losses_and_their_causes(handins, grade, tmp_path):
     assert "1.1 E-step, 3 times: WRONG: row N is off" in text
     assert "NOT reproduced" in text
     assert "left alone: notes.txt" in text
+    assert "No report" not in text
     assert "PB6+Ann+LAB3: sample\\_index SKIPPED: no answer" in text
+
+
+def test_summary_counts_what_was_not_attempted_without_its_place(handins, grade, tmp_path):
+    add(handins, "PB1", b"empty 1.1 E-step")
+    assert "\n- 1.1 E-step, once: ERROR: not attempted\n" in summary_of(grade, tmp_path)
+
+
+def summary_of(grade, tmp_path) -> str:
+    grade()
+    return (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+
+
+def test_summary_lists_those_without_a_report(handins, grade, tmp_path):
+    add(handins, "PB1")
+    for student_id in ("PB2", "PB3"):
+        zipped(handins / f"{student_id}+Ann+LAB3.zip", {"submission.py": RIGHT})
+    assert "\n- No report: PB2+Ann+LAB3, PB3+Ann+LAB3\n" in summary_of(grade, tmp_path)
+
+
+def test_feedback_of_hand_ins_that_are_gone_is_removed(handins, grade, tmp_path):
+    paths = [add(handins, f"PB{i}") for i in range(3)]
+    grade()
+    feedback = tmp_path / "out" / "feedback"
+    (feedback / "mine").mkdir()
+    (feedback / "PB2+Ann+LAB3" / "talk.txt").touch()
+    for path in paths[1:]:
+        path.unlink()
+    grade("--resume")
+    assert {path.name for path in feedback.iterdir()} == {"PB0+Ann+LAB3", "PB2+Ann+LAB3", "mine"}
 
 
 def test_hand_ins_have_safe_and_different_file_names():
@@ -747,6 +780,25 @@ def test_the_next_command_is_printed_as_a_shell_reads_it(handins, tmp_path, run_
     assert "fill in marks_template.csv" in done.out
     *_, last = done.out.splitlines()
     assert shlex.split(last)[3:] == ["merge", "--out", str(tmp_path / "my out"), "--marks", "marks.csv"]
+
+
+def test_merge_ends_the_feedback_with_the_final_points(handins, final, tmp_path, files_below):
+    add(handins, "PB1", b"wrong x\n## Final\n")
+    add(handins, "PB2")
+    path = tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md"
+    final(f"{REPORT},comment\nPB1,2,5,2,20,1,\n")
+    before = path.read_text(encoding="utf-8")
+    assert before.endswith("| report: feedback | 1 / 1 |\n| total | 95 / 100 |\n")
+    assert "| total | open / 100 |" in (path.parents[1] / "PB2+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    (tmp_path / "marks.csv").write_text(f"{REPORT},e_step,comment\nPB1,2,5,2,20,1,7.5,<b>Good\n")
+    merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    after = path.read_text(encoding="utf-8")
+    graded, _, told = after.partition("\n## Final\n")
+    assert graded == before.partition("\n## Final\n")[0] and "    ## Final" not in told
+    assert "| 1.1 E-step | 7.5 / 10 |" in told and told.endswith("| total | 97.5 / 100 |\n\n    <b>Good\n")
+    files = files_below(tmp_path / "out")
+    merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    assert files_below(tmp_path / "out") == files
 
 
 @pytest.mark.parametrize(
