@@ -227,6 +227,12 @@ def test_markdown_loses_what_is_for_staff():
         handout.strip_solution("<!-- BEGIN_STAFF_ONLY -->\n", "README.md")
 
 
+def test_the_students_changes_name_nothing_they_lack(tree):
+    text = (tree / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "grade.py" in text
+    assert not re.findall("staff|benchmarks", text, re.I)
+
+
 def test_a_lost_task_makes_no_handout(tmp_path):
     source = tmp_path / "source"
     for name in handout.STUDENT_FILES:
