@@ -63,7 +63,8 @@ def build_merge_parser() -> argparse.ArgumentParser:
         description="Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all.",
         epilog=f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
         f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
-        "status: OK for a row that was to be looked at; comment. An empty cell is not decided yet.",
+        "hand_in, which names the row where student_id is empty;\n"
+        "status: OK for a row that was to be looked at; comment, for the student. An empty cell is not decided yet.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")

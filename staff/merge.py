@@ -195,11 +195,9 @@ def tell(out: Path, row: dict) -> None:
     path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
     if not path.is_file():  # a person took it away
         return
-    most = (
-        QUESTIONS | {name: (f"report: {name}", points) for name, points in REPORT.items()} | {"total": ("total", 100)}
-    )
+    report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
-    for name, (label, points) in most.items():
+    for name, (label, points) in (QUESTIONS | report | {"total": ("total", 100)}).items():
         given = "open" if row[name] is None else tables.guarded(row[name])
         lines.append(f"| {label} | {given} / {points} |")
     lines += ["", *block(row["comment"])]

@@ -46,6 +46,16 @@ def test_what_the_commands_read_and_write_is_not_committed():
     assert {"/lab3.zip", "/autograder*.zip"} <= set(ignored)
 
 
+def test_a_doubt_is_settled_with_the_students_file():
+    (repeated,) = [command for command in INLINE if "-m grading" in command]
+    assert repeated.startswith("python -m grading PATH/OF/THE/STUDENT/submission.py ")
+
+
+def test_the_guide_names_what_is_written():
+    assert f"`grades/{merge.TEMPLATE}`" in GUIDE and f'"{merge.FINAL.removeprefix("## ")}"' in GUIDE
+    assert "`cp -p`" in GUIDE
+
+
 def test_files_that_are_installed_from_exist():
     for name in re.findall(r"-r (\S+)", GUIDE):
         assert (utils.ROOT / name).is_file(), name
