@@ -177,14 +177,25 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> di
     return records
 
 
-def is_current(record: dict | None, handin: archives.HandIn, index: int | None, settings: Settings) -> bool:
-    """Whether a record of an earlier run still holds: same hand-in, same settings, no fault of ours."""
-    return (
-        record is not None
-        and record.get("digest") == handin.digest()
-        and record.get("settings") == grade_one.made_under(settings, index)
-        and not any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    )
+def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict | None:
+    """The record of an earlier run, with ``index`` in place of what an earlier list said; None where it does not hold.
+
+    It holds for the same hand-in under the same settings, without a fault of ours.
+    """
+    before = record["settings"].get("index")
+    if (
+        not isinstance(handin, archives.HandIn)
+        or record.get("digest") != handin.digest()
+        or record["settings"] != grade_one.made_under(settings, before)
+        or any(q["verdict"] == "INTERNAL" for q in record["questions"])
+    ):
+        return None
+    if before == index:
+        return record
+    try:
+        return grade_one.answered(record, handin, index, settings) if record["signature"] else None
+    except Exception:  # graded in full, where a fault has its row
+        return None
 
 
 # --------------------------------------------------------------------------- the whole
@@ -222,12 +233,13 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         record = earlier.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # what an earlier list said still holds
-        if record is not None:
-            handin = read(one, settings, index)
-            if isinstance(handin, archives.HandIn) and is_current(record, handin, index, settings):
-                done[one.hand_in] = record
-                continue
-        jobs.append(Job(one, index))
+        again = record and kept(record, read(one, settings, index), index, settings)
+        if not again:
+            jobs.append(Job(one, index))
+            continue
+        if again is not record:
+            gradebook.save_record(args.out, again)
+        done[one.hand_in] = again
     facts = class_facts(settings, others, notes)
     pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
     (args.out / "gradebook.json").unlink(missing_ok=True)  # a killed run leaves none that lacks late hand-ins

@@ -271,6 +271,15 @@ def grade_index(handin: archives.HandIn, index: int | None, run, data: Images, r
     return scores.sample_index(run, answer, data.train_labels, utils.cluster_labels(run, data.train))
 
 
+def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
+    """A hand-in's record with another answer to question 6 from the staff's list; all else stays as it was graded."""
+    record = record | {"settings": made_under(settings, index), "sample_index": None}
+    with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
+        run = utils.load_run(archives.unpack(handin, Path(folder).resolve()))
+        again = grade_index(handin, index, run, images(settings.dataset), record)
+    return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
+
+
 def claimed_index(handin: archives.HandIn) -> int | None:
     """``sample_index`` of the hand-in's grade.json; None where there is none, or it is no whole number."""
     try:

@@ -565,6 +565,29 @@ def test_a_resume_without_the_list_keeps_what_it_said(handins, grade, tmp_path):
     assert grade("--resume", "--indices", path)["PB1"]["status"] == "SKIPPED"
 
 
+def test_a_list_that_comes_later_costs_no_grading(handins, grade, tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    for i in range(3):
+        add(handins, f"PB{i}", f"log {log}".encode())
+
+    def signed(*arguments):
+        return play(*arguments) | {"signature": [[0.5, 1.0, 2.0]]}
+
+    def answered(record, handin, index, settings):
+        if handin.student_id == "PB2":
+            raise OSError("no disk")
+        return record | {"settings": grade_one.made_under(settings, index), "notes": [f"answer {index}"]}
+
+    monkeypatch.setattr(grade_one, "answered", answered)
+    grade(grader=signed)
+    (tmp_path / "indices.csv").write_text("student_id,sample_index\nPB1,4\nPB2,4\n")
+    rows = grade("--resume", "--indices", tmp_path / "indices.csv", grader=signed)
+    assert "answer 4" in rows["PB1"]["note"] and "answer" not in rows["PB0"]["note"] + rows["PB2"]["note"]
+    assert log.read_text().split()[3:] == ["PB2+Ann+LAB3"]
+    assert grade("--resume", grader=signed) == rows
+    assert len(log.read_text().split()) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [

@@ -237,6 +237,20 @@ def test_a_whole_record_with_real_children(handin, settings, right_index):
     assert gradebook.own_status(record) == "OK"
 
 
+def test_another_answer_of_the_staff_changes_only_that(handin, settings, right_index, monkeypatch):
+    monkeypatch.setattr(grade_one, "grade_code", lambda *_: [grade_one.entry(q, "PASS", "") for q in QUESTIONS[:4]])
+    changed(handin, "grade.json", b"{}")
+    open_one, right, wrong = (grade_one.grade_one(handin, i, settings) for i in (None, right_index, right_index ^ 1))
+    assert open_one["questions"][4]["verdict"] == "SKIPPED"
+    monkeypatch.setattr(grade_one, "grade_code", None)
+    for before, index, after in (
+        (open_one, right_index, right),
+        (right, right_index ^ 1, wrong),
+        (wrong, None, open_one),
+    ):
+        assert grade_one.answered(before, handin, index, settings) == after
+
+
 def test_a_refused_archive_is_for_a_person(settings):
     record = grade_one.grade_one(archives.HandIn("PB1", refused="it is encrypted"), None, settings)
     assert {q["verdict"] for q in record["questions"]} == {"REVIEW"}
