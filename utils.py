@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -206,6 +207,14 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def _brief(value: object) -> str:
+    """A value of a file as a few printable characters, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python prints only so many digits
+        return "a number of thousands of digits"
+
+
 @dataclass
 class TrainConfig:
     """The settings of a run, saved as ``config.yaml``. Defaults live here and nowhere else.
@@ -245,11 +254,15 @@ class TrainConfig:
         for name, kind in self._TYPES.items():
             value = getattr(self, name)
             if type(value) is not kind:  # bool is an int in Python, but not here
-                raise LabError(f"{name} must be of type {kind.__name__}, got {reprlib.repr(value)}")
+                raise LabError(f"{name} must be of type {kind.__name__}, got {_brief(value)}")
+            if kind is int and value.bit_length() > 1000:
+                raise LabError(f"{name} is far too large, got {_brief(value)}")
         for name in ("results_path", "ae"):
             value = getattr(self, name)
             if value is not None and type(value) is not str:
-                raise LabError(f"{name} must be text or null, got {reprlib.repr(value)}")
+                raise LabError(f"{name} must be text or null, got {_brief(value)}")
+            if value is not None and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+                raise LabError(f"{name} holds characters that cannot be shown or saved, got {_brief(value)}")
         if self.use_pca and not 1 <= self.embedding_dim <= N_PIXELS:
             raise LabError(
                 f"embedding_dim must be between 1 and {N_PIXELS}, the number of pixels, got {self.embedding_dim}"
@@ -265,7 +278,7 @@ class TrainConfig:
         if not 0 <= self.seed < 2**32:
             raise LabError(f"seed must be between 0 and {2**32 - 1}, got {self.seed}")
         if self.dataset not in DATASETS:
-            raise LabError(f"dataset must be one of {', '.join(DATASETS)}, got {self.dataset!r}")
+            raise LabError(f"dataset must be one of {', '.join(DATASETS)}, got {reprlib.repr(self.dataset)}")
         return self
 
     def save(self, path: Path | str) -> None:
@@ -296,7 +309,9 @@ class TrainConfig:
             raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
         if not isinstance(settings, dict):
             raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
-        unknown = sorted(str(key)[:40] for key in settings.keys() - {f.name for f in dataclasses.fields(cls)})
+        unknown = sorted(
+            _brief(key).strip("'\"") for key in settings.keys() - {f.name for f in dataclasses.fields(cls)}
+        )
         if unknown:
             raise LabError(f"{path} has unknown settings: {', '.join(unknown[:10])}; remove them")
         try:

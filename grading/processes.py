@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import time
 from contextlib import suppress
@@ -40,19 +41,33 @@ class Tree:
         self.root, self.helpers, self.token, self.box, self.sealed = root, helpers, token, box, sealed
         self._seen: dict[int, psutil.Process] = {}
         self._spent: dict[int, float] = {}
+        self._own: dict[int, float] = {}
         self._next_walk = 0.0
 
     def look(self) -> Usage:
         """What the tree uses now; remembers its processes."""
         if CAN_LIST_CHILDREN:
-            self._spent = {}  # Linux adds an ended child's time to its parent's; elsewhere the last one seen stands
+            self._spent = {}  # Linux adds an ended child's time to its parent's, unless that ignores how it ended
         memory = count = 0
         for process in self._living():
             with suppress(psutil.Error), process.oneshot():
-                self._spent[process.pid] = sum(process.cpu_times()[:4])
+                times = process.cpu_times()
+                self._spent[process.pid], self._own[process.pid] = sum(times[:4]), sum(times[:2])
                 memory += process.memory_info().rss
                 count += 1
-        return Usage(sum(self._spent.values()), memory, count - self.helpers)
+        return Usage(max(sum(self._spent.values()), sum(self._own.values())), memory, count - self.helpers)
+
+    def unlinked(self) -> int:
+        """Bytes of files that the tree holds open and no folder holds any more, memory files among them; on Linux."""
+        sizes = {}
+        for process in self._living():
+            with suppress(OSError):
+                for number in os.listdir(f"/proc/{process.pid}/fd"):
+                    with suppress(OSError):
+                        status = os.stat(f"/proc/{process.pid}/fd/{number}")
+                        if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                            sizes[status.st_dev, status.st_ino] = 512 * status.st_blocks
+        return sum(sizes.values())
 
     def memory(self) -> int:
         """Bytes in memory where what processes share counts once, if the system knows; slower than ``look``."""

@@ -261,7 +261,7 @@ def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: L
         status, cause = _too_much(tree, usage, usage.cpu - cpu_at_start, now - ready, limits)
         if not status and now >= next_disk:
             next_disk = now + DISK_SECONDS
-            status, cause = "crash", _too_much_on_disk(box, limits)
+            status, cause = "crash", _too_much_on_disk(box, limits, tree.unlinked())
         if cause:
             return _Ending(status, cause, now - ready)
     return _Ending("", "", time.monotonic() - ready)
@@ -344,8 +344,12 @@ def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits)
 # --------------------------------------------------------------------------- the box's files
 
 
-def _too_much_on_disk(box: Path, limits: Limits) -> str:
-    """What is wrong with the box's files, as a sentence; empty where nothing is."""
+def _too_much_on_disk(box: Path, limits: Limits, unlinked: int = 0) -> str:
+    """What is wrong with the box's files, as a sentence; empty where nothing is.
+
+    Args:
+        unlinked: bytes of open files that are in no folder any more.
+    """
     try:
         total, largest, files = _disk_use(box)
     except OSError as error:
@@ -354,7 +358,7 @@ def _too_much_on_disk(box: Path, limits: Limits) -> str:
         return f"it wrote more than {MOST_FILES} files"
     if largest > limits.file_size:
         return f"it wrote a file of more than {_size(limits.file_size)}"
-    if total > limits.disk:
+    if total + unlinked > limits.disk:
         return f"it wrote more than {_size(limits.disk)} of files"
     return ""
 

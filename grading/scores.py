@@ -146,6 +146,9 @@ def sample_index(
     of_digit = np.flatnonzero((table[digit] == table.max(axis=0)) & (table[digit] > 0))
     right = of_digit if len(of_digit) else np.flatnonzero(table[digit] == table[digit].max())
     total = int(table[:, k].sum())
+    if np.count_nonzero(table.sum(axis=0)) < 2:
+        message = "all images lie in one cluster: there is none to choose"
+        return entry | {"verdict": "WRONG", "message": message, "hint": "train with --n_components 10"}
     if k in right:
         message = f"cluster {k} holds {table[digit, k]} sixes among its {total} training images"
         return entry | {"score": float(SAMPLE_INDEX_POINTS), "verdict": "PASS", "message": message}

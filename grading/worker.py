@@ -289,13 +289,11 @@ def fingerprint(source: bytes) -> dict[str, np.ndarray]:
     }
     found = dict.fromkeys(wanted.values(), b"")
     tree = ast.parse(source)
-    for owner in [
-        types.SimpleNamespace(name="", body=tree.body),
-        *(n for n in tree.body if isinstance(n, ast.ClassDef)),
-    ]:
-        for node in owner.body:
-            if isinstance(node, ast.FunctionDef) and (owner.name, node.name) in wanted:
-                found[wanted[owner.name, node.name]] = normalised(node)
+    for owner in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+        for node in ast.walk(owner):  # however deep: a function below "if True:" is one all the same
+            name = getattr(owner, "name", ""), getattr(node, "name", "")
+            if isinstance(node, ast.FunctionDef) and name in wanted:
+                found[wanted[name]] = normalised(node)
     return {name: np.frombuffer(text, dtype=np.uint8) for name, text in found.items()}
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import utils
-from grading import checks, worker
+from grading import checks, report, sandbox, worker
 
 TASKS = list(checks.QUESTIONS)
 FULL = {name: asked.points for name, asked in checks.QUESTIONS.items()}
@@ -290,7 +290,7 @@ def spoilt(array: np.ndarray, kind: str, value: float, dtype: str, number: int) 
             case "cut":
                 return array[..., :-1].astype(dtype)
             case "flat":
-                return array.reshape(-1, 1, 1)
+                return array.reshape(-1, 1, 1) + 1.0  # right numbers in another shape are forgiven at times
             case "an axis more":
                 return np.stack([array] * (2 + number % 2), axis=number % (array.ndim + 1)).astype(dtype)
             case "empty":
@@ -336,3 +336,46 @@ def test_answers_may_hold_anything_and_never_pass(task):
 def test_no_answer_at_all_is_worth_nothing(task):
     judged = checks.score(task, inputs_of(task), {})
     assert (judged["score"], judged["verdict"]) == (0, "WRONG")
+
+
+# --------------------------------------------------------------------------- what is shown of them
+
+
+def test_a_form_of_any_numbers_is_told():
+    for number in (np.longdouble("1e4900"), np.nan, -np.inf, 2.0**63, 1j):
+        cause, hint = checks.wrong_file(np.array([4, number, 1]))
+        assert "pixels, not 28 x 28" in cause and len(cause) < 100 and hint
+
+
+def test_an_array_of_many_axes_is_told_by_its_shape():
+    assert checks.shown(np.zeros([6] * 8)) == "an array of shape (6, 6, 6, 6, 6, 6, 6, 6)"
+    assert len(checks.shown(np.random.default_rng(0).normal(size=(10, 50, 50)))) < 1500
+
+
+def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatch):
+    def score(name, *_):
+        if name == "m_step":
+            raise ValueError("too many digits")
+        return {"id": name, "verdict": "PASS"}
+
+    seeds = []
+
+    def run(name, source, inputs, *, settings, **_):
+        seeds.append(settings["seed"])
+        return sandbox.Outcome("done", arrays={})
+
+    monkeypatch.setattr(checks, "score", score)
+    monkeypatch.setattr(sandbox, "run", run)
+    judged = {entry["id"]: entry for entry in report.check_code(b"", seed=2026)}
+    assert (judged["m_step"]["verdict"], judged["m_step"]["score"]) == ("CRASH", 0)
+    assert judged["m_step"]["message"] == "its answers cannot be judged (ValueError)"
+    assert {entry["verdict"] for name, entry in judged.items() if name != "m_step"} == {"PASS"}
+    assert len(set(seeds)) == len(judged)  # the seed that decides the questions stays with us
+    assert 2026 not in seeds
+
+
+def test_the_fingerprint_finds_a_function_however_deep():
+    plain = b"class GMM:\n    def _e_step(self, X):\n        return X + 1\n"
+    nested = b"class GMM:\n    if True:\n        def _e_step(self, X):\n            return X + 1\n"
+    assert worker.fingerprint(nested)["e_step"].size
+    np.testing.assert_array_equal(worker.fingerprint(nested)["e_step"], worker.fingerprint(plain)["e_step"])

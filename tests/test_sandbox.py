@@ -249,6 +249,23 @@ while time.time() < end:
     assert run(code, limits=sandbox.Limits(cpu_seconds=0.6)).status == "timeout"
 
 
+@linux
+def test_processor_time_of_children_that_nobody_waits_for_counts(run):
+    code = (
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        + FOR_20_S
+        + """
+while time.time() < end:
+    if os.fork() == 0:
+        stop = time.time() + 0.3
+        while time.time() < stop: pass
+        os._exit(0)
+    time.sleep(0.4)
+"""
+    )
+    assert run(code, limits=sandbox.Limits(cpu_seconds=0.8, wall_seconds=15)).status == "timeout"
+
+
 def test_time_before_ready_does_not_count(run):
     code = "x = time.time() + 0.6\nwhile time.time() < x: pass\nready()\ntime.sleep(0.1)\ndone()"
     assert run(code, at_once=True, limits=sandbox.Limits(cpu_seconds=0.3, wall_seconds=1.5)).status == "done"
@@ -350,6 +367,25 @@ def test_files_are_limited(run, case):
     code, cause = DISK[case]
     outcome = run(code)
     assert outcome.status == "crash" and outcome.cause.startswith("it wrote " + cause[:9]), outcome
+
+
+UNLINKED = {
+    "files": "file = open(f'f{i}', 'wb'); os.unlink(f'f{i}')",
+    "memory files": "file = open(os.memfd_create('f'), 'wb')",
+}
+
+
+@linux
+@pytest.mark.parametrize("kind", UNLINKED)
+def test_open_files_that_are_in_no_folder_are_limited(run, kind):
+    code = f"""
+    kept = []
+    for i in range(8):
+        {UNLINKED[kind]}; file.write(bytes(2**22)); file.flush(); kept.append(file)
+    time.sleep(5)
+    """
+    outcome = run(code)
+    assert (outcome.status, outcome.cause) == ("crash", "it wrote more than 20 MiB of files"), outcome
 
 
 @posix

@@ -212,6 +212,12 @@ def test_the_right_clusters_pass_and_no_others(counts, right):
         assert bool(entry["hint"]) != passed
 
 
+def test_one_cluster_for_all_images_is_no_answer():
+    entry = answer({2: {6: 10, 5: 3}}, 2)
+    assert (entry["verdict"], entry["score"]) == ("WRONG", 0.0)
+    assert "none to choose" in entry["message"] and entry["hint"]
+
+
 def test_messages_tell_what_the_cluster_holds():
     assert "10 sixes among its 13" in answer(MAJORITY, 0)["message"]
     assert "most frequent digit is 0" in answer(MAJORITY, 1)["message"]
