@@ -39,17 +39,21 @@ def row_blocks(n_rows: int, size: int = 1024) -> list[slice]:
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def in_parallel(work: Callable[[Sequence], T], items: Sequence) -> list[T]:
+def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) -> list[T]:
     """Share ``items`` among the processor's cores: ``[work(first part), work(second part), ...]``.
 
     Threads do, because NumPy lets others run while it computes. Each gets one BLAS thread: products of cache-sized
-    blocks are too small to share, and BLAS threads would only wait for each other.
+    blocks are too small to share, and BLAS threads would only wait for each other. Starting threads takes
+    milliseconds, so work on few numbers (``n_numbers`` in all) is done by the caller's own.
     """
-    cores = max(1, min(os.cpu_count() or 1, len(items)))
+    cores = max(1, min(os.cpu_count() or 1, len(items), n_numbers // 1_000_000))
     bounds = [len(items) * i // cores for i in range(cores + 1)]
     parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
-    with BLAS.limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
-        return list(pool.map(work, parts))
+    with BLAS.limit(limits=1, user_api="blas"):
+        if cores == 1:
+            return [work(items)]
+        with ThreadPoolExecutor(cores) as pool:
+            return list(pool.map(work, parts))
 
 
 def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
@@ -137,7 +141,7 @@ class GMM:
                 joint = np.exp(log_joint - log_joint.max(axis=0))
                 gamma[:, rows] = joint / joint.sum(axis=0)
 
-        in_parallel(fill, self._blocks(X))
+        in_parallel(fill, self._blocks(X), len(X) * K * D)
         return gamma.T
         # END_YOUR_CODE
 
@@ -162,7 +166,7 @@ class GMM:
                 total += spread @ spread.transpose(0, 2, 1)
             return total
 
-        covs = sum(in_parallel(scatter, self._blocks(X)))
+        covs = sum(in_parallel(scatter, self._blocks(X), len(X) * K * D))
         self.covs = covs / n_soft[:, None, None] + 1e-6 * np.eye(D)  # the ridge keeps them invertible
         # END_YOUR_CODE
 
@@ -216,12 +220,13 @@ class GMM:
             total = 0.0
             for k in components:
                 members = np.flatnonzero(nearest == k)
-                if len(members):
-                    total += log_gaussian(X.take(members, axis=0), self.means[k], self.covs[k]).sum()
-                    total += len(members) * np.log(self.pi[k]) - np.log(gamma[members, k]).sum()
+                for rows in row_blocks(len(members), max(64, 200_000 // self.data_dim)):
+                    mine = members[rows]
+                    log_joint = np.log(self.pi[k]) + log_gaussian(X.take(mine, axis=0), self.means[k], self.covs[k])
+                    total += (log_joint - np.log(gamma[mine, k])).sum()
             return total
 
-        return float(sum(in_parallel(log_likelihood, range(self.n_components))) / len(X))
+        return float(sum(in_parallel(log_likelihood, range(self.n_components), X.size + gamma.size)) / len(X))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable component of each sample: (N, D) -> int64 (N,)."""
@@ -265,7 +270,7 @@ class PCA:
             shift, dtype = X.mean(axis=0, dtype=np.float64), np.float64
         total, gram = np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1]))
         for rows in row_blocks(len(X)):
-            block = X[rows].astype(dtype) - np.asarray(shift, dtype=dtype)
+            block = np.subtract(X[rows], shift, dtype=dtype)
             total += block.sum(axis=0)
             gram += block.T @ block
         offset = total / len(X)
@@ -282,9 +287,8 @@ class PCA:
         # BEGIN_YOUR_CODE 2.1 PCA
         X = np.asarray(X)
         self.mean, scatter = self._moments(X)
-        D = X.shape[1]
-        _, vectors = scipy.linalg.eigh(scatter, subset_by_index=(D - self.dim, D - 1))  # columns, in ascending order
-        components = vectors.T[::-1]
+        _, vectors = np.linalg.eigh(scatter)  # columns, in ascending order
+        components = vectors.T[::-1][: self.dim]
         # An eigenvector's sign is arbitrary: make its largest entry positive, so that runs can be compared.
         largest = np.abs(components).argmax(axis=1)
         signs = np.sign(components[np.arange(self.dim), largest])

@@ -39,6 +39,7 @@ MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile read
 MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it really holds is counted as it comes
 MOST_RUNS = 50
 LONGEST_PATH = 500  # characters
+LONGEST_NAME = 255
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -50,7 +51,7 @@ _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
 _NAME = re.compile(
     r"(?:[^+]*_(?=[A-Za-z]{0,4}[0-9]{4,}\s*\+))?(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,39})"
     r"\s*\+\s*(?P<name>[^+]{1,60}?)\s*\+\s*LAB\s*3(?![0-9]).*",
-    re.I | re.S,
+    re.I | re.S | re.A,
 )
 # What zipfile lets out at damaged archives, found by changing bytes of good ones at random.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
@@ -152,6 +153,8 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
 
 def parse_name(name: str) -> tuple[str, str]:
     """Student id and name in ``student_id+name+LAB3.zip``; both empty where the name has another form."""
+    if len(name) > LONGEST_NAME:  # the pattern's time grows with the square of it
+        return "", ""
     match = _NAME.fullmatch(name.replace("\uff0b", "+").strip())
     return (match["id"], match["name"].strip()) if match else ("", "")
 
@@ -265,7 +268,7 @@ def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
         parts = safe_parts(name)
         mode = info.external_attr >> 16
         if parts is None:
-            unsafe.append(clean(name)[:80])
+            unsafe.append(clean(name[:80]))
         elif stat.S_ISLNK(mode):
             links.append("/".join(parts))
         elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
@@ -347,11 +350,11 @@ def safe_parts(name: str) -> tuple[str, ...] | None:
 
     Backslashes separate, too: some Windows programs write them.
     """
+    if len(name) > LONGEST_PATH:  # first: NFC takes long for long names
+        return None
     name = unicodedata.normalize("NFC", name).replace("\\", "/")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if not parts or ".." in parts or name.startswith("/") or re.match("[A-Za-z]:", name) or "\0" in name:
-        return None
-    if len(name) > LONGEST_PATH:
         return None
     return tuple(map(clean, parts))
 

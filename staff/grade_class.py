@@ -12,6 +12,7 @@ import argparse
 import re
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 import joblib
@@ -105,7 +106,7 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
         LabError: naming line and column.
     """
     rows, notes = tables.read(path, ["student_id", "sample_index"])
-    known = {name.casefold() for one in found for name in (one.student_id, one.hand_in)} - {""}
+    known = {name.casefold() for one in found for name in tables.names_of(one.student_id, one.hand_in)}
     indices, errors = {}, []
     for row in rows:
         key, text = row.cells["student_id"].casefold(), row.cells["sample_index"]
@@ -228,8 +229,12 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         partial.unlink(missing_ok=True)
 
     jobs, done = [], {}
+    ids = {one.student_id.casefold() for one in found}
     for one in to_grade:
-        index = indices.get(one.student_id.casefold(), indices.get(one.hand_in.casefold()))
+        names = [name.casefold() for name in tables.names_of(one.student_id, one.hand_in)]
+        if not one.student_id:  # its file may be named after somebody else's id
+            names = [name for name in names if name not in ids]
+        index = next((indices[name] for name in names if name in indices), None)
         record = earlier.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # what an earlier list said still holds
@@ -246,8 +251,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     bar = tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None)
     try:
         for record in records(pool, grader, jobs):
-            gradebook.save_record(args.out, record)
-            done[record["hand_in"]] = record
+            done[record["hand_in"]] = stored(args.out, record, settings)
             bar.update()
     finally:
         bar.close()
@@ -259,6 +263,17 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         gradebook.write(args.out, rows, facts, missing)
         pool.close()
     return rows
+
+
+def stored(out: Path, record: dict, settings: Settings) -> dict:
+    """Save a record; in place of one that cannot be written, the record of our own fault."""
+    try:
+        gradebook.save_record(out, record)
+    except ValueError as error:  # a text or a number that has no form in JSON and UTF-8
+        handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
+        record = grade_one.internal_record(handin, record["settings"].get("index"), settings, grade_one.fault(error))
+        gradebook.save_record(out, record)
+    return record
 
 
 def class_rows(
@@ -274,6 +289,10 @@ def class_rows(
             row.student_id, row.name = row.record["student_id"], row.record["name"]
         if row.record is not None or one.hand_in not in to_grade:
             rows.append(row)
+    ids = Counter(row.student_id.casefold() for row in rows if row.hand_in not in rivals)
+    for row in rows:
+        if row.student_id and row.hand_in not in rivals and ids[row.student_id.casefold()] > 1:
+            row.review.append(f"the id {row.student_id} stands in more than one hand-in, or in the folder of one")
     gradebook.compare(rows)
     return rows
 

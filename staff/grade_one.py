@@ -95,8 +95,9 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
             return record
         if (settings.data, settings.code) != facts(settings.dataset):
             raise RuntimeError("this worker has other images or another version of the lab")
-        code = guarded(list(checks.QUESTIONS), lambda: grade_code(handin, settings, record), record)
+        # The run first: what it is measured by is read before any of the student's code runs.
         run = guarded(list(RUN_QUESTIONS), lambda: grade_run(handin, index, settings, record), record)
+        code = guarded(list(checks.QUESTIONS), lambda: grade_code(handin, settings, record), record)
     by_id = {q["id"]: q for q in code + run}
     summary = report.summary([by_id[name] for name in gradebook.QUESTIONS])
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}

@@ -106,7 +106,7 @@ def first_line(text: str) -> str:
 def file_name(hand_in: str) -> str:
     """A hand-in's name as the name of a file or folder on any system, another for each hand-in."""
     safe = re.sub(r"[^\w+() -]", "_", hand_in).strip()[:50].rstrip()
-    if safe == hand_in:
+    if safe == hand_in and not re.search(r"-[0-9a-f]{8}$", safe):
         return safe
     return f"{safe}-{hashlib.sha256(hand_in.encode()).hexdigest()[:8]}"
 
@@ -163,9 +163,13 @@ class Code:
             pieces |= {(task, *words[i : i + PIECE]) for i in range(len(words) - PIECE + 1)}
         return cls({task for task, tree in fingerprint.items() if tree}, pieces)
 
+    def hidden(self) -> bool:
+        """Whether one of EM's steps, which a run of one's own needs, is nowhere to be seen."""
+        return not self.filled >= {"e_step", "m_step"}
+
     def similar(self, other: "Code") -> bool:
         """Whether the same regions, both of EM's steps among them, are nearly the same up to names and comments."""
-        if self.filled != other.filled or not self.filled >= {"e_step", "m_step"}:
+        if self.filled != other.filled or self.hidden():
             return False
         return len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
 
@@ -180,12 +184,16 @@ def compare(rows: list[Row]) -> None:
         one_student = one.student_id and one.student_id.casefold() == other.student_id.casefold()
         if one_student or not same_parameters(one.record["signature"], other.record["signature"]):
             continue
-        pairs = copies if codes[one.hand_in].similar(codes[other.hand_in]) else equals
+        both = codes[one.hand_in], codes[other.hand_in]
+        # Code whose steps are found under no name of theirs cannot clear anybody.
+        suspect = both[0].similar(both[1]) or any(code.hidden() for code in both)
+        pairs = copies if suspect else equals
         pairs[one.hand_in].append(other)
         pairs[other.hand_in].append(one)
     for row in graded:
         if copies[row.hand_in]:
-            row.review.append(f"nearly the same code and the same parameters as {_listed(copies[row.hand_in])}")
+            told = "nearly the same code" if not codes[row.hand_in].hidden() else "code that cannot be compared"
+            row.review.append(f"{told} and the same parameters as {_listed(copies[row.hand_in])}")
         if equals[row.hand_in]:
             row.notes.append(f"the same parameters as {_listed(equals[row.hand_in])}")
 

@@ -102,15 +102,17 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
     rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
     by_id: dict[str, list[str]] = {}
     for row in graded:
-        for key in {_key(row["student_id"]), _key(row["hand_in"])} - {""}:
+        for key in {_key(name) for name in tables.names_of(row["student_id"], row["hand_in"])}:
             by_id.setdefault(key, []).append(row["hand_in"])
+    by_name = {_key(row["hand_in"]): [row["hand_in"]] for row in graded}
     most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
     marks, errors, absent = {}, [], []
     for row in rows:
         column = "student_id" if row.cells["student_id"] else "hand_in"
         shown = row.cells.get(column, "")
         key = _key(shown)
-        if key not in by_id:
+        meant = (by_id if column == "student_id" else by_name).get(key, [])
+        if not meant:
             if shown and not any(row.cells.get(name) for name in (*most, "status")):
                 absent.append(shown)
             elif shown:
@@ -119,7 +121,7 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
             else:
                 errors.append(f"line {row.line}, column student_id: it is empty, and no hand_in is named")
             continue
-        if first := next((marks[hand_in].line for hand_in in by_id[key] if hand_in in marks), None):
+        if first := next((marks[hand_in].line for hand_in in meant if hand_in in marks), None):
             errors.append(f"line {row.line}, column {column}: {shown} has line {first} already")
             continue
         points = {}
@@ -131,7 +133,7 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
         status = row.cells.get("status", "").upper()
         if status not in ("", "OK"):
             errors.append(f"line {row.line}, column status: {status!r} is neither OK nor empty")
-        for hand_in in by_id[key]:
+        for hand_in in meant:
             marks[hand_in] = Marks(row.line, points, status == "OK", row.cells.get("comment", ""))
     tables.refuse(path, errors)
     if absent:

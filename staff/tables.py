@@ -136,3 +136,11 @@ def guarded(value: str | float | None) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     text = " ".join(value.split())
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def names_of(student_id: str, hand_in: str) -> set[str]:
+    """What a table's column ``student_id`` may call a hand-in: its id, or its whole name.
+
+    A file that is only named after another student's id is not called by it: it would get that one's marks.
+    """
+    return {student_id or hand_in, hand_in if "+" in hand_in else ""} - {""}

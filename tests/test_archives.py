@@ -153,6 +153,8 @@ def test_gbk_bytes_in_a_file_name_are_read(tmp_path):
         ("Can Vas_12345_assignsubmission_file_2100000022+Can Vas+LAB3", "2100000022", "Can Vas"),
         ("张三_12345_PB23000001+张三+LAB3-1", "PB23000001", "张三"),
         ("2023_001+Ann+LAB3", "2023_001", "Ann"),
+        ("PB\u017f2300001+Ann+LAB3", "", ""),  # a long s is no letter of an id
+        ("A+" + 440 * " " + "LAB3", "", ""),
     ],
 )
 def test_id_and_name_are_read_from_the_name(name, student_id, person):
@@ -324,6 +326,18 @@ def test_code_at_an_unsafe_path_is_no_code(hand_in, name):
     contents = files()
     del contents["submission.py"]
     assert hand_in(contents | {name: b"evil"}).source is None
+
+
+def test_names_that_take_long_to_look_at_are_not_looked_at(monkeypatch):
+    nfc = unicodedata.normalize
+
+    def normalize(form, text):  # NFC's time grows with the square of such a name
+        assert len(text) <= archives.LONGEST_PATH
+        return nfc(form, text)
+
+    monkeypatch.setattr(archives.unicodedata, "normalize", normalize)
+    assert archives.safe_parts("\u0315" * 15_900 + "\u0300" * 15_900) is None
+    assert archives.parse_name("A+" + 440 * " " + "/x") == ("", "")
 
 
 def test_a_name_with_a_zero_byte_is_unsafe(tmp_path):

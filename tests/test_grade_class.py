@@ -125,6 +125,27 @@ def test_open_questions_have_empty_cells_and_a_cause(handins, grade):
     assert (rows["PB2"]["sample_index"], rows["PB2"]["status"]) == ("", "SKIPPED")
 
 
+@pytest.mark.parametrize("text", ["\ud800", int("1" + 5_000 * "0", 16)], ids=["surrogate", "endless number"])
+def test_a_record_that_cannot_be_written_is_one_rows_fault(handins, grade, text):
+    def unwritable(handin, index, settings):
+        return play(handin, index, settings) | ({"config": {"ae": text}} if handin.student_id == "PB1" else {})
+
+    add(handins, "PB1")
+    add(handins, "PB2")
+    rows = grade(grader=unwritable)
+    assert [rows[i]["status"] for i in ("PB1", "PB2")] == ["REVIEW", "OK"]
+    assert "a fault of the grading program" in rows["PB1"]["note"]
+
+
+def test_a_folder_with_anothers_id_is_told_in_both_rows(handins, grade):
+    add(handins, "PB1")
+    contents = {"PB1+Eve+LAB3/submission.py": b"right", "PB1+Eve+LAB3/results/1/config.yaml": b"use_pca: true"}
+    zipped(handins / "whatever.zip", contents)
+    rows = grade()
+    assert {row["status"] for row in rows.values()} == {"REVIEW"}
+    assert all("the id PB1 stands in more than one hand-in" in row["note"] for row in rows.values())
+
+
 def test_archives_that_cannot_be_read_get_a_row(handins, grade):
     add(handins, "PB1")
     (handins / "PB2+b+LAB3.zip").write_bytes(b"PK no zip")
@@ -238,6 +259,18 @@ def test_equal_parameters_with_equal_code_are_reviewed(handins, grade, tmp_path)
     assert "PB2" not in feedback  # no student reads another's name
 
 
+def test_equal_parameters_and_code_that_cannot_be_seen_are_reviewed(handins, grade):
+    def without_trees(handin, index, settings):
+        record = play(handin, index, settings)
+        return record | {"fingerprint": dict.fromkeys(record["fingerprint"], "")}
+
+    for i, word in enumerate((b"same x", b"same y", b"right")):
+        add(handins, f"PB{i}", word)
+    rows = grade(grader=without_trees)
+    assert [rows[f"PB{i}"]["status"] for i in range(3)] == ["REVIEW", "REVIEW", "OK"]
+    assert "code that cannot be compared and the same parameters as PB1+Ann+LAB3" in rows["PB0"]["note"]
+
+
 @pytest.mark.parametrize(
     ("changed", "similar"),
     [({}, True), ({"pca_fit": "q " * 9}, False), ({"e_step": ""}, False), ({"m_step": "other words " * 20}, False)],
@@ -319,6 +352,7 @@ def test_feedback_of_hand_ins_that_are_gone_is_removed(handins, grade, tmp_path)
 
 def test_hand_ins_have_safe_and_different_file_names():
     names = ["a/b", "a\\b", "a:b", "张三+1+LAB3", "x" * 300, "x" * 301, "..", "a. "]
+    names.append(gradebook.file_name("a:b"))  # somebody else's name, made up to meet it
     made = [gradebook.file_name(name) for name in names]
     assert len(set(map(str.casefold, made))) == len(names)
     assert made[3] == "张三+1+LAB3"
@@ -747,6 +781,18 @@ def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
     add(handins, "PB1").rename(handins / "homework.zip")
     rows = final(f"{REPORT},status\nhomework,2,5,2,20,1,OK\n")
     assert rows[""]["total"] == "100"
+
+
+def test_a_file_named_after_another_student_gets_none_of_that_ones_marks(handins, final, grade, tmp_path):
+    zipped(handins / "PB2.zip", {"PB1+Eve+LAB3/submission.py": b"unanswered"})
+    add(handins, "PB2", b"unanswered", name="Rex")
+    rows = final(f"{REPORT},comment\nPB1,0,0,0,0,0,\nPB2,2,5,2,20,1,Rex: excellent\n")
+    assert (rows["PB1"]["report_score"], rows["PB1"]["comment"]) == ("0", "")
+    assert (rows["PB2"]["report_score"], rows["PB2"]["comment"]) == ("30", "Rex: excellent")
+    (tmp_path / "indices.csv").write_text("student_id,sample_index\nPB2,3\n")
+    answered = grade("--resume", "--indices", tmp_path / "indices.csv")
+    assert answered["PB2"]["sample_index"] == "5"
+    assert [row["sample_index"] for row in table(tmp_path / "out/gradebook.csv") if row["name"] == "Eve"] == [""]
 
 
 def test_the_column_hand_in_names_a_row_without_an_id(handins, final):
