@@ -318,6 +318,39 @@ def pca(plan: Plan) -> Iterator[Row]:
         )
 
 
+# --------------------------------------------------------------------------- what bounds them
+
+
+def bounds(plan: Plan) -> Iterator[Row]:
+    """What the machine can do at best: products in float64 and float32, and moving numbers."""
+    rng = np.random.default_rng(0)
+    n = 500 if plan.quick else 2_000
+    square, block = rng.normal(size=(n, n)), rng.normal(size=(1024, 784)).astype(np.float32)
+    numbers, target = np.ones(plan.size * 1_000), np.empty(plan.size * 1_000)
+    cached = np.ones((100, 1_000))
+
+    def on_one(job):
+        with submission.BLAS.limit(limits=1, user_api="blas"):
+            return job()
+
+    jobs = {
+        f"product of two {n:,} x {n:,} matrices, float64, one core": (
+            lambda: on_one(lambda: square @ square),
+            2 * n**3,
+        ),
+        f"product of two {n:,} x {n:,} matrices, float64, all cores": (lambda: square @ square, 2 * n**3),
+        "Gram matrix of 1,024 x 784, float32, all cores (PCA needs 59)": (lambda: block.T @ block, 1024 * 784**2),
+        "copy of 480 MB" if not plan.quick else "copy": (lambda: np.copyto(target, numbers), None),
+        "100,000 squares in the cache, one core": (lambda: np.multiply(cached, cached, out=cached), None),
+    }
+    times = timing.alternate({what: job for what, (job, _) in jobs.items()}, plan.rounds(9))
+    for what, (_, operations) in jobs.items():
+        note = f"{operations / median(times[what]) / 1e9:.0f} GFLOP/s" if operations else ""
+        if what.startswith("copy"):
+            note = f"{16 * len(numbers) / median(times[what]) / 1e9:.1f} GB/s read and written"
+        yield Row("bounds", what, "", median(times[what]), note=note)
+
+
 # --------------------------------------------------------------------------- data
 
 
@@ -528,5 +561,5 @@ def startup(plan: Plan) -> Iterator[Row]:
 
 
 CASES: dict[str, Callable[[Plan], Iterator[Row]]] = {
-    case.__name__: case for case in (em, em_growth, fit, pca, data, ae, ddpm, visualizations, chain, startup)
+    case.__name__: case for case in (bounds, em, em_growth, fit, pca, data, ae, ddpm, visualizations, chain, startup)
 }
