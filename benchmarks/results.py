@@ -156,7 +156,7 @@ def draw(results: dict, path: Path) -> None:
 
 
 def _draw_ratios(axes, rows: list[Row]) -> None:
-    axes.set_title("times faster than the peer in the same run (tick: promised; red: not kept)", loc="left", fontsize=11)
+    axes.set_title("times faster than the peer in one run (tick: promised; red: not kept)", loc="left", fontsize=11)
     for place, row in enumerate(reversed(rows)):
         axes.barh(place, row.ratio, color="#1f77b4" if row.reached else "#d62728", height=0.65)
         if row.target:
