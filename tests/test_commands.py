@@ -89,7 +89,7 @@ def test_a_companion_lab(lab, solved, run):
 def test_the_staff_guide(tmp_path, run, monkeypatch):
     """In a copy of the project, beside the hand-ins that the rehearsal made."""
     copy = tmp_path / "project"
-    ignored = shutil.ignore_patterns(".git", "results", "cache", "mnist_encoded", "__pycache__", ".venv", "venv")
+    ignored = shutil.ignore_patterns(".git", "20*_*", "cache", "mnist_encoded", "__pycache__", ".venv", "venv")
     shutil.copytree(utils.ROOT, copy, ignore=ignored)
     found = commands("docs/staff.md")
     assert found[0] == "python -m staff.rehearse"
