@@ -4,10 +4,7 @@ Symbols: N samples, d embedding dimensions, K = 10 components. Images are uint8 
 """
 
 import functools
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,10 +178,12 @@ def textbook_iteration(X: np.ndarray) -> Callable:
     return iterate
 
 
+SIDES = {"ours": our_iteration, "sklearn": sklearn_iteration, "textbook": textbook_iteration}
+
+
 def em_memory(side: str, n: int, d: int) -> Callable:
     """For ``timing.peak_memory``: one iteration of a side on samples of a mixture."""
-    sides = {"ours": our_iteration, "sklearn": sklearn_iteration, "textbook": textbook_iteration}
-    return sides[side](blobs(n, d))
+    return SIDES[side](blobs(n, d))
 
 
 def em(plan: Plan) -> Iterator[Row]:
@@ -222,7 +221,7 @@ def em_growth(plan: Plan) -> Iterator[Row]:
 
 
 def _em_rows(X, what: str, rounds: int, target: float | None, series: tuple | None = None) -> Iterator[Row]:
-    jobs = {"ours": our_iteration(X), "sklearn": sklearn_iteration(X), "textbook": textbook_iteration(X)}
+    jobs = {side: begin(X) for side, begin in SIDES.items()}
     times = timing.alternate(jobs, rounds, burst=BURST)
     ours, sklearn, textbook = (job() for job in jobs.values())
     scale = np.abs(sklearn.means_).max()
@@ -233,7 +232,7 @@ def _em_rows(X, what: str, rounds: int, target: float | None, series: tuple | No
     )
     for peer, seconds, wanted in (("scikit-learn", times["sklearn"], target), ("textbook", times["textbook"], 1.0)):
         yield Row(
-            series and "em_growth" or "em",
+            "em_growth" if series else "em",
             what,
             f"{peer} GaussianMixture" if peer == "scikit-learn" else "textbook's loops",
             median(times["ours"]),
@@ -413,12 +412,7 @@ def data(plan: Plan) -> Iterator[Row]:
 
 def _printed_seconds(arguments: list, environment: dict[str, str]) -> float:
     """What a Python command prints last, as a number."""
-    variables = {name: value for name, value in {**os.environ, **environment}.items() if value != ""}
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=utils.ROOT, env=variables, capture_output=True, text=True)
-    if done.returncode:
-        raise utils.LabError(f"{' '.join(map(str, arguments[:2]))}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-    return float(done.stdout.split()[-1])
+    return float(timing.output_of(arguments, environment).split()[-1])
 
 
 # --------------------------------------------------------------------------- networks

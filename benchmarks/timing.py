@@ -52,7 +52,14 @@ def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: in
 
 
 def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> float:
-    """Run a Python command in the project's folder and return its wall-clock seconds.
+    """Run a Python command in the project's folder and return its wall-clock seconds; else as ``output_of``."""
+    start = time.perf_counter()
+    output_of(arguments, environment)
+    return time.perf_counter() - start
+
+
+def output_of(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> str:
+    """What a Python command prints, run in the project's folder.
 
     Args:
         arguments: what follows ``python``.
@@ -61,17 +68,14 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     Raises:
         LabError: it failed; its last line of standard error says why.
     """
-    variables = {**os.environ, **(environment or {})}
-    variables = {name: value for name, value in variables.items() if value != ""}
-    start = time.perf_counter()
+    variables = {name: value for name, value in {**os.environ, **(environment or {})}.items() if value != ""}
     done = subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=utils.ROOT, env=variables, capture_output=True, text=True
     )
-    seconds = time.perf_counter() - start
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise utils.LabError(f"python {' '.join(map(str, arguments))} failed with status {done.returncode}: {reason}")
-    return seconds
+    return done.stdout
 
 
 # --------------------------------------------------------------------------- memory
