@@ -496,6 +496,21 @@ def network_source(network: _Network, source: str | Path | None = None) -> str:
     return str(source or os.environ.get(network.variable) or ROOT / "pretrained" / network.shipped)
 
 
+def network_digest(network: _Network, source: str | Path | None = None) -> str:
+    """SHA-256 of a network's two files: the key of what is computed with it. Does not load it, nor import torch.
+
+    Raises:
+        LabError: they cannot be had.
+    """
+    digest = hashlib.sha256()
+    for path in _network_files(network, source):
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            raise LabError(f"{path} cannot be read ({error.strerror}); {_other_network(network)}") from None
+    return digest.hexdigest()
+
+
 def _load_network(network: _Network, source: str | Path | None):
     import safetensors.torch
     import torch
@@ -504,8 +519,8 @@ def _load_network(network: _Network, source: str | Path | None):
 
     device = get_device()
     name = network_source(network, source)
-    remedy = f"choose another with {network.flag} or {network.variable}"
-    config_path, weights_path = _network_files(name, remedy)
+    remedy = _other_network(network)
+    config_path, weights_path = _network_files(network, source)
     module_class = getattr(model, network.module_class)
     try:
         settings = json.loads(config_path.read_text(encoding="utf-8"))
@@ -522,8 +537,13 @@ def _load_network(network: _Network, source: str | Path | None):
     return net.eval().to(device, memory_format=torch.channels_last)
 
 
-def _network_files(name: str, remedy: str) -> tuple[Path, Path]:
+def _other_network(network: _Network) -> str:
+    return f"choose another with {network.flag} or {network.variable}"
+
+
+def _network_files(network: _Network, source: str | Path | None) -> tuple[Path, Path]:
     """Paths of ``config.json`` and ``model.safetensors``, downloaded into the Hub's cache where needed."""
+    name, remedy = network_source(network, source), _other_network(network)
     files = ("config.json", "model.safetensors")
     folder = Path(name).expanduser()
     if folder.is_dir():

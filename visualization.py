@@ -6,8 +6,8 @@
 
 Both colourings show the same points at the same places, so that they can be compared. With --cluster_label it writes
 explore.html as well, in which pointing at a dot shows its digit; and it brings report.html up to date where grade.py
-has written one. t-SNE is slow the first time (a minute or two for 60,000 images) and is kept in cache/ for every later
-run on the same data.
+has written one. t-SNE is slow the first time (a minute or two for 60,000 images); what was projected once is kept in
+cache/ for every later run on the same data.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -89,18 +90,27 @@ def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
         float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
     """
     path = _tsne_cache(images, dataset)
+
+    def compute():
+        start = time.perf_counter()
+        plane = compute_tsne(images)
+        utils.write_text(path.with_suffix(".json"), json.dumps({"seconds": time.perf_counter() - start}) + "\n")
+        return plane
+
+    return _kept_plane(path, len(images), compute)
+
+
+def _kept_plane(path: Path, n: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """A plane (n, 2) from the cache's file ``path``; where it is not there, or damaged, it is computed and kept."""
     try:
         plane = np.load(path, allow_pickle=False)
-        if plane.shape == (len(images), 2) and np.isfinite(plane).all():
+        if plane.shape == (n, 2) and np.isfinite(plane).all():
             return plane
-    except Exception:  # not there, or damaged in whatever way: compute it
+    except Exception:  # damaged in whatever way
         pass
-    start = time.perf_counter()
-    plane = compute_tsne(images)
-    seconds = time.perf_counter() - start
+    plane = compute()
     with utils.atomic_path(path) as partial:
         np.save(partial, plane)
-    utils.write_text(path.with_suffix(".json"), json.dumps({"seconds": seconds}) + "\n")
     return plane
 
 
@@ -115,8 +125,12 @@ def tsne_seconds(images: np.ndarray, dataset: str) -> float | None:
 
 
 def _tsne_cache(images: np.ndarray, dataset: str) -> Path:
-    key = json.dumps([dataset, utils.data_hash(images), TSNE_SETTINGS, version("openTSNE")], sort_keys=True)
-    return utils.cache_dir() / f"tsne-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    return _cache_path("tsne", dataset, utils.data_hash(images), TSNE_SETTINGS, version("openTSNE"))
+
+
+def _cache_path(method: str, *depends_on) -> Path:
+    key = json.dumps(depends_on, sort_keys=True)
+    return utils.cache_dir() / f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
 
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:
@@ -229,6 +243,7 @@ def plot_plane(
         title: of the picture.
         legend_title: says what the colours are.
     """
+    from matplotlib.colors import to_rgba_array
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -238,9 +253,8 @@ def plot_plane(
     # Drawn in one random order: group by group, the last one would cover the others where they overlap.
     order = np.random.default_rng(0).permutation(len(plane))
     size = float(np.clip(60_000 / len(plane), 1.2, 14))
-    axes.scatter(
-        *plane[order].T, s=size, c=np.array(palette, dtype=object)[groups[order]].tolist(), linewidths=0, alpha=0.75
-    )
+    shades = to_rgba_array(palette, 0.75)[groups[order]]
+    axes.scatter(*plane[order].T, s=size, c=shades, linewidths=0)
     for group, spot in spread_labels(densest_points(plane, groups, len(names)), plane).items():
         # Dark on white with the group's colour around it: readable on every colour below.
         badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2.5}
@@ -264,9 +278,12 @@ def plot_plane(
 
 def make_planes(images: np.ndarray, dataset: str, ae_source: str | None = None) -> dict[str, np.ndarray]:
     """The projections of images (N, 1, 28, 28), each float64 (N, 2), by the names in ``PROJECTIONS``."""
+    content, n = utils.data_hash(images), len(images)
     # The AE first: where it cannot be loaded, that is said before the slow t-SNE.
-    ae = project_ae(images, ae_source)
-    return {"pca": project_pca(images), "tsne": project_tsne(images, dataset), "ae": ae}
+    ae_path = _cache_path("ae", content, utils.network_digest(utils.AE_NETWORK, ae_source), version("torch"))
+    ae = _kept_plane(ae_path, n, lambda: project_ae(images, ae_source))
+    pca = _kept_plane(_cache_path("pca", content, version("scikit-learn")), n, lambda: project_pca(images))
+    return {"pca": pca, "tsne": project_tsne(images, dataset), "ae": ae}
 
 
 def visualize(

@@ -125,6 +125,24 @@ def test_a_damaged_cache_is_computed_again(cheap_tsne, digits, tmp_path, damage)
     assert np.array_equal(visualization.project_tsne(images, "digits"), plane)
 
 
+def test_every_plane_is_kept_and_another_ae_gets_one_of_its_own(cheap_tsne, digits, tmp_path, monkeypatch):
+    import model
+
+    images = digits["test"].images
+    for name in ("one", "two"):
+        utils.save_network(model.AE(), tmp_path / name)
+    first = visualization.make_planes(images, "digits", str(tmp_path / "one"))
+    other = visualization.make_planes(images, "digits", str(tmp_path / "two"))
+    assert not np.array_equal(first["ae"], other["ae"])
+    assert np.array_equal(first["pca"], other["pca"])
+    for name in ("project_pca", "project_ae"):
+        monkeypatch.setattr(visualization, name, None)  # not called again
+    again = visualization.make_planes(images, "digits", str(tmp_path / "one"))
+    assert all(np.array_equal(again[method], first[method]) for method in visualization.PROJECTIONS)
+    with pytest.raises(TypeError):  # other images: computed
+        visualization.make_planes(images[1:], "digits", str(tmp_path / "one"))
+
+
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_an_ae_of_any_dimension_gives_a_plane(digits, tmp_path, d):
     import model
