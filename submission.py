@@ -72,9 +72,9 @@ def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray
     """
     lower = np.linalg.cholesky(cov)
     inverse = scipy.linalg.solve_triangular(lower, np.eye(len(mean)), lower=True)
-    white = (X - mean) @ inverse.T  # (N, D), standard normal if X is drawn from it
+    white = inverse @ (X - mean).T  # (D, N), standard normal if X is drawn from it
     log_det = 2 * np.log(np.diag(lower)).sum()
-    return -0.5 * (np.einsum("nd,nd->n", white, white) + log_det + len(mean) * np.log(2 * np.pi))
+    return -0.5 * (np.einsum("dn,dn->n", white, white) + log_det + len(mean) * np.log(2 * np.pi))
 
 
 class GMM:
@@ -214,19 +214,22 @@ class GMM:
 
         By Bayes' rule p(x) = pi_k N_k(x) / gamma_k for every k; the most probable k is the safest in floating point.
         """
-        nearest = gamma.argmax(axis=1)
+        best = gamma.max(axis=1)
+        members, free = [], np.ones(len(X), dtype=bool)
+        for k in range(self.n_components):
+            members.append(np.flatnonzero((gamma[:, k] == best) & free))
+            free[members[k]] = False  # of equally probable components the first one serves
 
         def log_likelihood(components):
             total = 0.0
             for k in components:
-                members = np.flatnonzero(nearest == k)
-                for rows in row_blocks(len(members), max(64, 200_000 // self.data_dim)):
-                    mine = members[rows]
-                    log_joint = np.log(self.pi[k]) + log_gaussian(X.take(mine, axis=0), self.means[k], self.covs[k])
-                    total += (log_joint - np.log(gamma[mine, k])).sum()
+                for rows in row_blocks(len(members[k]), max(64, 200_000 // self.data_dim)):
+                    mine = X.take(members[k][rows], axis=0)
+                    total += (np.log(self.pi[k]) + log_gaussian(mine, self.means[k], self.covs[k])).sum()
             return total
 
-        return float(sum(in_parallel(log_likelihood, range(self.n_components), X.size + gamma.size)) / len(X))
+        joint = sum(in_parallel(log_likelihood, range(self.n_components), X.size + gamma.size))
+        return float((joint - np.log(best).sum()) / len(X))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable component of each sample: (N, D) -> int64 (N,)."""
