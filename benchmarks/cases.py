@@ -4,6 +4,8 @@ Symbols: N samples, d embedding dimensions, K = 10 components. Images are uint8 
 """
 
 import functools
+import itertools
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +21,8 @@ import data_files
 import load_resources
 import submission
 import utils
-from benchmarks import peers, timing
+from benchmarks import measures, peers, timing
+from insight.compare import knn_accuracy
 
 K = 10
 BURST = 5  # EM iterations in a row, as in a fit
@@ -348,6 +351,8 @@ def bounds(plan: Plan) -> Iterator[Row]:
         if what.startswith("copy"):
             note = f"{16 * len(numbers) / median(times[what]) / 1e9:.1f} GB/s read and written"
         yield Row("bounds", what, "", median(times[what]), note=note)
+    imports = [timing.run_command(["-c", "import torch"]) for _ in range(plan.rounds(5))]
+    yield Row("bounds", "python -c 'import torch'", "", median(imports), note="in every command that loads a network")
 
 
 # --------------------------------------------------------------------------- data
@@ -389,6 +394,12 @@ def data(plan: Plan) -> Iterator[Row]:
             theirs_first.append(_printed_seconds(["-m", "benchmarks.peers", folder], environment))
             theirs_again.append(_printed_seconds(["-m", "benchmarks.peers", folder], environment))
             shutil.rmtree(folder / "cache")
+        same = all(
+            path.read_bytes() == (utils.prepared_dir(plan.dataset) / path.name).read_bytes()
+            for path in (folder / "home0").glob("*/*.safetensors")
+        )
+    if not same:
+        raise utils.LabError("the data were prepared differently from the set in use; prepare that one anew")
     source = "IDX files" if plan.dataset == "mnist" else "scikit-learn's digits"
     yield Row(
         "data",
@@ -397,6 +408,7 @@ def data(plan: Plan) -> Iterator[Row]:
         median(prepare),
         median(theirs_first),
         limit=2.0,
+        accuracy="byte by byte the set that is in use",
         note="both splits; the peer's import is not counted",
     )
     yield Row(
@@ -428,6 +440,10 @@ def ae(plan: Plan) -> Iterator[Row]:
     }
     times = timing.alternate(jobs, plan.rounds(3), warm_up=False)
     size = sum(p.numel() for p in theirs.parameters()) / 1e6
+    test, labels = utils.load_split("test", plan.dataset)
+    mixture = submission.GMM(K, 2)
+    mixture.fit(utils.ae_encode(ours, images), seed=0)
+    scores = measures.clustering_scores(mixture.predict(utils.ae_encode(ours, test)), labels)
     yield Row(
         "ae",
         f"AutoEncoder, {len(images):,} images encoded",
@@ -435,7 +451,8 @@ def ae(plan: Plan) -> Iterator[Row]:
         median(times["ours"]),
         median(times["theirs"]) * len(images) / len(sample),
         100.0,
-        note=f"the peer on {len(sample):,} images, scaled up",
+        accuracy=f"a mixture on the codes: accuracy {scores['accuracy']:.3f}, NMI {scores['nmi']:.3f} on test images",
+        note=f"the peer, untrained, on {len(sample):,} images, scaled up",
     )
 
 
@@ -444,35 +461,72 @@ def ddpm(plan: Plan) -> Iterator[Row]:
     ours, theirs = utils.load_ddpm(), peers.DiffusersSampler()
     steps = 20 if plan.quick else 1000
 
-    def draw(labels, **options):
-        return lambda: utils.draw_digits(ours, labels, seed=0, **options)
+    seeds, drawn = itertools.count(), {}
+
+    def draw(name, labels, **options):
+        def job():
+            images = utils.draw_digits(ours, labels, seed=next(seeds), **options)
+            drawn.setdefault(name, []).extend(zip(images, labels, strict=True))
+
+        return job
 
     jobs = {
         "theirs": lambda: theirs.draw(6, steps),
-        "alone": draw([6], steps=steps, guidance=0.0),
-        "guided": draw([6], steps=steps),
-        "ddim": draw([6], steps=min(steps, 50)),
+        "alone": draw("alone", [6], steps=steps, guidance=0.0),
+        "guided": draw("guided", [6], steps=steps),
+        "ddim": draw("ddim", [6], steps=min(steps, 50)),
     }
     times = {name: median(seconds) for name, seconds in timing.alternate(jobs, plan.rounds(3), False).items()}
-    peer = f"diffusers UNet2DModel ({theirs.parameters() / 1e6:.1f} M), {steps:,} steps"
-    yield Row("ddpm", f"one digit, {steps:,} steps, no guidance", peer, times["alone"], times["theirs"], 3.0)
-    yield Row("ddpm", f"one digit, {steps:,} steps, guided", peer, times["guided"], times["theirs"], limit=4.0)
-    yield Row(
-        "ddpm", f"one digit, {min(steps, 50)} DDIM steps, guided", peer, times["ddim"], times["theirs"], 40.0, 0.5
-    )
     labels = list(range(10)) * (1 if plan.quick else 10)
-    batch = timing.alternate({"batch": draw(labels, steps=min(steps, 50))}, plan.rounds(3), False)["batch"]
-    yield Row(
-        "ddpm", f"{len(labels)} digits at once, {min(steps, 50)} DDIM steps, guided", "", median(batch), limit=20.0
-    )
+    batch = draw("batch", labels, steps=min(steps, 50))
+    times["batch"] = median(timing.alternate({"batch": batch}, plan.rounds(3), False)["batch"])
+    named = _named_as_asked(plan, drawn)
+    peer = f"diffusers UNet2DModel ({theirs.parameters() / 1e6:.1f} M, untrained), {steps:,} steps"
+    for name, what, target, limit in (
+        ("alone", f"one digit, {steps:,} steps, no guidance", 3.0, None),
+        ("guided", f"one digit, {steps:,} steps, guided", None, 4.0),
+        ("ddim", f"one digit, {min(steps, 50)} DDIM steps, guided", 40.0, 0.5),
+    ):
+        yield Row("ddpm", what, peer, times[name], times["theirs"], target, limit, accuracy=named[name])
+    what = f"{len(labels)} digits at once, {min(steps, 50)} DDIM steps, guided"
+    yield Row("ddpm", what, "", times["batch"], limit=20.0, accuracy=named["batch"])
+
+
+def _named_as_asked(plan: Plan, drawn: dict[str, list]) -> dict[str, str]:
+    """How many of the drawn (image, label) the judge takes for what was asked; nothing where it cannot be trained."""
+    if plan.quick or plan.dataset != "mnist":
+        return dict.fromkeys(drawn, "")
+    from benchmarks.judge import load_judge
+
+    judge, found = load_judge(), {}
+    for name, pairs in drawn.items():
+        images, asked = (np.array(column) for column in zip(*pairs, strict=True))
+        count = int((judge.predict(images) == asked).sum())
+        found[name] = f"the judge takes {count} of {len(pairs)} drawn for the digit that was asked"
+    return found
 
 
 # --------------------------------------------------------------------------- whole commands
 
 
+@dataclass
+class ChainRun:
+    """What the lab's commands took and came to.
+
+    Args:
+        times: seconds by command and turn, as in "true cold".
+        score: points of the code and the run, as graded.
+        neighbours: share of images whose nearest others in the t-SNE plane outvote to their digit.
+    """
+
+    times: dict[str, float]
+    score: str
+    neighbours: float
+
+
 @functools.cache
-def chain_times(dataset: str) -> dict[str, float]:
-    """Seconds of the lab's commands in a fresh LAB_HOME whose data are prepared, then again with its cache warm."""
+def run_chain(dataset: str) -> ChainRun:
+    """The lab's commands in a fresh LAB_HOME whose data are prepared, then again with its cache warm."""
     with tempfile.TemporaryDirectory() as home:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
@@ -487,7 +541,10 @@ def chain_times(dataset: str) -> dict[str, float]:
             times[f"cluster {turn}"] = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
             index = str(cluster_of_six(run, dataset))
             times[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
-    return times
+        graded = json.loads((run / "grade.json").read_text(encoding="utf-8"))
+        (plane,) = (Path(home) / "cache").glob("tsne-*.npy")
+        neighbours = knn_accuracy(np.load(plane), utils.load_split("train", dataset)[1])
+    return ChainRun(times, f"{graded['auto_score']:.2f} of {graded['auto_points']} points", neighbours)
 
 
 def cluster_of_six(path: Path, dataset: str) -> int:
@@ -499,7 +556,7 @@ def cluster_of_six(path: Path, dataset: str) -> int:
 
 def visualizations(plan: Plan) -> Iterator[Row]:
     """Both colourings, with the t-SNE and from the cache."""
-    times = chain_times(plan.dataset)
+    done = run_chain(plan.dataset)
     theirs, note = 2 * SAVED_TSNE, "saved figure: scikit-learn's TSNE takes 401 s, once for each colouring"
     if plan.full:
         theirs, note = 2 * measured_tsne(plan), "scikit-learn's TSNE measured once in this run, counted twice"
@@ -507,8 +564,11 @@ def visualizations(plan: Plan) -> Iterator[Row]:
         theirs, note = None, "the peer's figure is for MNIST"
     peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
     for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
-        ours = times[f"true {turn}"] + times[f"cluster {turn}"]
-        yield Row("visualizations", f"both visualizations, {name}", peer, ours, theirs, target, note=note)
+        ours = done.times[f"true {turn}"] + done.times[f"cluster {turn}"]
+        near = f"neighbours in the t-SNE plane outvote to the true digit for {done.neighbours:.1%} of the images"
+        yield Row(
+            "visualizations", f"both visualizations, {name}", peer, ours, theirs, target, accuracy=near, note=note
+        )
 
 
 def measured_tsne(plan: Plan) -> float:
@@ -521,15 +581,17 @@ def measured_tsne(plan: Plan) -> float:
 
 def chain(plan: Plan) -> Iterator[Row]:
     """The lab's four commands."""
-    times = chain_times(plan.dataset)
+    done = run_chain(plan.dataset)
     theirs = SAVED_CHAIN if plan.dataset == "mnist" else None
     note = "saved figures: 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if theirs else "the peer's figure is for MNIST"
     for turn, target in (("cold", 10.0), ("warm", None)):
-        parts = {name.split()[0]: seconds for name, seconds in times.items() if name.endswith(turn)}
+        parts = {name.split()[0]: seconds for name, seconds in done.times.items() if name.endswith(turn)}
         detail = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
         what = "train, both visualizations, grade" + ("" if turn == "cold" else ", second time")
         peer = "the original lab's steps" if theirs else ""
-        yield Row("chain", what, peer, sum(parts.values()), theirs, target, note=f"{detail} s; {note}")
+        yield Row(
+            "chain", what, peer, sum(parts.values()), theirs, target, accuracy=done.score, note=f"{detail} s; {note}"
+        )
 
 
 IMPORTS_TORCH = """

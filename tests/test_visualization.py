@@ -73,6 +73,18 @@ def test_tsne_keeps_neighbours_together(digits, standin):
     assert (labels[near] == labels[:, None]).mean() > 0.9  # the neighbours in the plane are of the same digit
 
 
+def test_borrowed_ffts_are_given_back():
+    image = np.random.default_rng(0).normal(size=(30, 44))
+    numpys = np.fft.rfft2, np.fft.irfft2
+    spectrum = np.fft.rfft2(image)
+    with pytest.raises(KeyError), visualization._fft_on_all_cores():
+        assert np.fft.rfft2 is not numpys[0]
+        np.testing.assert_allclose(np.fft.rfft2(image), spectrum, atol=1e-12)
+        np.testing.assert_allclose(np.fft.irfft2(spectrum, image.shape), image, atol=1e-12)
+        raise KeyError
+    assert (np.fft.rfft2, np.fft.irfft2) == numpys
+
+
 def test_tsne_is_computed_once_for_a_data_set(cheap_tsne, digits):
     images = digits["test"].images
     first, again = (visualization.project_tsne(images, "digits") for _ in range(2))
