@@ -31,6 +31,7 @@ from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 BLAS = ThreadpoolController()
+CORES = os.cpu_count() or 1
 T = TypeVar("T")
 
 
@@ -46,7 +47,7 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
     blocks are too small to share, and BLAS threads would only wait for each other. Starting threads takes
     milliseconds, so work on few numbers (``n_numbers`` in all) is done by the caller's own.
     """
-    cores = max(1, min(os.cpu_count() or 1, len(items), n_numbers // 1_000_000))
+    cores = max(1, min(CORES, len(items), n_numbers // 1_000_000))
     bounds = [len(items) * i // cores for i in range(cores + 1)]
     parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
     with BLAS.limit(limits=1, user_api="blas"):
@@ -71,7 +72,7 @@ def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray
         np.linalg.LinAlgError: ``cov`` is not positive definite.
     """
     lower = np.linalg.cholesky(cov)
-    inverse = scipy.linalg.solve_triangular(lower, np.eye(len(mean)), lower=True)
+    inverse, _ = scipy.linalg.lapack.dtrtri(lower, lower=1)  # the inverse of a triangular matrix
     white = inverse @ (X - mean).T  # (D, N), standard normal if X is drawn from it
     log_det = 2 * np.log(np.diag(lower)).sum()
     return -0.5 * (np.einsum("dn,dn->n", white, white) + log_det + len(mean) * np.log(2 * np.pi))
@@ -105,8 +106,7 @@ class GMM:
     def _whitening(self) -> tuple[np.ndarray, np.ndarray]:
         """Inverse Cholesky factors (K, D, D) of the covariances, and the constants (K,) of log pi_k + log N_k."""
         lowers = np.linalg.cholesky(self.covs)
-        identity = np.eye(self.data_dim)
-        inverses = np.array([scipy.linalg.solve_triangular(lower, identity, lower=True) for lower in lowers])
+        inverses = np.array([scipy.linalg.lapack.dtrtri(lower, lower=1)[0] for lower in lowers])
         log_dets = 2 * np.log(np.diagonal(lowers, axis1=1, axis2=2)).sum(axis=1)
         with np.errstate(divide="ignore"):  # a weight of zero is log 0 = -inf, and its gamma exactly 0
             log_pi = np.log(self.pi)
