@@ -12,8 +12,6 @@ Symbols: N images, d embedding dimensions, K = 10. Images are uint8 (N, 1, 28, 2
 import argparse
 import json
 import math
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +30,7 @@ from tqdm import tqdm
 import load_resources
 import model
 import utils
-from benchmarks import measures
+from benchmarks import measures, timing
 from benchmarks.judge import Judge, load_judge
 
 SEEDS = range(5)  # of the mixtures that score the AE
@@ -50,15 +48,8 @@ def parameters(net: torch.nn.Module) -> int:
 
 
 def machine() -> dict:
-    """What the timings depend on; ``load`` is the average number of busy processes over the minute before."""
-    return {
-        "cores": os.cpu_count(),
-        "processor": platform.machine(),
-        "system": platform.system(),
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "device": str(utils.get_device()),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-    }
+    """What the timings depend on."""
+    return timing.machine() | {"device": str(utils.get_device())}
 
 
 @contextmanager
@@ -74,12 +65,8 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def seconds_of(job: Callable[[], object], repeats: int) -> float | None:
     """Median wall-clock seconds of ``job`` on two torch threads; None for no repeats."""
-    times = []
     with torch_threads(2):
-        for _ in range(repeats):
-            start = time.perf_counter()
-            job()
-            times.append(time.perf_counter() - start)
+        times = timing.alternate({"job": job}, repeats, warm_up=False)["job"]
     return median(times) if times else None
 
 
@@ -702,7 +689,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json is not None:  # first of all: a closed pipe must not cost an hour's figures
         utils.write_text(args.json.expanduser().resolve(), json.dumps(result, indent=1) + "\n")
     (print_ae if args.network == "ae" else print_ddpm)(result)
-    load = result["machine"]["load"]
+    load = result["machine"]["load_before"]
     if load is not None and load > 0.5 and args.timing_repeats:
         print(f"the machine was busy when this began (load {load}): the timings are too long")
     print(f"pictures in {args.pictures}")
