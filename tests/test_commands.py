@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,21 +40,31 @@ def commands(name: str) -> list[str]:
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Run a command in a folder as a person would, without data and without a network; its output."""
+def start(tmp_path):
+    """Start a command in a folder as a person would, without data and without a network."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("MNIST_DIR", "LAB_HOME"))}
     environment |= {"HF_ENDPOINT": NOWHERE, "HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "PYTHONUTF8": "1"}
 
-    def run(command: str, folder: Path, cluster: str = "3") -> str:
+    def start(command: str, folder: Path, cluster: str = "3") -> subprocess.Popen:
         for long, short in SMALLER.items():
             command = command.replace(long, short)
         words = [cluster if word == "k" else word for word in shlex.split(command)[1:]]
-        done = subprocess.run(
-            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-        assert "Traceback" not in done.stdout + done.stderr, command
-        return done.stdout
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+        return subprocess.Popen([sys.executable, *words], cwd=folder, env=environment, **pipes)
+
+    return start
+
+
+@pytest.fixture
+def run(start):
+    """Run a command to its end; its output."""
+
+    def run(command: str, folder: Path) -> str:
+        process = start(command, folder)
+        output, errors = process.communicate()
+        assert process.returncode == 0, f"{command}\n{output[-2000:]}\n{errors[-2000:]}"
+        assert "Traceback" not in output + errors, command
+        return output
 
     return run
 
@@ -79,11 +90,25 @@ def test_the_lab(name, solved, run):
 
 
 @pytest.mark.parametrize("lab", LABS)
-def test_a_companion_lab(lab, solved, run):
+def test_a_companion_lab(lab, solved, run, start):
     found = commands(f"labs/{lab}/README.md")
     assert found
     for command in found:
+        if command.endswith(" --resume"):
+            kill_in_the_middle(start(found[0], solved), solved / "results")
         run(command, solved)
+
+
+def kill_in_the_middle(training: subprocess.Popen, results: Path) -> None:
+    """Kill a training once it has saved something: what --resume is there for."""
+    finished = set(results.iterdir())
+    deadline = time.monotonic() + 300
+    while not any(any(path.glob("models/*")) for path in set(results.iterdir()) - finished):
+        assert training.poll() is None, training.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    training.kill()
+    training.communicate()
 
 
 def test_the_staff_guide(tmp_path, run, monkeypatch):
