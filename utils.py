@@ -32,6 +32,10 @@ import numpy as np
 import yaml
 from safetensors import SafetensorError, safe_open
 
+# GNU OpenMP reads it when torch or scikit-learn is loaded. Its threads wait for each other at full load, by default for
+# milliseconds: on a machine that is busy with something else, drawing a digit took minutes. This is some microseconds.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 ROOT = Path(__file__).resolve().parent
 DATASETS = {
     "mnist": "MNIST",
@@ -690,11 +694,27 @@ def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, se
         "generator": generator,
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
     }
-    if steps == DDPM_STEPS:
-        images = model.ddpm_sample(ddpm, labels, **options)
-    else:
-        images = model.ddim_sample(ddpm, labels, steps=steps, **options)
+    # One image is too little to share: a second thread gains a seventh, and where another program needs its core, each
+    # of a thousand steps waits for it.
+    with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
+        if steps == DDPM_STEPS:
+            images = model.ddpm_sample(ddpm, labels, **options)
+        else:
+            images = model.ddim_sample(ddpm, labels, steps=steps, **options)
     return model.to_pixels(images).cpu().numpy()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads of the CPU inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 # --------------------------------------------------------------------------- saved runs

@@ -15,7 +15,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -52,20 +51,9 @@ def machine() -> dict:
     return timing.machine() | {"device": str(utils.get_device())}
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def seconds_of(job: Callable[[], object], repeats: int) -> float | None:
     """Median wall-clock seconds of ``job`` on two torch threads; None for no repeats."""
-    with torch_threads(2):
+    with utils.torch_threads(2):
         times = timing.alternate({"job": job}, repeats, warm_up=False)["job"]
     return median(times) if times else None
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.mixture import GaussianMixture
 
 import load_resources
+import model
 import utils
 from grading.scores import matched_accuracy
 
@@ -72,6 +74,20 @@ def test_the_background_of_a_drawn_digit_is_black(ddpm):
     assert (images == 0).mean() > 0.7
     frame = np.concatenate([images[..., :2, :].ravel(), images[..., -2:, :].ravel()])
     assert (frame > 8).mean() < 0.05
+
+
+def test_a_single_digit_is_drawn_by_one_thread(ddpm, monkeypatch):
+    seen = []
+    monkeypatch.setattr(model, "ddim_sample", lambda *_, **__: seen.append(torch.get_num_threads()) or torch.zeros(1))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        utils.draw_digits(ddpm, [6], steps=2)
+        utils.draw_digits(ddpm, [6, 7], steps=2)
+        assert seen == [1, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_drawn_digit_repeats_with_its_seed(ddpm):
