@@ -15,6 +15,7 @@ Symbols: N samples, D dimensions of the data (784 pixels for images, the embeddi
 Pixels are 0..255 everywhere, before and after PCA.
 """
 
+import functools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -44,8 +45,8 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
     """Share ``items`` among the processor's cores: ``[work(first part), work(second part), ...]``.
 
     Threads do, because NumPy lets others run while it computes. Each gets one BLAS thread: products of cache-sized
-    blocks are too small to share, and BLAS threads would only wait for each other. Starting threads takes
-    milliseconds, so work on few numbers (``n_numbers`` in all) is done by the caller's own.
+    blocks are too small to share, and BLAS threads would only wait for each other. Waking threads takes time too, so
+    work on few numbers (``n_numbers`` in all) is done by the caller's own.
     """
     cores = max(1, min(CORES, len(items), n_numbers // 1_000_000))
     bounds = [len(items) * i // cores for i in range(cores + 1)]
@@ -53,8 +54,17 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
     with BLAS.limit(limits=1, user_api="blas"):
         if cores == 1:
             return [work(items)]
-        with ThreadPoolExecutor(cores) as pool:
-            return list(pool.map(work, parts))
+        return list(threads().map(work, parts))
+
+
+@functools.cache
+def threads() -> ThreadPoolExecutor:
+    """The threads of ``in_parallel``; they are kept, for starting them takes a tenth of an EM iteration."""
+    return ThreadPoolExecutor(CORES)
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=threads.cache_clear)
 
 
 def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:

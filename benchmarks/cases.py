@@ -329,7 +329,8 @@ def bounds(plan: Plan) -> Iterator[Row]:
     n = 500 if plan.quick else 2_000
     square, block = rng.normal(size=(n, n)), rng.normal(size=(1024, 784)).astype(np.float32)
     numbers, target = np.ones(plan.size * 1_000), np.empty(plan.size * 1_000)
-    cached = np.ones((100, 1_000))
+    cached, in_a_row = np.ones((100, 1_000)), 100
+    stacked, samples = rng.normal(size=(100, 11)), rng.normal(size=(11, 4_000))
 
     def on_one(job):
         with submission.BLAS.limit(limits=1, user_api="blas"):
@@ -343,7 +344,14 @@ def bounds(plan: Plan) -> Iterator[Row]:
         f"product of two {n:,} x {n:,} matrices, float64, all cores": (lambda: square @ square, 2 * n**3),
         "Gram matrix of 1,024 x 784, float32, all cores (PCA needs 59)": (lambda: block.T @ block, 1024 * 784**2),
         "copy of 480 MB" if not plan.quick else "copy": (lambda: np.copyto(target, numbers), None),
-        "100,000 squares in the cache, one core": (lambda: np.multiply(cached, cached, out=cached), None),
+        "10 million squares in the cache, one core": (
+            lambda: [np.multiply(cached, cached, out=cached) for _ in range(in_a_row)],
+            None,
+        ),
+        "product of 100 x 11 and 11 x 4,000 (EM at d = 10 whitens so), 100 times, one core": (
+            lambda: on_one(lambda: [stacked @ samples for _ in range(in_a_row)]),
+            in_a_row * 2 * 100 * 11 * 4_000,
+        ),
     }
     times = timing.alternate({what: job for what, (job, _) in jobs.items()}, plan.rounds(9))
     for what, (_, operations) in jobs.items():

@@ -1,6 +1,8 @@
 """The Gaussian mixture against scikit-learn, scipy and arithmetic by hand, and what must hold on any data."""
 
+import multiprocessing
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -14,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 import utils
-from submission import GMM, log_gaussian
+from submission import GMM, in_parallel, log_gaussian
 
 
 def log_joint(gmm: GMM, X: np.ndarray) -> np.ndarray:
@@ -210,6 +212,23 @@ def test_fit_leaves_its_input_alone():
     before = X.copy()
     GMM(2, 3).fit(X, seed=0)
     assert np.array_equal(X, before)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    """It would wait for ever for those of its parent."""
+
+    def work(items):
+        time.sleep(0.05)  # both threads are needed
+        return sum(items)
+
+    jobs = (work, range(8), 10**9)
+    assert sum(in_parallel(*jobs)) == 28
+    child = multiprocessing.get_context("fork").Process(target=in_parallel, args=jobs)
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0, child.kill()
 
 
 # --------------------------------------------------------------------------- the stop rule
