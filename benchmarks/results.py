@@ -167,7 +167,9 @@ def _draw_ratios(axes, rows: list[Row]) -> None:
         axes.barh(place, row.ratio, color="#1f77b4" if row.reached else "#d62728", height=0.65)
         if row.target:
             axes.plot([row.target] * 2, [place - 0.4, place + 0.4], color="black", linewidth=2)
-        axes.text(max(row.ratio, row.target or 0) * 1.06, place, f"{row.ratio:.3g}x", va="center", fontsize=9)
+        late = row.limit is not None and row.ours > row.limit
+        text = f"{row.ratio:.3g}x" + (f", but {seconds(row.ours)} and not {seconds(row.limit)}" if late else "")
+        axes.text(max(row.ratio, row.target or 0) * 1.06, place, text, va="center", fontsize=9)
     names = [f"{row.what}\nbeside {row.peer}" for row in reversed(rows)]
     axes.set_yticks(range(len(rows)), names, fontsize=7.5)
     axes.set_xscale("log")
