@@ -18,6 +18,7 @@ Pixels are 0..255 everywhere, before and after PCA.
 import functools
 import json
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,7 @@ from tqdm import tqdm
 
 BLAS = ThreadpoolController()
 CORES = os.cpu_count() or 1
+THREAD_NAME = "in_parallel"
 T = TypeVar("T")
 
 
@@ -49,6 +51,8 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
     work on few numbers (``n_numbers`` in all) is done by the caller's own.
     """
     cores = max(1, min(CORES, len(items), n_numbers // 1_000_000))
+    if threading.current_thread().name.startswith(THREAD_NAME):  # its caller's caller holds a thread and waits for it
+        cores = 1
     bounds = [len(items) * i // cores for i in range(cores + 1)]
     parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
     with BLAS.limit(limits=1, user_api="blas"):
@@ -60,7 +64,7 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
 @functools.cache
 def threads() -> ThreadPoolExecutor:
     """The threads of ``in_parallel``; they are kept, for starting them takes a tenth of an EM iteration."""
-    return ThreadPoolExecutor(CORES)
+    return ThreadPoolExecutor(CORES, THREAD_NAME)
 
 
 if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
@@ -218,6 +222,8 @@ class GMM:
                 self.converged = bool(len(gain) and abs(gain[0]) < tol)
                 bar.set_postfix(log_likelihood=f"{self.log_likelihoods[-1]:.4f}", refresh=False)
                 bar.update()
+                if not np.isfinite(self.log_likelihoods[-1]):
+                    break  # a step went wrong, and no later one can mend it
 
     def _mean_log_likelihood(self, X: np.ndarray, gamma: np.ndarray) -> float:
         """Mean log p(x) for the parameters that gave ``gamma``, from one component a sample instead of all K.

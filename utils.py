@@ -78,7 +78,7 @@ def run_script(main) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in: python train.py | head
         sys.stdout = None
         return 1
-    except (LabError, OSError, SafetensorError, MemoryError, NotImplementedError) as error:
+    except (LabError, OSError, SafetensorError, MemoryError, NotImplementedError, RuntimeError) as error:
         line = explain(error)
         if line is None:
             raise
@@ -91,7 +91,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, LabError):
         return " ".join(str(error).split())
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == "submission.py"]
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):  # the latter is torch's RuntimeError
         if frames:
             return f"not enough memory in submission.py, line {frames[-1].lineno}; check the shapes of the arrays there"
         return "not enough memory; close other programs and try again"
@@ -219,6 +219,28 @@ def _brief(value: object) -> str:
         return "a number of thousands of digits"
 
 
+def read_settings(path: Path) -> dict:
+    """The settings in a run's ``config.yaml``, whatever they are.
+
+    Raises:
+        LabError: missing, huge, or not plain YAML of the form ``name: value``.
+    """
+    try:
+        if path.stat().st_size > 65_536:
+            raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
+        settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
+    except FileNotFoundError:
+        raise LabError(f"{path} is missing; name a run folder written by train.py") from None
+    except (LabError, OSError):
+        raise
+    except Exception as error:  # PyYAML's own, and whatever its converters let out
+        cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+        raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
+    if not isinstance(settings, dict):
+        raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
+    return settings
+
+
 @dataclass
 class TrainConfig:
     """The settings of a run, saved as ``config.yaml``. Defaults live here and nowhere else.
@@ -300,19 +322,7 @@ class TrainConfig:
             LabError: not readable, not a plain mapping, unknown keys, wrong types or values.
         """
         path = Path(path)
-        try:
-            if path.stat().st_size > 65_536:
-                raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
-            settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
-        except FileNotFoundError:
-            raise LabError(f"{path} is missing; name a run folder written by train.py") from None
-        except (LabError, OSError):
-            raise
-        except Exception as error:  # PyYAML's own, and whatever its converters let out
-            cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
-            raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
-        if not isinstance(settings, dict):
-            raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
+        settings = read_settings(path)
         unknown = sorted(
             _brief(key).strip("'\"") for key in settings.keys() - {f.name for f in dataclasses.fields(cls)}
         )

@@ -214,6 +214,27 @@ def test_fit_leaves_its_input_alone():
     assert np.array_equal(X, before)
 
 
+def test_parallel_work_may_share_its_own_work():
+    """A kept thread that waits for another would wait for ever where there are no more."""
+
+    def outer(items):
+        time.sleep(0.05)
+        return sum(in_parallel(sum, items, 10**9))
+
+    assert sum(in_parallel(outer, range(8), 10**9)) == 28
+
+
+def test_a_step_that_yields_nan_ends_the_fit(monkeypatch):
+    def m_step(self, X, gamma):
+        self.covs = np.full_like(self.covs, np.nan)
+
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    monkeypatch.setattr(GMM, "_m_step", m_step)
+    gmm = GMM(3, 2)
+    gmm.fit(X, seed=0)
+    assert len(gmm.log_likelihoods) == 1 and not gmm.converged
+
+
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own():

@@ -18,6 +18,7 @@ from scipy.special import expit
 
 import utils
 from grading import checks, report, worker
+from labs import shared
 from labs.deep_autoencoder import __main__ as command
 from labs.deep_autoencoder import analysis, questions, submission, tasks, training
 from labs.deep_autoencoder.settings import Settings
@@ -510,7 +511,11 @@ def test_a_run_is_not_continued_with_other_settings(finished, run_script):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--max_epoch 0", "--max_epoch must be 1 or more, got 0"),
+        ("--max_epoch 0", "--max_epoch must be between 1 and 1,000,000, got 0"),
+        ("--batch_size 99999999999999999999", "--batch_size must be between"),
+        ("--layers 784-99999999999", "widths of 1 to 100,000"),
+        ("--student_id table", "would overwrite table.csv"),
+        ("--resume --time_str typo", "holds no run of this lab"),
         ("--max_epoch_rbm 0", "--max_epoch_rbm"),
         ("--batch_size -1", "--batch_size"),
         ("--k 0", "--k must be"),
@@ -550,6 +555,33 @@ def test_resume_says_so_when_there_is_nothing_to_resume(run_script, tmp_path, mo
     outcome = run_script(command, "--resume")
     assert outcome.status == 2
     assert "no unfinished run" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["notes: 2026-99-99", "max_epoch: abc", "dataset: [1]", "5: 5", "loss_fn: mse", "severity: 9", "help: true",
+     "optimizer: foo", "max_epoch: true", "layers: [784, x]", "a: &a [1]\nb: *a", "notes: '"],
+)  # fmt: skip
+def test_a_damaged_config_is_one_line(run_script, tmp_path, line):
+    (tmp_path / "config.yaml").write_text(f"lab: deep_autoencoder\n{line}\n")
+    outcome = run_script(command, "--resume", "--results_path", tmp_path)
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert "config.yaml" in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_resumed_runs_take_new_remarks_and_refuse_another_training(run_script, tmp_path, standin):
+    path = tmp_path / "run"
+    path.mkdir()
+    saved = command.Settings(max_epoch=2, layers=(784, 20), dataset="digits").as_dict()
+    shared.write_settings(path / "config.yaml", {"lab": "deep_autoencoder", **saved, "notes": "-x", "severity": 2})
+    args = command.resumed(["--resume", "--results_path", str(path), "--bonus", "--severity", "3"])
+    assert (args.max_epoch, args.layers, args.dataset) == (2, (784, 20), "digits")
+    assert (args.bonus, args.severity, args.notes) == (True, 3, "-x")
+    outcome = run_script(command, "--resume", "--results_path", path, "--seed", "5")
+    assert outcome.status == 2
+    assert "other settings (seed 123)" in outcome.err
 
 
 def test_a_folder_of_something_else_is_refused(run_script, tmp_path):

@@ -18,8 +18,6 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import yaml
-
 import utils
 from labs import shared
 from labs.deep_autoencoder.colored import SEVERITIES
@@ -27,6 +25,7 @@ from labs.deep_autoencoder.settings import CODES, LOSSES, OPTIMIZERS, Settings
 from utils import LabError
 
 LAB = "deep_autoencoder"
+REMARKS = ("bonus", "severity", "student_id", "notes")  # kept with the settings, but without influence on the training
 RESULTS = "results.json"  # written last: a run without it is unfinished
 
 
@@ -105,6 +104,8 @@ def settings_of(args: argparse.Namespace):
         raise LabError(f"--num_workers must be between 0 and 64, got {args.num_workers}")
     if not re.fullmatch(r"[\w-]{1,64}", args.student_id, re.ASCII):
         raise LabError(f"--student_id must be letters, digits, - and _, at most 64, got {args.student_id!r}")
+    if args.student_id.lower() == "table":
+        raise LabError("--student_id table would overwrite table.csv; choose another name")
     if args.time_str is not None and not re.fullmatch(r"[\w.-]{1,64}", args.time_str, re.ASCII):
         raise LabError(f"--time_str must be letters, digits, '.', - and _, at most 64, got {args.time_str!r}")
     if args.time_str and args.results_path:
@@ -162,33 +163,39 @@ def read_config(path: Path) -> dict:
     file = path / "config.yaml"
     if not file.is_file():
         return {}
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if isinstance(config, dict) and config.get("lab") == LAB:
-            return config
-    except (yaml.YAMLError, UnicodeDecodeError):
-        pass
+    config = utils.read_settings(file)
+    if config.get("lab") == LAB:
+        return config
     raise LabError(f"{file} is not of a run of this lab; name another folder")
 
 
-def apply_config(args: argparse.Namespace, path: Path) -> None:
-    """Set the arguments to those that the run was started with.
+def resumed(argv: list[str]) -> argparse.Namespace:
+    """The arguments that a run was started with, and those given now: these win, and must train the same.
 
     Raises:
-        LabError: a value in ``config.yaml`` is of another type than the flag's.
+        LabError: there is no such run, or its ``config.yaml`` holds what is no setting.
     """
-    for key, value in read_config(path).items():
-        if key == "lab":
-            continue
-        if not hasattr(args, key):
-            raise LabError(f"{path / 'config.yaml'} has an unknown setting: {key!r}; remove it")
-        default = build_parser().get_default(key)
-        if isinstance(default, tuple) and isinstance(value, list) and all(type(v) is int for v in value):
-            value = tuple(value)
-        if default is not None and type(value) is not type(default):
-            raise LabError(f"{path / 'config.yaml'}: {key} is {value!r}, not of type {type(default).__name__}; mend it")
-        setattr(args, key, value)
+    args = build_parser().parse_args(argv)
+    path = run_folder(args) if args.results_path or args.time_str else unfinished_run()
+    config = read_config(path)
+    if not config:
+        raise LabError(f"--resume: {path} holds no run of this lab; leave --resume out to start one there")
+    unknown = [key for key in config if key not in {*Settings().as_dict(), *REMARKS, "lab"}]
+    if unknown:
+        raise LabError(f"{path / 'config.yaml'} has an unknown setting: {unknown[0]!r}; remove it")
+    words = []
+    for key, value in config.items():
+        if value is True:
+            words.append(f"--{key}")
+        elif key != "lab" and value is not None and value is not False:
+            words.append(f"--{key}={'-'.join(map(str, value)) if isinstance(value, list) else value}")
+    try:
+        build_parser().parse_args(words)
+    except LabError as error:
+        raise LabError(f"{path / 'config.yaml'}: {error}") from None
+    args = build_parser().parse_args([*words, *argv])
     args.results_path, args.time_str = str(path), None
+    return args
 
 
 def open_folder(path: Path, args: argparse.Namespace, settings) -> None:
@@ -210,7 +217,7 @@ def open_folder(path: Path, args: argparse.Namespace, settings) -> None:
             there = ", ".join(f"{key} {config.get(key)}" for key in differ)
             raise LabError(f"{path} holds a run with other settings ({there}); give the same, or name another folder")
         (path / RESULTS).unlink(missing_ok=True)
-    extra = {name: getattr(args, name) for name in ("bonus", "severity", "student_id", "notes")}
+    extra = {name: getattr(args, name) for name in REMARKS}
     shared.write_settings(path / "config.yaml", {"lab": LAB, **wanted, **extra})
 
 
@@ -282,7 +289,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return shared.check_submission(LAB, QUESTIONS)
     if args.resume:
-        apply_config(args, run_folder(args) if args.results_path or args.time_str else unfinished_run())
+        args = resumed(sys.argv[1:] if argv is None else argv)
     settings = settings_of(args)
     device = device_of(args.gpu)
     path = run_folder(args)
@@ -308,7 +315,8 @@ def main(argv: list[str] | None = None) -> int:
             report=lambda line: print(line, flush=True),
         )
     except KeyboardInterrupt:
-        print("\nwhole epochs are kept; go on with: python -m labs.deep_autoencoder --resume", file=sys.stderr)
+        option = "" if path.parent == utils.results_dir() else f' --results_path "{path}"'
+        print(f"\nwhole epochs are kept; go on with: python -m labs.deep_autoencoder --resume{option}", file=sys.stderr)
         raise
     rows = analyse(path, trained, train_split, test_split, args, device)
     print(f"\n{analysis.table(rows)}\n")

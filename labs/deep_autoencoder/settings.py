@@ -53,13 +53,11 @@ class Settings:
 
     def validate(self) -> "Settings":
         """Raises LabError that names the flag, its value and what is allowed."""
-        for flag, low in (("max_epoch", 1), ("batch_size", 1), ("k", 1), ("seed", 0)):
-            if getattr(self, flag) < low:
-                raise LabError(f"--{flag} must be {low} or more, got {getattr(self, flag)}")
-        if self.max_epoch_rbm is not None and self.max_epoch_rbm < 1:
-            raise LabError(f"--max_epoch_rbm must be 1 or more, got {self.max_epoch_rbm}")
-        if self.seed >= 2**32:
-            raise LabError(f"--seed must be below {2**32}, got {self.seed}")
+        limits = {"max_epoch": (1, 10**6), "batch_size": (1, 10**6), "k": (1, 10**4), "seed": (0, 2**32 - 1)}
+        limits |= {} if self.max_epoch_rbm is None else {"max_epoch_rbm": (1, 10**6)}
+        for flag, (low, high) in limits.items():
+            if not low <= getattr(self, flag) <= high:
+                raise LabError(f"--{flag} must be between {low} and {high:,}, got {getattr(self, flag)}")
         for flag in ("lr_rbm", "lr_ae"):
             value = getattr(self, flag)
             if not 0 < value <= 100:  # NaN, too, is refused
@@ -68,9 +66,13 @@ class Settings:
             value = getattr(self, flag)
             if not 0 <= value < 1:
                 raise LabError(f"--{flag} must be at least 0 and below 1, got {value:g}")
-        if len(self.layers) < 2 or self.layers[0] != utils.N_PIXELS or min(self.layers) < 1:
+        if (
+            len(self.layers) < 2
+            or self.layers[0] != utils.N_PIXELS
+            or not 1 <= min(self.layers) <= max(self.layers) <= 10**5
+        ):
             raise LabError(
-                f"--layers must begin with {utils.N_PIXELS} and go on with the layers' widths, as in "
+                f"--layers must begin with {utils.N_PIXELS} and go on with widths of 1 to 100,000, as in "
                 f"784-2000-1000-500-30, got {'-'.join(map(str, self.layers))}"
             )
         return self
