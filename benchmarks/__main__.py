@@ -1,7 +1,7 @@
 """Measure this project against what a user would pick instead, both sides in turn in one run.
 
     python -m pip install -r benchmarks/requirements.txt     the peers that nothing else needs
-    python -m benchmarks                                     all cases: about half an hour on two cores
+    python -m benchmarks                                     all cases: a quarter of an hour on two cores
     python -m benchmarks --only em pca                       these cases; the others' results stay
     python -m benchmarks --quick --out /tmp/quick            small sizes: does everything run?
 
@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         raise utils.LabError("--quick measures too little for the results in benchmarks/; name a folder by --out")
     folder = args.out or results.FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    results.load(folder)  # what cannot be added to is refused before the work
     absent = [package for package, case in PEERS.items() if case in args.only and not _installed(package)]
     if absent:
         raise utils.LabError(f"{absent[0]} is not installed; run: python -m pip install -r benchmarks/requirements.txt")

@@ -233,17 +233,22 @@ def _em_rows(X, what: str, rounds: int, target: float | None, series: tuple | No
         np.abs(ours.covs - sklearn.covariances_).max() / np.abs(sklearn.covariances_).max(),
         np.abs(ours.pi - sklearn.weights_).max(),
     )
-    for peer, seconds, wanted in (("scikit-learn", times["sklearn"], target), ("textbook", times["textbook"], 1.0)):
+    # A curve has many rows, and its memory is measured at its end.
+    memory = {} if series else {side: timing.peak_memory(em_memory, side, *X.shape) for side in SIDES}
+    for side, peer, wanted in (
+        ("sklearn", "scikit-learn GaussianMixture", target),
+        ("textbook", "textbook's loops", 1.0),
+    ):
         yield Row(
             "em_growth" if series else "em",
             what,
-            f"{peer} GaussianMixture" if peer == "scikit-learn" else "textbook's loops",
+            peer,
             median(times["ours"]),
-            median(seconds),
+            median(times[side]),
             wanted,
-            accuracy=f"parameters {apart:.0e} apart after {rounds * BURST + 2} iterations"
-            if peer == "scikit-learn"
-            else "",
+            memory=memory.get("ours"),
+            peer_memory=memory.get(side),
+            accuracy=f"parameters {apart:.0e} apart after {rounds * BURST + 2} iterations" if side == "sklearn" else "",
             series=series,
         )
 
@@ -386,7 +391,7 @@ import sys, time, utils
 start = time.perf_counter()
 for split in ("train", "test"):
     images, labels = utils.load_split(split, sys.argv[1])
-    images[::100].sum()
+    images.max(), labels.max()
 print(time.perf_counter() - start)
 """
 
@@ -426,7 +431,7 @@ def data(plan: Plan) -> Iterator[Row]:
         median(opened),
         median(theirs_again),
         limit=0.1,
-        note="both splits, to NumPy arrays",
+        note="both splits as NumPy arrays, every pixel read; the peer keeps PNG files and decodes them each time",
     )
 
 
@@ -436,6 +441,25 @@ def _printed_seconds(arguments: list, environment: dict[str, str]) -> float:
 
 
 # --------------------------------------------------------------------------- networks
+
+
+def ae_memory(side: str, n: int) -> Callable:
+    """For ``timing.peak_memory``: n random images encoded."""
+    images = np.random.default_rng(0).integers(256, size=(n, 1, 28, 28), dtype=np.uint8)
+    if side == "ours":
+        ours = utils.load_ae()
+        return lambda: utils.ae_encode(ours, images)
+    theirs = peers.original_ae()
+    return lambda: peers.encode_one_by_one(theirs, images)
+
+
+def ddpm_memory(side: str, count: int) -> Callable:
+    """For ``timing.peak_memory``: digits drawn at once by ours, one by the peer; the steps change nothing."""
+    if side == "ours":
+        ours = utils.load_ddpm()
+        return lambda: utils.draw_digits(ours, [6] * count, steps=5)
+    theirs = peers.DiffusersSampler()
+    return lambda: theirs.draw(6, 5)
 
 
 def ae(plan: Plan) -> Iterator[Row]:
@@ -459,6 +483,8 @@ def ae(plan: Plan) -> Iterator[Row]:
         median(times["ours"]),
         median(times["theirs"]) * len(images) / len(sample),
         100.0,
+        memory=timing.peak_memory(ae_memory, "ours", len(images)),
+        peer_memory=timing.peak_memory(ae_memory, "theirs", len(sample)),
         accuracy=f"a mixture on the codes: accuracy {scores['accuracy']:.3f}, NMI {scores['nmi']:.3f} on test images",
         note=f"the peer, untrained, on {len(sample):,} images, scaled up",
     )
@@ -495,9 +521,21 @@ def ddpm(plan: Plan) -> Iterator[Row]:
         ("guided", f"one digit, {steps:,} steps, guided", None, 4.0),
         ("ddim", f"one digit, {min(steps, 50)} DDIM steps, guided", 40.0, 0.5),
     ):
-        yield Row("ddpm", what, peer, times[name], times["theirs"], target, limit, accuracy=named[name])
+        yield Row(
+            "ddpm",
+            what,
+            peer,
+            times[name],
+            times["theirs"],
+            target,
+            limit,
+            memory=timing.peak_memory(ddpm_memory, "ours", 1),
+            peer_memory=timing.peak_memory(ddpm_memory, "theirs", 1),
+            accuracy=named[name],
+        )
     what = f"{len(labels)} digits at once, {min(steps, 50)} DDIM steps, guided"
-    yield Row("ddpm", what, "", times["batch"], limit=20.0, accuracy=named["batch"])
+    memory = timing.peak_memory(ddpm_memory, "ours", len(labels))
+    yield Row("ddpm", what, "", times["batch"], limit=20.0, memory=memory, accuracy=named["batch"])
 
 
 def _named_as_asked(plan: Plan, drawn: dict[str, list]) -> dict[str, str]:
@@ -564,11 +602,12 @@ def cluster_of_six(path: Path, dataset: str) -> int:
 
 def visualizations(plan: Plan) -> Iterator[Row]:
     """Both colourings, with the t-SNE and from the cache."""
-    done = run_chain(plan.dataset)
+    dataset = "digits" if plan.quick else plan.dataset
+    done = run_chain(dataset)
     theirs, note = 2 * SAVED_TSNE, "saved figure: scikit-learn's TSNE takes 401 s, once for each colouring"
     if plan.full:
         theirs, note = 2 * measured_tsne(plan), "scikit-learn's TSNE measured once in this run, counted twice"
-    if plan.dataset != "mnist":
+    if dataset != "mnist":
         theirs, note = None, "the peer's figure is for MNIST"
     peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
     for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
@@ -589,8 +628,9 @@ def measured_tsne(plan: Plan) -> float:
 
 def chain(plan: Plan) -> Iterator[Row]:
     """The lab's four commands."""
-    done = run_chain(plan.dataset)
-    theirs = SAVED_CHAIN if plan.dataset == "mnist" else None
+    dataset = "digits" if plan.quick else plan.dataset
+    done = run_chain(dataset)
+    theirs = SAVED_CHAIN if dataset == "mnist" else None
     note = "saved figures: 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if theirs else "the peer's figure is for MNIST"
     for turn, target in (("cold", 10.0), ("warm", None)):
         parts = {name.split()[0]: seconds for name, seconds in done.times.items() if name.endswith(turn)}

@@ -486,7 +486,7 @@ def time_one_sample(net, settings: list[Setting], repeats: int) -> list[dict]:
             seconds = seconds_of(
                 lambda steps=steps, w=guidance: utils.draw_digits(net, [6], steps=steps, guidance=w, seed=0), repeats
             )
-            rows.append({"steps": steps, "guidance": guidance, "seconds": seconds, "threads": 2})
+            rows.append({"steps": steps, "guidance": guidance, "seconds": seconds})
     return rows
 
 
@@ -540,7 +540,7 @@ def print_ddpm(result: dict) -> None:
     for s in result["settings"]:
         print(f"  {s['name']:{width}}  {' '.join(format(share, '.2f') for share in s['agreement']['per_class'])}")
     for t in result["timing"]:
-        print(f"one sample, {t['steps']:4d} steps, guidance {t['guidance']:g}: {t['seconds']:.2f} s, 2 threads")
+        print(f"one sample, {t['steps']:4d} steps, guidance {t['guidance']:g}: {t['seconds']:.2f} s")
 
 
 # --------------------------------------------------------------------------- command line

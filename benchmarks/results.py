@@ -6,6 +6,7 @@ RESULTS.json maps each case to ``{"measured", "machine", "dataset", "seconds", "
 again replaces its own entry only, so each says when and on what it was measured.
 """
 
+import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -41,9 +42,21 @@ BOUNDS = """## What holds them back
 
 
 def load(folder: Path) -> dict:
-    """The entries of a folder's RESULTS.json by case; empty where there is none."""
+    """The entries of a folder's RESULTS.json by case; empty where there is none.
+
+    Raises:
+        LabError: it is there, but not what this module writes.
+    """
     path = folder / "RESULTS.json"
-    return utils.read_json(path) if path.is_file() else {}
+    if not path.exists():
+        return {}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        markdown(results)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        cause = " ".join(str(error).split())[:120]
+        raise utils.LabError(f"{path} holds no results of this suite ({cause}); move it away") from None
+    return results
 
 
 def entry(rows: list[Row], **facts) -> dict:
@@ -94,15 +107,16 @@ def table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in rows)
 
 
-def markdown(results: dict) -> str:
-    """RESULTS.md."""
+def markdown(results: dict, explained: bool = False) -> str:
+    """RESULTS.md; ``explained`` by what bounds the project's own results."""
     parts = [
         "# Speed, side by side",
         "Written by `python -m benchmarks`. Both sides of a row took turns in one run (A B A B ...), times are "
-        "medians; ratio is how many times faster than the peer. Memory is what is held at the worst beyond what was "
-        "held before, measured in a process of its own.",
+        "medians; ratio is how many times faster than the peer. Two cases run whole commands once, beside figures of "
+        "the peers that were saved on such a machine, because the peers take half an hour: `visualizations` and "
+        "`chain`. Memory is what is held at the worst beyond what was held before, measured in a process of its own.",
     ]
-    if "bounds" in results:
+    if explained:
         parts.append(BOUNDS)
     for name, case in results.items():
         rows = rows_of({name: case})
@@ -197,11 +211,16 @@ def _draw_growth(axes, results: dict, name: str, label: str) -> None:
 def write(results: dict, folder: Path) -> None:
     """RESULTS.json, RESULTS.md and speed.png in a folder."""
     utils.write_text(folder / "RESULTS.json", json.dumps(results, indent=1) + "\n")
-    utils.write_text(folder / "RESULTS.md", markdown(results))
+    utils.write_text(folder / "RESULTS.md", markdown(results, explained=folder == FOLDER))
     draw(results, folder / "speed.png")
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.results",
+        description="Write RESULTS.md, speed.png and the README's speed table anew from benchmarks/RESULTS.json.",
+    )
+    utils.one_line_errors(parser).parse_args(argv)
     results = load(FOLDER)
     write(results, FOLDER)
     write_readme(results)

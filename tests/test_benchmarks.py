@@ -110,6 +110,21 @@ def test_a_commands_environment(tmp_path, monkeypatch):
     assert timing.run_command(["-c", check], {"NEW": "x", "GONE": ""}) > 0
 
 
+@pytest.mark.parametrize("text", ['{"em": 1}', "{", "[1]", '{"em": {"rows": [{"x": 1}]}}'])
+def test_results_that_are_none_are_refused_before_the_work(tmp_path, text):
+    (tmp_path / "RESULTS.json").write_text(text)
+    with pytest.raises(utils.LabError, match="holds no results of this suite"):
+        suite.main(["--only", "startup", "--out", str(tmp_path)])
+    assert (tmp_path / "RESULTS.json").read_text() == text
+
+
+def test_a_mistyped_option_rewrites_nothing():
+    before = results.README.stat().st_mtime_ns
+    with pytest.raises(utils.LabError, match="unrecognized"):
+        results.main(["--hlep"])
+    assert results.README.stat().st_mtime_ns == before
+
+
 # --------------------------------------------------------------------------- promises and tables
 
 
@@ -169,7 +184,7 @@ def test_readme_shows_promised_rows_only(tmp_path):
 def test_the_projects_tables_are_those_of_its_results():
     found = results.load(results.FOLDER)
     assert list(found) == list(cases.CASES)
-    assert (results.FOLDER / "RESULTS.md").read_text(encoding="utf-8") == results.markdown(found)
+    assert (results.FOLDER / "RESULTS.md").read_text(encoding="utf-8") == results.markdown(found, explained=True)
     assert results.readme_table(found) in results.README.read_text(encoding="utf-8")
 
 

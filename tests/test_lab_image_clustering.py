@@ -304,6 +304,7 @@ def test_labels_come_from_the_images_alone(run_script, standin, tmp_path):
         (["--latent_dim", "4096"], "--latent_dim"),
         (["--learning_rate", "-1"], "--learning_rate"),
         (["--reduction", "lda"], "lda"),
+        (["--reduction", "svd", "--latent_dim", "2"], "--reduction svd needs --latent_dim of 3 or more"),
         (["--known", "0000"], "--known"),
         (["--known", "00200"], "--known"),
         (["--known", "00001", "--dataset", "digits"], "--known"),
@@ -327,6 +328,7 @@ def test_bad_input_is_one_line(run_script, standin, arguments, cause):
         (np.zeros((200, 32, 32, 3)), "float64"),
         (np.zeros((200, 3, 32, 32), np.uint8), "(200, 3, 32, 32)"),
         (np.zeros((3, 32, 32, 3), np.uint8), "3 images"),
+        (np.zeros((200, 32, 32, 3), np.uint8), "one picture 200 times"),
         (np.array([{"a": 1}], dtype=object), "no .npy file"),
     ],
 )

@@ -1,7 +1,7 @@
 """The file that you edit: loaders, restricted Boltzmann machine (RBM), autoencoder, and how both are judged.
 
 Fill in what stands between ``# BEGIN_YOUR_CODE`` and ``# END_YOUR_CODE``; leave names and signatures as they are.
-``python -m labs.deep_autoencoder.check`` checks each task by itself and says what is wrong.
+``python -m labs.deep_autoencoder --check`` checks each task by itself and says what is wrong.
 
 Symbols: N images, D = 784 pixels, V visible and H hidden units of one RBM, d = 30 numbers of a code. Pixels and
 probabilities lie in [0, 1], float32.

@@ -109,6 +109,8 @@ def read_settings(args: argparse.Namespace):
     settings = dataclasses.replace(pipeline.BEST if args.best else pipeline.Settings(), **given)
     if settings.reduction == "umap":
         pipeline.check_umap()
+    if settings.reduction == "svd" and settings.latent_dim < 3:
+        raise LabError(f"--reduction svd needs --latent_dim of 3 or more, got {settings.latent_dim}; take pca")
     if args.compare and args.images:
         raise LabError("--compare scores by the kinds of the default images; leave --images out")
     if args.images and args.dataset:

@@ -22,7 +22,7 @@ def load_images(path: str) -> np.ndarray:
     """Read and check a file of images.
 
     Raises:
-        LabError: it cannot be read, or is not uint8 (N, 32, 32, 3), or holds too few images.
+        LabError: it cannot be read, or is not uint8 (N, 32, 32, 3), or holds too few images or one only.
     """
     file = Path(path).expanduser().resolve()
     if not file.is_file():
@@ -41,6 +41,8 @@ def load_images(path: str) -> np.ndarray:
         )
     if len(images) < 100:
         raise LabError(f"--images: {file} holds {len(images)} images; at least 100 are needed")
+    if (images == images[0]).all():
+        raise LabError(f"--images: {file} holds one picture {len(images)} times; give pictures of two kinds")
     return images
 
 
