@@ -8,7 +8,7 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -365,8 +365,7 @@ def bounds(plan: Plan) -> Iterator[Row]:
             note = f"{16 * len(numbers) / median(times[what]) / 1e9:.1f} GB/s read and written"
         yield Row("bounds", what, "", median(times[what]), note=note)
     imports = [timing.run_command(["-c", "import torch"]) for _ in range(plan.rounds(5))]
-    what, note = "python -c 'import torch'", "in every command that loads a network"
-    yield Row("bounds", what, "", median(spent.seconds for spent in imports), memory=max_memory(imports), note=note)
+    yield Row("bounds", "python -c 'import torch'", "", median(imports), note="in every command that loads a network")
 
 
 # --------------------------------------------------------------------------- data
@@ -419,10 +418,9 @@ def data(plan: Plan) -> Iterator[Row]:
         "data",
         f"load_resources.py, the whole command, from {source}",
         "Hugging Face datasets, from parquet with PNG",
-        median(spent.seconds for spent in prepare),
+        median(prepare),
         median(theirs_first),
         limit=2.0,
-        memory=max_memory(prepare),
         accuracy="byte by byte the set that is in use",
         note="both splits; the peer's import is not counted",
     )
@@ -435,12 +433,6 @@ def data(plan: Plan) -> Iterator[Row]:
         limit=0.1,
         note="both splits as NumPy arrays, every pixel read; the peer keeps PNG files and decodes them each time",
     )
-
-
-def max_memory(commands: Iterable[timing.Spent]) -> float | None:
-    """Bytes that the largest of some commands held at the worst; None where the system tells none."""
-    known = [spent.memory for spent in commands if spent.memory is not None]
-    return max(known) if known else None
 
 
 def _printed_seconds(arguments: list, environment: dict[str, str]) -> float:
@@ -568,12 +560,12 @@ class ChainRun:
     """What the lab's commands took and came to.
 
     Args:
-        spent: by command and turn, as in "true cold".
+        times: seconds by command and turn, as in "true cold".
         score: points of the code and the run, as graded.
         neighbours: share of images whose nearest others in the t-SNE plane outvote to their digit.
     """
 
-    spent: dict[str, timing.Spent]
+    times: dict[str, float]
     score: str
     neighbours: float
 
@@ -585,20 +577,20 @@ def run_chain(dataset: str) -> ChainRun:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
         timing.run_command(["load_resources.py", *options], environment)
-        spent = {}
+        times = {}
         for turn in ("cold", "warm"):
             run = Path(home) / "results" / turn
             at = ["--results_path", run]
             train = ["train.py", "--use_pca", *at, *options]
-            spent[f"train {turn}"] = timing.run_command(train, environment)
-            spent[f"true {turn}"] = timing.run_command(["visualization.py", *at], environment)
-            spent[f"cluster {turn}"] = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
+            times[f"train {turn}"] = timing.run_command(train, environment)
+            times[f"true {turn}"] = timing.run_command(["visualization.py", *at], environment)
+            times[f"cluster {turn}"] = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
             index = str(cluster_of_six(run, dataset))
-            spent[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
+            times[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
         graded = json.loads((run / "grade.json").read_text(encoding="utf-8"))
         (plane,) = (Path(home) / "cache").glob("tsne-*.npy")
         neighbours = knn_accuracy(np.load(plane), utils.load_split("train", dataset)[1])
-    return ChainRun(spent, f"{graded['auto_score']:.2f} of {graded['auto_points']} points", neighbours)
+    return ChainRun(times, f"{graded['auto_score']:.2f} of {graded['auto_points']} points", neighbours)
 
 
 def cluster_of_six(path: Path, dataset: str) -> int:
@@ -619,18 +611,10 @@ def visualizations(plan: Plan) -> Iterator[Row]:
         theirs, note = None, "the peer's figure is for MNIST"
     peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
     for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
-        both = [done.spent[f"true {turn}"], done.spent[f"cluster {turn}"]]
+        ours = done.times[f"true {turn}"] + done.times[f"cluster {turn}"]
         near = f"neighbours in the t-SNE plane outvote to the true digit for {done.neighbours:.1%} of the images"
         yield Row(
-            "visualizations",
-            f"both visualizations, {name}",
-            peer,
-            sum(spent.seconds for spent in both),
-            theirs,
-            target,
-            memory=max_memory(both),
-            accuracy=near,
-            note=note,
+            "visualizations", f"both visualizations, {name}", peer, ours, theirs, target, accuracy=near, note=note
         )
 
 
@@ -649,20 +633,12 @@ def chain(plan: Plan) -> Iterator[Row]:
     theirs = SAVED_CHAIN if dataset == "mnist" else None
     note = "saved figures: 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if theirs else "the peer's figure is for MNIST"
     for turn, target in (("cold", 10.0), ("warm", None)):
-        parts = {name.split()[0]: spent for name, spent in done.spent.items() if name.endswith(turn)}
-        detail = ", ".join(f"{name} {spent.seconds:.1f}" for name, spent in parts.items())
+        parts = {name.split()[0]: seconds for name, seconds in done.times.items() if name.endswith(turn)}
+        detail = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
         what = "train, both visualizations, grade" + ("" if turn == "cold" else ", second time")
         peer = "the original lab's steps" if theirs else ""
         yield Row(
-            "chain",
-            what,
-            peer,
-            sum(spent.seconds for spent in parts.values()),
-            theirs,
-            target,
-            memory=max_memory(parts.values()),
-            accuracy=done.score,
-            note=f"{detail} s; {note}",
+            "chain", what, peer, sum(parts.values()), theirs, target, accuracy=done.score, note=f"{detail} s; {note}"
         )
 
 
@@ -681,12 +657,11 @@ def startup(plan: Plan) -> Iterator[Row]:
     }
     calls = {name: functools.partial(timing.run_command, arguments) for name, arguments in jobs.items()}
     for name, seconds in timing.alternate(calls, plan.rounds(7)).items():
-        yield Row("startup", name, "", median(seconds), limit=2.0, memory=calls[name]().memory)
+        yield Row("startup", name, "", median(seconds), limit=2.0)
     with tempfile.TemporaryDirectory() as home:
         run = Path(home) / "run"
-        spent = timing.run_command(["-c", IMPORTS_TORCH, run], {"LAB_HOME": home})
-    what = "python train.py --use_pca --dataset digits"
-    yield Row("startup", what, "", spent.seconds, memory=spent.memory, note="torch was not imported")
+        seconds = timing.run_command(["-c", IMPORTS_TORCH, run], {"LAB_HOME": home})
+    yield Row("startup", "python train.py --use_pca --dataset digits", "", seconds, note="torch was not imported")
 
 
 CASES: dict[str, Callable[[Plan], Iterator[Row]]] = {

@@ -2,7 +2,7 @@
 
     >>> from benchmarks import timing
     >>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
-    >>> median(times["theirs"]) / median(times["ours"])
+    >>> timing.fastest_ratio(times["theirs"], times["ours"])
 
 Machines are noisy: what runs beside a measurement slows both sides alike only if they take turns.
 """
@@ -13,12 +13,10 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
@@ -53,16 +51,11 @@ def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: in
     return times
 
 
-class Spent(NamedTuple):
-    """What a command took: wall-clock seconds, and bytes of memory at the worst (None where the system tells none)."""
-
-    seconds: float
-    memory: float | None
-
-
-def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> Spent:
-    """Run a Python command in the project's folder; else as ``output_of``."""
-    return _run(arguments, environment)[1]
+def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> float:
+    """Run a Python command in the project's folder and return its wall-clock seconds; else as ``output_of``."""
+    start = time.perf_counter()
+    output_of(arguments, environment)
+    return time.perf_counter() - start
 
 
 def output_of(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> str:
@@ -75,37 +68,14 @@ def output_of(arguments: Sequence[str | Path], environment: dict[str, str] | Non
     Raises:
         LabError: it failed; its last line of standard error says why.
     """
-    return _run(arguments, environment)[0]
-
-
-def _run(arguments: Sequence[str | Path], environment: dict[str, str] | None) -> tuple[str, Spent]:
     variables = {name: value for name, value in {**os.environ, **(environment or {})}.items() if value != ""}
-    # Files and not pipes: a process that is waited for by wait4, which tells its memory, cannot be read meanwhile.
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        start, memory = time.perf_counter(), None
-        process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)], cwd=utils.ROOT, env=variables, stdout=output, stderr=errors
-        )
-        try:
-            if hasattr(os, "wait4"):
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-                memory = usage.ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
-            else:
-                process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        spent = Spent(time.perf_counter() - start, memory)
-        texts = []
-        for file in (output, errors):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    if process.returncode:
-        reason = (texts[1].strip().splitlines() or ["no message"])[-1]
-        command = f"python {' '.join(map(str, arguments))}"
-        raise utils.LabError(f"{command} failed with status {process.returncode}: {reason}")
-    return texts[0], spent
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=utils.ROOT, env=variables, capture_output=True, text=True
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise utils.LabError(f"python {' '.join(map(str, arguments))} failed with status {done.returncode}: {reason}")
+    return done.stdout
 
 
 # --------------------------------------------------------------------------- memory

@@ -107,17 +107,7 @@ def test_a_command_that_fails_is_one_line():
 def test_a_commands_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("GONE", "1")
     check = "import os, sys; sys.exit(os.environ.get('NEW') != 'x' or 'GONE' in os.environ)"
-    assert timing.run_command(["-c", check], {"NEW": "x", "GONE": ""}).seconds > 0
-
-
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system tells no memory")
-def test_a_commands_memory_is_its_processes_own():
-    small, large = (timing.run_command(["-c", f"x = b'x' * ({mebibytes} * 2**20)"]) for mebibytes in (1, 200))
-    assert (large.memory - small.memory) / 2**20 == pytest.approx(199, abs=20)
-
-
-def test_what_a_command_prints_is_returned_however_much():
-    assert timing.output_of(["-c", "print('x' * 10**6)"]) == "x" * 10**6 + "\n"
+    assert timing.run_command(["-c", check], {"NEW": "x", "GONE": ""}) > 0
 
 
 @pytest.mark.parametrize("text", ['{"em": 1}', "{", "[1]", '{"em": {"rows": [{"x": 1}]}}'])
