@@ -2,7 +2,7 @@
 
     >>> from benchmarks import timing
     >>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
-    >>> timing.fastest_ratio(times["theirs"], times["ours"])
+    >>> median(times["theirs"]) / median(times["ours"])
 
 Machines are noisy: what runs beside a measurement slows both sides alike only if they take turns.
 """
