@@ -58,7 +58,7 @@ def check_seed(seed: int) -> None:
 def check_range(flag: str, value: float, low: float, high: float) -> None:
     """Refuse a number outside ``low`` to ``high``; NaN is outside."""
     if not low <= value <= high:
-        raise LabError(f"{flag} must be between {low:g} and {high:g}, got {value:g}")
+        raise LabError(f"{flag} must be between {low:,} and {high:,}, got {value:,}")
 
 
 def prepare(wanted: list[str], dataset: str | None, data_dir: str | None = None) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import utils
+from labs import shared
 from utils import LabError
 
 LOSSES = ("nn-mse", "nn-bce")
@@ -56,8 +57,7 @@ class Settings:
         limits = {"max_epoch": (1, 10**6), "batch_size": (1, 10**6), "k": (1, 10**4), "seed": (0, 2**32 - 1)}
         limits |= {} if self.max_epoch_rbm is None else {"max_epoch_rbm": (1, 10**6)}
         for flag, (low, high) in limits.items():
-            if not low <= getattr(self, flag) <= high:
-                raise LabError(f"--{flag} must be between {low} and {high:,}, got {getattr(self, flag)}")
+            shared.check_range(f"--{flag}", getattr(self, flag), low, high)
         for flag in ("lr_rbm", "lr_ae"):
             value = getattr(self, flag)
             if not 0 < value <= 100:  # NaN, too, is refused
