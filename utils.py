@@ -78,7 +78,7 @@ def run_script(main) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in: python train.py | head
         sys.stdout = None
         return 1
-    except (LabError, OSError, SafetensorError, MemoryError, NotImplementedError, RuntimeError) as error:
+    except (LabError, OSError, SafetensorError, MemoryError, RuntimeError) as error:
         line = explain(error)
         if line is None:
             raise

@@ -11,13 +11,13 @@ cache/ for every later run on the same data.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -172,7 +172,7 @@ def _fft_on_all_cores() -> Iterator[None]:
     import scipy.fft
 
     numpys = np.fft.rfft2, np.fft.irfft2
-    np.fft.rfft2, np.fft.irfft2 = (partial(fft, workers=-1) for fft in (scipy.fft.rfft2, scipy.fft.irfft2))
+    np.fft.rfft2, np.fft.irfft2 = (functools.partial(fft, workers=-1) for fft in (scipy.fft.rfft2, scipy.fft.irfft2))
     try:
         yield
     finally:
