@@ -14,6 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA as ReferencePCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
 import utils
 from submission import GMM, in_parallel, log_gaussian
@@ -90,6 +91,34 @@ def test_m_step_by_hand():
     np.testing.assert_allclose(gmm.pi, [0.5, 0.5], rtol=1e-14)
     np.testing.assert_allclose(gmm.means[:, 0], [2 / 3, 10 / 3], rtol=1e-14)
     np.testing.assert_allclose(gmm.covs[:, 0, 0], 8 / 9 + 1e-6, rtol=1e-13)
+
+
+@pytest.mark.parametrize("distance", [0, 3, 20, 1e3, 1e6])
+def test_covariances_equal_numpys_at_any_distance(distance):
+    """Distance of the means in widths of the components; two coordinates move nearly together."""
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(900, 3)) + distance * rng.normal(size=(3, 3))[rng.integers(3, size=900)]
+    X[:, 2] = X[:, 1] + 1e-2 * X[:, 2]
+    gamma = rng.dirichlet(np.full(3, 0.1), size=900)
+    nearest = ((X[:, None] - X[:3]) ** 2).sum(axis=2).argmin(axis=1)
+    for responsibilities in (gamma, np.eye(3)[nearest]):
+        gmm = GMM(3, 3)
+        gmm._m_step(X, responsibilities)
+        for k in range(3):
+            expected = np.cov(X.T, aweights=responsibilities[:, k], bias=True)
+            np.testing.assert_allclose(gmm.covs[k], expected + 1e-6 * np.eye(3), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0, 1e-20, 1e-14, 1e-9, 1e-3])
+def test_m_step_equals_scikit_learn_for_components_with_next_to_no_samples(share):
+    X = 5 + np.random.default_rng(3).normal(size=(400, 2))
+    gamma = np.tile([1 - share, share], (400, 1)) / [[1, 400]]
+    gmm = GMM(2, 2)
+    gmm._m_step(X, gamma)
+    counts, means, covs = _estimate_gaussian_parameters(X, gamma, 1e-6, "full")
+    np.testing.assert_allclose(gmm.pi, counts / counts.sum(), rtol=1e-12)
+    np.testing.assert_allclose(gmm.means, means, rtol=1e-12)
+    np.testing.assert_allclose(gmm.covs, covs, rtol=1e-10)
 
 
 def test_densities_equal_scipy():

@@ -14,10 +14,10 @@ RIDGE = "a ridge of another size: less than float32 resolves beside variances of
 # Mutants with other answers than the solution's that are right all the same, each with the reason.
 RIGHT_AS_WELL = {
     "solution": {
-        "m_step: operator swapped: covs / n_soft[:, None, None] + 1e-06 * np.eye(D) "
-        "-> covs / n_soft[:, None, None] - 1e-06 * np.eye(D)": RIDGE,
-        "m_step: right side lost: covs / n_soft[:, None, None] + 1e-06 * np.eye(D) "
-        "-> covs / n_soft[:, None, None]": RIDGE,
+        "m_step: operator swapped: total / n_soft[:, None, None] + 1e-06 * np.eye(D) "
+        "-> total / n_soft[:, None, None] - 1e-06 * np.eye(D)": RIDGE,
+        "m_step: right side lost: total / n_soft[:, None, None] + 1e-06 * np.eye(D) "
+        "-> total / n_soft[:, None, None]": RIDGE,
         "m_step: right side lost: 1e-06 * np.eye(D) -> 1e-06": RIDGE,
         "m_step: constant doubled: 1e-06 -> 2e-06": RIDGE,
         "m_step: call left out: np.eye(D) -> D": RIDGE,
