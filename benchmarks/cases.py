@@ -8,7 +8,7 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -365,7 +365,8 @@ def bounds(plan: Plan) -> Iterator[Row]:
             note = f"{16 * len(numbers) / median(times[what]) / 1e9:.1f} GB/s read and written"
         yield Row("bounds", what, "", median(times[what]), note=note)
     imports = [timing.run_command(["-c", "import torch"]) for _ in range(plan.rounds(5))]
-    yield Row("bounds", "python -c 'import torch'", "", median(imports), note="in every command that loads a network")
+    what, note = "python -c 'import torch'", "in every command that loads a network"
+    yield Row("bounds", what, "", median(command.seconds for command in imports), memory=max_memory(imports), note=note)
 
 
 # --------------------------------------------------------------------------- data
@@ -403,9 +404,9 @@ def data(plan: Plan) -> Iterator[Row]:
         for turn in range(plan.rounds(3)):
             environment = {"LAB_HOME": str(folder / f"home{turn}"), "MNIST_DIR": ""}
             prepare.append(timing.run_command(["load_resources.py", *options], environment))
-            opened.append(_printed_seconds(["-c", OPEN_PREPARED, plan.dataset], environment))
-            theirs_first.append(_printed_seconds(["-m", "benchmarks.peers", folder], environment))
-            theirs_again.append(_printed_seconds(["-m", "benchmarks.peers", folder], environment))
+            opened.append(timing.run_command(["-c", OPEN_PREPARED, plan.dataset], environment))
+            theirs_first.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
+            theirs_again.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             shutil.rmtree(folder / "cache")
         same = all(
             path.read_bytes() == (utils.prepared_dir(plan.dataset) / path.name).read_bytes()
@@ -418,9 +419,11 @@ def data(plan: Plan) -> Iterator[Row]:
         "data",
         f"load_resources.py, the whole command, from {source}",
         "Hugging Face datasets, from parquet with PNG",
-        median(prepare),
-        median(theirs_first),
+        median(command.seconds for command in prepare),
+        printed_seconds(theirs_first),
         limit=2.0,
+        memory=max_memory(prepare),
+        peer_memory=max_memory(theirs_first),
         accuracy="byte by byte the set that is in use",
         note="both splits; the peer's import is not counted",
     )
@@ -428,16 +431,24 @@ def data(plan: Plan) -> Iterator[Row]:
         "data",
         "open the prepared set",
         "Hugging Face datasets, from its cache",
-        median(opened),
-        median(theirs_again),
+        printed_seconds(opened),
+        printed_seconds(theirs_again),
         limit=0.1,
+        memory=max_memory(opened),
+        peer_memory=max_memory(theirs_again),
         note="both splits as NumPy arrays, every pixel read; the peer keeps PNG files and decodes them each time",
     )
 
 
-def _printed_seconds(arguments: list, environment: dict[str, str]) -> float:
-    """What a Python command prints last, as a number."""
-    return float(timing.output_of(arguments, environment).split()[-1])
+def max_memory(commands: Iterable[timing.Finished]) -> float | None:
+    """Bytes that the largest of some commands held at the worst; None where the system tells none."""
+    known = [command.memory for command in commands if command.memory is not None]
+    return max(known) if known else None
+
+
+def printed_seconds(commands: list[timing.Finished]) -> float:
+    """Median of the seconds that some commands print last: of a part of what they do."""
+    return median(float(command.output.split()[-1]) for command in commands)
 
 
 # --------------------------------------------------------------------------- networks
@@ -560,12 +571,12 @@ class ChainRun:
     """What the lab's commands took and came to.
 
     Args:
-        times: seconds by command and turn, as in "true cold".
+        commands: by name and turn, as in "true cold".
         score: points of the code and the run, as graded.
         neighbours: share of images whose nearest others in the t-SNE plane outvote to their digit.
     """
 
-    times: dict[str, float]
+    commands: dict[str, timing.Finished]
     score: str
     neighbours: float
 
@@ -577,20 +588,20 @@ def run_chain(dataset: str) -> ChainRun:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
         timing.run_command(["load_resources.py", *options], environment)
-        times = {}
+        commands = {}
         for turn in ("cold", "warm"):
             run = Path(home) / "results" / turn
             at = ["--results_path", run]
             train = ["train.py", "--use_pca", *at, *options]
-            times[f"train {turn}"] = timing.run_command(train, environment)
-            times[f"true {turn}"] = timing.run_command(["visualization.py", *at], environment)
-            times[f"cluster {turn}"] = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
+            commands[f"train {turn}"] = timing.run_command(train, environment)
+            commands[f"true {turn}"] = timing.run_command(["visualization.py", *at], environment)
+            commands[f"cluster {turn}"] = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
             index = str(cluster_of_six(run, dataset))
-            times[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
+            commands[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
         graded = json.loads((run / "grade.json").read_text(encoding="utf-8"))
         (plane,) = (Path(home) / "cache").glob("tsne-*.npy")
         neighbours = knn_accuracy(np.load(plane), utils.load_split("train", dataset)[1])
-    return ChainRun(times, f"{graded['auto_score']:.2f} of {graded['auto_points']} points", neighbours)
+    return ChainRun(commands, f"{graded['auto_score']:.2f} of {graded['auto_points']} points", neighbours)
 
 
 def cluster_of_six(path: Path, dataset: str) -> int:
@@ -603,7 +614,7 @@ def cluster_of_six(path: Path, dataset: str) -> int:
 def visualizations(plan: Plan) -> Iterator[Row]:
     """Both colourings, with the t-SNE and from the cache."""
     dataset = "digits" if plan.quick else plan.dataset
-    done = run_chain(dataset)
+    lab = run_chain(dataset)
     theirs, note = 2 * SAVED_TSNE, "saved figure: scikit-learn's TSNE takes 401 s, once for each colouring"
     if plan.full:
         theirs, note = 2 * measured_tsne(plan), "scikit-learn's TSNE measured once in this run, counted twice"
@@ -611,10 +622,18 @@ def visualizations(plan: Plan) -> Iterator[Row]:
         theirs, note = None, "the peer's figure is for MNIST"
     peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
     for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
-        ours = done.times[f"true {turn}"] + done.times[f"cluster {turn}"]
-        near = f"neighbours in the t-SNE plane outvote to the true digit for {done.neighbours:.1%} of the images"
+        both = [lab.commands[f"true {turn}"], chain.commands[f"cluster {turn}"]]
+        near = f"neighbours in the t-SNE plane outvote to the true digit for {lab.neighbours:.1%} of the images"
         yield Row(
-            "visualizations", f"both visualizations, {name}", peer, ours, theirs, target, accuracy=near, note=note
+            "visualizations",
+            f"both visualizations, {name}",
+            peer,
+            sum(command.seconds for command in both),
+            theirs,
+            target,
+            memory=max_memory(both),
+            accuracy=near,
+            note=note,
         )
 
 
@@ -629,16 +648,24 @@ def measured_tsne(plan: Plan) -> float:
 def chain(plan: Plan) -> Iterator[Row]:
     """The lab's four commands."""
     dataset = "digits" if plan.quick else plan.dataset
-    done = run_chain(dataset)
+    lab = run_chain(dataset)
     theirs = SAVED_CHAIN if dataset == "mnist" else None
     note = "saved figures: 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if theirs else "the peer's figure is for MNIST"
     for turn, target in (("cold", 10.0), ("warm", None)):
-        parts = {name.split()[0]: seconds for name, seconds in done.times.items() if name.endswith(turn)}
-        detail = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
+        parts = {name.split()[0]: command for name, command in lab.commands.items() if name.endswith(turn)}
+        detail = ", ".join(f"{name} {command.seconds:.1f}" for name, command in parts.items())
         what = "train, both visualizations, grade" + ("" if turn == "cold" else ", second time")
         peer = "the original lab's steps" if theirs else ""
         yield Row(
-            "chain", what, peer, sum(parts.values()), theirs, target, accuracy=done.score, note=f"{detail} s; {note}"
+            "chain",
+            what,
+            peer,
+            sum(command.seconds for command in parts.values()),
+            theirs,
+            target,
+            memory=max_memory(parts.values()),
+            accuracy=lab.score,
+            note=f"{detail} s; {note}",
         )
 
 
@@ -655,13 +682,18 @@ def startup(plan: Plan) -> Iterator[Row]:
         "python train.py --help": ["train.py", "--help"],
         "from submission import GMM": ["-c", "from submission import GMM"],
     }
-    calls = {name: functools.partial(timing.run_command, arguments) for name, arguments in jobs.items()}
-    for name, seconds in timing.alternate(calls, plan.rounds(7)).items():
-        yield Row("startup", name, "", median(seconds), limit=2.0)
+    finished = {name: [] for name in jobs}
+    for _ in range(plan.rounds(7)):
+        for name, arguments in jobs.items():
+            finished[name].append(timing.run_command(arguments))
+    for name, runs in finished.items():
+        seconds = median(command.seconds for command in runs)
+        yield Row("startup", name, "", seconds, limit=2.0, memory=max_memory(runs))
     with tempfile.TemporaryDirectory() as home:
         run = Path(home) / "run"
-        seconds = timing.run_command(["-c", IMPORTS_TORCH, run], {"LAB_HOME": home})
-    yield Row("startup", "python train.py --use_pca --dataset digits", "", seconds, note="torch was not imported")
+        command = timing.run_command(["-c", IMPORTS_TORCH, run], {"LAB_HOME": home})
+    what = "python train.py --use_pca --dataset digits"
+    yield Row("startup", what, "", command.seconds, memory=command.memory, note="torch was not imported")
 
 
 CASES: dict[str, Callable[[Plan], Iterator[Row]]] = {

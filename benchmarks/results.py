@@ -117,7 +117,8 @@ def markdown(results: dict, explained: bool = False) -> str:
         "Written by `python -m benchmarks`. Both sides of a row took turns in one run (A B A B ...), times are "
         "medians; ratio is how many times faster than the peer. Two cases run whole commands once, beside figures of "
         "the peers that were saved on such a machine, because the peers take half an hour: `visualizations` and "
-        "`chain`. Memory is what is held at the worst beyond what was held before, measured in a process of its own.",
+        "`chain`. Memory is what is held at the worst beyond what was held before, measured in a process of its own; "
+        "of a command it is all that its largest process holds.",
     ]
     if explained:
         parts.append(BOUNDS)

@@ -8,21 +8,25 @@ Machines are noisy: what runs beside a measurement slows both sides alike only i
 """
 
 import ctypes
+import json
 import multiprocessing
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 import utils
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "diffusers")
+WATCH = Path(__file__).with_name("watch.py")
 Job = Callable[[], object]
 
 
@@ -51,15 +55,23 @@ def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: in
     return times
 
 
-def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> float:
-    """Run a Python command in the project's folder and return its wall-clock seconds; else as ``output_of``."""
-    start = time.perf_counter()
-    output_of(arguments, environment)
-    return time.perf_counter() - start
+class Finished(NamedTuple):
+    """A command that has ended well.
+
+    Args:
+        seconds: wall-clock time that it took.
+        memory: bytes that it, or the largest process that it started, held at the worst; None where the system tells
+            none (Windows).
+        output: what it printed.
+    """
+
+    seconds: float
+    memory: float | None
+    output: str
 
 
-def output_of(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> str:
-    """What a Python command prints, run in the project's folder.
+def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> Finished:
+    """Run a Python command in the project's folder.
 
     Args:
         arguments: what follows ``python``.
@@ -69,13 +81,16 @@ def output_of(arguments: Sequence[str | Path], environment: dict[str, str] | Non
         LabError: it failed; its last line of standard error says why.
     """
     variables = {name: value for name, value in {**os.environ, **(environment or {})}.items() if value != ""}
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=utils.ROOT, env=variables, capture_output=True, text=True
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise utils.LabError(f"python {' '.join(map(str, arguments))} failed with status {done.returncode}: {reason}")
-    return done.stdout
+    command = [sys.executable, *map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "spent.json"
+        watch = [sys.executable, "-S", str(WATCH), str(report)]
+        done = subprocess.run([*watch, *command], cwd=utils.ROOT, env=variables, capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            what = f"python {' '.join(map(str, arguments))}"
+            raise utils.LabError(f"{what} failed with status {done.returncode}: {reason}")
+        return Finished(**json.loads(report.read_text(encoding="utf-8")), output=done.stdout)
 
 
 # --------------------------------------------------------------------------- memory

@@ -107,7 +107,20 @@ def test_a_command_that_fails_is_one_line():
 def test_a_commands_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("GONE", "1")
     check = "import os, sys; sys.exit(os.environ.get('NEW') != 'x' or 'GONE' in os.environ)"
-    assert timing.run_command(["-c", check], {"NEW": "x", "GONE": ""}) > 0
+    assert timing.run_command(["-c", check], {"NEW": "x", "GONE": ""}).seconds > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system tells no memory")
+def test_a_commands_memory_is_its_own_and_not_its_parents():
+    held = np.ones(2**25)  # 256 MiB, more than what the commands hold
+    small, large = (timing.run_command(["-c", f"x = b'x' * ({mebibytes} * 2**20)"]) for mebibytes in (1, 100))
+    assert held.sum() == held.size
+    assert small.memory < 100 * 2**20
+    assert (large.memory - small.memory) / 2**20 == pytest.approx(99, abs=10)
+
+
+def test_what_a_command_prints_is_returned_however_much():
+    assert timing.run_command(["-c", "print('x' * 10**6)"]).output == "x" * 10**6 + "\n"
 
 
 @pytest.mark.parametrize("text", ['{"em": 1}', "{", "[1]", '{"em": {"rows": [{"x": 1}]}}'])
