@@ -301,11 +301,18 @@ class PCA:
             shift, dtype = 128.0, np.float32
         else:
             shift, dtype = X.mean(axis=0, dtype=np.float64), np.float64
-        total, gram = np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1]))
-        for rows in row_blocks(len(X)):
-            block = np.subtract(X[rows], shift, dtype=dtype)
-            total += block.sum(axis=0)
-            gram += block.T @ block
+        D = X.shape[1]
+
+        def add_up(blocks):
+            total, gram = np.zeros(D), np.zeros((D, D))
+            block, product = np.empty((1024, D), dtype), np.empty((D, D), dtype)  # used again: new memory costs time
+            for rows in blocks:
+                shifted = np.subtract(X[rows], shift, dtype=dtype, out=block[: len(X[rows])])
+                total += shifted.sum(axis=0)
+                gram += np.matmul(shifted.T, shifted, out=product)
+            return total, gram
+
+        total, gram = (sum(parts) for parts in zip(*in_parallel(add_up, row_blocks(len(X)), X.size), strict=True))
         offset = total / len(X)
         return shift + offset, gram - len(X) * np.outer(offset, offset)
 
@@ -320,8 +327,9 @@ class PCA:
         # BEGIN_YOUR_CODE 2.1 PCA
         X = np.asarray(X)
         self.mean, scatter = self._moments(X)
-        _, vectors = np.linalg.eigh(scatter)  # columns, in ascending order
-        components = vectors.T[::-1][: self.dim]
+        D = len(scatter)
+        _, vectors = scipy.linalg.eigh(scatter, subset_by_index=[max(0, D - self.dim), D - 1])  # columns, ascending
+        components = vectors.T[::-1]
         # An eigenvector's sign is arbitrary: make its largest entry positive, so that runs can be compared.
         largest = np.abs(components).argmax(axis=1)
         signs = np.sign(components[np.arange(self.dim), largest])

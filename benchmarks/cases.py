@@ -305,7 +305,7 @@ def pca(plan: Plan) -> Iterator[Row]:
     targets = {"float64": 4.0, "float32": 1.0, "textbook": 6.0}
     names = {"float64": "scikit-learn PCA, float64", "float32": "scikit-learn PCA, float32", "textbook": "textbook"}
     jobs = {side: pca_job(side, rows) for side in ("ours", *targets)}
-    times = timing.alternate(jobs, plan.rounds(7))
+    times = timing.alternate(jobs, plan.rounds(5), burst=plan.rounds(3))
     ours = jobs["ours"]()
     memory = timing.peak_memory(pca_memory, "ours", len(rows))
     for side, target in targets.items():
