@@ -11,6 +11,7 @@ Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels 
 
 import dataclasses
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -84,6 +85,9 @@ def run_script(main) -> int:
             raise
         print(f"error: {line}", file=sys.stderr)
         return 2
+    finally:
+        # At exit Python looks through all objects for garbage, several times: half a second where torch was imported.
+        gc.freeze()
 
 
 def explain(error: BaseException) -> str | None:
