@@ -25,7 +25,9 @@ from benchmarks import measures, peers, timing
 from insight.compare import knn_accuracy
 
 K = 10
-BURST = 5  # EM iterations in a row, as in a fit
+# EM iterations in a row, as many as the fit takes: during the first few the threads of the peer before still spin.
+BURST = 12
+SHORT_BURST = 5  # where a curve has many points
 # Measured once on two cores of this kind, and not again in each run: together they take half an hour.
 SAVED_TSNE = 401.0  # scikit-learn's TSNE of 60,000 images, raw pixels
 SAVED_CHAIN = 12.5 + 2 * (283.0 + 401.0) + 23.5  # the original: train, two visualizations (AE and TSNE each), grade
@@ -225,7 +227,8 @@ def em_growth(plan: Plan) -> Iterator[Row]:
 
 def _em_rows(X, what: str, rounds: int, target: float | None, series: tuple | None = None) -> Iterator[Row]:
     jobs = {side: begin(X) for side, begin in SIDES.items()}
-    times = timing.alternate(jobs, rounds, burst=BURST)
+    burst = SHORT_BURST if series else BURST
+    times = timing.alternate(jobs, rounds, burst=burst)
     ours, sklearn, textbook = (job() for job in jobs.values())
     scale = np.abs(sklearn.means_).max()
     apart = max(
@@ -248,7 +251,7 @@ def _em_rows(X, what: str, rounds: int, target: float | None, series: tuple | No
             wanted,
             memory=memory.get("ours"),
             peer_memory=memory.get(side),
-            accuracy=f"parameters {apart:.0e} apart after {rounds * BURST + 2} iterations" if side == "sklearn" else "",
+            accuracy=f"parameters {apart:.0e} apart after {rounds * burst + 2} iterations" if side == "sklearn" else "",
             series=series,
         )
 
@@ -305,7 +308,7 @@ def pca(plan: Plan) -> Iterator[Row]:
     targets = {"float64": 4.0, "float32": 1.0, "textbook": 6.0}
     names = {"float64": "scikit-learn PCA, float64", "float32": "scikit-learn PCA, float32", "textbook": "textbook"}
     jobs = {side: pca_job(side, rows) for side in ("ours", *targets)}
-    times = timing.alternate(jobs, plan.rounds(5), burst=plan.rounds(3))
+    times = timing.alternate(jobs, plan.rounds(7))
     ours = jobs["ours"]()
     memory = timing.peak_memory(pca_memory, "ours", len(rows))
     for side, target in targets.items():
