@@ -367,9 +367,10 @@ def bounds(plan: Plan) -> Iterator[Row]:
         if what.startswith("copy"):
             note = f"{16 * len(numbers) / median(times[what]) / 1e9:.1f} GB/s read and written"
         yield Row("bounds", what, "", median(times[what]), note=note)
-    imports = [timing.run_command(["-c", "import torch"]) for _ in range(plan.rounds(5))]
-    what, note = "python -c 'import torch'", "in every command that loads a network"
-    yield Row("bounds", what, "", median(command.seconds for command in imports), memory=max_memory(imports), note=note)
+    for module, note in (("torch", ""), ("model", "torch and huggingface_hub, in every command that loads a network")):
+        imports = [timing.run_command(["-c", f"import gc, {module}; gc.freeze()"]) for _ in range(plan.rounds(5))]
+        seconds = median(command.seconds for command in imports)
+        yield Row("bounds", f"python -c 'import {module}'", "", seconds, memory=max_memory(imports), note=note)
 
 
 # --------------------------------------------------------------------------- data
