@@ -55,9 +55,9 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
         cores = 1
     bounds = [len(items) * i // cores for i in range(cores + 1)]
     parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    if cores == 1:
+        return [work(items)]
     with BLAS.limit(limits=1, user_api="blas"):
-        if cores == 1:
-            return [work(items)]
         return list(threads().map(work, parts))
 
 

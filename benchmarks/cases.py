@@ -626,7 +626,7 @@ def visualizations(plan: Plan) -> Iterator[Row]:
         theirs, note = None, "the peer's figure is for MNIST"
     peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
     for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
-        both = [lab.commands[f"true {turn}"], chain.commands[f"cluster {turn}"]]
+        both = [lab.commands[f"true {turn}"], lab.commands[f"cluster {turn}"]]
         near = f"neighbours in the t-SNE plane outvote to the true digit for {lab.neighbours:.1%} of the images"
         yield Row(
             "visualizations",
