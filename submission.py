@@ -50,7 +50,7 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
     blocks are too small to share, and BLAS threads would only wait for each other. Waking threads takes time too, so
     work on few numbers (``n_numbers`` in all) is done by the caller's own.
     """
-    cores = max(1, min(CORES, len(items), n_numbers // 1_000_000))
+    cores = max(1, min(CORES, len(items), n_numbers // 300_000))
     if threading.current_thread().name.startswith(THREAD_NAME):  # its caller's caller holds a thread and waits for it
         cores = 1
     bounds = [len(items) * i // cores for i in range(cores + 1)]
