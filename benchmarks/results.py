@@ -23,21 +23,17 @@ COLUMNS = ("what", "peer", "ours", "peer's", "ratio", "promised", "kept", "memor
 
 BOUNDS = """## What holds them back
 
-- **EM at d = 10**, where 6x was promised. An iteration on 60,000 samples has 6 million numbers (N K d) to whiten,
-  square and sum in the E-step; to set off from the means, weigh and multiply out in the M-step. Its products are
-  too narrow for BLAS: two fifths of the rate of large ones, and passes that move numbers take the rest (`bounds`
-  has both). Two threads gain 1.4 and not 2, because NumPy hands the interpreter's lock over at each of its calls
-  and a sleeping thread takes tens of microseconds to wake; larger blocks, with fewer calls, leave the cache. What
-  remains would need the passes fused in compiled code, which the file that students edit is meant to do without.
-  Moments instead of deviations from the means (one pass less, at a loss of digits where clusters are far apart)
-  were tried: not faster in the E-step, a tenth in the M-step. As N grows, waiting vanishes: 6x at a million
-  samples.
-- **PCA.** 59 Gram matrices of float32 blocks (`bounds`: more than half of the time) and the eigenvectors of a 784
-  x 784 matrix. Twice as fast as scikit-learn 1.9 in float64 and not four times, because that solves by the same
-  covariance, not by the SVD that the promise was made against; six times the textbook's speed would take less
-  than the Gram matrices alone.
-- **load_resources.py.** Reading, checking and writing the data is 0.25 s of it. The rest loads both networks, to
-  be sure of them, and with them torch (`bounds`) and huggingface_hub.
+- **EM at d = 10.** An iteration on 60,000 samples has 6 million numbers (N K d) to whiten, square and sum in the
+  E-step, to weigh and multiply out in the M-step. Its products are too narrow for BLAS: two fifths of the rate of
+  large ones, and passes that move numbers take the rest (`bounds` has both). Two threads gain 1.5 and not 2; two
+  processes beside each other would gain 1.7 here. The M-step takes moments about the centre of the data, one pass
+  less than deviations from each mean; in the E-step that would gain a fifth and lose digits of narrow components.
+- **PCA.** 59 Gram matrices of float32 blocks, which `bounds` has, are two thirds of the time; the rest is shifting
+  and adding up in float64 and the eigenvectors of a 784 x 784 matrix. scikit-learn 1.9 solves by the same
+  covariance in float64, not by the SVD that the promise of four times was made against: a quarter of its time is
+  less than the Gram matrices alone.
+- **load_resources.py.** Reading, checking and writing the data is 0.3 s of it. The rest loads both networks, to be
+  sure of them, and with them torch and huggingface_hub (`bounds`: python -c 'import model').
 - **t-SNE** is most of the first visualization and of the whole chain: the FFTs of openTSNE's 750 gradient steps.
 - **Rows at the edge** go either way from run to run, for the machine is shared: EM at d = 20 had 3.8x to 4.05x,
   the whole fit 3.8x to 4.4x, PCA beside float32 0.996x to 1.02x, EM at d = 10 4.0x to 5.0x, load_resources.py 2.1
