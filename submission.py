@@ -28,7 +28,6 @@ import numpy as np
 import scipy.linalg
 from PIL import Image
 from safetensors.numpy import load_file, save
-from sklearn.cluster import KMeans
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
@@ -126,6 +125,19 @@ class GMM:
             log_pi = np.log(self.pi)
         return inverses, log_pi - 0.5 * (log_dets + self.data_dim * np.log(2 * np.pi))
 
+    def _second_moments(self, X: np.ndarray, gamma: np.ndarray, about: np.ndarray) -> np.ndarray:
+        """Of each component the sum of gamma (x - about)(x - about)^T, (K, D, D); ``about`` is (K, D), or (1, D) for all."""
+
+        def add_up(blocks):
+            total = np.zeros((*self.means.shape, X.shape[1]))
+            for rows in blocks:
+                spread = np.ascontiguousarray(X[rows].T) - about[:, :, None]  # (1 or K, D, B)
+                weighted = np.sqrt(gamma[rows].T)[:, None] * spread  # (K, D, B)
+                total += weighted @ weighted.transpose(0, 2, 1)
+            return total
+
+        return sum(in_parallel(add_up, self._blocks(X), len(X) * self.means.size))
+
     # END_SOLUTION_ONLY
 
     def _e_step(self, X: np.ndarray) -> np.ndarray:
@@ -172,30 +184,20 @@ class GMM:
         n_soft = gamma.sum(axis=0) + 10 * np.finfo(float).eps  # never 0, even when a component has lost all samples
         self.pi = n_soft / n_soft.sum()
         self.means = (gamma.T @ X) / n_soft[:, None]
-        K, D = self.means.shape
+        D = X.shape[1]
 
-        def second_moments(about):
-            """Of each component about one point (1, D) for all, or about (K, D), one for each: (K, D, D)."""
-
-            def add_up(blocks):
-                total = np.zeros((K, D, D))
-                for rows in blocks:
-                    spread = np.ascontiguousarray(X[rows].T) - about[:, :, None]  # (1 or K, D, B)
-                    weighted = np.sqrt(gamma[rows].T)[:, None] * spread  # (K, D, B)
-                    total += weighted @ weighted.transpose(0, 2, 1)
-                return total
-
-            total = sum(in_parallel(add_up, self._blocks(X), len(X) * K * D))
+        def covariances(about):
+            total = self._second_moments(X, gamma, about)
             return total / n_soft[:, None, None] + 1e-6 * np.eye(D)  # the ridge keeps them invertible
 
         # About the centre of all data, where a sample is set off once and not for every component; the offsets of the
         # means are taken off at the end.
         centre = self.pi @ self.means
         offsets = self.means - centre
-        self.covs = second_moments(centre[None]) - offsets[:, :, None] * offsets[:, None, :]
+        self.covs = covariances(centre[None]) - offsets[:, :, None] * offsets[:, None, :]
         # That difference loses digits where a component lies 30 of its widths away, or has lost its samples.
         if (offsets**2 > 1000 * np.diagonal(self.covs, axis1=1, axis2=2)).any() or n_soft.min() < 1:
-            self.covs = second_moments(self.means)
+            self.covs = covariances(self.means)
         # END_YOUR_CODE
 
     def _gaussian(self, X: np.ndarray, mean: np.ndarray, inv_cov: np.ndarray, det: float) -> np.ndarray:
@@ -219,6 +221,8 @@ class GMM:
         Raises:
             ValueError: ``X`` has not the shape (N, D), or holds NaN or infinity.
         """
+        from sklearn.cluster import KMeans  # takes a second, which whoever imports GMM to predict need not wait
+
         X = np.ascontiguousarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self.data_dim:
             raise ValueError(f"X must have shape (N, {self.data_dim}), got {X.shape}")
