@@ -126,7 +126,7 @@ class GMM:
         return inverses, log_pi - 0.5 * (log_dets + self.data_dim * np.log(2 * np.pi))
 
     def _second_moments(self, X: np.ndarray, gamma: np.ndarray, about: np.ndarray) -> np.ndarray:
-        """Of each component the sum of gamma (x - about)(x - about)^T, (K, D, D); ``about`` is (K, D), or (1, D) for all."""
+        """Each component's sum of gamma (x - about)(x - about)^T, (K, D, D); ``about`` is (K, D), or (1, D) for all."""
 
         def add_up(blocks):
             total = np.zeros((*self.means.shape, X.shape[1]))
