@@ -35,9 +35,9 @@ BOUNDS = """## What holds them back
 - **load_resources.py.** Reading, checking and writing the data is 0.3 s of it. The rest loads both networks, to be
   sure of them, and with them torch and huggingface_hub (`bounds`: python -c 'import model').
 - **t-SNE** is most of the first visualization and of the whole chain: the FFTs of openTSNE's 750 gradient steps.
-- **Rows at the edge** go either way from run to run, for the machine is shared: EM at d = 20 had 3.8x to 4.05x,
-  the whole fit 3.8x to 4.4x, PCA beside float32 0.996x to 1.02x, EM at d = 10 4.0x to 5.0x, load_resources.py 2.1
-  s to 2.6 s."""
+- **Rows at the edge** go either way from run to run, for the machine is shared with others: EM at d = 10 had 5.0x to
+  6.6x, PCA beside float32 1.01x to 1.2x and beside the textbook 2.3x to 4x, load_resources.py 2.0 s to 2.4 s, the
+  whole chain 7.8x to 11.4x (what it is compared with was measured on an idle machine)."""
 
 
 def load(folder: Path) -> dict:
