@@ -34,10 +34,11 @@ from tqdm import tqdm
 BLAS = ThreadpoolController()
 CORES = os.cpu_count() or 1
 THREAD_NAME = "in_parallel"
+BLOCK_ROWS = 1024
 T = TypeVar("T")
 
 
-def row_blocks(n_rows: int, size: int = 1024) -> list[slice]:
+def row_blocks(n_rows: int, size: int = BLOCK_ROWS) -> list[slice]:
     """Slices that cover ``n_rows`` rows in blocks of ``size``, small enough to stay in the processor's cache."""
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
@@ -52,10 +53,10 @@ def in_parallel(work: Callable[[Sequence], T], items: Sequence, n_numbers: int) 
     cores = max(1, min(CORES, len(items), n_numbers // 300_000))
     if threading.current_thread().name.startswith(THREAD_NAME):  # its caller's caller holds a thread and waits for it
         cores = 1
-    bounds = [len(items) * i // cores for i in range(cores + 1)]
-    parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
     if cores == 1:
         return [work(items)]
+    bounds = [len(items) * i // cores for i in range(cores + 1)]
+    parts = [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
     with BLAS.limit(limits=1, user_api="blas"):
         return list(threads().map(work, parts))
 
@@ -152,8 +153,8 @@ class GMM:
         # BEGIN_YOUR_CODE 1.1 E-step
         inverses, constants = self._whitening()
         K, D = self.means.shape
-        # One matrix product whitens a block for all components at once, its last row, all ones, subtracts their means.
         inverses *= np.sqrt(0.5)  # the squares of what is whitened are then the exponents
+        # One matrix product whitens a block for all components at once, its last row, all ones, subtracts their means.
         offsets = np.einsum("kij,kj->ki", inverses, self.means)
         stacked = np.concatenate([inverses, -offsets[:, :, None]], axis=2).reshape(K * D, D + 1)
         gamma = np.empty((K, len(X)))  # returned transposed: in both steps a component's numbers lie together
@@ -310,7 +311,8 @@ class PCA:
 
         def add_up(blocks):
             total, gram = np.zeros(D), np.zeros((D, D))
-            block, product = np.empty((1024, D), dtype), np.empty((D, D), dtype)  # used again: new memory costs time
+            # Used again and again: new memory costs time.
+            block, product = np.empty((BLOCK_ROWS, D), dtype), np.empty((D, D), dtype)
             for rows in blocks:
                 shifted = np.subtract(X[rows], shift, dtype=dtype, out=block[: len(X[rows])])
                 total += shifted.sum(axis=0)

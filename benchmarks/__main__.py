@@ -3,7 +3,7 @@
     python -m pip install -r benchmarks/requirements.txt     the peers that nothing else needs
     python -m benchmarks                                     all cases: a quarter of an hour on two cores
     python -m benchmarks --only em pca                       these cases; the others' results stay
-    python -m benchmarks --quick --out /tmp/quick            small sizes: does everything run?
+    python -m benchmarks --quick --out ../quick              small sizes: does everything run?
 
 Data as for the lab (MNIST_DIR, else what is prepared or can be downloaded, else the stand-in). The results go to
 RESULTS.json, RESULTS.md and speed.png in benchmarks/; ``python -m benchmarks.results`` puts the README's table right.
