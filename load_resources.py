@@ -17,11 +17,15 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -421,26 +425,73 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ae", metavar="SOURCE", help="AutoEncoder: Hub id or folder (default: the shipped one)")
     parser.add_argument("--ddpm", metavar="SOURCE", help="diffusion model: Hub id or folder (default: the shipped one)")
+    # For this script's own use: wait for a line on standard input, then check the networks and nothing else.
+    parser.add_argument("--networks_when_told", action="store_true", help=argparse.SUPPRESS)
     return utils.one_line_errors(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    folder = utils.prepared_dir(args.dataset or "mnist")
+    if args.networks_when_told:
+        _report_networks_when_told(args.ae, args.ddpm)
+    with _network_check(args.ae, args.ddpm) as report_networks:
+        _report_data(args.dataset, args.data_dir)
+        sound = report_networks()
+    choice = "" if args.dataset in (None, "mnist") else f" --dataset {args.dataset}"
+    print(f"next: python train.py --use_pca{choice}")
+    return 0 if sound else 2
+
+
+def _report_data(dataset: str | None, data_dir: str | None) -> None:
+    """Prepare a data set, again where its contents have changed, and print what it is."""
+    folder = utils.prepared_dir(dataset or "mnist")
     source = prepared_source(folder)
     if source and not contents_match(folder, source):
         # Mark it as what it is: ensure() looks at sizes only, and would take it for whole.
         print(f"{folder} does not have the checksums that were noted", flush=True)
         utils.write_text(folder / "source.json", json.dumps({"dataset": source["dataset"]}) + "\n")
-    dataset = _ensure(args.dataset, args.data_dir, retry_stand_in=True)
+    dataset = _ensure(dataset, data_dir, retry_stand_in=True)
     source = utils.read_source(dataset)
     _print_fact("data set", f"{utils.DATASETS[dataset]}, prepared in {utils.prepared_dir(dataset)}")
     _print_fact("source", source["source"])
     _print_fact("images", f"{source['train']:,} for training, {source['test']:,} for testing")
-    sound = _report_networks(args.ae, args.ddpm)
-    choice = "" if args.dataset in (None, "mnist") else f" --dataset {args.dataset}"
-    print(f"next: python train.py --use_pca{choice}")
-    return 0 if sound else 2
+
+
+@contextmanager
+def _network_check(ae: str | None, ddpm: str | None) -> Iterator[Callable[[], bool]]:
+    """Check the networks in a process of its own: it imports torch, more than a second, while data is prepared.
+
+    Yields:
+        a function that has it load them and print what they are; True where both load, LabError where it died.
+    """
+    command = [sys.executable, __file__, "--networks_when_told"]
+    command += [f"--{name}={source}" for name, source in (("ae", ae), ("ddpm", ddpm)) if source is not None]
+    # In a session of its own, for Ctrl-C is said to this process, which then ends the other.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+    def report_networks() -> bool:
+        process.communicate(b"go on\n")
+        if process.returncode not in (0, 2):
+            raise LabError(
+                f"the check of the networks ended with status {process.returncode} (what it said, if anything, stands "
+                "above); close other programs and run the command again"
+            )
+        return process.returncode == 0
+
+    try:
+        yield report_networks
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _report_networks_when_told(ae: str | None, ddpm: str | None) -> NoReturn:
+    """The other side of ``_network_check``: ends this process. Where no line comes, the first process has ended."""
+    with utils.without_collecting():
+        import model  # noqa: F401  it brings torch
+    sound = not sys.stdin.readline() or _report_networks(ae, ddpm)
+    sys.stdout.flush()
+    os._exit(0 if sound else 2)  # taking torch down in good order would be another tenth of a second
 
 
 def _report_networks(ae: str | None, ddpm: str | None) -> bool:

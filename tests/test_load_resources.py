@@ -622,12 +622,11 @@ def test_whatever_stops_the_exchange_the_former_folder_stays(lab, tmp_path, monk
 
 
 def run_script(*arguments, setup=""):
-    """The script in a process of its own, with SIGINT as a terminal has it, after a line of set-up."""
-    code = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import load_resources as l; {setup}\n"
+    """The script in a group of processes of its own, as a shell starts it, after lines of set-up."""
+    code = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import load_resources as l\n{setup}\n"
     code += f"sys.exit(l.utils.run_script(lambda: l.main({list(arguments)!r})))"
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
@@ -731,25 +730,64 @@ def save_networks(folder):
     return ["--ae", str(folder / "ae"), "--ddpm", str(folder / "ddpm")]
 
 
-def test_the_script_says_what_is_there(lab, tmp_path, capsys, monkeypatch, no_source):
+def test_the_script_says_what_is_there(lab, tmp_path, capfd, monkeypatch, no_source):
     networks = save_networks(tmp_path)
     folder = write_idx(tmp_path / "idx", small_set())
     assert load_resources.main(["--data_dir", str(folder), *networks]) == 0
-    out = capsys.readouterr().out
+    out = capfd.readouterr().out
     for fact in ("MNIST", str(folder), "30 for training, 20 for testing", str(tmp_path / "ae"), "parameters", "device"):
         assert fact in out
     assert out.rstrip().endswith("python train.py --use_pca")
     assert load_resources.main(networks) == 0
-    assert "prepared " + str(lab) not in capsys.readouterr().out.splitlines()
+    assert "prepared " + str(lab) not in capfd.readouterr().out.splitlines()
 
 
-def test_a_network_that_does_not_load_is_an_error_line(tmp_path, capsys, no_source):
+def test_a_network_that_does_not_load_is_an_error_line(tmp_path, capfd, no_source):
     networks = save_networks(tmp_path)
     (tmp_path / "ae" / "model.safetensors").write_bytes(b"broken")
     assert load_resources.main(networks) == 2
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert captured.err.count("\n") == 1 and captured.err.startswith("error: ") and str(tmp_path / "ae") in captured.err
     assert str(tmp_path / "ddpm") in captured.out  # the other one is checked all the same
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_networks_process_ends_with_the_script(lab, tmp_path, stopped, no_source):
+    """Data that cannot be had, or Ctrl-C before the networks' turn: one line, and no process is left."""
+    note = tmp_path / "process"
+    setup = (
+        "start = l.subprocess.Popen\n"
+        "def noted(*a, **k):\n"
+        "    process = start(*a, **k)\n"
+        f"    l.Path({str(note)!r}).write_text(str(process.pid))\n"
+        "    return process\n"
+        "l.subprocess.Popen = noted\n"
+    )
+    if stopped:
+        setup += (  # clearing up takes a while, as after a stopped download
+            "def prepare(*_):\n    try: l.time.sleep(60)\n    finally: l.time.sleep(1)\nl._report_data = prepare"
+        )
+    process = run_script("--data_dir", str(tmp_path / "nowhere"), setup=setup)
+    if stopped:
+        deadline = time.monotonic() + 30
+        while not note.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)  # until it imports torch, where Ctrl-C would show a traceback
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, err = process.communicate(timeout=30)  # waits until nobody holds the pipes any more
+    assert process.returncode == (130 if stopped else 2)
+    assert err.strip().count("\n") == 0 and ("stopped: nothing" if stopped else "nowhere") in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a program that only fails")
+def test_a_networks_process_that_dies_is_one_line(lab, monkeypatch, capfd, no_source):
+    monkeypatch.setattr(load_resources.sys, "executable", shutil.which("false"))
+    assert utils.run_script(lambda: load_resources.main([])) == 2
+    captured = capfd.readouterr()
+    assert captured.err.count("\n") == 1 and "ended with status 1" in captured.err and "next" not in captured.out
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
