@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import scipy.linalg
 from sklearn.metrics import pairwise_distances_argmin
 
 import data_files
@@ -25,8 +26,7 @@ from benchmarks import measures, peers, timing
 from insight.compare import knn_accuracy
 
 K = 10
-# EM iterations in a row, as many as the fit takes: during the first few the threads of the peer before still spin.
-BURST = 12
+BURST = 12  # EM iterations in a row, as many as the fit takes
 SHORT_BURST = 5  # where a curve has many points
 # Measured once on two cores of this kind, and not again in each run: together they take half an hour.
 SAVED_TSNE = 401.0  # scikit-learn's TSNE of 60,000 images, raw pixels
@@ -336,6 +336,7 @@ def bounds(plan: Plan) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     n = 500 if plan.quick else 2_000
     square, block = rng.normal(size=(n, n)), rng.normal(size=(1024, 784)).astype(np.float32)
+    single, symmetric = square.astype(np.float32), np.cov(block, rowvar=False)
     numbers, target = np.ones(plan.size * 1_000), np.empty(plan.size * 1_000)
     cached, in_a_row = np.ones((100, 1_000)), 100
     stacked, samples, white = rng.normal(size=(100, 11)), rng.normal(size=(11, 4_000)), np.empty((100, 4_000))
@@ -350,7 +351,12 @@ def bounds(plan: Plan) -> Iterator[Row]:
             2 * n**3,
         ),
         f"product of two {n:,} x {n:,} matrices, float64, all cores": (lambda: square @ square, 2 * n**3),
+        f"product of two {n:,} x {n:,} matrices, float32, all cores": (lambda: single @ single, 2 * n**3),
         "Gram matrix of 1,024 x 784, float32, all cores (PCA needs 59)": (lambda: block.T @ block, 1024 * 784**2),
+        f"the {K} leading eigenvectors of 784 x 784, float64, all cores": (
+            lambda: scipy.linalg.eigh(symmetric, subset_by_index=[784 - K, 783]),
+            None,
+        ),
         "copy of 480 MB" if not plan.quick else "copy": (lambda: np.copyto(target, numbers), None),
         "10 million squares in the cache, one core": (
             lambda: [np.multiply(cached, cached, out=cached) for _ in range(in_a_row)],

@@ -27,18 +27,18 @@ import utils
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "diffusers")
 WATCH = Path(__file__).with_name("watch.py")
+REST = 0.2  # seconds before each turn: threads of BLAS and OpenMP spin for a while after their last product
 Job = Callable[[], object]
 
 
 def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: int = 1) -> dict[str, list[float]]:
-    """Run the jobs in turn, A B A B ..., and take the wall-clock seconds of each run.
+    """Run the jobs in turn, A B A B ..., each on a machine at rest, and take the wall-clock seconds of each run.
 
     Args:
         jobs: what to run, by name.
         rounds: how often each.
         warm_up: run each once before, untimed: the first call imports, allocates and fills caches.
-        burst: so many runs in a row at each turn. Threads of BLAS and OpenMP go on spinning for milliseconds after
-            their last product and would take a core from the next, short job.
+        burst: so many runs in a row at each turn, for jobs that users run in a row: the first is slower.
 
     Returns:
         name -> ``rounds * burst`` times in seconds.
@@ -48,10 +48,12 @@ def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: in
             job()
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
-        for name, job in ((name, job) for name, job in jobs.items() for _ in range(burst)):
-            start = time.perf_counter()
-            job()
-            times[name].append(time.perf_counter() - start)
+        for name, job in jobs.items():
+            time.sleep(REST)
+            for _ in range(burst):
+                start = time.perf_counter()
+                job()
+                times[name].append(time.perf_counter() - start)
     return times
 
 

@@ -66,14 +66,16 @@ def test_the_originals_ae_has_the_size_that_is_told():
 # --------------------------------------------------------------------------- measuring
 
 
-def test_jobs_take_turns():
+def test_jobs_take_turns_and_rest_between(monkeypatch):
     calls = []
-    times = timing.alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
-    assert "".join(calls) == "ab" + "ababab"
+    jobs = {name: lambda name=name: calls.append(name) for name in "ab"}
+    monkeypatch.setattr(timing.time, "sleep", lambda seconds: calls.append("-"))
+    times = timing.alternate(jobs, rounds=3)
+    assert "".join(calls) == "ab" + "-a-b-a-b-a-b"
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
     calls.clear()
-    times = timing.alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, False, burst=2)
-    assert "".join(calls) == "aabb" * 2
+    times = timing.alternate(jobs, 2, warm_up=False, burst=2)
+    assert "".join(calls) == "-aa-bb" * 2
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4}
 
 
