@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -481,6 +482,7 @@ def _network_check(ae: str | None, ddpm: str | None) -> Iterator[Callable[[], bo
     try:
         yield report_networks
     finally:
+        download.let_clear_up(process)
         process.kill()
         process.communicate()
 
@@ -489,7 +491,10 @@ def _report_networks_when_told(ae: str | None, ddpm: str | None) -> NoReturn:
     """The other side of ``_network_check``: ends this process. Where no line comes, the first process has ended."""
     with utils.without_collecting():
         import model  # noqa: F401  it brings torch
-    sound = not sys.stdin.readline() or _report_networks(ae, ddpm)
+    if not sys.stdin.readline():
+        os._exit(0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that a download is stopped and cleared up
+    sound = _report_networks(ae, ddpm)
     sys.stdout.flush()
     os._exit(0 if sound else 2)  # taking torch down in good order would be another tenth of a second
 

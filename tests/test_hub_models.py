@@ -209,6 +209,27 @@ def test_ctrl_c_stops_a_download_and_leaves_nothing(hub, saved, cache):
     assert list(cache.rglob("*.incomplete")) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_in_load_resources_stops_the_download_of_its_second_process(hub, saved, cache, standin):
+    put(hub, saved[0][AE_ID], fault="silent_body")
+    command = [sys.executable, utils.ROOT / "load_resources.py", "--dataset", "digits", "--ae", AE_ID]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(method == "GET" and AE_ID in path for method, path in hub.requests) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)  # waits until nobody holds the pipes any more
+    assert time.monotonic() - started < download.SILENCE_LIMIT  # it was stopped, not given up
+    assert process.returncode == 130 and err == "\nstopped: nothing half-written is left behind\n"
+    assert "data set" in out and "next" not in out
+    deadline = time.monotonic() + 2  # the third process clears up
+    while list(cache.rglob("*.incomplete")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(cache.rglob("*.incomplete")) == []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
 def test_a_disk_that_fills_is_not_the_hubs_fault(hub, saved):
     put(hub, saved[0][AE_ID])
