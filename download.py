@@ -145,7 +145,7 @@ def _fetch(task: dict, patience: Patience) -> tuple[list[Path], bool]:
         return _watch(events, patience)
     finally:
         if task["kind"] == "model":
-            let_clear_up(process)
+            _let_clear_up(process)
         process.kill()
         process.wait()
         reader.join(SILENCE_LIMIT)
@@ -216,8 +216,8 @@ def _read_events(stream, events: queue.Queue) -> None:
     events.put(None)
 
 
-def let_clear_up(process: subprocess.Popen) -> None:
-    """Ask a process to end, with time to remove an unfinished file from the user's Hub cache."""
+def _let_clear_up(process: subprocess.Popen) -> None:
+    """Give a worker time to remove its unfinished file from the user's Hub cache."""
     process.terminate()  # on Windows this is as hard as kill(), and the file stays
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(CLEAR_UP_LIMIT)

@@ -21,9 +21,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -426,21 +427,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ae", metavar="SOURCE", help="AutoEncoder: Hub id or folder (default: the shipped one)")
     parser.add_argument("--ddpm", metavar="SOURCE", help="diffusion model: Hub id or folder (default: the shipped one)")
-    # For this script's own use: wait for a line on standard input, then check the networks and nothing else.
-    parser.add_argument("--networks_when_told", action="store_true", help=argparse.SUPPRESS)
     return utils.one_line_errors(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.networks_when_told:
-        _report_networks_when_told(args.ae, args.ddpm)
     with _network_check(args.ae, args.ddpm) as report_networks:
         _report_data(args.dataset, args.data_dir)
-        sound = report_networks()
+        status = report_networks()
+    if status == 2:
+        return 2  # an error, said already
     choice = "" if args.dataset in (None, "mnist") else f" --dataset {args.dataset}"
     print(f"next: python train.py --use_pca{choice}")
-    return 0 if sound else 2
+    return 2 if status == UNSOUND else 0
 
 
 def _report_data(dataset: str | None, data_dir: str | None) -> None:
@@ -458,45 +457,82 @@ def _report_data(dataset: str | None, data_dir: str | None) -> None:
     _print_fact("images", f"{source['train']:,} for training, {source['test']:,} for testing")
 
 
+NETWORKS_FLAG = "--networks-process"
+UNSOUND = 3  # exit status of that process where a network does not load
+
+
 @contextmanager
-def _network_check(ae: str | None, ddpm: str | None) -> Iterator[Callable[[], bool]]:
+def _network_check(ae: str | None, ddpm: str | None) -> Iterator[Callable[[], int]]:
     """Check the networks in a process of its own: it imports torch, more than a second, while data is prepared.
 
     Yields:
-        a function that has it load them and print what they are; True where both load, LabError where it died.
+        a function that has it load them and prints what it says: 0, ``UNSOUND``, or 2 after another error's line.
     """
-    command = [sys.executable, __file__, "--networks_when_told"]
-    command += [f"--{name}={source}" for name, source in (("ae", ae), ("ddpm", ddpm)) if source is not None]
-    # In a session of its own, for Ctrl-C is said to this process, which then ends the other.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    told = False
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).resolve()), NETWORKS_FLAG, json.dumps([ae, ddpm])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:surrogateescape"},
+        encoding="utf-8",
+        errors="surrogateescape",
+        # Ctrl-C is for this process, which then ends the other. The first is POSIX's way, the second Windows's.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
 
-    def report_networks() -> bool:
-        process.communicate(b"go on\n")
-        if process.returncode not in (0, 2):
-            raise LabError(
-                f"the check of the networks ended with status {process.returncode} (what it said, if anything, stands "
-                "above); close other programs and run the command again"
-            )
-        return process.returncode == 0
+    def report_networks() -> int:
+        nonlocal told
+        told = True
+        with suppress(OSError):  # where it has died
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            print(line, end="", flush=True)
+        status = process.wait()
+        if status < 0:
+            raise LabError(f"signal {-status} ended the check of the networks; close other programs and try again")
+        if status not in (0, 2, UNSOUND):
+            raise LabError(f"the check of the networks ended with status {status}; what it said stands above")
+        return status
 
     try:
         yield report_networks
     finally:
-        download.let_clear_up(process)
+        with suppress(OSError):
+            process.stdin.close()  # it takes this for the end, and sees it too where this process is killed
+        if told:  # there may be a download to clear up
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(4 * download.CLEAR_UP_LIMIT)
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
 
 
-def _report_networks_when_told(ae: str | None, ddpm: str | None) -> NoReturn:
-    """The other side of ``_network_check``: ends this process. Where no line comes, the first process has ended."""
-    with utils.without_collecting():
-        import model  # noqa: F401  it brings torch
-    if not sys.stdin.readline():
-        os._exit(0)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that a download is stopped and cleared up
-    sound = _report_networks(ae, ddpm)
-    sys.stdout.flush()
-    os._exit(0 if sound else 2)  # taking torch down in good order would be another tenth of a second
+def _networks_process(ae: str | None, ddpm: str | None) -> NoReturn:
+    """The other side of ``_network_check``: waits for its line, and ends when its standard input does."""
+    told = threading.Event()
+
+    def listen() -> None:
+        for _ in sys.stdin:
+            told.set()
+        if hasattr(signal, "pthread_kill"):  # elsewhere nothing is as soft
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(4 * download.CLEAR_UP_LIMIT)
+        os._exit(130)
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        with utils.without_collecting():
+            import model  # noqa: F401  it brings torch
+        told.wait()
+        sound = _report_networks(ae, ddpm)
+        sys.stdout.flush()
+    except ImportError as error:
+        raise LabError(f"{error}; run: python -m pip install -r requirements.txt") from None
+    except (KeyboardInterrupt, BrokenPipeError):  # the first process says why, or has gone
+        os._exit(130)
+    os._exit(0 if sound else UNSOUND)  # taking torch down in good order would be another tenth of a second
 
 
 def _report_networks(ae: str | None, ddpm: str | None) -> bool:
@@ -532,4 +568,6 @@ def _print_error(error: LabError) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == [NETWORKS_FLAG]:
+        sys.exit(utils.run_script(lambda: _networks_process(*json.loads(sys.argv[2]))))
     sys.exit(utils.run_script(main))

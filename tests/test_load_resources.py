@@ -790,6 +790,41 @@ def test_a_networks_process_that_dies_is_one_line(lab, monkeypatch, capfd, no_so
     assert captured.err.count("\n") == 1 and "ended with status 1" in captured.err and "next" not in captured.out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize("killed", [signal.SIGTERM, signal.SIGKILL])
+def test_the_networks_process_does_not_outlive_a_killed_script(lab, hub, killed):
+    """Killed while the second process waits for a network of the Hub: nobody goes on."""
+    hub.add_file("model", "someone/their-ae", "config.json", b"{}", "silent_body")
+    process = run_script("--dataset", "digits", "--ae", "someone/their-ae")
+    deadline = time.monotonic() + 30
+    while not any("their-ae" in path for _, path in hub.requests) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(killed)
+    started = time.monotonic()
+    out, _ = process.communicate(timeout=30)  # waits until nobody holds the pipes any more
+    assert process.returncode == -killed and "diffusion" not in out
+    assert time.monotonic() - started < download.SILENCE_LIMIT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_that_has_seen_enough_is_no_error(lab, tmp_path, no_source):
+    setup = "report = l._report_data\nl._report_data = lambda *a: (report(*a), l.time.sleep(1))"
+    process = run_script("--dataset", "digits", *save_networks(tmp_path), setup=setup)
+    assert any(line.startswith("images") for line in process.stdout)  # what comes next is said of the networks
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(60) == 1
+    process.stderr.close()
+
+
+def test_a_broken_torch_is_one_line(lab, tmp_path, monkeypatch, capfd):
+    (tmp_path / "torch.py").write_text("raise ImportError('DLL load failed')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert load_resources.main(["--dataset", "digits"]) == 2
+    captured = capfd.readouterr()
+    assert captured.err == "error: DLL load failed; run: python -m pip install -r requirements.txt\n"
+    assert "next" not in captured.out
+
+
 def test_nothing_heavy_is_imported_before_it_is_needed():
     code = "import sys, load_resources; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPT.parent, capture_output=True, text=True, check=True)
