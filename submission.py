@@ -32,7 +32,8 @@ from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 BLAS = ThreadpoolController()
-CORES = os.cpu_count() or 1
+# Those that this process may use; beyond eight the buffers that each thread holds cost more than it gains.
+CORES = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 THREAD_NAME = "in_parallel"
 BLOCK_ROWS = 1024
 T = TypeVar("T")
@@ -196,8 +197,10 @@ class GMM:
         centre = self.pi @ self.means
         offsets = self.means - centre
         self.covs = covariances(centre[None]) - offsets[:, :, None] * offsets[:, None, :]
-        # That difference loses digits where a component lies 30 of its widths away, or has lost its samples.
-        if (offsets**2 > 1000 * np.diagonal(self.covs, axis1=1, axis2=2)).any() or n_soft.min() < 1:
+        # That difference loses digits where a component lies 30 of its widths away, or has lost its samples; beyond an
+        # offset of 10,000 they are those of the ridge, which may be all the width that some direction has.
+        lost = offsets**2 > np.minimum(1000 * np.diagonal(self.covs, axis1=1, axis2=2), 1e8)
+        if lost.any() or n_soft.min() < 1:
             self.covs = covariances(self.means)
         # END_YOUR_CODE
 

@@ -121,6 +121,19 @@ def test_m_step_equals_scikit_learn_for_components_with_next_to_no_samples(share
     np.testing.assert_allclose(gmm.covs, covs, rtol=1e-10)
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e4, 1e5])
+def test_the_ridge_is_all_the_width_between_two_equal_columns(scale):
+    """In their difference nothing varies, however far the components lie from the centre and however wide they are."""
+    rng = np.random.default_rng(0)
+    column = scale * (rng.normal(size=2000) + 20 * np.repeat([-1, 1], 1000))
+    gmm = GMM(2, 2)
+    gmm.fit(np.stack([column, column], axis=1), seed=0)
+    difference = np.array([1, -1]) / np.sqrt(2)
+    for cov in gmm.covs:
+        # 1e-6 of what is added to variances of scale^2, as exactly as float64 holds those
+        assert abs(difference @ cov @ difference - 1e-6) < 5e-7 + 1e-15 * scale**2
+
+
 def test_densities_equal_scipy():
     gmm = random_mixture(0, 1, 4)
     X = np.random.default_rng(1).normal(scale=4, size=(50, 4))
