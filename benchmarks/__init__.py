@@ -1,1 +1,5 @@
-import utils  # noqa: F401  before torch, which reads when it is loaded how OpenMP's threads shall wait
+import os
+
+# OpenMP's own default: a peer is measured with the threads that its users have, not with those that utils.py sets up.
+# It is read when torch or scikit-learn is loaded. The lab's commands are started without it and follow utils.py.
+os.environ.setdefault("GOMP_SPINCOUNT", "300000")

@@ -47,9 +47,9 @@ def _installed(package: str) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.quick and args.out is None:
-        raise utils.LabError("--quick measures too little for the results in benchmarks/; name a folder by --out")
-    folder = args.out or results.FOLDER
+    folder = (args.out or results.FOLDER).expanduser().resolve()
+    if args.quick and folder == results.FOLDER:
+        raise utils.LabError("--quick measures too little for the results in benchmarks/; name another folder by --out")
     folder.mkdir(parents=True, exist_ok=True)
     results.load(folder)  # what cannot be added to is refused before the work
     absent = [package for package, case in PEERS.items() if case in args.only and not _installed(package)]

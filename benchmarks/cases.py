@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from unittest import mock
 
 import numpy as np
 import scipy.linalg
@@ -47,6 +48,7 @@ class Row:
         accuracy: what shows that both did the same work.
         note: what a reader has to know.
         series: (name, x) of a curve that the row belongs to: not part of the short table.
+        saved: ``theirs`` was measured once, and not in this run.
     """
 
     case: str
@@ -62,6 +64,7 @@ class Row:
     accuracy: str = ""
     note: str = ""
     series: tuple[str, float] | None = None
+    saved: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -87,7 +90,7 @@ class Plan:
 
     Args:
         quick: small sizes, one repetition: shows that everything runs, its figures mean little.
-        full: run also the peers that are otherwise taken from a saved figure.
+        full: run also scikit-learn's t-SNE, which is otherwise taken from a saved figure.
     """
 
     quick: bool = False
@@ -202,7 +205,7 @@ def em_growth(plan: Plan) -> Iterator[Row]:
     """How an iteration grows with the number of samples and of dimensions; memory at the largest."""
     for n in (1_000, 10_000) if plan.quick else (1_000, 10_000, 100_000, 1_000_000):
         yield from _em_rows(
-            blobs(n, 10), f"EM iteration, N = {n:,}, d = 10", plan.rounds(3 if n < 10**6 else 1), None, ("N", n)
+            blobs(n, 10), f"EM iteration, N = {n:,}, d = 10, blobs", plan.rounds(3 if n < 10**6 else 1), None, ("N", n)
         )
     for d in (2, 20) if plan.quick else (2, 5, 10, 20, 50, 100, 200):
         yield from _em_rows(
@@ -214,8 +217,8 @@ def em_growth(plan: Plan) -> Iterator[Row]:
     data = 8.0 * n * d
     yield Row(
         "em_growth",
-        f"EM iteration, N = {n:,}, d = {d}",
-        "scikit-learn",
+        f"EM iteration, N = {n:,}, d = {d}, blobs",
+        "scikit-learn GaussianMixture",
         median(times["ours"]),
         median(times["sklearn"]),
         memory=timing.peak_memory(em_memory, "ours", n, d),
@@ -316,7 +319,7 @@ def pca(plan: Plan) -> Iterator[Row]:
         apart = np.abs(ours.T @ ours - theirs.T @ theirs).max()
         yield Row(
             "pca",
-            f"PCA.fit, {len(rows):,} x 784, d = 10",
+            f"PCA.fit, {len(rows):,} x 784 pixels of uint8, d = 10",
             names[side],
             median(times["ours"]),
             median(times[side]),
@@ -341,6 +344,11 @@ def bounds(plan: Plan) -> Iterator[Row]:
     cached, in_a_row = np.ones((100, 1_000)), 100
     stacked, samples, white = rng.normal(size=(100, 11)), rng.normal(size=(11, 4_000)), np.empty((100, 4_000))
 
+    def grams(numbers):
+        product = np.empty((784, 784), np.float32)
+        for _ in numbers:
+            np.matmul(block.T, block, out=product)
+
     def on_one(job):
         with submission.BLAS.limit(limits=1, user_api="blas"):
             return job()
@@ -352,7 +360,10 @@ def bounds(plan: Plan) -> Iterator[Row]:
         ),
         f"product of two {n:,} x {n:,} matrices, float64, all cores": (lambda: square @ square, 2 * n**3),
         f"product of two {n:,} x {n:,} matrices, float32, all cores": (lambda: single @ single, 2 * n**3),
-        "Gram matrix of 1,024 x 784, float32, all cores (PCA needs 59)": (lambda: block.T @ block, 1024 * 784**2),
+        "59 Gram matrices of 1,024 x 784, float32, all cores, as PCA.fit multiplies": (
+            lambda: submission.in_parallel(grams, range(59), 10**9),
+            59 * 1024 * 784**2,
+        ),
         f"the {K} leading eigenvectors of 784 x 784, float64, all cores": (
             lambda: scipy.linalg.eigh(symmetric, subset_by_index=[784 - K, 783]),
             None,
@@ -373,10 +384,23 @@ def bounds(plan: Plan) -> Iterator[Row]:
         if what.startswith("copy"):
             note = f"{16 * len(numbers) / median(times[what]) / 1e9:.1f} GB/s read and written"
         yield Row("bounds", what, "", median(times[what]), note=note)
+    yield from _bounds_of_threads(plan)
     for module, note in (("torch", ""), ("model", "torch and huggingface_hub, in every command that loads a network")):
-        imports = [timing.run_command(["-c", f"import gc, {module}; gc.freeze()"]) for _ in range(plan.rounds(5))]
+        command = f"import gc, {module}; gc.freeze()"
+        imports = [timing.run_command(["-c", command]) for _ in range(plan.rounds(5))]
         seconds = median(command.seconds for command in imports)
-        yield Row("bounds", f"python -c 'import {module}'", "", seconds, memory=max_memory(imports), note=note)
+        yield Row("bounds", f"python -c '{command}'", "", seconds, memory=max_memory(imports), note=note)
+
+
+def _bounds_of_threads(plan: Plan) -> Iterator[Row]:
+    """What a second core brings to an EM iteration."""
+    iteration = our_iteration(codes_of(plan.images(), 10))
+    for cores in (1, submission.CORES):
+        with mock.patch.object(submission, "CORES", cores):
+            (times,) = timing.alternate({"ours": iteration}, plan.rounds(2), burst=BURST).values()
+        yield Row(
+            "bounds", f"EM iteration, N = {plan.size:,}, d = 10, {cores} thread{'s'[: cores > 1]}", "", median(times)
+        )
 
 
 # --------------------------------------------------------------------------- data
@@ -397,6 +421,12 @@ def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
         yield folder, ["--dataset", plan.dataset] + (["--data_dir", folder] if plan.dataset == "mnist" else [])
 
 
+PREPARE = """
+import sys, load_resources
+args = load_resources.build_parser().parse_args(sys.argv[1:])
+load_resources.ensure(args.dataset, args.data_dir)
+"""
+
 OPEN_PREPARED = """
 import sys, time, utils
 start = time.perf_counter()
@@ -409,15 +439,19 @@ print(time.perf_counter() - start)
 
 def data(plan: Plan) -> Iterator[Row]:
     """From IDX files to prepared data, and from prepared data to arrays."""
-    prepare, opened, theirs_first, theirs_again = [], [], [], []
+    prepare, apart, opened, theirs_first, theirs_again = [], [], [], [], []
     with data_sources(plan) as (folder, options):
         for turn in range(plan.rounds(3)):
             environment = {"LAB_HOME": str(folder / f"home{turn}"), "MNIST_DIR": ""}
             prepare.append(timing.run_command(["load_resources.py", *options], environment))
+            apart.append(
+                timing.run_command(["-c", PREPARE, *options], {**environment, "LAB_HOME": str(folder / "apart")})
+            )
             opened.append(timing.run_command(["-c", OPEN_PREPARED, plan.dataset], environment))
             theirs_first.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             theirs_again.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             shutil.rmtree(folder / "cache")
+            shutil.rmtree(folder / "apart")
         same = all(
             path.read_bytes() == (utils.prepared_dir(plan.dataset) / path.name).read_bytes()
             for path in (folder / "home0").glob("*/*.safetensors")
@@ -432,10 +466,10 @@ def data(plan: Plan) -> Iterator[Row]:
         median(command.seconds for command in prepare),
         printed_seconds(theirs_first),
         limit=2.0,
-        memory=max_memory(prepare),
+        memory=sum_of_memories(max_memory(prepare), max_memory(apart)),
         peer_memory=max_memory(theirs_first),
         accuracy="byte by byte the set that is in use",
-        note="both splits; the peer's import is not counted",
+        note="both splits; the peer's import is not counted; memory of both its processes, which share some",
     )
     yield Row(
         "data",
@@ -454,6 +488,11 @@ def max_memory(commands: Iterable[timing.Finished]) -> float | None:
     """Bytes that the largest of some commands held at the worst; None where the system tells none."""
     known = [command.memory for command in commands if command.memory is not None]
     return max(known) if known else None
+
+
+def sum_of_memories(*memories: float | None) -> float | None:
+    """Bytes that several processes hold together; None where one is not known."""
+    return None if None in memories else sum(memories)
 
 
 def printed_seconds(commands: list[timing.Finished]) -> float:
@@ -594,6 +633,7 @@ class ChainRun:
 @functools.cache
 def run_chain(dataset: str) -> ChainRun:
     """The lab's commands in a fresh LAB_HOME whose data are prepared, then again with its cache warm."""
+    load_resources.ensure(dataset)  # for the questions asked about the run here; a quick plan has another data set
     with tempfile.TemporaryDirectory() as home:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
@@ -625,11 +665,12 @@ def visualizations(plan: Plan) -> Iterator[Row]:
     """Both colourings, with the t-SNE and from the cache."""
     dataset = "digits" if plan.quick else plan.dataset
     lab = run_chain(dataset)
-    theirs, note = 2 * SAVED_TSNE, "saved figure: scikit-learn's TSNE takes 401 s, once for each colouring"
-    if plan.full:
-        theirs, note = 2 * measured_tsne(plan), "scikit-learn's TSNE measured once in this run, counted twice"
     if dataset != "mnist":
         theirs, note = None, "the peer's figure is for MNIST"
+    elif plan.full:
+        theirs, note = 2 * measured_tsne(plan), "scikit-learn's TSNE measured once in this run, counted twice"
+    else:
+        theirs, note = 2 * SAVED_TSNE, "saved figure: scikit-learn's TSNE takes 401 s, once for each colouring"
     peer = "scikit-learn TSNE on raw pixels, twice" if theirs else ""
     for turn, name, target in (("cold", "with the t-SNE", 5.0), ("warm", "t-SNE from the cache", 50.0)):
         both = [lab.commands[f"true {turn}"], lab.commands[f"cluster {turn}"]]
@@ -644,6 +685,7 @@ def visualizations(plan: Plan) -> Iterator[Row]:
             memory=max_memory(both),
             accuracy=near,
             note=note,
+            saved=note.startswith("saved"),
         )
 
 
@@ -676,6 +718,7 @@ def chain(plan: Plan) -> Iterator[Row]:
             memory=max_memory(parts.values()),
             accuracy=lab.score,
             note=f"{detail} s; {note}",
+            saved=theirs is not None,
         )
 
 

@@ -82,7 +82,8 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     Raises:
         LabError: it failed; its last line of standard error says why.
     """
-    variables = {name: value for name, value in {**os.environ, **(environment or {})}.items() if value != ""}
+    given = {**os.environ, "GOMP_SPINCOUNT": "", **(environment or {})}
+    variables = {name: value for name, value in given.items() if value != ""}
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "spent.json"

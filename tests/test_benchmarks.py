@@ -203,11 +203,26 @@ def test_the_projects_tables_are_those_of_its_results():
     assert results.readme_table(found) in results.README.read_text(encoding="utf-8")
 
 
+def test_what_bounds_is_said_in_the_results_own_figures():
+    found = results.load(results.FOLDER)
+    before = results.explanation(found)
+    for row in found["pca"]["rows"]:
+        row["theirs"] *= 2
+    changed = results.explanation(found)
+    paragraphs = [
+        (old, new) for old, new in zip(before.split("- **"), changed.split("- **"), strict=True) if old != new
+    ]
+    assert [old.split(".")[0] for old, _ in paragraphs] == ["PCA"]
+    del found["bounds"]
+    with pytest.raises(utils.LabError, match="--only bounds"):
+        results.explanation(found)
+
+
 # --------------------------------------------------------------------------- the command
 
 
 def test_quick_run_on_the_stand_in(tmp_path, monkeypatch, capsys, standin):
-    monkeypatch.setattr(cases.load_resources, "ensure", lambda: "digits")
+    monkeypatch.setattr(cases.load_resources, "ensure", lambda *_: "digits")
     results.write(
         {"pca": results.entry(kept_rows(), **facts()), "fit": results.entry(kept_rows(), **facts())}, tmp_path
     )
@@ -226,7 +241,7 @@ def test_quick_run_on_the_stand_in(tmp_path, monkeypatch, capsys, standin):
 def test_quick_run_of_everything(tmp_path, monkeypatch, standin):
     pytest.importorskip("diffusers", reason="benchmarks/requirements.txt is not installed")
     pytest.importorskip("datasets", reason="benchmarks/requirements.txt is not installed")
-    monkeypatch.setattr(cases.load_resources, "ensure", lambda: "digits")
+    monkeypatch.setattr(cases.load_resources, "ensure", lambda *_: "digits")
     assert suite.main(["--quick", "--out", str(tmp_path)]) == 0
     assert list(results.load(tmp_path)) == list(cases.CASES)
 
@@ -234,7 +249,8 @@ def test_quick_run_of_everything(tmp_path, monkeypatch, standin):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--quick"], "name a folder by --out"),
+        (["--quick"], "name another folder by --out"),
+        (["--quick", "--out", "benchmarks/../benchmarks"], "name another folder by --out"),
         (["--only", "speed"], "invalid choice: 'speed'"),
         (["--only"], "expected at least one argument"),
     ],
@@ -246,6 +262,6 @@ def test_bad_options_are_one_line(arguments, message):
 
 def test_missing_peers_are_named(monkeypatch, tmp_path, standin):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    monkeypatch.setattr(cases.load_resources, "ensure", lambda: "digits")
+    monkeypatch.setattr(cases.load_resources, "ensure", lambda *_: "digits")
     with pytest.raises(utils.LabError, match="benchmarks/requirements.txt"):
         suite.main(["--quick", "--only", "ddpm", "--out", str(tmp_path)])
