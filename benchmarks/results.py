@@ -158,17 +158,17 @@ def explanation(results: dict) -> str:
         threads {seconds(blocks.ours)}; the eigenvectors take {seconds(vectors.ours)} more. The peak rate and the
         eigenvectors alone, before a pixel is converted, summed or added up in float64, would come to
         {seconds(bound)}: {beside.theirs / bound:.2g}x scikit-learn in float64 and {textbook.theirs / bound:.2g}x the
-        textbook. A fit by the covariance matrix cannot be faster than that, and this one takes {seconds(beside.ours)}:
-        {bound / beside.ours:.0%} of it. The promise was made against 1.4 s; today's scikit-learn solves by the
-        covariance, too.""",
+        textbook. A fit by the covariance matrix cannot be faster than that, and this one, in {seconds(beside.ours)},
+        reaches {bound / beside.ours:.0%} of that speed. The promise was made against 1.4 s; today's
+        scikit-learn solves by the covariance, too.""",
         f"""**load_resources.py** takes about as long as importing torch and huggingface_hub ({seconds(model.ours)}):
         a second process imports them while the first reads, checks and writes the data, and then loads the
         networks.""",
         """**t-SNE** is most of the first visualization and of the whole chain: the FFTs of openTSNE's 750 gradient
         steps.""",
         """**Rows at the edge** go either way from run to run, for the machine is shared with others. Of the results
-        committed with this EM (`git log benchmarks/RESULTS.json`) d = 10 has 6.2x to 6.6x and the whole chain 10.1x to
-        11.3x; in busier hours, which were not kept, they were 5.0x and 7.8x.""",
+        committed with this EM (`git log benchmarks/RESULTS.json`) d = 10 has 6.2x to 7.4x and the whole chain 10.1x to
+        12.8x; in busier hours, which were not kept, they were 5.0x and 7.8x.""",
     )
     lines = [
         textwrap.fill(f"- {' '.join(item.split())}", 118, subsequent_indent="  ", break_on_hyphens=False)
