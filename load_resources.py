@@ -459,6 +459,8 @@ def _report_data(dataset: str | None, data_dir: str | None) -> None:
 
 NETWORKS_FLAG = "--networks-process"
 UNSOUND = 3  # exit status of that process where a network does not load
+# Seconds for it to end in, longer than it gives a download's process that it may have started.
+NETWORKS_CLEAR_UP_LIMIT = 4 * download.CLEAR_UP_LIMIT
 
 
 @contextmanager
@@ -503,7 +505,7 @@ def _network_check(ae: str | None, ddpm: str | None) -> Iterator[Callable[[], in
             process.stdin.close()  # it takes this for the end, and sees it too where this process is killed
         if told:  # there may be a download to clear up
             with suppress(subprocess.TimeoutExpired):
-                process.wait(4 * download.CLEAR_UP_LIMIT)
+                process.wait(NETWORKS_CLEAR_UP_LIMIT)
         process.kill()
         process.wait()
         process.stdout.close()
@@ -518,7 +520,7 @@ def _networks_process(ae: str | None, ddpm: str | None) -> NoReturn:
             told.set()
         if hasattr(signal, "pthread_kill"):  # elsewhere nothing is as soft
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            time.sleep(4 * download.CLEAR_UP_LIMIT)
+            time.sleep(NETWORKS_CLEAR_UP_LIMIT)
         os._exit(130)
 
     threading.Thread(target=listen, daemon=True).start()

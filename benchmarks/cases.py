@@ -421,12 +421,6 @@ def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
         yield folder, ["--dataset", plan.dataset] + (["--data_dir", folder] if plan.dataset == "mnist" else [])
 
 
-PREPARE = """
-import sys, load_resources
-args = load_resources.build_parser().parse_args(sys.argv[1:])
-load_resources.ensure(args.dataset, args.data_dir)
-"""
-
 OPEN_PREPARED = """
 import sys, time, utils
 start = time.perf_counter()
@@ -439,19 +433,17 @@ print(time.perf_counter() - start)
 
 def data(plan: Plan) -> Iterator[Row]:
     """From IDX files to prepared data, and from prepared data to arrays."""
-    prepare, apart, opened, theirs_first, theirs_again = [], [], [], [], []
+    prepare, opened, theirs_first, theirs_again = [], [], [], []
     with data_sources(plan) as (folder, options):
         for turn in range(plan.rounds(3)):
             environment = {"LAB_HOME": str(folder / f"home{turn}"), "MNIST_DIR": ""}
             prepare.append(timing.run_command(["load_resources.py", *options], environment))
-            apart.append(
-                timing.run_command(["-c", PREPARE, *options], {**environment, "LAB_HOME": str(folder / "apart")})
-            )
             opened.append(timing.run_command(["-c", OPEN_PREPARED, plan.dataset], environment))
             theirs_first.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             theirs_again.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             shutil.rmtree(folder / "cache")
-            shutil.rmtree(folder / "apart")
+        first = "import sys, load_resources; load_resources.ensure(*sys.argv[1:])"
+        alone = timing.run_command(["-c", first, *options[1::2]], {"LAB_HOME": str(folder / "alone"), "MNIST_DIR": ""})
         same = all(
             path.read_bytes() == (utils.prepared_dir(plan.dataset) / path.name).read_bytes()
             for path in (folder / "home0").glob("*/*.safetensors")
@@ -466,7 +458,7 @@ def data(plan: Plan) -> Iterator[Row]:
         median(command.seconds for command in prepare),
         printed_seconds(theirs_first),
         limit=2.0,
-        memory=sum_of_memories(max_memory(prepare), max_memory(apart)),
+        memory=None if alone.memory is None else alone.memory + max_memory(prepare),
         peer_memory=max_memory(theirs_first),
         accuracy="byte by byte the set that is in use",
         note="both splits; the peer's import is not counted; memory of both its processes, which share some",
@@ -488,11 +480,6 @@ def max_memory(commands: Iterable[timing.Finished]) -> float | None:
     """Bytes that the largest of some commands held at the worst; None where the system tells none."""
     known = [command.memory for command in commands if command.memory is not None]
     return max(known) if known else None
-
-
-def sum_of_memories(*memories: float | None) -> float | None:
-    """Bytes that several processes hold together; None where one is not known."""
-    return None if None in memories else sum(memories)
 
 
 def printed_seconds(commands: list[timing.Finished]) -> float:

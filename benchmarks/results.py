@@ -130,29 +130,29 @@ def explanation(results: dict) -> str:
     """
     rows = rows_of(results)
 
-    def find(case: str, start: str, peer: str = "") -> list[Row]:
+    def find(case: str, start: str, peer: str = "", at: int = 0) -> Row:
         found = [row for row in rows if row.case == case and row.what.startswith(start) and row.peer.endswith(peer)]
         if not found:
             raise utils.LabError(f"RESULTS.json has no row {start!r}; run: python -m benchmarks --only {case}")
-        return found
+        return found[at]
 
     large = "product of two 2,000 x 2,000 matrices"
-    float32 = 2 * 2_000**3 / find("bounds", f"{large}, float32, all cores")[0].ours
-    float64 = 2 * 2_000**3 / find("bounds", f"{large}, float64, one core")[0].ours
-    narrow = 100 * 2 * 100 * 11 * 4_000 / find("bounds", "100 products of 100 x 11")[0].ours
-    alone, *_, together = find("bounds", "EM iteration")
-    model = find("bounds", "python -c 'import gc, model")[0]
+    float32 = 2 * 2_000**3 / find("bounds", f"{large}, float32, all cores").ours
+    float64 = 2 * 2_000**3 / find("bounds", f"{large}, float64, one core").ours
+    narrow = 100 * 2 * 100 * 11 * 4_000 / find("bounds", "100 products of 100 x 11").ours
+    one_thread, all_threads = find("bounds", "EM iteration"), find("bounds", "EM iteration", at=-1)
+    model = find("bounds", "python -c 'import gc, model")
     gram = 60_000 * 784**2
-    blocks, vectors = find("bounds", "59 Gram matrices")[0], find("bounds", "the 10 leading eigenvectors")[0]
+    blocks, vectors = find("bounds", "59 Gram matrices"), find("bounds", "the 10 leading eigenvectors")
     bound = gram / float32 + vectors.ours
-    beside, textbook = find("pca", "PCA.fit", "float64")[0], find("pca", "PCA.fit", "textbook")[0]
+    beside, textbook = find("pca", "PCA.fit", "float64"), find("pca", "PCA.fit", "textbook")
     items = (
         f"""**EM at d = 10.** An iteration on 60,000 samples has 6 million numbers (N K d) to whiten, square and sum in
         the E-step, to weigh and multiply out in the M-step. Its products are too narrow for BLAS,
         {narrow / float64:.0%} of the rate of large ones; passes that move numbers take the rest (`bounds` has both).
-        {together.what.split(", ")[-1]} are {alone.ours / together.ours:.2g}x as fast as one. The M-step takes moments
-        about the centre of the data, one
-        pass less than deviations from each mean; in the E-step the same would lose digits of narrow components.""",
+        {all_threads.what.split(", ")[-1]} are {one_thread.ours / all_threads.ours:.2g}x as fast as one. The M-step
+        takes moments about the centre of the data, one pass less than deviations from each mean; in the E-step the same
+        would lose digits of narrow components.""",
         f"""**PCA.** The Gram matrix of 60,000 x 784 is {gram / 1e9:.0f} GFLOP; its other half is the same. At float32's
         rate in large products, {float32 / 1e9:.0f} GFLOP/s, it takes {seconds(gram / float32)}, in PCA.fit's blocks and
         threads {seconds(blocks.ours)}; the eigenvectors take {seconds(vectors.ours)} more. The peak rate and the

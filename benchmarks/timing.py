@@ -82,6 +82,7 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     Raises:
         LabError: it failed; its last line of standard error says why.
     """
+    # Without what benchmarks/__init__.py sets for peers in this process: the lab's scripts set their own.
     given = {**os.environ, "GOMP_SPINCOUNT": "", **(environment or {})}
     variables = {name: value for name, value in given.items() if value != ""}
     command = [sys.executable, *map(str, arguments)]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import wait_until
 
 import utils
 from staff import archives, grade_class, grade_one, gradebook, merge, pool, tables
@@ -511,13 +512,6 @@ def test_a_killed_class_takes_its_workers_with_it(handins, tmp_path, standin):
     process.kill()  # this one process only
     process.communicate(timeout=30)
     wait_until(lambda: not any(psutil.pid_exists(int(path.name)) for path in pids.iterdir()), seconds=10)
-
-
-def wait_until(condition, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.05)
 
 
 # --------------------------------------------------------------------------- workers that die

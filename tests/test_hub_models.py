@@ -17,6 +17,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from conftest import wait_until
 from hub import TOKEN, FakeHub
 
 import download
@@ -214,9 +215,7 @@ def test_ctrl_c_in_load_resources_stops_the_download_of_its_second_process(hub, 
     put(hub, saved[0][AE_ID], fault="silent_body")
     command = [sys.executable, utils.ROOT / "load_resources.py", "--dataset", "digits", "--ae", AE_ID]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not any(method == "GET" and AE_ID in path for method, path in hub.requests) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: any(method == "GET" and AE_ID in path for method, path in hub.requests))
     time.sleep(0.2)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -224,10 +223,7 @@ def test_ctrl_c_in_load_resources_stops_the_download_of_its_second_process(hub, 
     assert time.monotonic() - started < download.SILENCE_LIMIT  # it was stopped, not given up
     assert process.returncode == 130 and err == "\nstopped: nothing half-written is left behind\n"
     assert "data set" in out and "next" not in out
-    deadline = time.monotonic() + 2  # the third process clears up
-    while list(cache.rglob("*.incomplete")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert list(cache.rglob("*.incomplete")) == []
+    wait_until(lambda: list(cache.rglob("*.incomplete")) == [], seconds=2)  # the third process clears up
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")

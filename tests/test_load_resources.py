@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import wait_until
 from hub import FakeHub
 from PIL import Image
 
@@ -636,9 +637,7 @@ def test_a_stopped_download_leaves_the_former_folder(hub, lab, signal_number, no
     before = snapshot(lab)
     put_on_hub(hub, small_set(), "silent_body")
     process = run_script()
-    deadline = time.monotonic() + 30
-    while not any(method == "GET" for method, _ in hub.requests) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: any(method == "GET" for method, _ in hub.requests))
     process.send_signal(signal_number)
     _, err = process.communicate(timeout=10)
     after = {path: content for path, content in snapshot(lab).items() if ".partial" not in str(path)}
@@ -730,16 +729,16 @@ def save_networks(folder):
     return ["--ae", str(folder / "ae"), "--ddpm", str(folder / "ddpm")]
 
 
-def test_the_script_says_what_is_there(lab, tmp_path, capfd, monkeypatch, no_source):
+def test_the_script_says_what_is_there(lab, tmp_path, capsys, monkeypatch, no_source):
     networks = save_networks(tmp_path)
     folder = write_idx(tmp_path / "idx", small_set())
     assert load_resources.main(["--data_dir", str(folder), *networks]) == 0
-    out = capfd.readouterr().out
+    out = capsys.readouterr().out
     for fact in ("MNIST", str(folder), "30 for training, 20 for testing", str(tmp_path / "ae"), "parameters", "device"):
         assert fact in out
     assert out.rstrip().endswith("python train.py --use_pca")
     assert load_resources.main(networks) == 0
-    assert "prepared " + str(lab) not in capfd.readouterr().out.splitlines()
+    assert "prepared " + str(lab) not in capsys.readouterr().out.splitlines()
 
 
 def test_a_network_that_does_not_load_is_an_error_line(tmp_path, capfd, no_source):
@@ -770,9 +769,7 @@ def test_the_networks_process_ends_with_the_script(lab, tmp_path, stopped, no_so
         )
     process = run_script("--data_dir", str(tmp_path / "nowhere"), setup=setup)
     if stopped:
-        deadline = time.monotonic() + 30
-        while not note.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(note.exists)
         time.sleep(0.5)  # until it imports torch, where Ctrl-C would show a traceback
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=30)  # waits until nobody holds the pipes any more
@@ -796,9 +793,7 @@ def test_the_networks_process_does_not_outlive_a_killed_script(lab, hub, killed)
     """Killed while the second process waits for a network of the Hub: nobody goes on."""
     hub.add_file("model", "someone/their-ae", "config.json", b"{}", "silent_body")
     process = run_script("--dataset", "digits", "--ae", "someone/their-ae")
-    deadline = time.monotonic() + 30
-    while not any("their-ae" in path for _, path in hub.requests) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: any("their-ae" in path for _, path in hub.requests))
     process.send_signal(killed)
     started = time.monotonic()
     out, _ = process.communicate(timeout=30)  # waits until nobody holds the pipes any more
