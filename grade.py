@@ -20,16 +20,19 @@ from pathlib import Path
 
 import numpy as np
 
-import load_resources
-import utils
-from utils import LabError
+from hi_mnist import cli, data, files, networks, prepare, runs
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
+from hi_mnist.files import ROOT
+from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE
+from hi_mnist.runs import SavedRun
 
-SUBMISSION = utils.ROOT / "submission.py"
+SUBMISSION = ROOT / "submission.py"
 SIXES = ["gmm_sample.png", "ddpm_sample.png"]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = utils.one_line_errors(
+    parser = cli.one_line_errors(
         argparse.ArgumentParser(
             prog="grade.py",
             allow_abbrev=False,
@@ -47,14 +50,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ddpm_steps",
         type=int,
-        default=utils.DDPM_STEPS,
+        default=DDPM_STEPS,
         metavar="N",
         help="steps of the diffusion model, fewer than %(default)s by DDIM (default: %(default)s)",
     )
     parser.add_argument(
         "--guidance",
         type=float,
-        default=utils.DEFAULT_GUIDANCE,
+        default=DEFAULT_GUIDANCE,
         metavar="W",
         help="weight of classifier-free guidance, 0 for none (default: %(default)s)",
     )
@@ -72,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check_arguments(args: argparse.Namespace, run: utils.SavedRun) -> None:
+def check_arguments(args: argparse.Namespace, run: SavedRun) -> None:
     """Refuse what cannot work before anything slow starts.
 
     Raises:
@@ -82,27 +85,27 @@ def check_arguments(args: argparse.Namespace, run: utils.SavedRun) -> None:
         raise LabError(f"--sample_index must be between 0 and {run.n_components - 1}, got {args.sample_index}")
     if args.sample_seed is not None and not 0 <= args.sample_seed < 2**32:
         raise LabError(f"--sample_seed must be between 0 and {2**32 - 1}, got {args.sample_seed}")
-    if not 1 <= args.ddpm_steps <= utils.DDPM_STEPS:
-        raise LabError(f"--ddpm_steps must be between 1 and {utils.DDPM_STEPS}, got {args.ddpm_steps}")
+    if not 1 <= args.ddpm_steps <= DDPM_STEPS:
+        raise LabError(f"--ddpm_steps must be between 1 and {DDPM_STEPS}, got {args.ddpm_steps}")
     if not (np.isfinite(args.guidance) and 0 <= args.guidance <= 20):
         raise LabError(f"--guidance must be between 0 and 20, got {args.guidance}")
 
 
-def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
+def grade(run: SavedRun, sample_index: int | None = None) -> dict:
     """Everything that ``grade.json`` holds: the code is checked in processes of its own, the run by its parameters.
 
     Args:
         run: the run, whose data set is prepared.
         sample_index: the student's answer to question 6.
     """
-    from grading import report, scores
+    from grading import scores, table
 
     dataset = run.config.dataset
     with ThreadPoolExecutor(1) as pool:
-        code = pool.submit(report.check_code, SUBMISSION.read_bytes())  # meanwhile the run is scored
-        (train, train_labels), (test, test_labels) = (utils.load_split(split, dataset) for split in ("train", "test"))
-        mixture = utils.mixture(run)
-        codes = utils.embed(run, test)
+        code = pool.submit(table.check_code, SUBMISSION.read_bytes())  # meanwhile the run is scored
+        (train, train_labels), (test, test_labels) = (data.load_split(split, dataset) for split in ("train", "test"))
+        mixture = runs.mixture(run)
+        codes = runs.embed(run, test)
         clusters = mixture.predict(codes)
         db = scores.davies_bouldin(test, clusters)
         db_sklearn = None
@@ -110,11 +113,11 @@ def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
         if run.config.use_pca:
             db_sklearn = scores.baseline_davies_bouldin(dataset, run.config.embedding_dim, train, test)
             if sample_index is not None:
-                train_clusters = utils.cluster_labels(run, train)
+                train_clusters = runs.cluster_labels(run, train)
         questions = code.result()
     questions.append(scores.sample_index(run, sample_index, train_labels, train_clusters))
     questions.append(scores.performance(run, db, db_sklearn, clusters))
-    return report.summary(questions) | {
+    return table.summary(questions) | {
         "sample_index": sample_index,
         "config": dataclasses.asdict(run.config),
         "db": db,
@@ -125,7 +128,7 @@ def grade(run: utils.SavedRun, sample_index: int | None = None) -> dict:
     }
 
 
-def draw_sixes(run: utils.SavedRun, args: argparse.Namespace, ddpm) -> None:
+def draw_sixes(run: SavedRun, args: argparse.Namespace, ddpm) -> None:
     """Draw a six by the student's sampler and by the diffusion model: gmm_sample.png and ddpm_sample.png."""
     from PIL import Image
 
@@ -134,25 +137,25 @@ def draw_sixes(run: utils.SavedRun, args: argparse.Namespace, ddpm) -> None:
     six = sampled_by_student(run, args.sample_index, args.sample_seed)
     with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:  # both sixes are replaced, or none
         Image.fromarray(six).save(Path(folder) / SIXES[0])
-        utils.sample_from_ddpm(
+        networks.sample_from_ddpm(
             ASKED_DIGIT, folder, ddpm=ddpm, steps=args.ddpm_steps, guidance=args.guidance, seed=args.sample_seed
         )
         for name in SIXES:
             os.replace(Path(folder) / name, run.path / name)
 
 
-def sampled_by_student(run: utils.SavedRun, k: int, seed: int | None) -> np.ndarray:
+def sampled_by_student(run: SavedRun, k: int, seed: int | None) -> np.ndarray:
     """A picture of component k by ``sample_from_gmm`` of submission.py, in a process of its own: uint8 (28, 28).
 
     Raises:
         LabError: the sampler fails, or leaves no picture of 28 x 28 pixels of 8-bit grey.
     """
-    from grading import checks, report, sandbox
+    from grading import checks, sandbox, table
 
     inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
     outcome = sandbox.run("draw", SUBMISSION.read_bytes(), inputs, settings={"label": k, "seed": seed})
     if outcome.status == "raised":
-        cause = report.explain_error(outcome.error)[0].splitlines()[0]
+        cause = table.explain_error(outcome.error)[0].splitlines()[0]
     elif outcome.status != "done":
         cause = outcome.cause
     elif "image" not in outcome.arrays:
@@ -165,9 +168,9 @@ def sampled_by_student(run: utils.SavedRun, k: int, seed: int | None) -> np.ndar
     raise LabError(f"no sixes were drawn, {cause}; mend task 5.1 of submission.py; the scores are in grade.json")
 
 
-def write_draft(run: utils.SavedRun) -> int:
+def write_draft(run: SavedRun) -> int:
     """``--report_draft``, once the run is scored."""
-    from insight import draft
+    from report import draft
 
     print(f"wrote {draft.write(run)}")
     print("next: write your answers into it; it is never overwritten once you have changed it")
@@ -180,11 +183,11 @@ def print_report(report: dict) -> None:
     def number(value: float | None) -> str:
         return "undefined" if value is None else f"{value:.4f}"
 
-    from grading import report as tables
+    from grading import table as tables
 
     print(f"\n{tables.table(report['questions'])}")
     print(f"{'sum':<26}{report['auto_score']:>7.2f} /{report['auto_points']:>3}")
-    print(f"\non the test images of {utils.DATASETS[report['dataset']]}:")
+    print(f"\non the test images of {DATASETS[report['dataset']]}:")
     print(f"  Davies-Bouldin (784 pixels, lower is better)   {number(report['db'])}")
     if report["db_sklearn"] is not None:
         print(f"  Davies-Bouldin of scikit-learn                 {number(report['db_sklearn'])}")
@@ -197,24 +200,24 @@ def print_report(report: dict) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    run = utils.load_run(args.results_path, to_write=True)
+    run = runs.load_run(args.results_path, to_write=True)
     check_arguments(args, run)
     if args.ae:
         run.config.ae = args.ae
-    load_resources.ensure(run.config.dataset, args.data_dir)
+    prepare.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
     if args.report_draft:
-        from insight import draft
+        from report import draft
 
         draft.refuse_edited(run.path)  # before the slow work
         if args.sample_index is None and (run.path / "grade.json").is_file():
             return write_draft(run)
     draws = args.sample_index is not None and run.config.use_pca
-    ddpm = utils.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work
+    ddpm = networks.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work
     report = grade(run, args.sample_index)
     print_report(report)
     # Before the sixes: a mistake in the sampler must not cost the scores of the rest.
-    utils.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    files.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     written, failure = ["grade.json"], None
     if draws:
         try:
@@ -222,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
             written += SIXES
         except LabError as error:
             failure = error
-    from insight import report_page  # here, because it stands on everything else
+    from report import report_page  # here, because it stands on everything else
 
     written.append(report_page.write(run, report, ddpm=ddpm, seed=args.sample_seed).name)
     print(f"wrote {', '.join(written)} in {run.path}")
@@ -233,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     if draws:
         print("next: open report.html, look at both sixes; run this again for two new ones")
     elif run.config.use_pca:
-        option = utils.run_option(run.path)
+        option = runs.run_option(run.path)
         print(f"next: python grade.py --sample_index k{option}, with the number of the cluster that is the 6")
     else:
         print("next: python train.py --use_pca, for the run that counts")
@@ -241,4 +244,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

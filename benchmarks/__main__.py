@@ -16,9 +16,11 @@ import time
 from datetime import date
 from pathlib import Path
 
-import utils
 from benchmarks import results, timing
 from benchmarks.cases import CASES, Plan
+from hi_mnist import cli
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
 
 PEERS = {"datasets": "data", "diffusers": "ddpm"}  # package -> the case that needs it
 
@@ -35,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small sizes, once each; needs --out")
     parser.add_argument("--full", action="store_true", help="run scikit-learn's t-SNE too, not a saved figure")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: benchmarks/)")
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def _installed(package: str) -> bool:
@@ -49,14 +51,14 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     folder = (args.out or results.FOLDER).expanduser().resolve()
     if args.quick and folder == results.FOLDER:
-        raise utils.LabError("--quick measures too little for the results in benchmarks/; name another folder by --out")
+        raise LabError("--quick measures too little for the results in benchmarks/; name another folder by --out")
     folder.mkdir(parents=True, exist_ok=True)
     results.load(folder)  # what cannot be added to is refused before the work
     absent = [package for package, case in PEERS.items() if case in args.only and not _installed(package)]
     if absent:
-        raise utils.LabError(f"{absent[0]} is not installed; run: python -m pip install -r benchmarks/requirements.txt")
+        raise LabError(f"{absent[0]} is not installed; run: python -m pip install -r benchmarks/requirements.txt")
     plan = Plan(quick=args.quick, full=args.full)
-    print(f"data: {utils.DATASETS[plan.dataset]}; results: {folder}")
+    print(f"data: {DATASETS[plan.dataset]}; results: {folder}")
     for name in args.only:
         print(f"\n{name}", flush=True)
         machine, start, rows = timing.machine(), time.perf_counter(), []
@@ -78,4 +80,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

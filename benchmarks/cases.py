@@ -19,12 +19,14 @@ import numpy as np
 import scipy.linalg
 from sklearn.metrics import pairwise_distances_argmin
 
-import data_files
-import load_resources
 import submission
-import utils
 from benchmarks import measures, peers, timing
-from insight.compare import knn_accuracy
+from hi_mnist import idx, networks
+from hi_mnist.cli import LabError
+from hi_mnist.data import flatten, load_split, prepared_dir
+from hi_mnist.prepare import ensure
+from hi_mnist.runs import cluster_labels, load_run
+from report.compare import knn_accuracy
 
 K = 10
 BURST = 12  # EM iterations in a row, as many as the fit takes
@@ -95,14 +97,14 @@ class Plan:
 
     quick: bool = False
     full: bool = False
-    dataset: str = field(default_factory=load_resources.ensure)
+    dataset: str = field(default_factory=ensure)
 
     def rounds(self, count: int) -> int:
         return 1 if self.quick else count
 
     def images(self, count: int = 60_000) -> np.ndarray:
         """The training images, repeated where there are fewer than ``count`` (the stand-in): uint8 (N, 1, 28, 28)."""
-        images, _ = utils.load_split("train", self.dataset)
+        images, _ = load_split("train", self.dataset)
         return np.resize(images, (min(count, 2_000) if self.quick else count, *images.shape[1:]))
 
     @property
@@ -115,7 +117,7 @@ class Plan:
 
 def codes_of(images: np.ndarray, d: int) -> np.ndarray:
     """PCA codes float64 (N, d); those of repeated images are set apart, so that no component collapses."""
-    rows = utils.flatten(images)
+    rows = flatten(images)
     pca = submission.PCA(d)
     pca.fit(rows)
     return pca.transform(rows) + np.random.default_rng(0).normal(size=(len(rows), d))
@@ -307,7 +309,7 @@ def pca_memory(side: str, n: int) -> Callable:
 
 def pca(plan: Plan) -> Iterator[Row]:
     """PCA.fit from uint8 pixels."""
-    rows = utils.flatten(plan.images())
+    rows = flatten(plan.images())
     targets = {"float64": 4.0, "float32": 1.0, "textbook": 6.0}
     names = {"float64": "scikit-learn PCA, float64", "float32": "scikit-learn PCA, float32", "textbook": "textbook"}
     jobs = {side: pca_job(side, rows) for side in ("ours", *targets)}
@@ -412,10 +414,10 @@ def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for split, prefix in (("train", "train"), ("test", "t10k")):
-            images, labels = utils.load_split(split, plan.dataset)
+            images, labels = load_split(split, plan.dataset)
             peers.write_parquet(images, labels, folder / f"{split}.parquet")
             for array, kind in ((images[:, 0], "images-idx3"), (labels.astype(np.uint8), "labels-idx1")):
-                header, pixels = data_files.idx_parts(array)
+                header, pixels = idx.idx_parts(array)
                 (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + bytes(pixels))
         # The stand-in is made by the command itself: files of its size are refused as MNIST.
         yield folder, ["--dataset", plan.dataset] + (["--data_dir", folder] if plan.dataset == "mnist" else [])
@@ -442,14 +444,14 @@ def data(plan: Plan) -> Iterator[Row]:
             theirs_first.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             theirs_again.append(timing.run_command(["-m", "benchmarks.peers", folder], environment))
             shutil.rmtree(folder / "cache")
-        first = "import sys, load_resources; load_resources.ensure(*sys.argv[1:])"
+        first = "import sys; from hi_mnist import prepare; prepare.ensure(*sys.argv[1:])"
         alone = timing.run_command(["-c", first, *options[1::2]], {"LAB_HOME": str(folder / "alone"), "MNIST_DIR": ""})
         same = all(
-            path.read_bytes() == (utils.prepared_dir(plan.dataset) / path.name).read_bytes()
+            path.read_bytes() == (prepared_dir(plan.dataset) / path.name).read_bytes()
             for path in (folder / "home0").glob("*/*.safetensors")
         )
     if not same:
-        raise utils.LabError("the data were prepared differently from the set in use; prepare that one anew")
+        raise LabError("the data were prepared differently from the set in use; prepare that one anew")
     source = "IDX files" if plan.dataset == "mnist" else "scikit-learn's digits"
     yield Row(
         "data",
@@ -494,8 +496,8 @@ def ae_memory(side: str, n: int) -> Callable:
     """For ``timing.peak_memory``: n random images encoded."""
     images = np.random.default_rng(0).integers(256, size=(n, 1, 28, 28), dtype=np.uint8)
     if side == "ours":
-        ours = utils.load_ae()
-        return lambda: utils.ae_encode(ours, images)
+        ours = networks.load_ae()
+        return lambda: networks.ae_encode(ours, images)
     theirs = peers.original_ae()
     return lambda: peers.encode_one_by_one(theirs, images)
 
@@ -503,26 +505,26 @@ def ae_memory(side: str, n: int) -> Callable:
 def ddpm_memory(side: str, count: int) -> Callable:
     """For ``timing.peak_memory``: digits drawn at once by ours, one by the peer; the steps change nothing."""
     if side == "ours":
-        ours = utils.load_ddpm()
-        return lambda: utils.draw_digits(ours, [6] * count, steps=5)
+        ours = networks.load_ddpm()
+        return lambda: networks.draw_digits(ours, [6] * count, steps=5)
     theirs = peers.DiffusersSampler()
     return lambda: theirs.draw(6, 5)
 
 
 def ae(plan: Plan) -> Iterator[Row]:
     """Encoding of the training images."""
-    images, ours, theirs = plan.images(), utils.load_ae(), peers.original_ae()
+    images, ours, theirs = plan.images(), networks.load_ae(), peers.original_ae()
     sample = images[: 50 if plan.quick else 2_000]
     jobs = {
-        "ours": lambda: utils.ae_encode(ours, images),
+        "ours": lambda: networks.ae_encode(ours, images),
         "theirs": lambda: peers.encode_one_by_one(theirs, sample),
     }
     times = timing.alternate(jobs, plan.rounds(3), warm_up=False)
     size = sum(p.numel() for p in theirs.parameters()) / 1e6
-    test, labels = utils.load_split("test", plan.dataset)
+    test, labels = load_split("test", plan.dataset)
     mixture = submission.GMM(K, 2)
-    mixture.fit(utils.ae_encode(ours, images), seed=0)
-    scores = measures.clustering_scores(mixture.predict(utils.ae_encode(ours, test)), labels)
+    mixture.fit(networks.ae_encode(ours, images), seed=0)
+    scores = measures.clustering_scores(mixture.predict(networks.ae_encode(ours, test)), labels)
     yield Row(
         "ae",
         f"AutoEncoder, {len(images):,} images encoded",
@@ -539,14 +541,14 @@ def ae(plan: Plan) -> Iterator[Row]:
 
 def ddpm(plan: Plan) -> Iterator[Row]:
     """Samples of the diffusion model."""
-    ours, theirs = utils.load_ddpm(), peers.DiffusersSampler()
+    ours, theirs = networks.load_ddpm(), peers.DiffusersSampler()
     steps = 20 if plan.quick else 1000
 
     seeds, drawn = itertools.count(), {}
 
     def draw(name, labels, **options):
         def job():
-            images = utils.draw_digits(ours, labels, seed=next(seeds), **options)
+            images = networks.draw_digits(ours, labels, seed=next(seeds), **options)
             drawn.setdefault(name, []).extend(zip(images, labels, strict=True))
 
         return job
@@ -620,7 +622,7 @@ class ChainRun:
 @functools.cache
 def run_chain(dataset: str) -> ChainRun:
     """The lab's commands in a fresh LAB_HOME whose data are prepared, then again with its cache warm."""
-    load_resources.ensure(dataset)  # for the questions asked about the run here; a quick plan has another data set
+    ensure(dataset)  # for the questions asked about the run here; a quick plan has another data set
     with tempfile.TemporaryDirectory() as home:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
@@ -637,14 +639,14 @@ def run_chain(dataset: str) -> ChainRun:
             commands[f"grade {turn}"] = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
         graded = json.loads((run / "grade.json").read_text(encoding="utf-8"))
         (plane,) = (Path(home) / "cache").glob("tsne-*.npy")
-        neighbours = knn_accuracy(np.load(plane), utils.load_split("train", dataset)[1])
+        neighbours = knn_accuracy(np.load(plane), load_split("train", dataset)[1])
     return ChainRun(commands, f"{graded['auto_score']:.2f} of {graded['auto_points']} points", neighbours)
 
 
 def cluster_of_six(path: Path, dataset: str) -> int:
     """What a student finds by looking: the cluster with the most sixes."""
-    images, labels = utils.load_split("train", dataset)
-    clusters = utils.cluster_labels(utils.load_run(path), images)
+    images, labels = load_split("train", dataset)
+    clusters = cluster_labels(load_run(path), images)
     return int(np.bincount(clusters[labels == 6]).argmax())
 
 
@@ -680,7 +682,7 @@ def measured_tsne(plan: Plan) -> float:
     """Seconds of scikit-learn's TSNE of the training images."""
     from sklearn.manifold import TSNE
 
-    rows = utils.flatten(plan.images()).astype(np.float32)
+    rows = flatten(plan.images()).astype(np.float32)
     return timing.alternate({"tsne": lambda: TSNE(random_state=0, n_jobs=-1).fit(rows)}, 1, warm_up=False)["tsne"][0]
 
 

@@ -22,7 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import utils
+from hi_mnist import cli, data, files, networks
+from hi_mnist.cli import LabError
+from hi_mnist.data import N_CLASSES
 from staff.augment import distort
 
 MIN_ACCURACY = 0.993  # below it the judge's own mistakes would blur a target of 99 % agreement
@@ -49,7 +51,7 @@ class JudgeNet(nn.Module):
             nn.BatchNorm1d(self.feature_dim),
             nn.ReLU(),
         )
-        self.head = nn.Linear(self.feature_dim, utils.N_CLASSES)
+        self.head = nn.Linear(self.feature_dim, N_CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """float32 (N, 1, 28, 28) in [0, 1] -> features (N, F) and logits (N, 10)."""
@@ -92,24 +94,24 @@ def load_judge() -> Judge:
     Raises:
         LabError: the real MNIST is not prepared, the cache is damaged, or the judge is too weak.
     """
-    train, test = utils.load_split("train"), utils.load_split("test")
+    train, test = data.load_split("train"), data.load_split("test")
     if (len(train[0]), len(test[0])) != MNIST_COUNTS:
-        raise utils.LabError(
-            f"the judge needs the real MNIST (60,000 + 10,000 images), {utils.prepared_dir('mnist')} holds "
+        raise LabError(
+            f"the judge needs the real MNIST (60,000 + 10,000 images), {data.prepared_dir('mnist')} holds "
             f"{len(train[0]):,} + {len(test[0]):,}; get it with: python load_resources.py --dataset mnist"
         )
-    path = utils.cache_dir() / CACHE_NAME
+    path = files.cache_dir() / CACHE_NAME
     if path.exists():
         net = _read(path)
     else:
         net = train_judge(torch.from_numpy(train[0]), torch.from_numpy(train[1]))
-        with utils.atomic_path(path) as partial:
+        with files.atomic_path(path) as partial:
             # safetensors refuses the channels_last strides of a trained network
             safetensors.torch.save_file({k: v.contiguous() for k, v in net.state_dict().items()}, partial)
     # Measured anew each time: neither the file nor the data need be what they were.
     judge = Judge(net, float(np.mean(_run(net, test[0])[1].argmax(axis=1) == test[1])))
     if judge.test_accuracy < MIN_ACCURACY:
-        raise utils.LabError(
+        raise LabError(
             f"the judge names {judge.test_accuracy:.2%} of the test images rightly, {MIN_ACCURACY:.1%} is needed; "
             f"delete {path} to train it anew"
         )
@@ -128,7 +130,7 @@ def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int =
     Returns:
         The network, in evaluation mode, on the best device.
     """
-    device = utils.get_device()
+    device = networks.get_device()
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
         torch.manual_seed(seed)
@@ -160,13 +162,13 @@ def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int =
 
 def _read(path: Path) -> JudgeNet:
     net = JudgeNet()
-    tensors = utils.read_tensors(path, tuple(net.state_dict()), f"delete {path} to train the judge anew")
+    tensors = files.read_tensors(path, tuple(net.state_dict()), f"delete {path} to train the judge anew")
     try:
         net.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:160]
-        raise utils.LabError(f"{path} is not this judge ({cause}); delete it to train the judge anew") from None
-    return net.eval().to(utils.get_device(), memory_format=torch.channels_last)
+        raise LabError(f"{path} is not this judge ({cause}); delete it to train the judge anew") from None
+    return net.eval().to(networks.get_device(), memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -184,7 +186,7 @@ def _run(net: JudgeNet, images: np.ndarray, batch: int = 1000) -> tuple[np.ndarr
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = utils.one_line_errors(
+    parser = cli.one_line_errors(
         argparse.ArgumentParser(
             prog="python -m benchmarks.judge",
             description="Train the judge of the networks' samples, or read it from the cache, and print its accuracy.",
@@ -193,9 +195,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.parse_args(argv)
     judge = load_judge()
     print(f"judge: {judge.test_accuracy:.2%} of the 10,000 real test images named rightly")
-    print(f"cached in {utils.cache_dir() / CACHE_NAME}")
+    print(f"cached in {files.cache_dir() / CACHE_NAME}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

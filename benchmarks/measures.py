@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 # The student's comparison measures samples too: one definition for both.
-from insight.measures import agreement, class_spreads, diversity, frechet_distance, spread  # noqa: F401
+from report.measures import agreement, class_spreads, diversity, frechet_distance, spread  # noqa: F401
 
 # --------------------------------------------------------------------------- clusters against digits
 

@@ -26,14 +26,30 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from tqdm import tqdm
 
-import load_resources
 import model
-import utils
 from benchmarks import measures, timing
 from benchmarks.judge import Judge, load_judge
+from hi_mnist import cli, data, files, prepare
+from hi_mnist.cli import LabError
+from hi_mnist.data import IMAGE_SHAPE, N_CLASSES
+from hi_mnist.networks import (
+    AE_NETWORK,
+    DDPM_NETWORK,
+    DDPM_STEPS,
+    DEFAULT_GUIDANCE,
+    ae_encode,
+    draw_digits,
+    get_device,
+    guidance_interval,
+    load_ae,
+    load_ddpm,
+    network_source,
+    torch_threads,
+)
+from hi_mnist.runs import TrainConfig
 
 SEEDS = range(5)  # of the mixtures that score the AE
-LAB_SEED = utils.TrainConfig.seed  # of the mixture whose samples stand beside the DDPM's
+LAB_SEED = TrainConfig.seed  # of the mixture whose samples stand beside the DDPM's
 FLOOR_DRAWS = 5  # train subsets behind the floor of the Frechet distance
 Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, 1, 28, 28), labels int64 (N,)
 
@@ -48,12 +64,12 @@ def parameters(net: torch.nn.Module) -> int:
 
 def machine() -> dict:
     """What the timings depend on."""
-    return timing.machine() | {"device": str(utils.get_device())}
+    return timing.machine() | {"device": str(get_device())}
 
 
 def seconds_of(job: Callable[[], object], repeats: int) -> float | None:
     """Median wall-clock seconds of ``job`` on two torch threads; None for no repeats."""
-    with utils.torch_threads(2):
+    with torch_threads(2):
         times = timing.alternate({"job": job}, repeats, warm_up=False)["job"]
     return median(times) if times else None
 
@@ -69,7 +85,7 @@ def _figure(width: float, height: float):
 
 
 def _save_figure(figure, path: Path) -> str:
-    with utils.atomic_path(path) as partial:
+    with files.atomic_path(path) as partial:
         figure.savefig(partial)
     return str(path)
 
@@ -101,7 +117,7 @@ def measure_ae(ae, train: Split, test: Split, standin: tuple[Split, Split], pict
     """All figures of the AutoEncoder.
 
     Args:
-        ae: from ``utils.load_ae``.
+        ae: from ``hi_mnist.networks.load_ae``.
         train, test: the real MNIST; the training labels serve only the 15-nearest-neighbour figure.
         standin: the training and test split of the stand-in's digits.
         pictures: an existing folder for the two pictures.
@@ -111,7 +127,7 @@ def measure_ae(ae, train: Split, test: Split, standin: tuple[Split, Split], pict
         a dict that JSON can hold.
     """
     before = machine()
-    codes_train, codes_test = (utils.ae_encode(ae, images).astype(np.float64) for images, _ in (train, test))
+    codes_train, codes_test = (ae_encode(ae, images).astype(np.float64) for images, _ in (train, test))
     mixtures = fit_mixtures(codes_train)
     runs = [measures.clustering_scores(m.predict(codes_test), test[1]) for m in mixtures]
     middle = median_run([run["accuracy"] for run in runs])
@@ -121,7 +137,7 @@ def measure_ae(ae, train: Split, test: Split, standin: tuple[Split, Split], pict
     return {
         "network": "ae",
         "parameters": parameters(ae),
-        "encoding_seconds": seconds_of(lambda: utils.ae_encode(ae, train[0]), repeats),
+        "encoding_seconds": seconds_of(lambda: ae_encode(ae, train[0]), repeats),
         "encoded_images": len(train[0]),
         "clustering": medians(runs) | {"runs": runs, "seeds": list(SEEDS)},
         "confusion": {
@@ -143,7 +159,7 @@ def measure_ae(ae, train: Split, test: Split, standin: tuple[Split, Split], pict
 
 def fit_mixtures(codes: np.ndarray) -> list[GaussianMixture]:
     """A mixture of K = 10 full Gaussians for each seed: real (N, d), no label enters."""
-    return [GaussianMixture(utils.N_CLASSES, max_iter=100, random_state=seed).fit(codes) for seed in SEEDS]
+    return [GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes) for seed in SEEDS]
 
 
 def median_run(values: list[float]) -> int:
@@ -165,7 +181,7 @@ def score_standin(ae, standin: tuple[Split, Split], mnist_mixtures: list[Gaussia
         Medians over the seeds.
     """
     (train_images, train_labels), (test_images, test_labels) = standin
-    train, test = (utils.ae_encode(ae, images).astype(np.float64) for images in (train_images, test_images))
+    train, test = (ae_encode(ae, images).astype(np.float64) for images in (train_images, test_images))
     both, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
     own = [measures.clustering_scores(m.predict(test), test_labels) for m in fit_mixtures(train)]
     foreign = [measures.clustering_scores(m.predict(both), labels) for m in mnist_mixtures]
@@ -185,8 +201,8 @@ def reconstruct(ae, images: np.ndarray, batch: int = 1000) -> np.ndarray:
 
 def pca_mse(train: np.ndarray, test: np.ndarray, dim: int = 2) -> float:
     """Per-pixel reconstruction error of PCA on the test images, pixels in [0, 1]."""
-    rows = utils.flatten(test).astype(np.float32) / 255
-    pca = PCA(dim, svd_solver="covariance_eigh").fit(utils.flatten(train).astype(np.float32) / 255)
+    rows = data.flatten(test).astype(np.float32) / 255
+    pca = PCA(dim, svd_solver="covariance_eigh").fit(data.flatten(train).astype(np.float32) / 255)
     return measures.pixel_mse(pca.inverse_transform(pca.transform(rows)), rows)
 
 
@@ -197,7 +213,7 @@ def knn_accuracy(codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, 
 
 def draw_reconstructions(test: Split, decoded: np.ndarray, path: Path) -> str:
     """The first test image of each digit over its reconstruction, float (N, 1, 28, 28) in [0, 1]."""
-    first = [int(np.flatnonzero(test[1] == digit)[0]) for digit in range(utils.N_CLASSES)]
+    first = [int(np.flatnonzero(test[1] == digit)[0]) for digit in range(N_CLASSES)]
     captions = [f"MSE {measures.pixel_mse(decoded[i], test[0][i] / 255):.3f}" for i in first]
     rows = [("original", test[0][first]), ("reconstruction", decoded[first] * 255)]
     return save_rows(rows, path, captions, "test images and what the AutoEncoder makes of their two numbers")
@@ -212,7 +228,7 @@ def draw_plane(codes: np.ndarray, labels: np.ndarray, path: Path) -> str:
     order = np.random.default_rng(0).permutation(len(codes))  # else the last digit would cover the others
     colours = colormaps["tab10"](labels[order])
     axis.scatter(codes[order, 0], codes[order, 1], s=3, c=colours, linewidths=0, rasterized=True)
-    for digit in range(utils.N_CLASSES):
+    for digit in range(N_CLASSES):
         x, y = np.median(codes[labels == digit, :2], axis=0)
         style = {"fontsize": 18, "weight": "bold", "color": colormaps["tab10"](digit), "ha": "center", "va": "center"}
         outline = [patheffects.withStroke(linewidth=4, foreground="white")]
@@ -253,7 +269,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        sampler = "ancestral" if self.steps == utils.DDPM_STEPS else "ddim"
+        sampler = "ancestral" if self.steps == DDPM_STEPS else "ddim"
         part = "" if self.interval == (0.0, 1.0) or not self.guidance else "_in_{:g}-{:g}".format(*self.interval)
         return f"{sampler}{self.steps}_guidance{self.guidance:g}{part}"
 
@@ -276,13 +292,13 @@ class Reference:
         self.judge, self.train, self.test = judge, train, test
         self.features = judge.features(test[0])
         self.feature_spreads = measures.class_spreads(self.features, test[1])
-        self.pixel_spreads = measures.class_spreads(utils.flatten(test[0]), test[1])
+        self.pixel_spreads = measures.class_spreads(data.flatten(test[0]), test[1])
 
     def score(self, images: np.ndarray, asked: np.ndarray) -> dict:
         """All measures of samples that have a class: uint8 (N, 1, 28, 28) and int64 (N,)."""
         features = self.judge.features(images)
         in_features = measures.diversity(features, asked, self.feature_spreads)
-        in_pixels = measures.diversity(utils.flatten(images), asked, self.pixel_spreads)
+        in_pixels = measures.diversity(data.flatten(images), asked, self.pixel_spreads)
         return {
             "agreement": measures.agreement(asked, self.judge.predict(images)),
             "frechet": measures.frechet_distance(features, self.features),
@@ -298,9 +314,7 @@ class Reference:
 
 def balanced_subset(labels: np.ndarray, per_class: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of ``per_class`` random images of each class, without repetition: int64 (10 per_class,), by class."""
-    return np.concatenate(
-        [rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in range(utils.N_CLASSES)]
-    )
+    return np.concatenate([rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in range(N_CLASSES)])
 
 
 def score_real(reference: Reference, per_class: int) -> dict:
@@ -327,16 +341,16 @@ def mixture_samples(train: Split, per_class: int, dim: int = 10, seed: int = LAB
     Returns:
         uint8 (10 per_class, 1, 28, 28), clipped to 0..255, and int64 (10 per_class,), the digits asked for.
     """
-    pca = PCA(dim, svd_solver="covariance_eigh").fit(utils.flatten(train[0]).astype(np.float32))
-    codes = pca.transform(utils.flatten(train[0]).astype(np.float32)).astype(np.float64)
-    gmm = GaussianMixture(utils.N_CLASSES, max_iter=100, random_state=seed).fit(codes)
+    pca = PCA(dim, svd_solver="covariance_eigh").fit(data.flatten(train[0]).astype(np.float32))
+    codes = pca.transform(data.flatten(train[0]).astype(np.float32)).astype(np.float64)
+    gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes)
     names = measures.match_clusters(gmm.predict(codes), train[1])
     rng = np.random.default_rng(seed)
     drawn = [
         rng.multivariate_normal(gmm.means_[k], gmm.covariances_[k], per_class) for k in np.argsort(names)
     ]  # in the order of the digits
     pixels = pca.inverse_transform(np.concatenate(drawn)).clip(0, 255).round().astype(np.uint8)
-    return pixels.reshape(-1, *utils.IMAGE_SHAPE), np.repeat(np.arange(utils.N_CLASSES), per_class)
+    return pixels.reshape(-1, *IMAGE_SHAPE), np.repeat(np.arange(N_CLASSES), per_class)
 
 
 def draw_samples(net, setting: Setting, per_class: int, *, batch: int, seed: int, bar) -> tuple[np.ndarray, np.ndarray]:
@@ -345,7 +359,7 @@ def draw_samples(net, setting: Setting, per_class: int, *, batch: int, seed: int
     Every setting starts from the same noise, so that settings differ by what they do, not by luck.
 
     Args:
-        net: from ``utils.load_ddpm``.
+        net: from ``hi_mnist.networks.load_ddpm``.
         batch: samples at a time; it changes the order of the noise, and so the samples.
         bar: a progress bar that counts steps of the sampler.
 
@@ -353,7 +367,7 @@ def draw_samples(net, setting: Setting, per_class: int, *, batch: int, seed: int
         uint8 (10 per_class, 1, 28, 28) and int64 (10 per_class,), sorted by class.
     """
     generator = torch.Generator().manual_seed(seed)
-    asked = torch.arange(utils.N_CLASSES).repeat_interleave(per_class)
+    asked = torch.arange(N_CLASSES).repeat_interleave(per_class)
     options = {
         "guidance": setting.guidance,
         "guidance_interval": setting.interval,
@@ -362,7 +376,7 @@ def draw_samples(net, setting: Setting, per_class: int, *, batch: int, seed: int
     }
     blocks = []
     for labels in asked.split(batch):
-        if setting.steps == utils.DDPM_STEPS:
+        if setting.steps == DDPM_STEPS:
             x = model.ddpm_sample(net, labels, **options)
         else:
             x = model.ddim_sample(net, labels, steps=setting.steps, **options)
@@ -409,7 +423,7 @@ def measure_ddpm(
     """All figures of the diffusion model.
 
     Args:
-        net: from ``utils.load_ddpm``.
+        net: from ``hi_mnist.networks.load_ddpm``.
         reference: judge and real images.
         settings: the ways to draw.
         per_class: samples of each class, at least 2.
@@ -425,7 +439,7 @@ def measure_ddpm(
     real = score_real(reference, per_class)
     mixture = reference.score(*mixture_samples(reference.train, per_class))
     typical = typical_nearest(reference)
-    blocks = math.ceil(utils.N_CLASSES * per_class / batch)
+    blocks = math.ceil(N_CLASSES * per_class / batch)
     results, paths = [], []
     with tqdm(total=blocks * sum(s.steps for s in settings), unit="step", dynamic_ncols=True, mininterval=1) as bar:
         for setting in settings:
@@ -440,7 +454,7 @@ def measure_ddpm(
                 | {"nearest": {"median": float(np.median(distances)), "smallest": float(distances.min())}}
             )
             paths.append(save_sheet(images, per_class, pictures / f"ddpm_{setting.name}.png"))
-            shown = np.arange(utils.N_CLASSES) * per_class  # the first sample of each class
+            shown = np.arange(N_CLASSES) * per_class  # the first sample of each class
             paths.append(
                 draw_nearest(
                     images[shown],
@@ -455,7 +469,7 @@ def measure_ddpm(
         "parameters": parameters(net),
         "judge_test_accuracy": reference.judge.test_accuracy,
         "per_class": per_class,
-        "frechet_sizes": {"samples": utils.N_CLASSES * per_class, "reference": len(reference.features)},
+        "frechet_sizes": {"samples": N_CLASSES * per_class, "reference": len(reference.features)},
         "seed": seed,
         "batch": batch,
         "real_train": real,
@@ -482,9 +496,9 @@ def time_one_sample(net, settings: list[Setting], repeats: int) -> list[dict]:
     """Median seconds of one sample as the lab draws it, for each number of steps, without and with guidance."""
     rows = []
     for steps in dict.fromkeys(s.steps for s in settings) if repeats else ():
-        for guidance in (0.0, utils.DEFAULT_GUIDANCE or 1.0):
+        for guidance in (0.0, DEFAULT_GUIDANCE or 1.0):
             seconds = seconds_of(
-                lambda steps=steps, w=guidance: utils.draw_digits(net, [6], steps=steps, guidance=w, seed=0), repeats
+                lambda steps=steps, w=guidance: draw_digits(net, [6], steps=steps, guidance=w, seed=0), repeats
             )
             rows.append({"steps": steps, "guidance": guidance, "seconds": seconds})
     return rows
@@ -495,11 +509,11 @@ def save_sheet(images: np.ndarray, per_class: int, path: Path, zoom: int = 2) ->
     from PIL import Image
 
     columns = min(10, per_class)
-    tiles = images.reshape(utils.N_CLASSES, per_class, 28, 28)[:, :columns]
+    tiles = images.reshape(N_CLASSES, per_class, 28, 28)[:, :columns]
     # A grey line between the tiles, so that a veil on the black background would be seen.
     framed = np.pad(tiles, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=70)
-    sheet = framed.transpose(0, 2, 1, 3).reshape(utils.N_CLASSES * 30, columns * 30)
-    with utils.atomic_path(path) as partial:
+    sheet = framed.transpose(0, 2, 1, 3).reshape(N_CLASSES * 30, columns * 30)
+    with files.atomic_path(path) as partial:
         Image.fromarray(sheet).resize((sheet.shape[1] * zoom, sheet.shape[0] * zoom), Image.Resampling.NEAREST).save(
             partial
         )
@@ -547,7 +561,7 @@ def print_ddpm(result: dict) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = utils.one_line_errors(
+    parser = cli.one_line_errors(
         argparse.ArgumentParser(
             prog="python -m benchmarks.networks",
             description="Measure the two networks that the lab ships.",
@@ -565,7 +579,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--guidance",
         type=float,
         nargs="+",
-        default=list(dict.fromkeys([0.0, utils.DEFAULT_GUIDANCE])),
+        default=list(dict.fromkeys([0.0, DEFAULT_GUIDANCE])),
         help="weights of classifier-free guidance to measure (default: 0 and the lab's own)",
     )
     ddpm.add_argument(
@@ -582,13 +596,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps",
         type=int,
         nargs="+",
-        default=[utils.DDPM_STEPS, 50],
+        default=[DDPM_STEPS, 50],
         help="steps to measure; 1000 is ancestral, fewer is DDIM (default: 1000 50)",
     )
     ddpm.add_argument("--batch", type=int, default=200, help="samples drawn at a time (default: %(default)s)")
     ddpm.add_argument("--seed", type=int, default=0, help="of the samples (default: %(default)s)")
     for network in (ae, ddpm):
-        utils.one_line_errors(network)  # a subparser does not take this over from its parent
+        cli.one_line_errors(network)  # a subparser does not take this over from its parent
         network.add_argument(
             "--timing_repeats", type=int, default=3, help="timed runs; 0 leaves timing out (default: %(default)s)"
         )
@@ -606,51 +620,51 @@ def ddpm_settings(steps: list[int], guidances: list[float], intervals: list[tupl
         LabError: a value is out of range.
     """
     for count in steps:
-        if not 1 <= count <= utils.DDPM_STEPS:
-            raise utils.LabError(f"--steps must be between 1 and {utils.DDPM_STEPS}, got {count}")
+        if not 1 <= count <= DDPM_STEPS:
+            raise LabError(f"--steps must be between 1 and {DDPM_STEPS}, got {count}")
     for weight in guidances:
         if not (math.isfinite(weight) and weight >= 0):
-            raise utils.LabError(f"--guidance must be 0 or more, got {weight:g}")
+            raise LabError(f"--guidance must be 0 or more, got {weight:g}")
     for low, high in intervals:
         if not 0 <= low < high <= 1:
-            raise utils.LabError(f"--interval must be two rising numbers between 0 and 1, got {low:g} {high:g}")
+            raise LabError(f"--interval must be two rising numbers between 0 and 1, got {low:g} {high:g}")
     return list(
         dict.fromkeys(
             Setting(count, weight, tuple(interval) if weight else (0.0, 1.0))
             for count in steps
             for weight in guidances
-            for interval in intervals or [utils.guidance_interval(count)]
+            for interval in intervals or [guidance_interval(count)]
         )
     )
 
 
 def _prepared(dataset: str) -> tuple[Split, Split]:
     """Training and test split, fetched first where they are missing."""
-    load_resources.ensure(dataset)
-    return utils.load_split("train", dataset), utils.load_split("test", dataset)
+    prepare.ensure(dataset)
+    return data.load_split("train", dataset), data.load_split("test", dataset)
 
 
 def run_ae(args) -> dict:
-    ae = utils.load_ae(args.ae)
+    ae = load_ae(args.ae)
     train, test = _prepared("mnist")
     return measure_ae(ae, train, test, _prepared("digits"), args.pictures, args.timing_repeats) | {
-        "source": utils.network_source(utils.AE_NETWORK, args.ae)
+        "source": network_source(AE_NETWORK, args.ae)
     }
 
 
 def run_ddpm(args) -> dict:
     settings = ddpm_settings(args.steps, args.guidance, [tuple(interval) for interval in args.interval or []])
     if args.per_class < 2:
-        raise utils.LabError(f"--per_class must be at least 2 (diversity takes pairs), got {args.per_class}")
+        raise LabError(f"--per_class must be at least 2 (diversity takes pairs), got {args.per_class}")
     if args.batch < 1:
-        raise utils.LabError(f"--batch must be at least 1, got {args.batch}")
-    net = utils.load_ddpm(args.ddpm)
+        raise LabError(f"--batch must be at least 1, got {args.batch}")
+    net = load_ddpm(args.ddpm)
     train, test = _prepared("mnist")
     smallest = int(np.bincount(train[1]).min())
     if args.per_class > smallest:
-        raise utils.LabError(f"--per_class must be at most {smallest}, the images of the rarest digit")
+        raise LabError(f"--per_class must be at most {smallest}, the images of the rarest digit")
     judge = load_judge()
-    samples = utils.N_CLASSES * args.per_class
+    samples = N_CLASSES * args.per_class
     minutes = estimate_seconds(net, settings, samples, args.batch) / 60
     print(f"drawing {samples:,} samples in each of {len(settings)} settings: about {minutes:.1f} minutes", flush=True)
     return measure_ddpm(
@@ -662,20 +676,20 @@ def run_ddpm(args) -> dict:
         seed=args.seed,
         timing_repeats=args.timing_repeats,
         pictures=args.pictures,
-    ) | {"source": utils.network_source(utils.DDPM_NETWORK, args.ddpm)}
+    ) | {"source": network_source(DDPM_NETWORK, args.ddpm)}
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.timing_repeats < 0:
-        raise utils.LabError(f"--timing_repeats must be 0 or more, got {args.timing_repeats}")
+        raise LabError(f"--timing_repeats must be 0 or more, got {args.timing_repeats}")
     if args.json is not None and not args.json.expanduser().resolve().parent.is_dir():
-        raise utils.LabError(f"--json: there is no folder {args.json.expanduser().resolve().parent}; make it first")
-    args.pictures = (args.pictures or utils.cache_dir() / "networks").expanduser().resolve()
+        raise LabError(f"--json: there is no folder {args.json.expanduser().resolve().parent}; make it first")
+    args.pictures = (args.pictures or files.cache_dir() / "networks").expanduser().resolve()
     args.pictures.mkdir(parents=True, exist_ok=True)
     result = run_ae(args) if args.network == "ae" else run_ddpm(args)
     if args.json is not None:  # first of all: a closed pipe must not cost an hour's figures
-        utils.write_text(args.json.expanduser().resolve(), json.dumps(result, indent=1) + "\n")
+        files.write_text(args.json.expanduser().resolve(), json.dumps(result, indent=1) + "\n")
     (print_ae if args.network == "ae" else print_ddpm)(result)
     load = result["machine"]["load_before"]
     if load is not None and load > 0.5 and args.timing_repeats:
@@ -685,4 +699,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

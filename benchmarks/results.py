@@ -13,11 +13,13 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
-import utils
 from benchmarks.cases import Row
+from hi_mnist import cli, files
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 
 FOLDER = Path(__file__).resolve().parent
-README = utils.ROOT / "README.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- speed table: python -m benchmarks.results -->", "<!-- end of the speed table -->"
 COLUMNS = ("what", "peer", "ours", "peer's", "ratio", "promised", "kept", "memory", "peer's memory")
 
@@ -36,7 +38,7 @@ def load(folder: Path) -> dict:
         markdown(results)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         cause = " ".join(str(error).split())[:120]
-        raise utils.LabError(f"{path} holds no results of this suite ({cause}); move it away") from None
+        raise LabError(f"{path} holds no results of this suite ({cause}); move it away") from None
     return results
 
 
@@ -133,7 +135,7 @@ def explanation(results: dict) -> str:
     def find(case: str, start: str, peer: str = "", at: int = 0) -> Row:
         found = [row for row in rows if row.case == case and row.what.startswith(start) and row.peer.endswith(peer)]
         if not found:
-            raise utils.LabError(f"RESULTS.json has no row {start!r}; run: python -m benchmarks --only {case}")
+            raise LabError(f"RESULTS.json has no row {start!r}; run: python -m benchmarks --only {case}")
         return found[at]
 
     large = "product of two 2,000 x 2,000 matrices"
@@ -196,7 +198,7 @@ def write_readme(results: dict, path: Path = README) -> None:
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    utils.write_text(path, f"{before}{BEGIN}\n{readme_table(results)}\n{END}{after}")
+    files.write_text(path, f"{before}{BEGIN}\n{readme_table(results)}\n{END}{after}")
 
 
 def draw(results: dict, path: Path) -> None:
@@ -209,7 +211,7 @@ def draw(results: dict, path: Path) -> None:
     _draw_ratios(figure.add_subplot(grid[0, :]), rows)
     for place, (name, label) in enumerate((("N", "samples N (d = 10)"), ("d", "dimensions d (N = 60,000)"))):
         _draw_growth(figure.add_subplot(grid[1, place]), results, name, label)
-    with utils.atomic_path(path) as partial:
+    with files.atomic_path(path) as partial:
         figure.savefig(partial)
 
 
@@ -250,8 +252,8 @@ def _draw_growth(axes, results: dict, name: str, label: str) -> None:
 
 def write(results: dict, folder: Path) -> None:
     """RESULTS.json, RESULTS.md and speed.png in a folder."""
-    utils.write_text(folder / "RESULTS.json", json.dumps(results, indent=1) + "\n")
-    utils.write_text(folder / "RESULTS.md", markdown(results, explained=folder == FOLDER))
+    files.write_text(folder / "RESULTS.json", json.dumps(results, indent=1) + "\n")
+    files.write_text(folder / "RESULTS.md", markdown(results, explained=folder == FOLDER))
     draw(results, folder / "speed.png")
 
 
@@ -260,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m benchmarks.results",
         description="Write RESULTS.md, speed.png and the README's speed table anew from benchmarks/RESULTS.json.",
     )
-    utils.one_line_errors(parser).parse_args(argv)
+    cli.one_line_errors(parser).parse_args(argv)
     results = load(FOLDER)
     write(results, FOLDER)
     write_readme(results)
@@ -268,4 +270,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

@@ -26,13 +26,15 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-import utils
-from grading import checks, report, worker
+from grading import checks, table, worker
+from hi_mnist import cli
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 
-sys.path.append(str(utils.ROOT / "tests"))
+sys.path.append(str(ROOT / "tests"))
 import handins  # noqa: E402
 
-TEXTBOOK = utils.ROOT / "tests" / "textbook.py"
+TEXTBOOK = ROOT / "tests" / "textbook.py"
 CHUNK = 20  # runs between two steps of the progress bar
 # Put behind a submission, this makes it work on float32 throughout.
 IN_FLOAT32 = """
@@ -96,7 +98,7 @@ def family() -> list[Submission]:
     everything = list(checks.QUESTIONS)
     corpus = [Submission(case.name, case.source(), case.touched) for case in handins.every("correct")]
     ours = []
-    for path in (utils.ROOT / "submission.py", TEXTBOOK):
+    for path in (ROOT / "submission.py", TEXTBOOK):
         source = path.read_bytes()
         ours.append(Submission(path.name, source, everything))
         ours.append(Submission(f"{path.name} in float32", source + IN_FLOAT32.encode(), everything))
@@ -180,7 +182,7 @@ def score(runs: list[tuple]) -> Scored:
 
 def score_in_children(seed: int, submission: Submission) -> Scored:
     """Score one submission as a student's is: each question in a fresh child."""
-    results = report.check_code(submission.source, only=submission.touched, seed=seed, jobs=1)
+    results = table.check_code(submission.source, only=submission.touched, seed=seed, jobs=1)
     faults = [Fault(submission.name, q["id"], seed, q["message"]) for q in results if q["verdict"] != "PASS"]
     return Scored(len(results), faults, {})
 
@@ -249,14 +251,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--every_case", action="store_true", help="every submission at every seed: hours for sampling")
     parser.add_argument("--match", default="", metavar="TEXT", help="only submissions with this in their name")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes [2]")
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     submissions = [submission for submission in family() if args.match in submission.name]
     if not submissions:
-        raise utils.LabError(f"no right submission has {args.match!r} in its name")
+        raise LabError(f"no right submission has {args.match!r} in its name")
     print(f"{len(submissions)} right submissions")
     seeds = range(args.first_seed, args.first_seed + args.runs)
     runs = plan(submissions, args.only, seeds, args.every_case)
@@ -281,4 +283,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

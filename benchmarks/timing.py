@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import psutil
 
-import utils
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "diffusers")
 WATCH = Path(__file__).with_name("watch.py")
@@ -89,11 +90,11 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "spent.json"
         watch = [sys.executable, "-S", str(WATCH), str(report)]
-        done = subprocess.run([*watch, *command], cwd=utils.ROOT, env=variables, capture_output=True, text=True)
+        done = subprocess.run([*watch, *command], cwd=ROOT, env=variables, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
             what = f"python {' '.join(map(str, arguments))}"
-            raise utils.LabError(f"{what} failed with status {done.returncode}: {reason}")
+            raise LabError(f"{what} failed with status {done.returncode}: {reason}")
         return Finished(**json.loads(report.read_text(encoding="utf-8")), output=done.stdout)
 
 
@@ -122,7 +123,7 @@ def peak_memory(make_job: Callable[..., Job], *arguments) -> float | None:
     try:
         return receiver.recv()
     except EOFError:
-        raise utils.LabError(f"measuring the memory of {make_job.__name__} failed; its message stands above") from None
+        raise LabError(f"measuring the memory of {make_job.__name__} failed; its message stands above") from None
     finally:
         process.join()
 

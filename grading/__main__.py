@@ -10,8 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-import utils
-from grading import checks, report
+from grading import checks, table
+from hi_mnist import cli, files
+from hi_mnist.cli import LabError
 
 LARGEST_SOURCE = 2**20  # bytes; the solved file has 20,000
 
@@ -27,41 +28,41 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to FILE as well")
     parser.add_argument("--only", choices=list(checks.QUESTIONS), help="check one question (default: all four)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="other numbers to check with (default: 0)")
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def read_source(path: Path) -> bytes:
     """The bytes of a submission.
 
     Raises:
-        utils.LabError: no such file, or one that is no source code by its size.
+        LabError: no such file, or one that is no source code by its size.
     """
     if not path.is_file():
-        raise utils.LabError(f"there is no file {path}; give the path of your submission.py")
+        raise LabError(f"there is no file {path}; give the path of your submission.py")
     size = path.stat().st_size
     if size > LARGEST_SOURCE:
-        raise utils.LabError(f"{path} has {size:,} bytes, more than {LARGEST_SOURCE:,}; give your submission.py")
+        raise LabError(f"{path} has {size:,} bytes, more than {LARGEST_SOURCE:,}; give your submission.py")
     return path.read_bytes()
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if not 0 <= args.seed < 2**32:
-        raise utils.LabError(f"--seed must be between 0 and {2**32 - 1}, got {args.seed}")
+        raise LabError(f"--seed must be between 0 and {2**32 - 1}, got {args.seed}")
     source = read_source(args.submission)
     if args.json and not args.json.resolve().parent.is_dir():
-        raise utils.LabError(f"--json {args.json}: there is no folder {args.json.resolve().parent}; make it first")
-    questions = report.check_code(source, only=[args.only] if args.only else None, seed=args.seed)
+        raise LabError(f"--json {args.json}: there is no folder {args.json.resolve().parent}; make it first")
+    questions = table.check_code(source, only=[args.only] if args.only else None, seed=args.seed)
     points = sum(q["points"] for q in questions)
-    result = report.summary(questions, points) | {"seed": args.seed}
-    print(report.table(questions))
+    result = table.summary(questions, points) | {"seed": args.seed}
+    print(table.table(questions))
     print(f"{'sum':<26}{result['auto_score']:>7.2f} /{points:>3}\n")
-    print(report.guard_lines(result["guards"]))
+    print(table.guard_lines(result["guards"]))
     if args.json:
-        utils.write_text(args.json, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        files.write_text(args.json, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         print(f"wrote {args.json}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

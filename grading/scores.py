@@ -16,8 +16,10 @@ from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalize
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
-import utils
 from grading.checks import ASKED_DIGIT, question
+from hi_mnist import data, files
+from hi_mnist.data import N_CLASSES
+from hi_mnist.runs import SavedRun
 
 PERFORMANCE_POINTS = 30
 SAMPLE_INDEX_POINTS = 5
@@ -55,7 +57,7 @@ def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
     """
     if not 2 <= len(np.unique(clusters)) < len(clusters):
         return None
-    return float(davies_bouldin_score(utils.flatten(images).astype(np.float64), clusters))
+    return float(davies_bouldin_score(data.flatten(images).astype(np.float64), clusters))
 
 
 def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray, test: np.ndarray) -> float:
@@ -66,25 +68,25 @@ def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray,
         embedding_dim: d of the run.
         train, test: uint8 (N, 1, 28, 28).
     """
-    key = json.dumps([dataset, utils.data_hash(train, test), embedding_dim, BASELINE, sklearn.__version__])
-    path = utils.cache_dir() / f"baseline-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    key = json.dumps([dataset, files.data_hash(train, test), embedding_dim, BASELINE, sklearn.__version__])
+    path = files.cache_dir() / f"baseline-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     try:
         db = float(json.loads(path.read_text(encoding="utf-8"))["db"])
         if 0 < db < np.inf:
             return db
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or damaged: compute it
-    pca = PCA(embedding_dim, svd_solver="covariance_eigh").fit(utils.flatten(train).astype(np.float64))
+    pca = PCA(embedding_dim, svd_solver="covariance_eigh").fit(data.flatten(train).astype(np.float64))
     gmm = GaussianMixture(BASELINE["n_components"], max_iter=BASELINE["max_iter"], random_state=BASELINE["seed"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are the rule, converged or not
-        gmm.fit(pca.transform(utils.flatten(train).astype(np.float64)))
-    db = davies_bouldin(test, gmm.predict(pca.transform(utils.flatten(test).astype(np.float64))))
-    utils.write_text(path, json.dumps({"db": db, "key": json.loads(key)}, indent=2) + "\n")
+        gmm.fit(pca.transform(data.flatten(train).astype(np.float64)))
+    db = davies_bouldin(test, gmm.predict(pca.transform(data.flatten(test).astype(np.float64))))
+    files.write_text(path, json.dumps({"db": db, "key": json.loads(key)}, indent=2) + "\n")
     return db
 
 
-def performance(run: utils.SavedRun, db: float | None, db_sklearn: float | None, clusters: np.ndarray) -> dict:
+def performance(run: SavedRun, db: float | None, db_sklearn: float | None, clusters: np.ndarray) -> dict:
     """Question 6, Performance: 30 points times DB_sklearn / DB_yours, clipped to [0, 30]; PCA runs only.
 
     Args:
@@ -120,7 +122,7 @@ def performance(run: utils.SavedRun, db: float | None, db_sklearn: float | None,
 
 
 def sample_index(
-    run: utils.SavedRun, k: int | None, labels: np.ndarray, clusters: np.ndarray, digit: int = ASKED_DIGIT
+    run: SavedRun, k: int | None, labels: np.ndarray, clusters: np.ndarray, digit: int = ASKED_DIGIT
 ) -> dict:
     """Question 6, the cluster of "6": its most frequent true digit is 6.
 
@@ -141,7 +143,7 @@ def sample_index(
             f"digit {digit} lies, and pass its number"
         )
         return entry | {"verdict": "SKIPPED", "message": message}
-    table = np.zeros((utils.N_CLASSES, run.n_components), dtype=np.int64)
+    table = np.zeros((N_CLASSES, run.n_components), dtype=np.int64)
     np.add.at(table, (labels, clusters), 1)
     of_digit = np.flatnonzero((table[digit] == table.max(axis=0)) & (table[digit] > 0))
     right = of_digit if len(of_digit) else np.flatnonzero(table[digit] == table[digit].max())

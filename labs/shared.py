@@ -14,9 +14,12 @@ from pathlib import Path
 
 import yaml
 
-import load_resources
-import utils
-from utils import LabError
+from hi_mnist import cli, files, runs
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
+from hi_mnist.files import ROOT
+from hi_mnist.prepare import IDX_DIR_VARIABLE, ensure
+from hi_mnist.runs import TrainConfig
 
 
 def run_path(lab: str, results_path: str | None) -> Path:
@@ -26,16 +29,16 @@ def run_path(lab: str, results_path: str | None) -> Path:
         LabError: nothing new can be written there.
     """
     if results_path is not None:
-        path = utils.new_run_path(results_path)
+        path = runs.new_run_path(results_path)
     else:
-        path = utils.results_dir() / f"{lab}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    utils.check_new_folder(path)
+        path = files.results_dir() / f"{lab}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    files.check_new_folder(path)
     return path
 
 
 def build_parser(lab: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """A parser with the flags that every lab has."""
-    parser = utils.one_line_errors(
+    parser = cli.one_line_errors(
         argparse.ArgumentParser(
             prog=f"python -m labs.{lab}",
             allow_abbrev=False,
@@ -45,7 +48,7 @@ def build_parser(lab: str, description: str, epilog: str) -> argparse.ArgumentPa
         )
     )
     parser.add_argument("--results_path", metavar="DIR", help=f"folder of this run (default: results/{lab}-<datetime>)")
-    parser.add_argument("--seed", type=int, default=utils.TrainConfig.seed, help="random seed (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=TrainConfig.seed, help="random seed (default: %(default)s)")
     parser.add_argument("--check", action="store_true", help="check the code of submission.py and do no more")
     return parser
 
@@ -74,38 +77,38 @@ def prepare(wanted: list[str], dataset: str | None, data_dir: str | None = None)
         ``digits``, the stand-in, or else the first of ``wanted`` or the one that was asked for.
 
     Raises:
-        LabError: as ``load_resources.ensure``; also where a folder of IDX files was named that is not usable.
+        LabError: as ``prepare.ensure``; also where a folder of IDX files was named that is not usable.
     """
     if dataset is not None:
-        return load_resources.ensure(dataset, data_dir)
+        return ensure(dataset, data_dir)
     for name in wanted:
-        named = data_dir or os.environ.get(load_resources.IDX_DIR_VARIABLE[name])
+        named = data_dir or os.environ.get(IDX_DIR_VARIABLE[name])
         try:
-            if load_resources.ensure(None if name == "mnist" else name, data_dir) == "digits":
-                return load_resources.ensure("digits")
+            if ensure(None if name == "mnist" else name, data_dir) == "digits":
+                return ensure("digits")
         except LabError:
             if named:  # a folder that the user named must not be passed over
                 raise
-            print(f"{utils.DATASETS[name]} cannot be had: taking {utils.DATASETS['digits']}", flush=True)
-            return load_resources.ensure("digits")
+            print(f"{DATASETS[name]} cannot be had: taking {DATASETS['digits']}", flush=True)
+            return ensure("digits")
     return wanted[0]
 
 
 def write_settings(path: Path, settings: dict) -> None:
     """Write a run's resolved settings as ``config.yaml``."""
-    utils.write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    files.write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     """Write a table, whole or not at all."""
-    with utils.atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with files.atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
 
 
 def save_figure(figure, path: Path) -> None:
-    with utils.atomic_path(path) as partial:
+    with files.atomic_path(path) as partial:
         figure.savefig(partial)
 
 
@@ -115,15 +118,15 @@ def check_submission(lab: str, questions: dict) -> int:
     Returns:
         the exit status.
     """
-    from grading import report
+    from grading import table
 
-    folder = utils.ROOT / "labs" / lab
+    folder = ROOT / "labs" / lab
     source, tasks = ((folder / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    answered = report.check_code(source, questions=questions, tasks=tasks)
+    answered = table.check_code(source, questions=questions, tasks=tasks)
     points = sum(asked.points for asked in questions.values())
-    print(report.table(answered))
+    print(table.table(answered))
     print(f"{'sum':<26}{sum(q['score'] for q in answered):>7.2f} /{points:>3}\n")
-    print(report.guard_lines(report.summary(answered, points)["guards"]))
+    print(table.guard_lines(table.summary(answered, points)["guards"]))
     return 0
 
 

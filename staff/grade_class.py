@@ -18,13 +18,13 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-import load_resources
-import utils
 from grading import sandbox
+from hi_mnist import cli, prepare
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
 from staff import archives, grade_one, gradebook, merge, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, read, records
-from utils import LabError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,10 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the numbers to check with (default: 0)")
     parser.add_argument(
-        "--dataset", choices=list(utils.DATASETS), default="mnist", help="the class's data (default: %(default)s)"
+        "--dataset", choices=list(DATASETS), default="mnist", help="the class's data (default: %(default)s)"
     )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
@@ -70,7 +70,7 @@ def build_merge_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -222,7 +222,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     indices, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     to_grade, rivals = counting(found)
     earlier = earlier_records(args, to_grade)
-    load_resources.ensure(args.dataset, args.data_dir)
+    prepare.ensure(args.dataset, args.data_dir)
     settings = Settings(args.seed, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
     (args.out / "records").mkdir(parents=True, exist_ok=True)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
@@ -300,7 +300,7 @@ def class_rows(
 def class_facts(settings: Settings, others: list[str], notes: list[str]) -> list[str]:
     """Lines for the head of the summary."""
     rerun_line = "was reproduced from the code" if settings.rerun else "was NOT reproduced from the code (--no-rerun)"
-    lines = [f"data: {utils.DATASETS[settings.dataset]}; seed {settings.seed}", f"Performance {rerun_line}"]
+    lines = [f"data: {DATASETS[settings.dataset]}; seed {settings.seed}", f"Performance {rerun_line}"]
     if others:
         lines.append(f"no hand-ins, left alone: {', '.join(others)}")
     return lines + notes + sandbox.guards()
@@ -338,4 +338,4 @@ def main_merge(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

@@ -16,14 +16,23 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import load_resources
-import utils
-from grading import checks, report, sandbox, scores
+from grading import checks, sandbox, scores, table
+from hi_mnist import files, prepare, runs
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS, load_split
+from hi_mnist.files import ROOT
+from hi_mnist.runs import TrainConfig
 from staff import archives, gradebook, rerun
-from utils import LabError
 
 # Besides grading/: a change in any of them may change a record.
-GRADING_PROGRAM = ["utils.py", "submission.py", "staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]
+GRADING_PROGRAM = [
+    "hi_mnist/data.py",
+    "hi_mnist/runs.py",
+    "submission.py",
+    "staff/archives.py",
+    "staff/grade_one.py",
+    "staff/rerun.py",
+]
 RUN_QUESTIONS = ("sample_index", "performance")
 LARGEST_K = 100  # more would cost us minutes; 10 is the lab's
 LARGEST_DIM = 128  # its baseline takes minutes, and no reproduction would end in time
@@ -61,18 +70,18 @@ class Images:
 @functools.cache
 def images(dataset: str) -> Images:
     """The class's data set, read once in each process."""
-    return Images(*utils.load_split("train", dataset), *utils.load_split("test", dataset))
+    return Images(*load_split("train", dataset), *load_split("test", dataset))
 
 
 @functools.cache
 def facts(dataset: str) -> tuple[str, str]:
     """Hashes of the data set and of the grading program as this process has them."""
-    load_resources.ensure(dataset)
+    prepare.ensure(dataset)
     there = images(dataset)
     digest = hashlib.sha256()
-    for path in [*sorted((utils.ROOT / "grading").glob("*.py")), *(utils.ROOT / name for name in GRADING_PROGRAM)]:
+    for path in [*sorted((ROOT / "grading").glob("*.py")), *(ROOT / name for name in GRADING_PROGRAM)]:
         digest.update(path.name.encode() + path.read_bytes())
-    return utils.data_hash(there.train, there.train_labels, there.test, there.test_labels), digest.hexdigest()
+    return files.data_hash(there.train, there.train_labels, there.test, there.test_labels), digest.hexdigest()
 
 
 # --------------------------------------------------------------------------- the record
@@ -99,7 +108,7 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
         run = guarded(list(RUN_QUESTIONS), lambda: grade_run(handin, index, settings, record), record)
         code = guarded(list(checks.QUESTIONS), lambda: grade_code(handin, settings, record), record)
     by_id = {q["id"]: q for q in code + run}
-    summary = report.summary([by_id[name] for name in gradebook.QUESTIONS])
+    summary = table.summary([by_id[name] for name in gradebook.QUESTIONS])
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
@@ -173,7 +182,7 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return [entry(name, "ERROR", message, hint) for name in checks.QUESTIONS]
-    questions = report.check_code(handin.source, seed=settings.seed, jobs=1)
+    questions = table.check_code(handin.source, seed=settings.seed, jobs=1)
     outcome = sandbox.run("fingerprint", handin.source, {})
     for name, tree in outcome.arrays.items():
         record["fingerprint"][name] = tree.astype(np.uint8).tobytes().decode("utf-8", "replace")[:LARGEST_TREE]
@@ -194,7 +203,7 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
             if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
                 cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to be scored with the class"
                 return [entry(name, "REVIEW", cause) for name in RUN_QUESTIONS]
-            run = utils.load_run(path)
+            run = runs.load_run(path)
         except LabError as error:
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
             return refused(cause, hint)
@@ -203,8 +212,8 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
         cause = "the run is not a PCA run; only those count"
         return [entry(name, "SKIPPED", cause) for name in RUN_QUESTIONS]
     record["signature"] = gradebook.signature(run)
-    data, mixture = images(settings.dataset), utils.mixture(run)
-    codes = utils.embed(run, data.test)
+    data, mixture = images(settings.dataset), runs.mixture(run)
+    codes = runs.embed(run, data.test)
     clusters = mixture.predict(codes)
     db = scores.davies_bouldin(data.test, clusters)
     db_sklearn = scores.baseline_davies_bouldin(settings.dataset, run.config.embedding_dim, data.train, data.test)
@@ -216,15 +225,15 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     return [grade_index(handin, index, run, data, record), performance]
 
 
-def load_config(path: Path, settings: Settings) -> utils.TrainConfig:
+def load_config(path: Path, settings: Settings) -> TrainConfig:
     """The run's settings.
 
     Raises:
         LabError: damaged, or of another data set.
     """
-    config = utils.TrainConfig.load(path / "config.yaml")
+    config = TrainConfig.load(path / "config.yaml")
     if config.dataset != settings.dataset:
-        theirs, ours = utils.DATASETS[config.dataset], utils.DATASETS[settings.dataset]
+        theirs, ours = DATASETS[config.dataset], DATASETS[settings.dataset]
         raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
     return config
 
@@ -269,14 +278,14 @@ def grade_index(handin: archives.HandIn, index: int | None, run, data: Images, r
     if not 0 <= answer < run.n_components:
         cause = f"there is no cluster {answer}: they are numbered 0 to {run.n_components - 1}"
         return entry("sample_index", "WRONG", cause)
-    return scores.sample_index(run, answer, data.train_labels, utils.cluster_labels(run, data.train))
+    return scores.sample_index(run, answer, data.train_labels, runs.cluster_labels(run, data.train))
 
 
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
     """A hand-in's record with another answer to question 6 from the staff's list; all else stays as it was graded."""
     record = record | {"settings": made_under(settings, index), "sample_index": None}
     with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
-        run = utils.load_run(archives.unpack(handin, Path(folder).resolve()))
+        run = runs.load_run(archives.unpack(handin, Path(folder).resolve()))
         again = grade_index(handin, index, run, images(settings.dataset), record)
     return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-import utils
-from grading.report import AUTO_POINTS
 from grading.scores import PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
+from grading.table import AUTO_POINTS
+from hi_mnist import files
+from hi_mnist.runs import SavedRun
 from staff import archives, tables
 
 QUESTIONS = {
@@ -114,7 +115,7 @@ def file_name(hand_in: str) -> str:
 def save_record(out: Path, record: dict) -> None:
     folder = out / "records"
     folder.mkdir(parents=True, exist_ok=True)
-    utils.write_text(folder / f"{file_name(record['hand_in'])}.json", _json(record))
+    files.write_text(folder / f"{file_name(record['hand_in'])}.json", _json(record))
 
 
 def load_record(out: Path, hand_in: str) -> dict | None:
@@ -138,7 +139,7 @@ def _json(content: dict | list) -> str:
 # --------------------------------------------------------------------------- students compared
 
 
-def signature(run: utils.SavedRun) -> list[list[float]]:
+def signature(run: SavedRun) -> list[list[float]]:
     """Numbers (K, 3) that equal mixtures share, whatever the order of components or the signs of the PCA."""
     parts = [run.pi, np.linalg.norm(run.means, axis=1), np.linalg.slogdet(run.covs)[1]]
     return sorted(np.round(parts, 8).T.tolist())
@@ -227,7 +228,7 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
     tables.write(out / "gradebook.csv", COLUMNS, cells)
     looks = [{"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
     graded = [c | look for c, look in zip(cells, looks, strict=True)]
-    utils.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
+    files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
     remove_feedback(out, {feedback_folder(out, row.hand_in).name for row in rows if row.record})
     for row in rows:
         if row.record:
@@ -235,8 +236,8 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
             folder.mkdir(parents=True, exist_ok=True)
             feedback = student_record(row.record)
             for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
-                utils.write_text(folder / name, text)
-    utils.write_text(out / "summary.md", summary_text(rows, facts))
+                files.write_text(folder / name, text)
+    files.write_text(out / "summary.md", summary_text(rows, facts))
 
 
 def feedback_folder(out: Path, hand_in: str) -> Path:

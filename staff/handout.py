@@ -15,8 +15,9 @@ import shutil
 import sys
 from pathlib import Path
 
-import utils
-from utils import LabError
+from hi_mnist import cli
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT, atomic_path, new_folder
 
 # Named one by one: a new file goes to students only when somebody has thought about it.
 STUDENT_FILES = [
@@ -24,13 +25,11 @@ STUDENT_FILES = [
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
-    "data_files.py",
     "docs/gallery/projections.png",
     "docs/gallery/sixes.png",
     "docs/lab.en.md",
     "docs/lab.zh.md",
     "docs/report_template.md",
-    "download.py",
     "grade.py",
     "grading/__init__.py",
     "grading/__main__.py",
@@ -39,22 +38,22 @@ STUDENT_FILES = [
     "grading/checks.py",
     "grading/guardian.py",
     "grading/processes.py",
-    "grading/report.py",
     "grading/sandbox.py",
     "grading/scores.py",
+    "grading/table.py",
     "grading/worker.py",
-    "insight/__init__.py",
-    "insight/clusters.py",
-    "insight/compare.py",
-    "insight/draft.py",
-    "insight/explorer.py",
-    "insight/measures.py",
-    "insight/pages.py",
-    "insight/report_page.py",
-    "insight/sweep.py",
-    "insight/templates/explore.html.j2",
-    "insight/templates/page.css",
-    "insight/templates/report.html.j2",
+    "hi_mnist/__init__.py",
+    "hi_mnist/cli.py",
+    "hi_mnist/data.py",
+    "hi_mnist/download.py",
+    "hi_mnist/files.py",
+    "hi_mnist/idx.py",
+    "hi_mnist/networks.py",
+    "hi_mnist/prepare.py",
+    "hi_mnist/projections.py",
+    "hi_mnist/runs.py",
+    "hi_mnist/scatter.py",
+    "hi_mnist/training.py",
     "labs/__init__.py",
     "labs/deep_autoencoder/README.md",
     "labs/deep_autoencoder/__init__.py",
@@ -94,6 +93,18 @@ STUDENT_FILES = [
     "pretrained/mnist-ddpm/config.json",
     "pretrained/mnist-ddpm/model.safetensors",
     "pyproject.toml",
+    "report/__init__.py",
+    "report/clusters.py",
+    "report/compare.py",
+    "report/draft.py",
+    "report/explorer.py",
+    "report/measures.py",
+    "report/pages.py",
+    "report/report_page.py",
+    "report/sweep.py",
+    "report/templates/explore.html.j2",
+    "report/templates/page.css",
+    "report/templates/report.html.j2",
     "requirements.txt",
     "results/README.md",
     "submission.py",
@@ -185,7 +196,7 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
     return re.sub(r"\n\n\n(?=    )", "\n\n", "".join(kept)), labels
 
 
-def make_handout(out: Path, source: Path = utils.ROOT) -> list[str]:
+def make_handout(out: Path, source: Path = ROOT) -> list[str]:
     """Write the student's tree into the new folder ``out``, whole or not at all.
 
     Returns:
@@ -198,7 +209,7 @@ def make_handout(out: Path, source: Path = utils.ROOT) -> list[str]:
     if missing:
         raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or mend STUDENT_FILES")
     tasks = []
-    with utils.new_folder(out) as folder:
+    with new_folder(out) as folder:
         for name in STUDENT_FILES:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +230,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder to make, new or empty")
     parser.add_argument("--zip", action="store_true", help="write OUT_DIR.zip as well")
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -231,7 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     files = make_handout(out)
     print(f"wrote {len(files)} files into {out}")
     if args.zip:
-        with utils.atomic_path(archive) as partial:
+        with atomic_path(archive) as partial:
             shutil.make_archive(str(partial.with_suffix("")), "zip", out.parent, out.name)
         print(f"wrote {archive}")
     print("next: give it to the class; submission.py is the one file that they edit")
@@ -239,4 +250,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import utils
+from hi_mnist import files
+from hi_mnist.cli import LabError
 from staff import tables
 from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, in_order
-from utils import LabError
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -204,7 +204,7 @@ def tell(out: Path, row: dict) -> None:
         lines.append(f"| {label} | {given} / {points} |")
     lines += ["", *block(row["comment"])]
     graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
-    utils.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")
+    files.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")
 
 
 def _sum(row: dict, names) -> float:

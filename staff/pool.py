@@ -13,9 +13,9 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 
 from grading import sandbox
+from hi_mnist.cli import LabError
 from staff import archives, grade_one, rerun
 from staff.grade_one import Settings
-from utils import LabError
 
 # Seconds without any record after which workers count as dead: the children of one hand-in are ended long before.
 # joblib needs it, for it is not told of tasks that Dask has given up.

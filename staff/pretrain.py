@@ -29,8 +29,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import load_resources
-import utils
+from hi_mnist import cli, data, files, prepare
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
+from hi_mnist.networks import get_device, save_network
 from model import AE, ClassUNet, add_noise, cosine_schedule
 from staff.augment import distort
 
@@ -85,7 +87,7 @@ class Training:
             "seconds": self.seconds,
             "ema": self.ema,
         }
-        with utils.atomic_path(self.path) as partial:
+        with files.atomic_path(self.path) as partial:
             torch.save(state, partial)
 
     def run(self, loss_of_step) -> None:
@@ -101,7 +103,7 @@ class Training:
                     group["lr"] = self._lr()
                 loss = loss_of_step(self.generator)
                 if not torch.isfinite(loss):
-                    raise utils.LabError(
+                    raise LabError(
                         f"{self.name}: the loss is {loss.item()} at step {self.step}; start again with a lower --lr"
                     )
                 self.optimizer.zero_grad(set_to_none=True)
@@ -235,7 +237,7 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
     from sklearn.decomposition import PCA
     from umap.umap_ import find_ab_params, simplicial_set_embedding
 
-    pixels = utils.flatten(images.numpy()).astype(np.float32)
+    pixels = data.flatten(images.numpy()).astype(np.float32)
     pixels = PCA(min(50, *pixels.shape), svd_solver="covariance_eigh").fit_transform(pixels)
     graph_only = {"random_state": seed, "n_jobs": 1, "transform_mode": "graph", "verbose": True}
     by_pixels = umap.UMAP(n_neighbors=15, **graph_only).fit(pixels).graph_
@@ -311,7 +313,7 @@ def _kept(path: Path, compute) -> np.ndarray:
     """The array in ``path``, computed and written there when it is missing."""
     if not path.exists():
         array = compute()
-        with utils.atomic_path(path) as partial:
+        with files.atomic_path(path) as partial:
             np.save(partial, array)
     return np.load(path)
 
@@ -352,7 +354,7 @@ def train_ddpm(images: Tensor, labels: Tensor, *, args, work_dir: Path, device) 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = utils.one_line_errors(
+    parser = cli.one_line_errors(
         argparse.ArgumentParser(
             prog="python -m staff.pretrain",
             description="Train the networks that the lab ships, from the real MNIST training images.",
@@ -372,7 +374,7 @@ def build_parser() -> argparse.ArgumentParser:
     ddpm.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
     ddpm.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default: %(default)s)")
     for network, name in ((ae, "mnist-ae"), (ddpm, "mnist-ddpm")):
-        utils.one_line_errors(network)
+        cli.one_line_errors(network)
         network.add_argument(
             "--out", type=Path, default=None, help=f"where the weights go (default: pretrained/{name})"
         )
@@ -390,8 +392,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     name = f"mnist-{args.network}"
-    work_dir = args.work_dir or utils.lab_home() / "pretrain_work"
-    out = args.out or utils.ROOT / "pretrained" / name
+    work_dir = args.work_dir or files.lab_home() / "pretrain_work"
+    out = args.out or ROOT / "pretrained" / name
     if args.smoke:
         work_dir, out = work_dir / "smoke", args.out or work_dir / "smoke" / name
         args.steps, args.batch = 6, 32
@@ -399,15 +401,15 @@ def main(argv: list[str] | None = None) -> int:
             args.contrast_steps, args.contrast_batch = 4, 64
     for option in ("steps", "batch", "contrast_steps", "contrast_batch"):
         if getattr(args, option, 1) < 1:
-            raise utils.LabError(f"--{option} must be at least 1, got {getattr(args, option)}")
+            raise LabError(f"--{option} must be at least 1, got {getattr(args, option)}")
     work_dir.mkdir(parents=True, exist_ok=True)
     if args.restart or args.smoke:
         for checkpoint in [*work_dir.glob(f"{args.network}*.ckpt"), *work_dir.glob(f"{args.network}-*.npy")]:
             checkpoint.unlink()
     # A smoke run must do without the real data, which may be absent.
-    dataset = load_resources.ensure("digits" if args.smoke else "mnist", data_dir=args.data_dir)
-    device = utils.get_device(args.device)
-    images, labels = utils.load_split("train", dataset)
+    dataset = prepare.ensure("digits" if args.smoke else "mnist", data_dir=args.data_dir)
+    device = get_device(args.device)
+    images, labels = data.load_split("train", dataset)
     images = torch.from_numpy(images)[: 600 if args.smoke else None]
     start = time.monotonic()
     if args.network == "ae":
@@ -415,11 +417,11 @@ def main(argv: list[str] | None = None) -> int:
     else:
         labels = torch.from_numpy(labels)[: len(images)]
         net = train_ddpm(images, labels, args=args, work_dir=work_dir, device=device)
-    utils.save_network(net, out)
+    save_network(net, out)
     print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")
     print(f"wrote {out} after {(time.monotonic() - start) / 60:.1f} minutes of this run")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

@@ -24,10 +24,11 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import utils
+from hi_mnist import cli, data, files, runs
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from staff import merge
 from staff.gradebook import QUESTIONS
-from utils import LabError
 
 RIGHT = {
     "1.1 E-step": """
@@ -223,9 +224,9 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> str:
 def cluster_of_six(copy: Path, run_folder: Path) -> int:
     """The right answer to question 6, which a student reads off the pictures."""
     with lab_home(copy):
-        saved = utils.load_run(run_folder)
-        images, labels = utils.load_split("train", "digits")
-        clusters = utils.cluster_labels(saved, images)
+        saved = runs.load_run(run_folder)
+        images, labels = data.load_split("train", "digits")
+        clusters = runs.cluster_labels(saved, images)
     sixes = [(labels[clusters == k] == 6).sum() for k in range(saved.n_components)]
     return int(max(range(saved.n_components), key=sixes.__getitem__))
 
@@ -311,7 +312,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
     for made in (staff, hand_ins):
         made.mkdir()
     print("\n1. the handout, which goes to the class")
-    run(["-m", "staff.handout", str(handed_out)], utils.ROOT)
+    run(["-m", "staff.handout", str(handed_out)], ROOT)
 
     print("\n2. the students work at home, each in a copy of it")
     indices: dict[str, int] = {}
@@ -326,7 +327,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
     if indices:
         write_table(staff / "indices.csv", [{"student_id": i, "sample_index": k} for i, k in indices.items()])
         grading += ["--indices", str(staff / "indices.csv")]
-    run(grading, utils.ROOT, home=staff)
+    run(grading, ROOT, home=staff)
     gradebook = read_table(out / "gradebook.csv")
     show(gradebook, ("student_id", "name", *QUESTIONS, "auto_score", "status"))
     print("\n  to look at, from the column note:")
@@ -336,7 +337,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
 
     print("\n4. a person marks the reports, decides what was left open, and merges")
     write_table(staff / "marks.csv", marks(students))
-    run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], utils.ROOT)
+    run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
     final = read_table(out / "final.csv")
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
     return gradebook, final
@@ -377,7 +378,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="FOLDER", help="new folder that keeps everything (default: none)"
     )
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -385,7 +386,7 @@ def main(argv: list[str] | None = None) -> int:
     started = time.monotonic()
     if args.folder:
         folder = args.folder.expanduser().resolve()
-        utils.check_new_folder(folder)
+        files.check_new_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         found = surprises(*play(folder))
     else:
@@ -404,4 +405,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

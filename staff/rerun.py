@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-import utils
 from grading import sandbox, scores
+from hi_mnist import data, runs
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT, write_text
+from hi_mnist.runs import SavedRun, TrainConfig
 from staff.handout import strip_solution
 
 TOLERANCE = 0.02  # relative; another machine's rounding and an honest tol move the index by less
@@ -44,12 +47,12 @@ class Reproduction:
 def skeleton() -> bytes:
     """The student's copy of submission.py, whose ``fit`` is the lab's."""
     name = "submission.py"
-    return strip_solution((utils.ROOT / name).read_text(encoding="utf-8"), name)[0].encode()
+    return strip_solution((ROOT / name).read_text(encoding="utf-8"), name)[0].encode()
 
 
 def reproduce(
     source: bytes,
-    config: utils.TrainConfig,
+    config: TrainConfig,
     db: float,
     train: np.ndarray,
     test: np.ndarray,
@@ -68,7 +71,7 @@ def reproduce(
     attempts = []
     for way, what in WAYS.items():
         files = {"given.py": skeleton()} if way == "steps" else {}
-        inputs = {"images": utils.flatten(train)}
+        inputs = {"images": data.flatten(train)}
         outcome = run("fit", source, inputs, settings=settings | {"mode": way}, files=files, limits=LIMITS)
         if outcome.status == "internal":
             attempts.append({"way": way, "what": what, "db": None, "result": outcome.cause})
@@ -80,7 +83,7 @@ def reproduce(
     return Reproduction(None, attempts)
 
 
-def _judge(outcome: sandbox.Outcome, config: utils.TrainConfig, test: np.ndarray) -> tuple[float | None, str]:
+def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> tuple[float | None, str]:
     """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is no mixture."""
     if outcome.status == "raised":
         where = f", line {outcome.error['line']}" if outcome.error["line"] else ""
@@ -90,15 +93,15 @@ def _judge(outcome: sandbox.Outcome, config: utils.TrainConfig, test: np.ndarray
     with tempfile.TemporaryDirectory(prefix="lab-rerun-") as folder:
         try:
             run = _as_run(Path(folder), config, outcome.arrays)
-        except utils.LabError as error:
+        except LabError as error:
             return None, str(error).replace(folder, "").partition(";")[0].lstrip("/\\: ")
         except KeyError as error:
             return None, f"it has no {error.args[0]}"
-    db = scores.davies_bouldin(test, utils.cluster_labels(run, test))
+    db = scores.davies_bouldin(test, runs.cluster_labels(run, test))
     return db, "one cluster only" if db is None else f"Davies-Bouldin {db:.4f}"
 
 
-def _as_run(folder: Path, config: utils.TrainConfig, arrays: dict[str, np.ndarray]) -> utils.SavedRun:
+def _as_run(folder: Path, config: TrainConfig, arrays: dict[str, np.ndarray]) -> SavedRun:
     """Arrays as a saved run, with all the checks of one.
 
     Raises:
@@ -106,13 +109,13 @@ def _as_run(folder: Path, config: utils.TrainConfig, arrays: dict[str, np.ndarra
         KeyError: one is missing.
     """
     if any(array.dtype.kind == "c" for array in arrays.values()):
-        raise utils.LabError("its parameters are complex numbers")
+        raise LabError("its parameters are complex numbers")
     for name, names in (("gmm", ("means", "covs", "pi")), ("pca", ("components", "mean"))):
         (folder / name).mkdir()
         tensors = {key: np.ascontiguousarray(arrays[key], dtype=np.float64) for key in names}
         (folder / name / f"{name}.safetensors").write_bytes(save(tensors))
     d = config.embedding_dim
-    utils.write_text(folder / "gmm/config.json", f'{{"n_components": {config.n_components}, "data_dim": {d}}}')
-    utils.write_text(folder / "pca/config.json", f'{{"dim": {d}}}')
+    write_text(folder / "gmm/config.json", f'{{"n_components": {config.n_components}, "data_dim": {d}}}')
+    write_text(folder / "pca/config.json", f'{{"dim": {d}}}')
     config.save(folder / "config.yaml")
-    return utils.load_run(folder)
+    return runs.load_run(folder)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import utils
-from utils import LabError
+from hi_mnist import files
+from hi_mnist.cli import LabError
 
 LARGEST = 10 << 20  # bytes
 SHOWN_ERRORS = 5
@@ -125,7 +125,7 @@ def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows([guarded(row[column]) for column in columns] for row in rows)
-    utils.write_text(path, "\ufeff" + text.getvalue())
+    files.write_text(path, "\ufeff" + text.getvalue())
 
 
 def guarded(value: str | float | None) -> str:

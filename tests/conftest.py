@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-import load_resources
-import utils
+from hi_mnist import cli, data, files, prepare
+from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, save_network
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR")
@@ -60,14 +60,14 @@ def lab_home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def standin(lab_home) -> Path:
     """The offline stand-in, prepared in the tests' home: its folder."""
-    assert load_resources.ensure("digits") == "digits"
-    return utils.prepared_dir("digits")
+    assert prepare.ensure("digits") == "digits"
+    return data.prepared_dir("digits")
 
 
 @pytest.fixture(scope="session")
 def digits(standin) -> dict[str, Split]:
     """The stand-in's images and labels by split."""
-    return {split: Split(*utils.load_split(split, "digits")) for split in ("train", "test")}
+    return {split: Split(*data.load_split(split, "digits")) for split in ("train", "test")}
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def real_mnist(mnist_dir, tmp_path_factory):
     home = tmp_path_factory.mktemp("real_home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(home))
-        load_resources.ensure("mnist", mnist_dir)
+        prepare.ensure("mnist", mnist_dir)
     return home
 
 
@@ -91,10 +91,10 @@ def networks(tmp_path_factory) -> dict[str, str]:
 
     chosen = {}
     torch.manual_seed(0)
-    for network in (utils.AE_NETWORK, utils.DDPM_NETWORK):
+    for network in (AE_NETWORK, DDPM_NETWORK):
         if not (ROOT / "pretrained" / network.shipped / "model.safetensors").is_file():
             folder = tmp_path_factory.mktemp(network.shipped)
-            utils.save_network(getattr(model, network.module_class)(), folder)
+            save_network(getattr(model, network.module_class)(), folder)
             chosen[network.variable] = str(folder)
     return chosen
 
@@ -109,8 +109,8 @@ def with_networks(networks, monkeypatch):
 @pytest.fixture
 def code_unchecked(monkeypatch):
     """Spare a test of the scripts the seconds for the checks and the page; tests of the whole chain do without this."""
-    from grading import checks, report
-    from insight import report_page
+    from grading import checks, table
+    from report import report_page
 
     def passed(source, **_):
         return [
@@ -119,9 +119,9 @@ def code_unchecked(monkeypatch):
         ]
 
     def page(run, *_, **__):
-        return utils.write_text(run.path / "report.html", "") or run.path / "report.html"
+        return files.write_text(run.path / "report.html", "") or run.path / "report.html"
 
-    monkeypatch.setattr(report, "check_code", passed)
+    monkeypatch.setattr(table, "check_code", passed)
     monkeypatch.setattr(report_page, "write", page)
 
 
@@ -131,7 +131,7 @@ def run_script(capfd, code_unchecked):
 
     def call(script, *arguments) -> Outcome:
         capfd.readouterr()
-        status = utils.run_script(lambda: script.main([str(a) for a in arguments]))
+        status = cli.run_script(lambda: script.main([str(a) for a in arguments]))
         return Outcome(status, *capfd.readouterr())
 
     return call

@@ -10,10 +10,11 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-import utils
 from benchmarks import __main__ as suite
 from benchmarks import cases, peers, results, timing
 from benchmarks.cases import Row
+from hi_mnist import data
+from hi_mnist.cli import LabError
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_the_textbooks_likelihood_is_the_mixtures(samples):
 
 
 def test_pca_sides_span_the_same_plane(digits):
-    rows = utils.flatten(digits["test"].images)
+    rows = data.flatten(digits["test"].images)
     wanted = PCA(10, svd_solver="full").fit(rows.astype(np.float64)).components_
     for side in ("ours", "float64", "float32", "textbook"):
         found = cases.pca_job(side, rows)()
@@ -97,12 +98,12 @@ def dies():
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux's /proc")
 def test_peak_memory_is_the_jobs_own():
     assert timing.peak_memory(hold, 200) / 2**20 == pytest.approx(200, abs=20)
-    with pytest.raises(utils.LabError, match="memory of dies"):
+    with pytest.raises(LabError, match="memory of dies"):
         timing.peak_memory(dies)
 
 
 def test_a_command_that_fails_is_one_line():
-    with pytest.raises(utils.LabError, match=r"python -c .* failed with status 3: out of luck"):
+    with pytest.raises(LabError, match=r"python -c .* failed with status 3: out of luck"):
         timing.run_command(["-c", "import sys; print('out of luck', file=sys.stderr); sys.exit(3)"])
 
 
@@ -128,14 +129,14 @@ def test_what_a_command_prints_is_returned_however_much():
 @pytest.mark.parametrize("text", ['{"em": 1}', "{", "[1]", '{"em": {"rows": [{"x": 1}]}}'])
 def test_results_that_are_none_are_refused_before_the_work(tmp_path, text):
     (tmp_path / "RESULTS.json").write_text(text)
-    with pytest.raises(utils.LabError, match="holds no results of this suite"):
+    with pytest.raises(LabError, match="holds no results of this suite"):
         suite.main(["--only", "startup", "--out", str(tmp_path)])
     assert (tmp_path / "RESULTS.json").read_text() == text
 
 
 def test_a_mistyped_option_rewrites_nothing():
     before = results.README.stat().st_mtime_ns
-    with pytest.raises(utils.LabError, match="unrecognized"):
+    with pytest.raises(LabError, match="unrecognized"):
         results.main(["--hlep"])
     assert results.README.stat().st_mtime_ns == before
 
@@ -214,7 +215,7 @@ def test_what_bounds_is_said_in_the_results_own_figures():
     ]
     assert [old.split(".")[0] for old, _ in paragraphs] == ["PCA"]
     del found["bounds"]
-    with pytest.raises(utils.LabError, match="--only bounds"):
+    with pytest.raises(LabError, match="--only bounds"):
         results.explanation(found)
 
 
@@ -222,7 +223,7 @@ def test_what_bounds_is_said_in_the_results_own_figures():
 
 
 def test_quick_run_on_the_stand_in(tmp_path, monkeypatch, capsys, standin):
-    monkeypatch.setattr(cases.load_resources, "ensure", lambda *_: "digits")
+    monkeypatch.setattr(cases.prepare, "ensure", lambda *_: "digits")
     results.write(
         {"pca": results.entry(kept_rows(), **facts()), "fit": results.entry(kept_rows(), **facts())}, tmp_path
     )
@@ -241,7 +242,7 @@ def test_quick_run_on_the_stand_in(tmp_path, monkeypatch, capsys, standin):
 def test_quick_run_of_everything(tmp_path, monkeypatch, standin):
     pytest.importorskip("diffusers", reason="benchmarks/requirements.txt is not installed")
     pytest.importorskip("datasets", reason="benchmarks/requirements.txt is not installed")
-    monkeypatch.setattr(cases.load_resources, "ensure", lambda *_: "digits")
+    monkeypatch.setattr(cases.prepare, "ensure", lambda *_: "digits")
     assert suite.main(["--quick", "--out", str(tmp_path)]) == 0
     assert list(results.load(tmp_path)) == list(cases.CASES)
 
@@ -256,12 +257,12 @@ def test_quick_run_of_everything(tmp_path, monkeypatch, standin):
     ],
 )
 def test_bad_options_are_one_line(arguments, message):
-    with pytest.raises(utils.LabError, match=message):
+    with pytest.raises(LabError, match=message):
         suite.main(arguments)
 
 
 def test_missing_peers_are_named(monkeypatch, tmp_path, standin):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    monkeypatch.setattr(cases.load_resources, "ensure", lambda *_: "digits")
-    with pytest.raises(utils.LabError, match="benchmarks/requirements.txt"):
+    monkeypatch.setattr(cases.prepare, "ensure", lambda *_: "digits")
+    with pytest.raises(LabError, match="benchmarks/requirements.txt"):
         suite.main(["--quick", "--only", "ddpm", "--out", str(tmp_path)])

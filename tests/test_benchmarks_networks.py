@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import utils
 from benchmarks import judge, measures, networks
+from hi_mnist import data, files
+from hi_mnist import networks as lab_networks
+from hi_mnist.cli import LabError
+from hi_mnist.data import IMAGE_SHAPE
 from model import AE, ClassUNet
 
 
@@ -17,7 +20,7 @@ def rng():
 
 
 def random_images(rng, n):
-    return rng.integers(0, 256, (n, *utils.IMAGE_SHAPE), dtype=np.uint8)
+    return rng.integers(0, 256, (n, *IMAGE_SHAPE), dtype=np.uint8)
 
 
 # --------------------------------------------------------------------------- clusters
@@ -192,8 +195,8 @@ def test_settings_without_guidance_come_once_whatever_the_interval():
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_loaded(options, tmp_path, monkeypatch):
-    monkeypatch.setattr(utils, "load_ddpm", lambda source: pytest.fail("loaded"))
-    with pytest.raises(utils.LabError):
+    monkeypatch.setattr(lab_networks, "load_ddpm", lambda source: pytest.fail("loaded"))
+    with pytest.raises(LabError):
         networks.main(["ddpm", "--pictures", str(tmp_path), *options])
 
 
@@ -234,15 +237,15 @@ def test_judge_takes_only_uint8_images(rng):
 
 def test_judge_refuses_data_that_is_not_the_real_mnist(rng, monkeypatch):
     few = (random_images(rng, 20), np.arange(20) % 10)
-    monkeypatch.setattr(utils, "load_split", lambda split: few)
-    with pytest.raises(utils.LabError, match="real MNIST"):
+    monkeypatch.setattr(data, "load_split", lambda split: few)
+    with pytest.raises(LabError, match="real MNIST"):
         judge.load_judge()
 
 
 def test_judge_is_trained_once_and_then_read_from_the_cache(rng, monkeypatch, tmp_path):
     few = (random_images(rng, 40), np.arange(40) % 10)
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    monkeypatch.setattr(utils, "load_split", lambda split: few)
+    monkeypatch.setattr(data, "load_split", lambda split: few)
     monkeypatch.setattr(judge, "MNIST_COUNTS", (40, 40))
     monkeypatch.setattr(judge, "MIN_ACCURACY", 0.0)
     train = judge.train_judge
@@ -257,13 +260,13 @@ def test_judge_is_trained_once_and_then_read_from_the_cache(rng, monkeypatch, tm
 def test_judge_below_its_bar_or_damaged_is_refused(rng, monkeypatch, tmp_path):
     few = (random_images(rng, 20), np.arange(20) % 10)
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    monkeypatch.setattr(utils, "load_split", lambda split: few)
+    monkeypatch.setattr(data, "load_split", lambda split: few)
     monkeypatch.setattr(judge, "MNIST_COUNTS", (20, 20))
     monkeypatch.setattr(judge, "train_judge", lambda images, labels: judge.JudgeNet().eval())
-    with pytest.raises(utils.LabError, match="99.3% is needed"):
+    with pytest.raises(LabError, match="99.3% is needed"):
         judge.load_judge()
-    (utils.cache_dir() / judge.CACHE_NAME).write_bytes(b"no weights")
-    with pytest.raises(utils.LabError, match="damaged"):
+    (files.cache_dir() / judge.CACHE_NAME).write_bytes(b"no weights")
+    with pytest.raises(LabError, match="damaged"):
         judge.load_judge()
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import utils
-from grading import checks, report, sandbox, worker
+from grading import checks, sandbox, table, worker
+from hi_mnist.files import ROOT
 
 TASKS = list(checks.QUESTIONS)
 FULL = {name: asked.points for name, asked in checks.QUESTIONS.items()}
@@ -25,7 +25,7 @@ def inputs_of(task: str, seed: int = SEED) -> checks.Arrays:
 def right(task: str) -> checks.Arrays:
     """The solution's answers to ``inputs_of(task)``; pictures are made here, without the detour through files."""
     if task != "sample_from_gmm":
-        submission = worker.load((utils.ROOT / "submission.py").read_bytes())
+        submission = worker.load((ROOT / "submission.py").read_bytes())
         return worker.answer(task, submission, inputs_of(task), {})
     return pictures()
 
@@ -366,7 +366,7 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
 
     monkeypatch.setattr(checks, "score", score)
     monkeypatch.setattr(sandbox, "run", run)
-    judged = {entry["id"]: entry for entry in report.check_code(b"", seed=2026)}
+    judged = {entry["id"]: entry for entry in table.check_code(b"", seed=2026)}
     assert (judged["m_step"]["verdict"], judged["m_step"]["score"]) == ("CRASH", 0)
     assert judged["m_step"]["message"] == "its answers cannot be judged (ValueError)"
     assert {entry["verdict"] for name, entry in judged.items() if name != "m_step"} == {"PASS"}

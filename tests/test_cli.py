@@ -22,8 +22,11 @@ import submission
 import train
 import utils
 import visualization
+from hi_mnist import cli, data, files, idx, prepare, projections, runs, training
+from hi_mnist.networks import DDPM_NETWORK, save_network
+from hi_mnist.runs import TrainConfig
 
-ROOT = Path(utils.__file__).resolve().parent
+ROOT = files.ROOT
 SETTLED = {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors"}
 PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
 SIXES = {"gmm_sample.png", "ddpm_sample.png"}
@@ -122,7 +125,7 @@ def chain(prepared, networks, files_below, digits, tmp_path_factory) -> Chain:
         assert steps[name].status == 0, steps[name]
         if name == "train":
             (run,) = (home / "results").iterdir()
-            clusters = utils.cluster_labels(utils.load_run(run), digits["train"].images)
+            clusters = runs.cluster_labels(runs.load_run(run), digits["train"].images)
             answer = int(np.bincount(clusters[digits["train"].labels == 6], minlength=10).argmax())
         settled.append({name: content for name, content in files_below(run).items() if name in SETTLED})
     return Chain(run, answer, steps, settled, set(files_below(run)), cwd)
@@ -228,7 +231,7 @@ def test_a_sample_seed_draws_the_same_sixes_again(run, run_script, files_below):
 
 
 def test_visualizing_again_draws_the_same_pictures(chain, run_script, monkeypatch, networks):
-    monkeypatch.setattr(visualization, "compute_tsne", None)  # it is cached
+    monkeypatch.setattr(projections, "compute_tsne", None)  # it is cached
     for name, folder in networks.items():
         monkeypatch.setenv(name, folder)
     monkeypatch.setenv("LAB_HOME", str(chain.run.parent.parent))
@@ -269,7 +272,7 @@ def test_a_run_goes_into_an_empty_folder_that_is_there(home, run_script, tmp_pat
 
 
 def test_a_moved_run_is_graded_where_it_lies(run, home, run_script, tmp_path):
-    config = utils.TrainConfig.load(run / "config.yaml")
+    config = TrainConfig.load(run / "config.yaml")
     config.results_path = str(tmp_path / "where it was")
     config.save(run / "config.yaml")
     shutil.move(run, tmp_path / "moved")
@@ -308,7 +311,7 @@ def ae_run(home, run_script, tmp_path) -> Path:
 
 def test_an_ae_run_has_no_pca_and_no_performance(ae_run, run_script, files_below):
     assert set(files_below(ae_run)) == {"config.yaml", "trace.csv", "gmm/config.json", "gmm/gmm.safetensors"}
-    assert utils.load_run(ae_run).means.shape == (10, 2)
+    assert runs.load_run(ae_run).means.shape == (10, 2)
     outcome = run_script(grade, "--results_path", ae_run, "--sample_index", 1)
     assert outcome.status == 0
     assert not any((ae_run / name).exists() for name in SIXES)
@@ -327,7 +330,7 @@ def test_an_ae_named_by_a_relative_path_is_found_from_another_folder(home, run_s
     import model
 
     monkeypatch.delenv("LAB_AE", raising=False)
-    utils.save_network(model.AE(embedding_dim=3), "my-ae")
+    save_network(model.AE(embedding_dim=3), "my-ae")
     arguments = ("--dataset", "digits", "--max_iter", 2, "--ae", "my-ae", "--results_path", tmp_path / "run")
     assert run_script(train, *arguments).status == 0
     monkeypatch.chdir(tmp_path)
@@ -435,7 +438,7 @@ def never(*_, **__):
 
 
 def test_results_are_never_overwritten(run, home, run_script, files_below, monkeypatch):
-    monkeypatch.setattr(train, "train", never)
+    monkeypatch.setattr(training, "train", never)
     before = files_below(home)
     refused(run_script(train, "--use_pca", "--dataset", "digits", "--results_path", run), "is not empty")
     assert files_below(home) == before
@@ -443,7 +446,7 @@ def test_results_are_never_overwritten(run, home, run_script, files_below, monke
 
 @pytest.mark.parametrize("path", ["file", "file/run", "file/deep/run"])
 def test_a_results_path_on_a_file_is_refused_before_any_work(home, run_script, monkeypatch, path):
-    monkeypatch.setattr(train, "train", never)
+    monkeypatch.setattr(training, "train", never)
     Path("file").write_text("mine")
     refused(run_script(train, "--use_pca", "--dataset", "digits", "--results_path", path), "is a file")
     assert Path("file").read_text() == "mine"
@@ -451,7 +454,7 @@ def test_a_results_path_on_a_file_is_refused_before_any_work(home, run_script, m
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(home, run_script, monkeypatch, tmp_path):
-    monkeypatch.setattr(train, "train", never)
+    monkeypatch.setattr(training, "train", never)
     (tmp_path / "locked").mkdir(mode=0o555)
     arguments = ("--use_pca", "--dataset", "digits", "--results_path", tmp_path / "locked" / "run")
     refused(run_script(train, *arguments), "cannot be written to")
@@ -502,10 +505,10 @@ def test_a_damaged_run_is_refused_and_left_as_it_is(run, home, run_script, files
 
 
 def test_a_run_on_other_data_is_refused(run, home, run_script, monkeypatch):
-    config = utils.TrainConfig.load(run / "config.yaml")
+    config = TrainConfig.load(run / "config.yaml")
     config.dataset = "mnist"
     config.save(run / "config.yaml")
-    monkeypatch.setattr(load_resources, "_find", lambda *_: None)  # no source has it
+    monkeypatch.setattr(prepare, "_find", lambda *_: None)  # no source has it
     refused(run_script(grade), "MNIST cannot be had")
     assert not (run / "grade.json").exists()
 
@@ -537,7 +540,7 @@ def test_corrupt_data_are_one_line_that_names_file_and_remedy(home, run_script, 
 
 def test_a_label_that_is_no_digit_is_refused(home, run_script):
     path = home / "digits_encoded" / "train.safetensors"
-    images, labels = utils.load_split("train", "digits")
+    images, labels = data.load_split("train", "digits")
     overwrite(path, path.read_bytes().index(labels.tobytes()), b"\x0a" + b"\0" * 7)
     refused(run_script(train, "--use_pca", "--dataset", "digits"), "labels run from 0 to 10, not 0 to 9")
 
@@ -555,7 +558,7 @@ def test_truncated_data_are_prepared_again(home, run_script, files_below):
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8bjunk", b"\0\0\x08\x03" + b"\0" * 12, b"<html>404</html>" * 9])
 def test_corrupt_idx_files_are_refused_and_nothing_is_kept(home, run_script, files_below, tmp_path, content):
     (tmp_path / "idx").mkdir()
-    for name in load_resources.IDX_NAMES.values():
+    for name in idx.IDX_NAMES.values():
         (tmp_path / "idx" / name).write_bytes(content)
     before = files_below(home)
     refused(run_script(train, "--use_pca", "--data_dir", tmp_path / "idx"), "train-images")
@@ -593,7 +596,7 @@ def test_a_disk_that_fills_while_a_run_is_saved(home, networks, files_below):
 def test_a_disk_that_fills_while_a_picture_is_drawn(run, home, networks, files_below):
     for name in PICTURES:
         (run / name).write_bytes(b"an older picture")
-    visualization.project_tsne(utils.load_split("train", "digits")[0], "digits")  # into the cache
+    projections.project_tsne(data.load_split("train", "digits")[0], "digits")  # into the cache
     before = files_below(home)
     assert "disk is full" in refused(on_a_full_disk(home, networks, 20_000, "visualization.py"))
     assert files_below(home) == before
@@ -613,7 +616,7 @@ def test_no_space_left_is_called_by_its_name(home, run_script, files_below, monk
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(utils.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     before = files_below(home)
     refused(run_script(train, "--use_pca", "--dataset", "digits", "--max_iter", 2), "the disk is full (somewhere)")
     assert files_below(home) == before
@@ -657,8 +660,8 @@ def test_ctrl_c_in_the_middle_of_em_leaves_nothing(home, networks, files_below):
     "script, arguments, module, slow",
     [
         (train, ["--use_pca", "--dataset", "digits"], submission.PCA, "save_pretrained"),
-        (visualization, [], visualization, "compute_tsne"),
-        (visualization, ["--cluster_label"], visualization, "project_ae"),
+        (visualization, [], projections, "compute_tsne"),
+        (visualization, ["--cluster_label"], projections, "project_ae"),
         (grade, ["--sample_index", "1", "--ddpm_steps", "2"], utils, "sample_from_ddpm"),
         (grade, [], grade, "grade"),
     ],
@@ -671,7 +674,7 @@ def test_ctrl_c_anywhere_leaves_nothing_half_written(
 
     cache = home / "empty-cache"
     cache.mkdir()
-    monkeypatch.setattr(utils, "cache_dir", lambda: cache)
+    monkeypatch.setattr(files, "cache_dir", lambda: cache)
     monkeypatch.setattr(module, slow, stop)
     before = files_below(run)
     outcome = run_script(script, *arguments)
@@ -731,7 +734,7 @@ def test_an_unfilled_sampler_is_one_line_and_costs_only_the_sixes(run, home, net
     copy = handout("5.1 sampling")
     before = files_below(run)
     env = environment(home, networks)
-    shipped = ROOT / "pretrained" / utils.DDPM_NETWORK.shipped
+    shipped = ROOT / "pretrained" / DDPM_NETWORK.shipped
     env.setdefault("LAB_DDPM", str(shipped))
     outcome = finish([copy / "grade.py", "--sample_index", "1"], Path.cwd(), env)
     refused(outcome, "5.1 sampling: write it")
@@ -802,7 +805,7 @@ def test_too_large_an_array_names_the_students_line():
     try:
         namespace["f"]()
     except MemoryError as error:
-        assert "submission.py, line 2" in utils.explain(error)
+        assert "submission.py, line 2" in cli.explain(error)
 
 
 # --------------------------------------------------------------------------- where a run may lie

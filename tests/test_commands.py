@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-import utils
+from hi_mnist.files import ROOT
 from staff import handout, rehearse
 
-LABS = sorted(path.parent.name for path in utils.ROOT.glob("labs/*/submission.py"))
+LABS = sorted(path.parent.name for path in ROOT.glob("labs/*/submission.py"))
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: neither data nor networks are fetched
 LEFT_OUT = {
     "-m pip install": "the environment is there already",
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 def commands(name: str) -> list[str]:
     """The commands of a file's code blocks, comments cut off; those joined by && apart."""
-    text = (utils.ROOT / name).read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
     lines = [line for block in re.findall(r"^```\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
     parts = [part.strip() for line in lines for part in re.sub(r"\s{2,}#.*", "", line).split("&&")]
     return [part for part in parts if part.startswith("python ") and not any(word in part for word in LEFT_OUT)]
@@ -75,7 +75,7 @@ def solved(tmp_path):
     folder = tmp_path / "lab"
     handout.main([str(folder)])
     for name in ("submission.py", *(f"labs/{lab}/submission.py" for lab in LABS)):
-        shutil.copy(utils.ROOT / name, folder / name)
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -115,7 +115,7 @@ def test_the_staff_guide(tmp_path, run, monkeypatch):
     """In a copy of the project, beside the hand-ins that the rehearsal made."""
     copy = tmp_path / "project"
     ignored = shutil.ignore_patterns(".git", "20*_*", "cache", "mnist_encoded", "__pycache__", ".venv", "venv")
-    shutil.copytree(utils.ROOT, copy, ignore=ignored)
+    shutil.copytree(ROOT, copy, ignore=ignored)
     found = commands("docs/staff.md")
     assert found[0] == "python -m staff.rehearse"
     found.remove("python -m staff.rehearse")  # the next is the same, into a folder that is kept

@@ -5,9 +5,12 @@ import re
 import numpy as np
 import pytest
 
-import utils
 import visualization
-from insight import compare
+from hi_mnist import files, networks, projections, runs
+from hi_mnist.files import ROOT
+from hi_mnist.networks import DDPM_STEPS
+from hi_mnist.runs import SavedRun, TrainConfig
+from report import compare
 
 RECORDS = [
     ("projections", "fit_seconds", "PCA", 1.25),
@@ -27,8 +30,8 @@ def cheap_tsne(monkeypatch, tmp_path):
     """A stand-in for t-SNE, which takes seconds, and an empty cache."""
     cache = tmp_path / "cache"
     cache.mkdir()
-    monkeypatch.setattr(utils, "cache_dir", lambda: cache)
-    monkeypatch.setattr(visualization, "compute_tsne", visualization.project_pca)
+    monkeypatch.setattr(files, "cache_dir", lambda: cache)
+    monkeypatch.setattr(projections, "compute_tsne", projections.project_pca)
     return cache
 
 
@@ -38,7 +41,7 @@ def perfect_ddpm(monkeypatch, digits):
     images, labels = digits["test"]
     calls = []
 
-    def draw(ddpm, asked, *, steps=utils.DDPM_STEPS, seed=None, **_):
+    def draw(ddpm, asked, *, steps=DDPM_STEPS, seed=None, **_):
         calls.append((len(asked), steps))
         turn = np.zeros(10, dtype=int)
         drawn = []
@@ -47,7 +50,7 @@ def perfect_ddpm(monkeypatch, digits):
             turn[digit] += 1
         return np.array(drawn)
 
-    monkeypatch.setattr(utils, "draw_digits", draw)
+    monkeypatch.setattr(networks, "draw_digits", draw)
     return calls
 
 
@@ -86,7 +89,7 @@ def test_mixture_finds_ten_islands_at_any_scale(scale):
 
 
 def test_draws_come_from_the_components_that_were_named(trained_run):
-    run = utils.load_run(trained_run)
+    run = runs.load_run(trained_run)
     rng = np.random.default_rng(0)
     components = np.repeat([4, 7], 400)
     images = compare.draw_from_mixture(run, components, rng, ae=None)
@@ -99,9 +102,9 @@ def test_draws_come_from_the_components_that_were_named(trained_run):
 
 
 def test_draws_of_an_ae_run_are_decoded(with_networks, tmp_path):
-    config = utils.TrainConfig(use_pca=False, dataset="digits", n_components=2)
-    run = utils.SavedRun(tmp_path, config, np.zeros((2, 2)), np.tile(np.eye(2), (2, 1, 1)), np.full(2, 0.5))
-    images = compare.draw_from_mixture(run, np.array([0, 1, 1]), np.random.default_rng(0), utils.load_ae())
+    config = TrainConfig(use_pca=False, dataset="digits", n_components=2)
+    run = SavedRun(tmp_path, config, np.zeros((2, 2)), np.tile(np.eye(2), (2, 1, 1)), np.full(2, 0.5))
+    images = compare.draw_from_mixture(run, np.array([0, 1, 1]), np.random.default_rng(0), networks.load_ae())
     assert images.shape == (3, 1, 28, 28) and images.dtype == np.uint8
     assert images.max() > 100
 
@@ -109,7 +112,7 @@ def test_draws_of_an_ae_run_are_decoded(with_networks, tmp_path):
 def test_judge_knows_digits_and_tells_real_images_from_blurred_and_repeated_ones(digits, with_networks):
     from scipy.ndimage import gaussian_filter
 
-    judge = compare.Judge(utils.load_ae(), *digits["train"])
+    judge = compare.Judge(networks.load_ae(), *digits["train"])
     images, labels = digits["test"]
     assert (judge.predict(judge.features(images)) == labels).mean() > 0.97
     assert judge.n_images == len(digits["train"].images)
@@ -132,20 +135,20 @@ def test_judge_knows_digits_and_tells_real_images_from_blurred_and_repeated_ones
 
 
 def test_training_time_of_the_shipped_ae_is_the_one_of_its_model_card():
-    card = (utils.ROOT / "pretrained" / "mnist-ae" / "README.md").read_text(encoding="utf-8")
+    card = (ROOT / "pretrained" / "mnist-ae" / "README.md").read_text(encoding="utf-8")
     training = card.split("## Training")[1].split("## ")[0]
     assert sum(int(n) for n in re.findall(r"(\d+) minutes", training)) == compare.AE_TRAINING_MINUTES
 
 
 def test_tsne_keeps_its_seconds_with_its_cache(cheap_tsne, digits):
     images = digits["test"].images
-    assert visualization.tsne_seconds(images, "digits") is None
-    visualization.project_tsne(images, "digits")
-    assert visualization.tsne_seconds(images, "digits") > 0
+    assert projections.tsne_seconds(images, "digits") is None
+    projections.project_tsne(images, "digits")
+    assert projections.tsne_seconds(images, "digits") > 0
     (file,) = cheap_tsne.glob("*.json")
     for damage in ("", "[]", "{}", '{"seconds": "x"}', '{"seconds": -1}', '{"seconds": NaN}'):
         file.write_text(damage, encoding="utf-8")
-        assert visualization.tsne_seconds(images, "digits") is None
+        assert projections.tsne_seconds(images, "digits") is None
 
 
 # --------------------------------------------------------------------------- the file
@@ -242,9 +245,9 @@ def test_another_subject_than_the_ddpms_is_not_compared_with_it(
     trained_run, digits, with_networks, perfect_ddpm, monkeypatch
 ):
     monkeypatch.delenv("LAB_DDPM", raising=False)
-    run = utils.load_run(trained_run)
+    run = runs.load_run(trained_run)
     run.config.dataset = "fashion_mnist"
-    records = compare.measure_generators(run, digits["train"], digits["test"], utils.load_ae(), ddpm=None)
+    records = compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)
     of_ddpm = {measure for _, measure, method, _ in records if method == "DDPM"}
     assert of_ddpm == {"seconds", "seconds_all_steps", "control"}
     assert any("MNIST's digits" in str(value) for _, measure, _, value in records if measure == "note")

@@ -7,11 +7,11 @@ import shlex
 import numpy as np
 import pytest
 
-import utils
 from grading import checks
+from hi_mnist.files import ROOT
 from staff import handout
 
-DOCS = utils.ROOT / "docs"
+DOCS = ROOT / "docs"
 LANGUAGES = ("en", "zh")
 TEXTS = {language: (DOCS / f"lab.{language}.md").read_text(encoding="utf-8") for language in LANGUAGES}
 STUDENTS = [name for name in handout.STUDENT_FILES if name.endswith(".md")]
@@ -89,11 +89,11 @@ def test_every_command_is_one_that_the_scripts_take(line):
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_links_lead_to_files_that_students_have(name):
-    text, _ = handout.strip_solution((utils.ROOT / name).read_text(encoding="utf-8"), name)
+    text, _ = handout.strip_solution((ROOT / name).read_text(encoding="utf-8"), name)
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not re.match(r"[a-z]+:", target):
-            linked = (utils.ROOT / name).parent / target
-            assert linked.resolve().relative_to(utils.ROOT).as_posix() in handout.STUDENT_FILES, target
+            linked = (ROOT / name).parent / target
+            assert linked.resolve().relative_to(ROOT).as_posix() in handout.STUDENT_FILES, target
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -9,8 +9,10 @@ import pytest
 from test_compare import RECORDS
 
 import grade
-import utils
-from insight import compare, draft, sweep
+from hi_mnist import runs
+from hi_mnist.cli import LabError
+from hi_mnist.runs import TrainConfig
+from report import compare, draft, sweep
 
 GRADE = {
     "questions": [
@@ -46,7 +48,7 @@ def write_grade(folder, **changes):
 
 
 def written(folder) -> str:
-    draft.write(utils.load_run(folder))
+    draft.write(runs.load_run(folder))
     return (folder / draft.FILE).read_text(encoding="utf-8")
 
 
@@ -56,7 +58,7 @@ def write_sweep(folder, run_folder, dataset="digits"):
     for dim, score in ((5, 20.0), (10, 29.5)):
         name = f"embedding_dim={dim}"
         shutil.copytree(run_folder, folder / name)
-        config = utils.TrainConfig.load(folder / name / "config.yaml")
+        config = TrainConfig.load(folder / name / "config.yaml")
         config.dataset = dataset
         config.save(folder / name / "config.yaml")
         settings = {"embedding_dim": dim, "n_components": 10, "max_iter": 100, "seed": 1}
@@ -177,11 +179,11 @@ def test_odd_values_in_grade_json_are_dashes(run_folder, own_home):
 
 def test_a_template_that_asks_for_something_unknown_is_named(run_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(draft, "TEMPLATE", tmp_path / "template.md")
-    with pytest.raises(utils.LabError, match=r"template\.md cannot be read"):
-        draft.write(utils.load_run(run_folder))
+    with pytest.raises(LabError, match=r"template\.md cannot be read"):
+        draft.write(runs.load_run(run_folder))
     draft.TEMPLATE.write_text("# a\n<!-- FILL wether -->\n", encoding="utf-8")
-    with pytest.raises(utils.LabError, match="'wether'"):
-        draft.write(utils.load_run(run_folder))
+    with pytest.raises(LabError, match="'wether'"):
+        draft.write(runs.load_run(run_folder))
     assert not (run_folder / draft.FILE).exists()
 
 
@@ -223,7 +225,7 @@ def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run
     change(file)
     before = file.read_bytes()
     monkeypatch.setattr(grade, "grade", lambda *_: pytest.fail("slow work began"))
-    monkeypatch.setattr(grade.load_resources, "ensure", lambda *_: "digits")
+    monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
     outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
     assert outcome.status == 2
     assert outcome.err.count("\n") == 1
@@ -234,12 +236,12 @@ def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run
 def test_a_folder_or_a_link_in_its_place_stays(run_folder, tmp_path):
     file = run_folder / draft.FILE
     file.mkdir()
-    with pytest.raises(utils.LabError, match="never overwritten"):
-        draft.write(utils.load_run(run_folder))
+    with pytest.raises(LabError, match="never overwritten"):
+        draft.write(runs.load_run(run_folder))
     file.rmdir()
     os.symlink(tmp_path / "elsewhere.md", file)
-    with pytest.raises(utils.LabError, match="never overwritten"):
-        draft.write(utils.load_run(run_folder))
+    with pytest.raises(LabError, match="never overwritten"):
+        draft.write(runs.load_run(run_folder))
 
 
 # --------------------------------------------------------------------------- the command

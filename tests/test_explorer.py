@@ -10,9 +10,10 @@ import pytest
 from browser import Browser, browser  # noqa: F401
 from PIL import Image
 
-import utils
 import visualization
-from insight import explorer
+from hi_mnist import projections, runs, scatter
+from hi_mnist.projections import PROJECTIONS
+from report import explorer
 
 READY = "return document.documentElement.dataset.ready === 'yes'"
 # Where a dot of a plot lies on the screen.
@@ -47,7 +48,7 @@ def page(trained_run, planes, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("explorer") / "<script>document.title='owned'<"
     shutil.copytree(trained_run, folder)
-    return explorer.write(utils.load_run(folder), planes)
+    return explorer.write(runs.load_run(folder), planes)
 
 
 # --------------------------------------------------------------------------- the data
@@ -62,10 +63,10 @@ def test_the_sample_is_always_the_same_and_bounded():
 
 
 def test_behind_each_dot_lie_its_image_label_cluster_and_certainty(run_folder, digits, planes):
-    run = utils.load_run(run_folder)
+    run = runs.load_run(run_folder)
     images, labels = digits["train"]
     columns = explorer.make_columns(run, images, labels, planes)
-    gamma = utils.mixture(run).predict_proba(utils.embed(run, images))
+    gamma = runs.mixture(run).predict_proba(runs.embed(run, images))
     assert np.array_equal(columns["cluster"], gamma.argmax(axis=1))
     np.testing.assert_allclose(columns["certainty"], gamma.max(axis=1), atol=6e-4)
     assert np.array_equal(columns["label"], labels)
@@ -106,8 +107,8 @@ def test_nothing_is_fetched(page):
 
 
 def test_visualization_writes_it_with_the_clusters(run_folder, planes, run_script, monkeypatch):
-    monkeypatch.setattr(visualization, "make_planes", lambda *_: planes)
-    monkeypatch.setattr(visualization, "plot_plane", lambda *_: None)
+    monkeypatch.setattr(projections, "make_planes", lambda *_: planes)
+    monkeypatch.setattr(scatter, "plot_plane", lambda *_: None)
     outcome = run_script(visualization, "--cluster_label", "--results_path", run_folder)
     assert outcome.status == 0, outcome.err
     assert "explore.html" in outcome.out
@@ -124,7 +125,7 @@ def opened(page, browser) -> Browser:  # noqa: F811
 
 
 def test_pointing_at_a_dot_shows_its_image(opened):
-    for plot in visualization.PROJECTIONS:
+    for plot in PROJECTIONS:
         for i in (400, 700):
             opened.run("window.scrollTo(0, 0)")
             x, y = opened.run(PLACE, plot, i)

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
-import utils
+from hi_mnist import data
 from submission import GMM, in_parallel, log_gaussian
 
 
@@ -160,14 +160,14 @@ def test_stops_where_scikit_learn_stops(digits, d):
 @pytest.mark.parametrize("d", [2, 10, 50])
 def test_equals_scikit_learn_on_real_images(real_mnist, monkeypatch, d):
     monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    assert_parity(codes(utils.load_split("train", "mnist")[0][:6000], d), max_iter=8, tol=0)
+    assert_parity(codes(data.load_split("train", "mnist")[0][:6000], d), max_iter=8, tol=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 10, 50])
 def test_equals_scikit_learn_on_all_real_images_until_the_stop(real_mnist, monkeypatch, d):
     monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    assert_parity(codes(utils.load_split("train", "mnist")[0], d), max_iter=100, tol=1e-3)
+    assert_parity(codes(data.load_split("train", "mnist")[0], d), max_iter=100, tol=1e-3)
 
 
 @pytest.mark.parametrize("N", [1, 2, 1023, 1024, 1025, 3000])

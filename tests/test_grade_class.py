@@ -16,7 +16,8 @@ import psutil
 import pytest
 from conftest import wait_until
 
-import utils
+from hi_mnist.cli import LabError
+from hi_mnist.files import read_json
 from staff import archives, grade_class, grade_one, gradebook, merge, pool, tables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -367,7 +368,7 @@ def test_hand_ins_have_safe_and_different_file_names():
 def test_a_second_run_needs_resume(handins, grade):
     add(handins, "PB1")
     grade()
-    with pytest.raises(utils.LabError, match="--resume"):
+    with pytest.raises(LabError, match="--resume"):
         grade()
 
 
@@ -407,7 +408,7 @@ def test_another_seed_or_data_set_is_refused(handins, grade, tmp_path, option, c
     add(handins, "PB1")
     grade("--seed", "2026")
     before = (tmp_path / "out" / "gradebook.csv").read_bytes()
-    with pytest.raises(utils.LabError) as caught:
+    with pytest.raises(LabError) as caught:
         grade("--resume", *option)
     assert cause in str(caught.value)
     assert (tmp_path / "out" / "gradebook.csv").read_bytes() == before
@@ -436,7 +437,7 @@ def test_an_interruption_keeps_what_was_graded(handins, grade, tmp_path):
     rows = {row["student_id"]: row for row in table(tmp_path / "out" / "gradebook.csv")}
     assert rows == {i: whole[i] for i in ("PB0", "PB1")}
     assert "2 of 4 are not graded yet" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
-    with pytest.raises(utils.LabError, match="^2 hand-ins are not graded yet; finish with --resume$"):
+    with pytest.raises(LabError, match="^2 hand-ins are not graded yet; finish with --resume$"):
         merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert grade("--resume") == whole
 
@@ -631,7 +632,7 @@ def test_a_list_that_comes_later_costs_no_grading(handins, grade, tmp_path, monk
 def test_wrong_lists_name_line_and_column(handins, grade, tmp_path, text, cause):
     add(handins, "PB1")
     (tmp_path / "indices.csv").write_text(text)
-    with pytest.raises(utils.LabError, match="indices.csv") as caught:
+    with pytest.raises(LabError, match="indices.csv") as caught:
         grade("--indices", tmp_path / "indices.csv")
     assert cause in str(caught.value)
 
@@ -664,7 +665,7 @@ def test_where_no_commas_part_cells_numbers_may_have_one(tmp_path, delimiter):
 @pytest.mark.parametrize("content", [b"id\n\x00\x01\x02", b"\xff\xfe\xff", b"id\n\x81"])
 def test_what_is_no_text_is_one_line(tmp_path, content):
     (tmp_path / "t.csv").write_bytes(content)
-    with pytest.raises(utils.LabError, match="no text"):
+    with pytest.raises(LabError, match="no text"):
         tables.read(tmp_path / "t.csv", ["id"])
 
 
@@ -792,9 +793,9 @@ def test_a_file_named_after_another_student_gets_none_of_that_ones_marks(handins
 def test_the_column_hand_in_names_a_row_without_an_id(handins, final):
     add(handins, "PB1").rename(handins / "my  homework.zip")  # two spaces, which the gradebook shows as one
     assert final(f"hand_in,{REPORT},status\nmy homework,,2,5,2,20,1,OK\n")[""]["total"] == "100"
-    with pytest.raises(utils.LabError, match="line 3, column hand_in: my homework has line 2 already"):
+    with pytest.raises(LabError, match="line 3, column hand_in: my homework has line 2 already"):
         final(f"hand_in,{REPORT}\n,my homework,2,5,2,20,1\nmy homework,,2,5,2,20,1\n")
-    with pytest.raises(utils.LabError, match="line 2, column hand_in: 'other' is not in the gradebook"):
+    with pytest.raises(LabError, match="line 2, column hand_in: 'other' is not in the gradebook"):
         final(f"hand_in,{REPORT}\nother,,2,5,2,20,1\n")
 
 
@@ -874,7 +875,7 @@ def test_merge_ends_the_feedback_with_the_final_points(handins, final, tmp_path,
 )
 def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final, student_id, hint):
     add(handins, "0023001")
-    with pytest.raises(utils.LabError) as caught:
+    with pytest.raises(LabError) as caught:
         final(f"{REPORT}\n{student_id},2,5,2,20,1\n")
     assert f"'{student_id}' is not in the gradebook{hint}" in str(caught.value)
 
@@ -895,7 +896,7 @@ def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final, student_id,
 )
 def test_wrong_marks_name_line_and_column(handins, final, tmp_path, lines, cause):
     add(handins, "PB1")
-    with pytest.raises(utils.LabError) as caught:
+    with pytest.raises(LabError) as caught:
         final(f"{REPORT}\n{lines}")
     assert str(caught.value).startswith("marks.csv, line")
     assert cause in str(caught.value)
@@ -904,9 +905,9 @@ def test_wrong_marks_name_line_and_column(handins, final, tmp_path, lines, cause
 
 def test_unknown_and_missing_columns_are_errors(handins, final):
     add(handins, "PB1")
-    with pytest.raises(utils.LabError, match="line 1: it lacks the column log"):
+    with pytest.raises(LabError, match="line 1: it lacks the column log"):
         final("student_id,tuning,results,questions,feedback\n")
-    with pytest.raises(utils.LabError, match="unknown column performence"):
+    with pytest.raises(LabError, match="unknown column performence"):
         final(f"{REPORT},performence\n")
 
 
@@ -944,8 +945,8 @@ def cluster(standin, tmp_path, request):
     scheduler = [*python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     processes = [subprocess.Popen([*scheduler, "--scheduler-file", str(address_file)], **options)]
     try:
-        wait_until(lambda: "address" in utils.read_json(address_file))
-        address = utils.read_json(address_file)["address"]
+        wait_until(lambda: "address" in read_json(address_file))
+        address = read_json(address_file)["address"]
         worker = [*python, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
         worker.append(request.param)
         processes += [subprocess.Popen(worker, **options) for _ in range(2)]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-import utils
 from grading import scores
+from hi_mnist import runs
+from hi_mnist.files import ROOT
 from staff import archives, grade_one, gradebook, rerun
 
-SOURCE = (utils.ROOT / "submission.py").read_bytes()
+SOURCE = (ROOT / "submission.py").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,9 @@ def grade_run(settings):
 
 @pytest.fixture(scope="module")
 def right_index(trained_run, digits) -> int:
-    run = utils.load_run(trained_run)
+    run = runs.load_run(trained_run)
     images, labels = digits["train"]
-    clusters = utils.cluster_labels(run, images)
+    clusters = runs.cluster_labels(run, images)
     (right,) = [k for k in range(10) if scores.sample_index(run, k, labels, clusters)["verdict"] == "PASS"]
     return right
 
@@ -77,7 +78,7 @@ def test_performance_is_that_of_the_saved_parameters(handin, grade_run, trained_
     import grade
 
     record, _, performance = grade_run(handin)
-    report = grade.grade(utils.load_run(trained_run))
+    report = grade.grade(runs.load_run(trained_run))
     expected = {q["id"]: q for q in report["questions"]}["performance"]
     assert performance == expected
     for name in ("db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood", "config", "dataset"):
@@ -266,7 +267,7 @@ def test_a_hand_in_without_code_has_errors_not_reviews(handin, settings):
 
 def test_a_fault_of_ours_in_the_run_spares_the_code(handin, settings, monkeypatch):
     monkeypatch.setattr(grade_one, "grade_code", lambda *_: [grade_one.entry(q, "PASS", "") for q in QUESTIONS[:4]])
-    monkeypatch.setattr(utils, "load_run", lambda path: 1 / 0)
+    monkeypatch.setattr(runs, "load_run", lambda path: 1 / 0)
     record = grade_one.grade_one(handin, None, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 4 + ["INTERNAL"] * 2
     assert "ZeroDivisionError" in record["questions"][5]["message"]
@@ -289,7 +290,7 @@ def test_questions_are_those_of_the_checks():
 
 
 def test_signature_ignores_order_and_signs(handin, trained_run):
-    run = utils.load_run(trained_run)
+    run = runs.load_run(trained_run)
     first = gradebook.signature(run)
     order = np.random.default_rng(0).permutation(10)
     signs = np.where(np.arange(10) % 2, 1.0, -1.0)

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-import utils
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from staff import handout
 from staff.gradescope import __main__ as build
 from staff.gradescope import autograder
 
 CODE_POINTS = {"1.1 E-step": 10, "1.2 M-step": 10, "2.1 PCA.fit": 8, "5.1 sampling": 7}
 STATUSES = ("passed", "failed")
-SOLVED = (utils.ROOT / "submission.py").read_text(encoding="utf-8")
+SOLVED = (ROOT / "submission.py").read_text(encoding="utf-8")
 SKELETON = handout.strip_solution(SOLVED, "submission.py")[0]
 
 
@@ -143,7 +144,7 @@ def test_same_seed_makes_the_same_bytes_and_no_seed_a_fresh_one(bundle, tmp_path
 )
 def test_builder_refuses_in_one_line(arguments, cause, tmp_path):
     (tmp_path / "there.zip").touch()
-    with pytest.raises(utils.LabError, match=cause):
+    with pytest.raises(LabError, match=cause):
         build.main([str(tmp_path / arguments[0]), *arguments[1:]])
     assert not (tmp_path / "new.zip").exists()
 

@@ -25,8 +25,9 @@ import pytest
 from handins import parameters
 from PIL import Image
 
-import utils
-from grading import bubblewrap, checks, report, sandbox, worker
+from grading import bubblewrap, checks, sandbox, table, worker
+from hi_mnist import cli, runs
+from hi_mnist.cli import LabError
 from staff import archives, grade_one
 
 # Small, so that no case has to take much to pass them.
@@ -212,7 +213,7 @@ class Judge:
     def judge(self, case: handins.Case, questions: list[str], jobs: int = 1) -> list[dict]:
         times = SHORT if any(verdict == "TIMEOUT" for verdict, _ in case.expected.values()) else {}
         limits = sandbox.Limits(**LIMITS.__dict__ | times)
-        return report.check_code(case.source(**self.places), only=questions, limits=limits, jobs=jobs)
+        return table.check_code(case.source(**self.places), only=questions, limits=limits, jobs=jobs)
 
 
 @pytest.fixture(scope="module")
@@ -363,10 +364,10 @@ def test_a_run_that_was_not_trained_so_is_reviewed(damage, graded_run):
 def test_a_damaged_run_loads_soundly_or_is_refused_in_one_line(damage, run_folder):
     damage.apply(run_folder)
     try:
-        run = utils.load_run(run_folder)
-    except utils.LabError as error:
-        assert "\n" not in utils.explain(error)
+        run = runs.load_run(run_folder)
+    except LabError as error:
+        assert "\n" not in cli.explain(error)
     else:
         assert damage.performance != "ERROR" or run.config.dataset != "digits"
-        assert np.isfinite(utils.mixture(run).means_).all()
+        assert np.isfinite(runs.mixture(run).means_).all()
     assert not (run_folder.parent / "trapped").exists()

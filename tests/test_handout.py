@@ -9,7 +9,8 @@ import zipfile
 
 import pytest
 
-import utils
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from staff import handout
 
 GOLDEN = """
@@ -17,13 +18,11 @@ GOLDEN = """
 CHANGELOG.md
 LICENSE
 README.md
-data_files.py
 docs/gallery/projections.png
 docs/gallery/sixes.png
 docs/lab.en.md
 docs/lab.zh.md
 docs/report_template.md
-download.py
 grade.py
 grading/__init__.py
 grading/__main__.py
@@ -32,22 +31,22 @@ grading/bubblewrap.py
 grading/checks.py
 grading/guardian.py
 grading/processes.py
-grading/report.py
 grading/sandbox.py
 grading/scores.py
+grading/table.py
 grading/worker.py
-insight/__init__.py
-insight/clusters.py
-insight/compare.py
-insight/draft.py
-insight/explorer.py
-insight/measures.py
-insight/pages.py
-insight/report_page.py
-insight/sweep.py
-insight/templates/explore.html.j2
-insight/templates/page.css
-insight/templates/report.html.j2
+hi_mnist/__init__.py
+hi_mnist/cli.py
+hi_mnist/data.py
+hi_mnist/download.py
+hi_mnist/files.py
+hi_mnist/idx.py
+hi_mnist/networks.py
+hi_mnist/prepare.py
+hi_mnist/projections.py
+hi_mnist/runs.py
+hi_mnist/scatter.py
+hi_mnist/training.py
 labs/__init__.py
 labs/deep_autoencoder/README.md
 labs/deep_autoencoder/__init__.py
@@ -87,6 +86,18 @@ pretrained/mnist-ddpm/README.md
 pretrained/mnist-ddpm/config.json
 pretrained/mnist-ddpm/model.safetensors
 pyproject.toml
+report/__init__.py
+report/clusters.py
+report/compare.py
+report/draft.py
+report/explorer.py
+report/measures.py
+report/pages.py
+report/report_page.py
+report/sweep.py
+report/templates/explore.html.j2
+report/templates/page.css
+report/templates/report.html.j2
 requirements.txt
 results/README.md
 submission.py
@@ -113,7 +124,7 @@ def test_student_gets_exactly_the_listed_files(tree):
 
 
 def test_no_line_of_a_solution_is_left(tree):
-    solved = (utils.ROOT / "submission.py").read_text(encoding="utf-8")
+    solved = (ROOT / "submission.py").read_text(encoding="utf-8")
     answers, given_anyway, inside = set(), set(), False
     for line in map(str.strip, solved.splitlines()):
         inside = (inside or line.startswith("# BEGIN_")) and not line.startswith("# END_")
@@ -177,7 +188,7 @@ def test_tests_of_the_skeleton_say_not_attempted_and_each_has_a_marker(tree):
 
 def test_whatever_the_students_files_import_is_in_the_handout(tree):
     folders = {"grading", "insight", "staff", "tests", "labs", "benchmarks"}
-    ours = {path.stem for path in utils.ROOT.glob("*.py")} | folders
+    ours = {path.stem for path in ROOT.glob("*.py")} | folders
     for path in tree.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -215,7 +226,7 @@ def test_region_becomes_one_line_and_the_rest_stays():
     ],
 )
 def test_broken_markers_are_errors_that_name_file_and_cause(text, cause):
-    with pytest.raises(utils.LabError, match=cause) as caught:
+    with pytest.raises(LabError, match=cause) as caught:
         handout.strip_solution(text, "submission.py")
     assert "submission.py" in str(caught.value)
 
@@ -223,7 +234,7 @@ def test_broken_markers_are_errors_that_name_file_and_cause(text, cause):
 def test_markdown_loses_what_is_for_staff():
     text = "for all\n<!-- BEGIN_STAFF_ONLY -->\nsecret\n<!-- END_STAFF_ONLY -->\nfor all again\n"
     assert handout.strip_solution(text, "README.md") == ("for all\nfor all again\n", [])
-    with pytest.raises(utils.LabError, match="never closed"):
+    with pytest.raises(LabError, match="never closed"):
         handout.strip_solution("<!-- BEGIN_STAFF_ONLY -->\n", "README.md")
 
 
@@ -238,7 +249,7 @@ def test_a_lost_task_makes_no_handout(tmp_path):
     for name in handout.STUDENT_FILES:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text("x = 1\n", encoding="utf-8")
-    with pytest.raises(utils.LabError, match="tasks"):
+    with pytest.raises(LabError, match="tasks"):
         handout.make_handout(tmp_path / "out", source)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
@@ -249,7 +260,7 @@ def test_command_writes_folder_and_zip_and_never_overwrites(tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "lab.zip") as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     assert names == {f"lab/{name}" for name in handout.STUDENT_FILES}
-    with pytest.raises(utils.LabError, match="not empty"):
+    with pytest.raises(LabError, match="not empty"):
         handout.main([str(out)])
 
 

@@ -20,9 +20,11 @@ import torch
 from conftest import wait_until
 from hub import TOKEN, FakeHub
 
-import download
 import model
-import utils
+from hi_mnist import cli, download
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
+from hi_mnist.networks import _check_blob, ae_encode, load_ae, load_ddpm, save_network
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 AE_ID, DDPM_ID = "someone/their-ae", "someone/their-ddpm"
@@ -36,7 +38,7 @@ def saved(tmp_path_factory):
     files = {}
     for repo_id, network in networks.items():
         folder = tmp_path_factory.mktemp("saved")
-        utils.save_network(network, folder)
+        save_network(network, folder)
         files[repo_id] = {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors")}
     return files, networks
 
@@ -80,16 +82,16 @@ def weights_bytes(weights):
     return save({name: values.contiguous() for name, values in weights.items()}, {"format": "pt"})
 
 
-def refusal(load=utils.load_ae, source=AE_ID, flag="--ae"):
+def refusal(load=load_ae, source=AE_ID, flag="--ae"):
     """The line in which a source is refused; it must name the source and the flag that chooses another."""
-    with pytest.raises(utils.LabError) as error:
+    with pytest.raises(LabError) as error:
         load(source)
-    line = utils.explain(error.value)
+    line = cli.explain(error.value)
     assert "\n" not in line and source in line and flag in line
     return line
 
 
-@pytest.mark.parametrize(("load", "repo_id"), [(utils.load_ae, AE_ID), (utils.load_ddpm, DDPM_ID)])
+@pytest.mark.parametrize(("load", "repo_id"), [(load_ae, AE_ID), (load_ddpm, DDPM_ID)])
 def test_a_network_on_the_hub_loads(hub, saved, load, repo_id):
     files, networks = saved
     put(hub, files[repo_id], repo_id)
@@ -103,24 +105,24 @@ def test_a_network_on_the_hub_loads(hub, saved, load, repo_id):
 
 def test_a_network_that_was_loaded_once_loads_offline(hub, saved, monkeypatch, capfd):
     put(hub, saved[0][AE_ID])
-    first = utils.load_ae(AE_ID)
+    first = load_ae(AE_ID)
     hub.mode = "404"  # even a Hub that has lost the repository: what was downloaded stays usable offline
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     n_requests = len(hub.requests)
-    again = utils.load_ae(AE_ID)
+    again = load_ae(AE_ID)
     assert len(hub.requests) == n_requests
     assert capfd.readouterr().err == ""  # it is what the user chose
     images = np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), np.uint8)
-    np.testing.assert_array_equal(utils.ae_encode(first, images), utils.ae_encode(again, images))
+    np.testing.assert_array_equal(ae_encode(first, images), ae_encode(again, images))
 
 
 def test_a_hub_that_is_switched_off_leaves_the_cache_usable(hub, saved, monkeypatch, capfd):
     put(hub, saved[0][AE_ID])
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     capfd.readouterr()
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     with at_most(1):
-        utils.load_ae(AE_ID)
+        load_ae(AE_ID)
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"{AE_ID}: taking the copy in the Hub's cache (it cannot be reached")
 
@@ -128,20 +130,20 @@ def test_a_hub_that_is_switched_off_leaves_the_cache_usable(hub, saved, monkeypa
 @pytest.mark.parametrize("fault", ["silent", "500"])
 def test_a_hub_that_fails_leaves_the_cache_usable(hub, saved, capfd, fault):
     put(hub, saved[0][AE_ID])
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     hub.mode = fault
     with at_most(download.CACHED_LIMIT + 1):
-        utils.load_ae(AE_ID)
+        load_ae(AE_ID)
     assert "taking the copy in the Hub's cache" in capfd.readouterr().err
 
 
 def test_a_newer_version_on_the_hub_is_taken(hub, saved):
     put(hub, saved[0][AE_ID])
-    before = utils.load_ae(AE_ID).state_dict()
+    before = load_ae(AE_ID).state_dict()
     hub.commit = "f" * 40
     newer = {name: values + 1 for name, values in before.items()}
     put(hub, saved[0][AE_ID] | {"model.safetensors": weights_bytes(newer)})
-    after = utils.load_ae(AE_ID).state_dict()
+    after = load_ae(AE_ID).state_dict()
     assert all(torch.equal(after[name], newer[name]) for name in newer)
 
 
@@ -178,7 +180,7 @@ def test_a_slow_network_that_moves_is_never_cut(hub, saved, monkeypatch):
     put(hub, saved[0][AE_ID])
     hub.add_file("model", AE_ID, "model.safetensors", saved[0][AE_ID]["model.safetensors"], "trickle")
     start = time.monotonic()
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     assert time.monotonic() - start > download.TOTAL_LIMIT  # or this test shows nothing
 
 
@@ -192,7 +194,7 @@ def test_a_hub_that_cuts_again_and_again_is_one_line(hub, saved):
 def test_a_download_that_was_cut_once_goes_on(hub, saved):
     put(hub, saved[0][AE_ID])
     hub.add_file("model", AE_ID, "model.safetensors", saved[0][AE_ID]["model.safetensors"], "cut_once")
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
@@ -206,14 +208,14 @@ def test_ctrl_c_stops_a_download_and_leaves_nothing(hub, saved, cache):
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        utils.load_ae(AE_ID)
+        load_ae(AE_ID)
     assert list(cache.rglob("*.incomplete")) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_in_load_resources_stops_the_download_of_its_second_process(hub, saved, cache, standin):
     put(hub, saved[0][AE_ID], fault="silent_body")
-    command = [sys.executable, utils.ROOT / "load_resources.py", "--dataset", "digits", "--ae", AE_ID]
+    command = [sys.executable, ROOT / "load_resources.py", "--dataset", "digits", "--ae", AE_ID]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any(method == "GET" and AE_ID in path for method, path in hub.requests))
     time.sleep(0.2)
@@ -233,14 +235,14 @@ def test_a_disk_that_fills_is_not_the_hubs_fault(hub, saved):
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))\n"
         f"import sys, utils; sys.exit(utils.run_script(lambda: utils.load_ae({AE_ID!r})))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=utils.ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: the disk is full"), done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
 def test_a_disk_that_fills_leaves_the_older_copy_usable(hub, saved):
     put(hub, saved[0][AE_ID])
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     hub.commit = "f" * 40
     newer = {name: values + 1 for name, values in saved[1][AE_ID].state_dict().items()}
     put(hub, saved[0][AE_ID] | {"model.safetensors": weights_bytes(newer)})
@@ -248,7 +250,7 @@ def test_a_disk_that_fills_leaves_the_older_copy_usable(hub, saved):
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))\n"
         f"import utils; utils.load_ae({AE_ID!r})"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=utils.ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "taking the copy in the Hub's cache" in done.stderr, done.stderr
 
 
@@ -260,19 +262,19 @@ def test_a_private_network_needs_its_owners_token(hub, saved, monkeypatch, tmp_p
     assert "no public Hub repository" in refusal()
     (tmp_path / "hf").mkdir(exist_ok=True)
     (tmp_path / "hf" / "token").write_text(TOKEN)  # where the Hub's login puts it
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     (tmp_path / "hf" / "token").unlink()
     shutil.rmtree(tmp_path / "hf" / "hub")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
 
 
 def test_a_stale_token_does_not_stand_in_the_way_of_a_public_network(hub, saved, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_an_old_one")
     put(hub, saved[0][AE_ID])
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     put(hub, saved[0][DDPM_ID], DDPM_ID, fault="private")
-    assert "no public Hub repository" in refusal(utils.load_ddpm, DDPM_ID, "--ddpm")
+    assert "no public Hub repository" in refusal(load_ddpm, DDPM_ID, "--ddpm")
 
 
 # --------------------------------------------------------------------------- what the Hub does not have
@@ -280,7 +282,7 @@ def test_a_stale_token_does_not_stand_in_the_way_of_a_public_network(hub, saved,
 
 def test_no_such_repository(hub):
     assert "no public Hub repository" in refusal()
-    assert "no public Hub repository" in refusal(utils.load_ddpm, DDPM_ID, "--ddpm")
+    assert "no public Hub repository" in refusal(load_ddpm, DDPM_ID, "--ddpm")
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
@@ -327,12 +329,12 @@ def test_wrong_bytes_in_the_right_number_are_found_and_mended(hub, saved, cache)
         (blob,) = [path for path in (cache / "blobs").iterdir() if str(path) in line]
     put(hub, files)
     blob.unlink()  # as the line says
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
 
 
 def test_a_blob_that_rots_in_the_cache_is_found(hub, saved, cache, monkeypatch):
     put(hub, saved[0][AE_ID])
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (path,) = cache.rglob("model.safetensors")
     content = bytearray(path.read_bytes())
@@ -344,7 +346,7 @@ def test_a_blob_that_rots_in_the_cache_is_found(hub, saved, cache, monkeypatch):
 def test_a_file_with_another_kind_of_name_in_the_cache_is_not_compared(hub, saved, cache):
     """Small files' names are not SHA-256, and where there are no symbolic links there are no such names."""
     put(hub, saved[0][AE_ID])
-    utils.load_ae(AE_ID)
+    load_ae(AE_ID)
     for path in cache.rglob("snapshots/*/*"):
         blob = path.resolve()
         path.unlink()
@@ -352,12 +354,12 @@ def test_a_file_with_another_kind_of_name_in_the_cache_is_not_compared(hub, save
             path.symlink_to(blob.rename(blob.with_name("0" * 40)))
         else:
             blob.rename(path)
-    utils._check_blob(next(cache.rglob("config.json")), AE_ID, "")
-    utils._check_blob(next(cache.rglob("model.safetensors")), AE_ID, "")
+    _check_blob(next(cache.rglob("config.json")), AE_ID, "")
+    _check_blob(next(cache.rglob("model.safetensors")), AE_ID, "")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
-@pytest.mark.parametrize("load, repo_id, flag", [(utils.load_ae, AE_ID, "--ae"), (utils.load_ddpm, DDPM_ID, "--ddpm")])
+@pytest.mark.parametrize("load, repo_id, flag", [(load_ae, AE_ID, "--ae"), (load_ddpm, DDPM_ID, "--ddpm")])
 def test_weights_that_are_no_numbers_are_one_line(saved, tmp_path, value, load, repo_id, flag):
     weights = {name: values.clone() for name, values in saved[1][repo_id].state_dict().items()}
     name = list(weights)[-1]
@@ -373,7 +375,7 @@ def test_a_network_of_another_shape_is_one_line(hub, saved):
     put(hub, files[AE_ID] | {"config.json": json.dumps(config).encode()})
     refusal()
     put(hub, files[AE_ID], "someone/an-ae")
-    refusal(utils.load_ddpm, "someone/an-ae", "--ddpm")  # an AutoEncoder is no diffusion model
+    refusal(load_ddpm, "someone/an-ae", "--ddpm")  # an AutoEncoder is no diffusion model
 
 
 def test_what_is_neither_folder_nor_id(hub):
@@ -385,9 +387,9 @@ def test_the_variables_of_a_user_are_respected(hub, saved, tmp_path):
     put(hub, saved[0][AE_ID])
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "LAB_AE": AE_ID}
     environment.pop("HF_HUB_CACHE", None)
-    code = "import utils; print(utils.network_source(utils.AE_NETWORK)); utils.load_ae()"
+    code = "from hi_mnist import networks as n; print(n.network_source(n.AE_NETWORK)); n.load_ae()"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=utils.ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == AE_ID
     assert any("model.safetensors" in path for _, path in hub.requests)

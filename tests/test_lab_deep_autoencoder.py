@@ -16,14 +16,16 @@ import pytest
 import torch
 from scipy.special import expit
 
-import utils
-from grading import checks, report, worker
+from grading import checks, table, worker
+from hi_mnist import data
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from labs import shared
 from labs.deep_autoencoder import __main__ as command
 from labs.deep_autoencoder import analysis, questions, submission, tasks, training
 from labs.deep_autoencoder.settings import Settings
 
-LAB = utils.ROOT / "labs" / "deep_autoencoder"
+LAB = ROOT / "labs" / "deep_autoencoder"
 SOURCE = (LAB / "submission.py").read_text(encoding="utf-8")
 TINY = Settings(do_train_rbm=True, max_epoch=3, batch_size=128, layers=(784, 24, 12, 6), dataset="digits", seed=5)
 TINY_COMMAND = "--do_train_rbm --dataset digits --max_epoch 3 --batch_size 128 --layers 784-24-12-6 --seed 5"
@@ -288,14 +290,14 @@ def test_answers_of_any_kind_are_judged(name):
 def test_the_sandbox_runs_this_labs_tasks():
     source, lab_tasks = SOURCE.encode(), (LAB / "tasks.py").read_bytes()
     options = {"only": ["ae_fine_tuning"], "questions": questions.QUESTIONS, "tasks": lab_tasks}
-    (entry,) = report.check_code(source, **options)
+    (entry,) = table.check_code(source, **options)
     assert (entry["verdict"], entry["score"]) == ("PASS", 10)
 
 
 @pytest.mark.slow
 def test_every_question_passes_in_the_sandbox():
     arguments = [sys.executable, "-m", "labs.deep_autoencoder", "--check"]
-    done = subprocess.run(arguments, cwd=utils.ROOT, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert re.search(r"sum +92.00 / 92", done.stdout), done.stdout
 
@@ -378,14 +380,14 @@ def test_a_damaged_model_is_named_with_a_remedy(digits, tmp_path):
     whole = path.read_bytes()
     for damaged in (whole[:-9], b"", b"x" * 64, (tmp_path / "models" / "rbm-1.safetensors").read_bytes()):
         path.write_bytes(damaged)
-        with pytest.raises(utils.LabError, match=r"rbm-2\.safetensors cannot be read .*; delete it"):
+        with pytest.raises(LabError, match=r"rbm-2\.safetensors cannot be read .*; delete it"):
             training.train(settings, tmp_path, digits["train"], digits["test"])
 
 
 def test_a_loss_that_is_not_finite_is_an_error_with_a_remedy(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(submission, "train_step", lambda *args: torch.tensor(torch.nan))
     settings = dataclasses.replace(TINY, do_train_rbm=False, max_epoch=1)
-    with pytest.raises(utils.LabError, match="lower --lr_ae"):
+    with pytest.raises(LabError, match="lower --lr_ae"):
         training.train(settings, tmp_path, digits["train"], digits["test"])
 
 
@@ -412,7 +414,7 @@ def test_learning_rate_rises_and_falls_to_nothing():
 
 def test_pca_of_the_real_images_has_the_papers_error(real_mnist, monkeypatch):
     monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    train, test = (training.pixels(utils.load_split(split, "mnist")[0]).numpy() for split in ("train", "test"))
+    train, test = (training.pixels(data.load_split(split, "mnist")[0]).numpy() for split in ("train", "test"))
     pca = analysis.pca_representation(train, test)
     assert pca.test.shape == (10_000, 30)
     assert analysis.squared_error(test, pca.rebuilt) == pytest.approx(13.87, abs=0.05)
@@ -451,7 +453,7 @@ def finished(standin, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "dae"
     flags = [*TINY_FLAGS, "--bonus", "--student_id", "20260001", "--notes", "a test", "--results_path", str(folder)]
     done = subprocess.run(
-        [sys.executable, "-m", "labs.deep_autoencoder", *flags], cwd=utils.ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "labs.deep_autoencoder", *flags], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return folder, done.stdout
@@ -599,7 +601,7 @@ def test_a_killed_run_is_resumed_from_the_command_line(standin, tmp_path, lab_ho
     def start(*flags):
         environment = os.environ | {"LAB_HOME": str(home), "MNIST_DIR": ""}
         command_line = [sys.executable, "-m", "labs.deep_autoencoder", *flags]
-        return subprocess.Popen(command_line, cwd=utils.ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command_line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
     home = tmp_path / "home"
     home.mkdir()

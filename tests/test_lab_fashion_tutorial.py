@@ -13,15 +13,16 @@ import torch
 import yaml
 from threadpoolctl import threadpool_limits
 
-import load_resources
-import utils
-from grading import checks, report
+from grading import checks, table
+from hi_mnist import data, prepare
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from labs import shared
 from labs.fashion_tutorial import __main__ as lab
 from labs.fashion_tutorial import submission, tasks, tutorial
 from labs.fashion_tutorial.questions import QUESTIONS
 
-FOLDER = utils.ROOT / "labs" / "fashion_tutorial"
+FOLDER = ROOT / "labs" / "fashion_tutorial"
 NOTEBOOK = FOLDER / "tutorial.ipynb"
 FASHION_MNIST_DIR = os.environ.get("FASHION_MNIST_DIR")  # as it was when the tests began
 
@@ -102,7 +103,7 @@ def test_a_mistake_is_named_and_costs_its_part(name, changed, points, word):
 @pytest.mark.slow
 def test_solution_passes_in_a_process_of_its_own():
     source, code = ((FOLDER / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    answered = report.check_code(source, questions=QUESTIONS, tasks=code)
+    answered = table.check_code(source, questions=QUESTIONS, tasks=code)
     assert [q["verdict"] for q in answered] == ["PASS"] * len(QUESTIONS), answered
 
 
@@ -110,7 +111,7 @@ def test_solution_passes_in_a_process_of_its_own():
 
 
 def test_training_lowers_the_loss_and_is_repeatable(digits):
-    images = torch.from_numpy(utils.flatten(digits["train"].images[:640])).float() / 255
+    images = torch.from_numpy(data.flatten(digits["train"].images[:640])).float() / 255
     settings = tutorial.Settings(epochs=3, seed=1)
     first, second = tutorial.fit(images, settings), tutorial.fit(images, settings)
     assert first.losses == second.losses
@@ -196,20 +197,20 @@ def test_more_images_a_batch_than_there_are_is_one_line(run_script, standin, tmp
 
 
 def test_where_fashion_mnist_cannot_be_had_the_stand_in_is_taken(monkeypatch, standin, capsys):
-    real = load_resources.ensure
+    real = prepare.ensure
 
     def offline(dataset=None, data_dir=None):
         if dataset == "digits":
             return real("digits")
-        raise utils.LabError("cannot be had")
+        raise LabError("cannot be had")
 
-    monkeypatch.setattr(load_resources, "ensure", offline)
+    monkeypatch.setattr(prepare, "ensure", offline)
     assert shared.prepare(["fashion_mnist"], None) == "digits"
     assert "stand-in" in capsys.readouterr().out
-    with pytest.raises(utils.LabError):
+    with pytest.raises(LabError):
         shared.prepare(["fashion_mnist"], "fashion_mnist")
     monkeypatch.setenv("FASHION_MNIST_DIR", "somewhere")
-    with pytest.raises(utils.LabError):
+    with pytest.raises(LabError):
         shared.prepare(["fashion_mnist"], None)
 
 
@@ -257,6 +258,6 @@ def test_on_fashion_mnist_the_last_epoch_reaches_the_texts_loss(tmp_path, monkey
     if not folder:
         pytest.skip("FASHION_MNIST_DIR is not set: it names the folder of Fashion-MNIST's four IDX files")
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    load_resources.ensure("fashion_mnist", folder)
+    prepare.ensure("fashion_mnist", folder)
     result = tutorial.fit(tutorial.load("fashion_mnist")[0].images, tutorial.Settings())
     assert result.losses[-1] <= 0.291

@@ -12,14 +12,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import load_resources
-import utils
-from grading import checks, report
+from grading import checks, table
+from hi_mnist import prepare
+from hi_mnist.files import ROOT
 from labs.image_clustering import __main__ as lab
 from labs.image_clustering import compare, pictures, pipeline, submission, tasks
 from labs.image_clustering.questions import QUESTIONS
 
-FOLDER = utils.ROOT / "labs" / "image_clustering"
+FOLDER = ROOT / "labs" / "image_clustering"
 FASHION_MNIST_DIR = os.environ.get("FASHION_MNIST_DIR")  # as it was when the tests began
 BITS = st.lists(st.integers(0, 1), min_size=9, max_size=30).map(np.array)
 
@@ -81,7 +81,7 @@ def test_a_mistake_is_named_and_costs_its_part(name, changed, points, word):
 @pytest.mark.slow
 def test_solution_passes_in_a_process_of_its_own():
     source, code = ((FOLDER / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    answered = report.check_code(source, questions=QUESTIONS, tasks=code)
+    answered = table.check_code(source, questions=QUESTIONS, tasks=code)
     assert [q["verdict"] for q in answered] == ["PASS"] * len(QUESTIONS), answered
 
 
@@ -357,8 +357,8 @@ def test_on_the_default_images_the_best_way_reaches_098(mnist_dir, tmp_path, mon
     if not (mnist_dir and FASHION_MNIST_DIR):
         pytest.skip("MNIST_DIR and FASHION_MNIST_DIR are not both set")
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    load_resources.ensure("mnist", mnist_dir)
-    load_resources.ensure("fashion_mnist", FASHION_MNIST_DIR)
+    prepare.ensure("mnist", mnist_dir)
+    prepare.ensure("fashion_mnist", FASHION_MNIST_DIR)
     done = run_script(lab, "--best", "--results_path", tmp_path / "best")
     assert done.status == 0, done.err
     assert yaml.safe_load((tmp_path / "best" / "config.yaml").read_text())["accuracy"] >= 0.98

@@ -25,10 +25,12 @@ from conftest import wait_until
 from hub import FakeHub
 from PIL import Image
 
-import data_files
-import download
 import load_resources
-import utils
+from hi_mnist import cli, download, idx, prepare
+from hi_mnist.cli import LabError
+from hi_mnist.data import load_split, read_source
+from hi_mnist.networks import save_network
+from hi_mnist.prepare import IDX_DIR_VARIABLE
 
 SCRIPT = Path(load_resources.__file__)
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
@@ -97,14 +99,14 @@ def put_on_mirror(hub, data, fault=None):
 
 # --------------------------------------------------------------------------- fixtures
 
-stand_in_once = functools.cache(load_resources.stand_in)  # it takes a second or two, and many tests end with it
+stand_in_once = functools.cache(prepare.stand_in)  # it takes a second or two, and many tests end with it
 
 
 @pytest.fixture(autouse=True)
 def lab(tmp_path, monkeypatch):
     """A home of its own and no network; the checksums known are those of ``small_set()``."""
     home = tmp_path / "lab"
-    for name in (*load_resources.IDX_DIR_VARIABLE.values(), "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+    for name in (*IDX_DIR_VARIABLE.values(), "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -112,10 +114,10 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(load_resources, "IDX_MIRRORS", {"mnist": (), "fashion_mnist": ()})
+    monkeypatch.setattr(prepare, "IDX_MIRRORS", {"mnist": (), "fashion_mnist": ()})
     sums = {key: hashlib.md5(content).hexdigest() for key, content in idx_files(small_set()).items()}
-    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", sums)
-    monkeypatch.setattr(load_resources, "stand_in", stand_in_once)
+    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", sums)
+    monkeypatch.setattr(prepare, "stand_in", stand_in_once)
     return home
 
 
@@ -146,7 +148,7 @@ def no_source(monkeypatch):
 def assert_small_set(home, data=None):
     """The prepared folder holds the small set, in the promised form, and nothing lies beside it."""
     for split, (images, labels) in (data or small_set()).items():
-        got_images, got_labels = utils.load_split(split)
+        got_images, got_labels = load_split(split)
         assert got_images.dtype == np.uint8 and got_images.shape == (len(images), 1, 28, 28)
         assert got_labels.dtype == np.int64
         np.testing.assert_array_equal(got_images[:, 0], images)
@@ -170,12 +172,12 @@ def snapshot(home):
 
 def test_takes_the_data_from_the_hub(hub, lab, tmp_path, capsys):
     put_on_hub(hub, small_set())
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
-    source = utils.read_source("mnist")
+    source = read_source("mnist")
     assert hub.url in source["source"] and HUB_REPO in source["source"]
     assert (source["dataset"], source["train"], source["test"]) == ("mnist", 30, 20)
-    images, _ = utils.load_split("train")
+    images, _ = load_split("train")
     assert source["sha256"]["train"] == hashlib.sha256(images.tobytes()).hexdigest()
     assert "dropped" not in capsys.readouterr().out
     assert {method for method, _ in hub.requests} == {"HEAD", "GET"}  # the real client's protocol
@@ -196,7 +198,7 @@ def test_a_hub_that_fails_is_dropped_with_its_reason(hub, lab, capsys, fault, re
 
     put_on_hub(hub, small_set(), fault)
     start = time.monotonic()
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     assert time.monotonic() - start < 20
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "dropped" in line]
     assert hub.url in line and re.search(reason, line)
@@ -204,7 +206,7 @@ def test_a_hub_that_fails_is_dropped_with_its_reason(hub, lab, capsys, fault, re
 
 
 def test_a_hub_without_the_data_set_is_dropped(hub, capsys):
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     assert f"it has no public data set {HUB_REPO}" in capsys.readouterr().out
 
 
@@ -213,7 +215,7 @@ def test_a_hub_that_falls_silent_is_dropped_in_time(hub, lab, capsys, impatient,
     put_on_hub(hub, small_set(), fault)
     stand_in_once()
     start = time.monotonic()
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     assert time.monotonic() - start < download.TOTAL_LIMIT
     assert "no byte for" in capsys.readouterr().out
     assert_tidy(lab)
@@ -225,9 +227,9 @@ def test_all_sources_together_wait_no_longer_than_the_total_limit(lab, monkeypat
     with FakeHub("silent") as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         mirrors = tuple(f"{hub.url}/{i}/" for i in range(8))
-        monkeypatch.setattr(load_resources, "IDX_MIRRORS", {"mnist": mirrors})
+        monkeypatch.setattr(prepare, "IDX_MIRRORS", {"mnist": mirrors})
         start = time.monotonic()
-        assert load_resources._find("mnist", None, lab) is None
+        assert prepare._find("mnist", None, lab) is None
         assert time.monotonic() - start < 2.5 + 2
 
 
@@ -241,22 +243,22 @@ def test_a_slow_download_that_moves_is_never_cut(hub, lab, monkeypatch):
     hub.pieces, hub.pause = 10, 0.2
     put_on_hub(hub, small_set(), "trickle")
     start = time.monotonic()
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert time.monotonic() - start > download.TOTAL_LIMIT  # or this test shows nothing
     assert_small_set(lab)
 
 
 def test_a_cut_download_goes_on_where_it_ended(hub, lab):
     put_on_hub(hub, small_set(), "cut_once")
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
 
 
 def test_other_images_in_a_sound_file_are_refused(hub, capsys):
     put_on_hub(hub, small_set(seed=1))
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     out = capsys.readouterr().out
-    assert "train images is a broken download (MD5 " in out and data_files.KNOWN_MD5["mnist"]["train", "images"] in out
+    assert "train images is a broken download (MD5 " in out and idx.KNOWN_MD5["mnist"]["train", "images"] in out
 
 
 def test_files_of_another_form_are_refused(tmp_path):
@@ -270,14 +272,14 @@ def test_files_of_another_form_are_refused(tmp_path):
     (tmp_path / "label.parquet").write_bytes(parquet_bytes(images, labels + 1))
     for name in ("no", "columns", "size", "label"):
         with pytest.raises(download.SourceDropped, match=name):
-            data_files.read_parquet(tmp_path / f"{name}.parquet", "mnist", "train")
+            idx.read_parquet(tmp_path / f"{name}.parquet", "mnist", "train")
 
 
 def test_the_hub_cache_is_used_where_it_holds_the_files(hub, lab, monkeypatch, tmp_path):
     put_on_hub(hub, small_set())
     fill_hub_cache(hub)
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
 
 
@@ -285,7 +287,7 @@ def test_a_bad_copy_in_the_hub_cache_does_not_stand_in_the_way(hub, lab, monkeyp
     put_on_hub(hub, small_set(seed=1))
     fill_hub_cache(hub)
     put_on_hub(hub, small_set())
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
 
 
@@ -302,7 +304,7 @@ def fill_hub_cache(hub):
 def test_hub_offline_mode_is_respected(hub, monkeypatch, capsys):
     put_on_hub(hub, small_set())
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     assert "HF_HUB_OFFLINE is set" in capsys.readouterr().out
     assert hub.requests == []
 
@@ -312,10 +314,10 @@ def test_hub_offline_mode_is_respected(hub, monkeypatch, capsys):
 
 def test_takes_the_data_from_a_mirror_when_the_hub_is_down(hub, lab, monkeypatch, capsys):
     put_on_mirror(hub, small_set())
-    monkeypatch.setattr(load_resources, "IDX_MIRRORS", {"mnist": (f"{hub.url}/none/", f"{hub.url}/idx/")})
-    assert load_resources.ensure() == "mnist"
+    monkeypatch.setattr(prepare, "IDX_MIRRORS", {"mnist": (f"{hub.url}/none/", f"{hub.url}/idx/")})
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
-    assert utils.read_source("mnist")["source"] == f"the mirror {hub.url}/idx/"
+    assert read_source("mnist")["source"] == f"the mirror {hub.url}/idx/"
     out = capsys.readouterr().out
     assert "dropped the Hub" in out and f"dropped the mirror {hub.url}/none/: it answers with HTTP status 404" in out
 
@@ -327,7 +329,7 @@ def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, impatient
     put_on_mirror(hub, small_set(), fault)
     patience = download.Patience(download.TOTAL_LIMIT)
     with pytest.raises(download.SourceDropped, match=reason):
-        load_resources._from_mirror(f"{hub.url}/idx/", "mnist", tmp_path / "download", patience)
+        prepare._from_mirror(f"{hub.url}/idx/", "mnist", tmp_path / "download", patience)
 
 
 # --------------------------------------------------------------------------- IDX files of the user's
@@ -336,22 +338,22 @@ def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, impatient
 @pytest.mark.parametrize("compress", [True, False])
 def test_takes_the_data_from_idx_files(lab, tmp_path, compress, monkeypatch):
     monkeypatch.setenv("MNIST_DIR", str(write_idx(tmp_path / "idx", small_set(), compress)))
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
-    assert str(tmp_path / "idx") in utils.read_source("mnist")["source"]
+    assert str(tmp_path / "idx") in read_source("mnist")["source"]
 
 
 def test_knows_the_names_with_a_dot(lab, tmp_path):
     folder = write_idx(tmp_path / "idx", small_set(), compress=False)
     for path in list(folder.iterdir()):
         path.rename(path.with_name(path.name.replace("-idx", ".idx")))
-    assert load_resources.ensure(data_dir=folder) == "mnist"
+    assert prepare.ensure(data_dir=folder) == "mnist"
     assert_small_set(lab)
 
 
 def test_the_parameter_comes_before_the_variable(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("MNIST_DIR", str(tmp_path / "nowhere"))
-    load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
     assert_small_set(lab)
 
 
@@ -403,7 +405,7 @@ def test_bad_idx_files_are_one_line_that_names_file_and_cause(lab, tmp_path, mon
     for key, content in files.items():
         (folder / NAMES[key]).write_bytes(content)
     monkeypatch.setenv("MNIST_DIR", str(folder))
-    assert utils.run_script(lambda: load_resources.main([])) == 2
+    assert cli.run_script(lambda: load_resources.main([])) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1 and captured.err.startswith("error: MNIST_DIR: ")
     assert str(folder / name) in captured.err and cause in captured.err
@@ -412,9 +414,9 @@ def test_bad_idx_files_are_one_line_that_names_file_and_cause(lab, tmp_path, mon
 
 
 def test_a_checksum_that_differs_names_both_sums_and_the_remedy(tmp_path):
-    with pytest.raises(utils.LabError) as error:
-        load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
-    assert data_files.KNOWN_MD5["mnist"]["train", "images"] in str(error.value)
+    with pytest.raises(LabError) as error:
+        prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
+    assert idx.KNOWN_MD5["mnist"]["train", "images"] in str(error.value)
     assert hashlib.md5(idx_files(small_set(seed=1))["train", "images"]).hexdigest() in str(error.value)
     assert "download it again" in str(error.value)
 
@@ -424,30 +426,30 @@ def test_truncated_gzip_is_a_broken_download(tmp_path, keep):
     folder = write_idx(tmp_path / "idx", small_set())
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(utils.LabError, match="train-images-idx3-ubyte.gz is a broken download"):
-        load_resources.ensure(data_dir=folder)
+    with pytest.raises(LabError, match="train-images-idx3-ubyte.gz is a broken download"):
+        prepare.ensure(data_dir=folder)
 
 
 def test_images_and_labels_that_do_not_match_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", {})
+    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {})
     data = small_set()
     data["test"] = data["test"][0], data["test"][1][:-1]
-    with pytest.raises(utils.LabError, match="20 test images but 19 labels"):
-        load_resources.ensure(data_dir=write_idx(tmp_path / "idx", data))
+    with pytest.raises(LabError, match="20 test images but 19 labels"):
+        prepare.ensure(data_dir=write_idx(tmp_path / "idx", data))
 
 
 def test_a_folder_that_lacks_files_is_one_line(tmp_path):
-    with pytest.raises(utils.LabError, match="train-images-idx3-ubyte"):
-        load_resources.ensure(data_dir=tmp_path)
-    with pytest.raises(utils.LabError, match="there is no folder"):
-        load_resources.ensure(data_dir=tmp_path / "nowhere")
+    with pytest.raises(LabError, match="train-images-idx3-ubyte"):
+        prepare.ensure(data_dir=tmp_path)
+    with pytest.raises(LabError, match="there is no folder"):
+        prepare.ensure(data_dir=tmp_path / "nowhere")
 
 
 def test_mistaking_fashion_for_mnist_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(data_files.KNOWN_MD5, "fashion_mnist", dict(data_files.KNOWN_MD5["mnist"]))
-    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", dict.fromkeys(NAMES, "0" * 32))
-    with pytest.raises(utils.LabError, match="is of Fashion-MNIST; use --dataset fashion_mnist"):
-        load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+    monkeypatch.setitem(idx.KNOWN_MD5, "fashion_mnist", dict(idx.KNOWN_MD5["mnist"]))
+    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", dict.fromkeys(NAMES, "0" * 32))
+    with pytest.raises(LabError, match="is of Fashion-MNIST; use --dataset fashion_mnist"):
+        prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
 
 
 # --------------------------------------------------------------------------- choosing, repeating, replacing
@@ -455,81 +457,81 @@ def test_mistaking_fashion_for_mnist_is_named(tmp_path, monkeypatch):
 
 def test_a_second_call_does_nothing_and_says_nothing(lab, tmp_path, capsys):
     folder = write_idx(tmp_path / "idx", small_set())
-    load_resources.ensure(data_dir=folder)
+    prepare.ensure(data_dir=folder)
     before = snapshot(lab)
     capsys.readouterr()
-    assert load_resources.ensure() == "mnist"
-    assert min(timeit.repeat(load_resources.ensure, number=1, repeat=5)) < 0.02
-    assert load_resources.ensure("mnist") == "mnist"
-    assert load_resources.ensure(data_dir=folder) == "mnist"
+    assert prepare.ensure() == "mnist"
+    assert min(timeit.repeat(prepare.ensure, number=1, repeat=5)) < 0.02
+    assert prepare.ensure("mnist") == "mnist"
+    assert prepare.ensure(data_dir=folder) == "mnist"
     assert capsys.readouterr().out == ""
     assert snapshot(lab) == before
 
 
 def test_the_stand_in_stays_silently_for_the_scripts(lab, no_source, capsys):
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     before = snapshot(lab)
     capsys.readouterr()
-    assert load_resources.ensure() == "digits"
-    assert load_resources.ensure("digits") == "digits"
+    assert prepare.ensure() == "digits"
+    assert prepare.ensure("digits") == "digits"
     assert capsys.readouterr().out == ""
     assert snapshot(lab) == before
 
 
 def test_the_script_looks_for_the_real_data_again(lab, hub, monkeypatch):
     with monkeypatch.context() as offline:
-        offline.setattr(load_resources, "_find", lambda *_: None)
-        assert load_resources.ensure() == "digits"
+        offline.setattr(prepare, "_find", lambda *_: None)
+        assert prepare.ensure() == "digits"
     before = snapshot(lab)
-    assert load_resources._ensure(None, None, retry_stand_in=True) == "digits"
+    assert prepare._ensure(None, None, retry_stand_in=True) == "digits"
     assert snapshot(lab) == before  # in vain: nothing is touched
     put_on_hub(hub, small_set())
-    assert load_resources._ensure(None, None, retry_stand_in=True) == "mnist"
+    assert prepare._ensure(None, None, retry_stand_in=True) == "mnist"
     assert_small_set(lab)
 
 
 def test_the_stand_in_is_replaced_when_mnist_dir_appears(lab, tmp_path, monkeypatch, no_source):
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     monkeypatch.setenv("MNIST_DIR", str(write_idx(tmp_path / "idx", small_set())))
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
 
 
 def test_mnist_asked_for_by_name_is_never_replaced_by_the_stand_in(lab, no_source):
-    with pytest.raises(utils.LabError, match="MNIST_DIR.*--dataset digits"):
-        load_resources.ensure("mnist")
+    with pytest.raises(LabError, match="MNIST_DIR.*--dataset digits"):
+        prepare.ensure("mnist")
     assert list(lab.iterdir()) == []
-    assert load_resources.ensure() == "digits"
+    assert prepare.ensure() == "digits"
     before = snapshot(lab)
-    with pytest.raises(utils.LabError, match="cannot be had"):
-        load_resources.ensure("mnist")
+    with pytest.raises(LabError, match="cannot be had"):
+        prepare.ensure("mnist")
     assert snapshot(lab) == before
 
 
 def test_digits_are_prepared_beside_mnist(lab, tmp_path):
-    load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
-    assert load_resources.ensure("digits") == "digits"
+    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+    assert prepare.ensure("digits") == "digits"
     assert_tidy(lab, "mnist_encoded", "digits_encoded")
-    assert len(utils.load_split("test", "digits")[0]) == 360
+    assert len(load_split("test", "digits")[0]) == 360
 
 
 def test_fashion_mnist_has_its_own_folder_and_no_stand_in(lab, tmp_path, monkeypatch, no_source):
-    with pytest.raises(utils.LabError, match="Fashion-MNIST cannot be had.*FASHION_MNIST_DIR"):
-        load_resources.ensure("fashion_mnist")
-    monkeypatch.setitem(data_files.KNOWN_MD5, "fashion_mnist", {})
+    with pytest.raises(LabError, match="Fashion-MNIST cannot be had.*FASHION_MNIST_DIR"):
+        prepare.ensure("fashion_mnist")
+    monkeypatch.setitem(idx.KNOWN_MD5, "fashion_mnist", {})
     monkeypatch.setenv("FASHION_MNIST_DIR", str(write_idx(tmp_path / "idx", small_set())))
-    assert load_resources.ensure("fashion_mnist") == "fashion_mnist"
+    assert prepare.ensure("fashion_mnist") == "fashion_mnist"
     assert_tidy(lab, "fashion_mnist_encoded")
 
 
 def test_choices_that_make_no_sense_are_one_line(tmp_path):
-    with pytest.raises(utils.LabError, match="choose one of mnist, fashion_mnist, digits"):
-        load_resources.ensure("cifar")
-    with pytest.raises(utils.LabError, match="no use"):
-        load_resources.ensure("digits", data_dir=tmp_path)
-    with pytest.raises(utils.LabError, match="--data_dir is empty"):
-        load_resources.ensure(data_dir="")
-    with pytest.raises(utils.LabError, match="--dataset"):
+    with pytest.raises(LabError, match="choose one of mnist, fashion_mnist, digits"):
+        prepare.ensure("cifar")
+    with pytest.raises(LabError, match="no use"):
+        prepare.ensure("digits", data_dir=tmp_path)
+    with pytest.raises(LabError, match="--data_dir is empty"):
+        prepare.ensure(data_dir="")
+    with pytest.raises(LabError, match="--dataset"):
         load_resources.main(["--dataset", "cifar"])
 
 
@@ -539,19 +541,19 @@ def test_choices_that_make_no_sense_are_one_line(tmp_path):
 @pytest.mark.parametrize("name", ["train.safetensors", "test.safetensors", "source.json"])
 def test_a_damaged_folder_is_prepared_again(lab, tmp_path, capsys, name):
     folder = write_idx(tmp_path / "idx", small_set())
-    load_resources.ensure(data_dir=folder)
+    prepare.ensure(data_dir=folder)
     path = lab / "mnist_encoded" / name
     path.write_bytes(path.read_bytes()[:-60])
-    assert load_resources.ensure(data_dir=folder) == "mnist"
+    assert prepare.ensure(data_dir=folder) == "mnist"
     assert_small_set(lab)
 
 
 def test_damaged_real_data_is_never_replaced_by_the_stand_in(lab, tmp_path, no_source):
-    load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
     (lab / "mnist_encoded" / "train.safetensors").unlink()
     before = snapshot(lab)
-    with pytest.raises(utils.LabError, match="cannot be had"):
-        load_resources.ensure()
+    with pytest.raises(LabError, match="cannot be had"):
+        prepare.ensure()
     assert snapshot(lab) == before
 
 
@@ -561,7 +563,7 @@ def test_the_script_finds_changed_contents_and_prepares_again(lab, tmp_path, cap
 
     monkeypatch.setattr(load_resources, "_report_networks", lambda *_: True)
     folder = write_idx(tmp_path / "idx", small_set())
-    load_resources.ensure(data_dir=folder)
+    prepare.ensure(data_dir=folder)
     path = lab / "mnist_encoded" / "train.safetensors"
     arrays = load_file(path)
     arrays[name].flat[7] ^= 1  # a label stays between 0 and 9
@@ -572,37 +574,37 @@ def test_the_script_finds_changed_contents_and_prepares_again(lab, tmp_path, cap
 
 
 def test_prepared_files_without_a_note_are_taken_over_if_they_are_mnist(lab, tmp_path, no_source):
-    load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
     note = lab / "mnist_encoded" / "source.json"
     before = json.loads(note.read_text())
     note.unlink()
-    assert load_resources.ensure() == "mnist"
+    assert prepare.ensure() == "mnist"
     assert_small_set(lab)
     assert json.loads(note.read_text())["sha256"] == before["sha256"]
 
 
 def test_foreign_data_in_the_folder_is_never_overwritten(lab, tmp_path, monkeypatch):
-    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", {})
-    load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
+    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {})
+    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
     (lab / "mnist_encoded" / "source.json").unlink()
-    monkeypatch.setitem(data_files.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})
+    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})
     before = snapshot(lab)
-    with pytest.raises(utils.LabError, match="move the folder away"):
-        load_resources.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+    with pytest.raises(LabError, match="move the folder away"):
+        prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
     assert snapshot(lab) == before
 
 
 def test_a_file_in_the_folders_place_is_one_line(lab):
     lab.mkdir()
     (lab / "mnist_encoded").write_text("")
-    with pytest.raises(utils.LabError, match="is a file"):
-        load_resources.ensure()
+    with pytest.raises(LabError, match="is a file"):
+        prepare.ensure()
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
 @pytest.mark.parametrize("at", [0, 1])
 def test_whatever_stops_the_exchange_the_former_folder_stays(lab, tmp_path, monkeypatch, no_source, stop, at):
-    load_resources.ensure()
+    prepare.ensure()
     before = snapshot(lab)
     folder = write_idx(tmp_path / "idx", small_set())
     real, calls = os.replace, []
@@ -616,7 +618,7 @@ def test_whatever_stops_the_exchange_the_former_folder_stays(lab, tmp_path, monk
 
     monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(stop if isinstance(stop, type) else type(stop)):
-        load_resources.ensure(data_dir=folder)
+        prepare.ensure(data_dir=folder)
     assert len(calls) > at
     assert {path: content for path, (_, content) in snapshot(lab).items()} == {p: c for p, (_, c) in before.items()}
     assert_tidy(lab)
@@ -625,7 +627,7 @@ def test_whatever_stops_the_exchange_the_former_folder_stays(lab, tmp_path, monk
 def run_script(*arguments, setup=""):
     """The script in a group of processes of its own, as a shell starts it, after lines of set-up."""
     code = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import load_resources as l\n{setup}\n"
-    code += f"sys.exit(l.utils.run_script(lambda: l.main({list(arguments)!r})))"
+    code += f"sys.exit(l.cli.run_script(lambda: l.main({list(arguments)!r})))"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **pipes)
 
@@ -633,7 +635,7 @@ def run_script(*arguments, setup=""):
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_download_leaves_the_former_folder(hub, lab, signal_number, no_source):
-    load_resources.ensure()
+    prepare.ensure()
     before = snapshot(lab)
     put_on_hub(hub, small_set(), "silent_body")
     process = run_script()
@@ -650,7 +652,7 @@ def test_a_stopped_download_leaves_the_former_folder(hub, lab, signal_number, no
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
 def test_a_full_disk_is_one_line_and_leaves_nothing(lab, tmp_path):
     folder = write_idx(tmp_path / "idx", small_set())
-    sums = f"l.KNOWN_MD5['mnist'] = {data_files.KNOWN_MD5['mnist']!r}; "
+    sums = f"l.KNOWN_MD5['mnist'] = {idx.KNOWN_MD5['mnist']!r}; "
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
     process = run_script("--data_dir", str(folder), setup=sums + limit)
     _, err = process.communicate(timeout=60)
@@ -673,7 +675,7 @@ def test_old_leftovers_are_cleared_and_young_ones_are_not(lab, no_source):
     for path in (old, young):
         path.mkdir(parents=True)
     os.utime(old, (1, 1))
-    load_resources.ensure()
+    prepare.ensure()
     assert not old.exists() and young.exists()
 
 
@@ -724,8 +726,8 @@ def test_the_stand_in_shows_digits(stand_in):
 def save_networks(folder):
     import model
 
-    utils.save_network(model.AE(), folder / "ae")
-    utils.save_network(model.ClassUNet(), folder / "ddpm")
+    save_network(model.AE(), folder / "ae")
+    save_network(model.ClassUNet(), folder / "ddpm")
     return ["--ae", str(folder / "ae"), "--ddpm", str(folder / "ddpm")]
 
 
@@ -782,7 +784,7 @@ def test_the_networks_process_ends_with_the_script(lab, tmp_path, stopped, no_so
 @pytest.mark.skipif(os.name == "nt", reason="needs a program that only fails")
 def test_a_networks_process_that_dies_is_one_line(lab, monkeypatch, capfd, no_source):
     monkeypatch.setattr(load_resources.sys, "executable", shutil.which("false"))
-    assert utils.run_script(lambda: load_resources.main([])) == 2
+    assert cli.run_script(lambda: load_resources.main([])) == 2
     captured = capfd.readouterr()
     assert captured.err.count("\n") == 1 and "ended with status 1" in captured.err and "next" not in captured.out
 
@@ -827,7 +829,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
 
 
 def test_what_it_prints_is_ascii():
-    for module in (load_resources, download, data_files):
+    for module in (load_resources, download, idx):
         for line in Path(module.__file__).read_text(encoding="utf-8").splitlines():
             assert line.isascii(), line
 
@@ -839,8 +841,8 @@ def test_what_it_prints_is_ascii():
 def test_the_real_data_is_prepared_quickly(lab, dataset, request):
     folder = REAL[dataset]
     if not folder:
-        pytest.skip(f"{load_resources.IDX_DIR_VARIABLE[dataset]} is not set")
-    environment = os.environ | {load_resources.IDX_DIR_VARIABLE[dataset]: folder}
+        pytest.skip(f"{IDX_DIR_VARIABLE[dataset]} is not set")
+    environment = os.environ | {IDX_DIR_VARIABLE[dataset]: folder}
     code = f"import load_resources; print(load_resources.ensure({dataset!r}))"
     start = time.monotonic()
     done = subprocess.run(
@@ -849,7 +851,7 @@ def test_the_real_data_is_prepared_quickly(lab, dataset, request):
     assert time.monotonic() - start < 10  # under 2 s on two idle cores; a test machine may be busy
     assert done.stdout.split()[-1] == dataset
     assert_tidy(lab, f"{dataset}_encoded")
-    train, test = (utils.load_split(split, dataset) for split in ("train", "test"))
+    train, test = (load_split(split, dataset) for split in ("train", "test"))
     assert train[0].shape == (60_000, 1, 28, 28) and test[0].shape == (10_000, 1, 28, 28)
     assert (np.bincount(test[1]).sum(), train[1].max()) == (10_000, 9)
     # published means of the training pixels
@@ -858,4 +860,4 @@ def test_the_real_data_is_prepared_quickly(lab, dataset, request):
 
 
 # Read at import: the fixture ``lab`` takes the variables away from every test.
-REAL = {dataset: os.environ.get(variable) for dataset, variable in load_resources.IDX_DIR_VARIABLE.items()}
+REAL = {dataset: os.environ.get(variable) for dataset, variable in IDX_DIR_VARIABLE.items()}

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-import utils
+from hi_mnist import networks
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from staff import pretrain
 from staff.augment import distort
 
@@ -44,7 +46,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(tmp_path):
 
 def test_a_loss_that_is_not_a_number_stops_with_a_remedy(tmp_path):
     training = pretrain.Training(nn.Linear(1, 1), "nan", 5, tmp_path, lr=0.1, seed=0)
-    with pytest.raises(utils.LabError, match="lower --lr"):
+    with pytest.raises(LabError, match="lower --lr"):
         training.run(lambda generator: torch.tensor(float("nan"), requires_grad=True))
 
 
@@ -60,7 +62,7 @@ def test_labels_cannot_reach_the_autoencoder():
 def test_labels_change_nothing_about_the_autoencoder(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain, "lay_out", lambda features, images, seed: features[:, :2].copy())
     images = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
-    monkeypatch.setattr(pretrain.load_resources, "ensure", lambda dataset, data_dir=None: dataset)
+    monkeypatch.setattr(pretrain.prepare, "ensure", lambda dataset, data_dir=None: dataset)
     weights = []
     for run, labels in enumerate((np.zeros(64, np.int64), np.arange(64) % 10)):
         monkeypatch.setattr(pretrain.utils, "load_split", lambda split, dataset, labels=labels: (images, labels))
@@ -84,9 +86,9 @@ def test_smoke_run_of_the_ddpm_writes_a_network_that_loads(tmp_path):
         "--work_dir",
         str(tmp_path),
     ]
-    done = subprocess.run(command, cwd=utils.ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert utils.draw_digits(utils.load_ddpm(out), [6, 1], steps=2, seed=0).shape == (2, 1, 28, 28)
+    assert networks.draw_digits(networks.load_ddpm(out), [6, 1], steps=2, seed=0).shape == (2, 1, 28, 28)
 
 
 @pytest.mark.slow
@@ -94,9 +96,9 @@ def test_smoke_run_of_the_autoencoder_goes_through_umap(tmp_path):
     pytest.importorskip("umap", reason="umap-learn is in requirements-extra.txt")
     out = tmp_path / "ae"
     command = [sys.executable, "-m", "staff.pretrain", "ae", "--smoke", "--out", str(out), "--work_dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=utils.ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert utils.ae_encode(utils.load_ae(out), np.zeros((3, 1, 28, 28), np.uint8)).shape == (3, 2)
+    assert networks.ae_encode(networks.load_ae(out), np.zeros((3, 1, 28, 28), np.uint8)).shape == (3, 2)
 
 
 def test_distortions_keep_range_and_shape_and_repeat_with_the_seed():
@@ -116,5 +118,5 @@ def test_no_strength_means_no_distortion():
 
 @pytest.mark.parametrize("option", ["--steps", "--batch"])
 def test_impossible_settings_are_refused(option, tmp_path):
-    with pytest.raises(utils.LabError, match=option):
+    with pytest.raises(LabError, match=option):
         pretrain.main(["ddpm", option, "0", "--work_dir", str(tmp_path)])

@@ -5,22 +5,22 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
-import load_resources
 import model
-import utils
 from grading.scores import matched_accuracy
+from hi_mnist import data, networks, prepare
+from hi_mnist.files import ROOT
 
-FOLDERS = [utils.ROOT / "pretrained" / name for name in ("mnist-ae", "mnist-ddpm")]
+FOLDERS = [ROOT / "pretrained" / name for name in ("mnist-ae", "mnist-ddpm")]
 
 
 @pytest.fixture(scope="module")
 def ae():
-    return utils.load_ae()
+    return networks.load_ae()
 
 
 @pytest.fixture(scope="module")
 def ddpm():
-    return utils.load_ddpm()
+    return networks.load_ddpm()
 
 
 def accuracy(codes, test_codes, test_labels):
@@ -39,37 +39,37 @@ def test_a_network_lies_in_the_hubs_layout_and_holds_no_pickle(folder):
 
 
 def test_the_ae_finds_most_digits_of_the_stand_in(ae, digits):
-    codes, test_codes = (utils.ae_encode(ae, digits[split].images) for split in ("train", "test"))
+    codes, test_codes = (networks.ae_encode(ae, digits[split].images) for split in ("train", "test"))
     assert accuracy(codes, test_codes, digits["test"].labels) > 0.7
 
 
 def test_the_ae_finds_the_digits_of_real_test_images(ae, mnist_dir):
     if mnist_dir is None:
         pytest.skip("MNIST_DIR is not set")
-    assert load_resources.ensure("mnist", mnist_dir) == "mnist"
-    codes = utils.ae_encode(ae, utils.load_split("train", "mnist")[0][:20_000])
-    images, labels = utils.load_split("test", "mnist")
-    assert accuracy(codes, utils.ae_encode(ae, images), labels) > 0.97
+    assert prepare.ensure("mnist", mnist_dir) == "mnist"
+    codes = networks.ae_encode(ae, data.load_split("train", "mnist")[0][:20_000])
+    images, labels = data.load_split("test", "mnist")
+    assert accuracy(codes, networks.ae_encode(ae, images), labels) > 0.97
 
 
 def test_the_ae_takes_pixels_of_any_dtype(ae, digits):
     images = digits["test"].images[:20]
-    codes = utils.ae_encode(ae, images)
+    codes = networks.ae_encode(ae, images)
     for dtype in (np.float32, np.float64, np.int64):
-        assert np.allclose(utils.ae_encode(ae, images.astype(dtype)), codes, atol=1e-5)
+        assert np.allclose(networks.ae_encode(ae, images.astype(dtype)), codes, atol=1e-5)
 
 
 def test_drawn_digits_lie_where_the_ae_sees_those_digits(ae, ddpm, digits):
-    codes = utils.ae_encode(ae, digits["train"].images)
+    codes = networks.ae_encode(ae, digits["train"].images)
     centres = np.array([np.median(codes[digits["train"].labels == k], axis=0) for k in range(10)])
     asked = [0, 1, 2, 6, 6, 6]  # well apart in the stand-in's plane
-    drawn = utils.ae_encode(ae, utils.draw_digits(ddpm, asked, steps=50, seed=0))
+    drawn = networks.ae_encode(ae, networks.draw_digits(ddpm, asked, steps=50, seed=0))
     nearest = np.linalg.norm(drawn[:, None] - centres, axis=2).argmin(axis=1)
     assert (nearest == asked).sum() >= 5
 
 
 def test_the_background_of_a_drawn_digit_is_black(ddpm):
-    images = utils.draw_digits(ddpm, [6, 7, 8], steps=50, seed=0)
+    images = networks.draw_digits(ddpm, [6, 7, 8], steps=50, seed=0)
     assert images.dtype == np.uint8
     assert (images == 0).mean() > 0.7
     frame = np.concatenate([images[..., :2, :].ravel(), images[..., -2:, :].ravel()])
@@ -82,8 +82,8 @@ def test_a_single_digit_is_drawn_by_one_thread(ddpm, monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        utils.draw_digits(ddpm, [6], steps=2)
-        utils.draw_digits(ddpm, [6, 7], steps=2)
+        networks.draw_digits(ddpm, [6], steps=2)
+        networks.draw_digits(ddpm, [6, 7], steps=2)
         assert seen == [1, 3]
         assert torch.get_num_threads() == 3
     finally:
@@ -91,6 +91,6 @@ def test_a_single_digit_is_drawn_by_one_thread(ddpm, monkeypatch):
 
 
 def test_a_drawn_digit_repeats_with_its_seed(ddpm):
-    first, again, other = (utils.draw_digits(ddpm, [6], steps=10, seed=seed) for seed in (4, 4, 5))
+    first, again, other = (networks.draw_digits(ddpm, [6], steps=10, seed=seed) for seed in (4, 4, 5))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

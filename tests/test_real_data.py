@@ -9,10 +9,9 @@ from typing import NamedTuple
 import pytest
 
 import grade
-import load_resources
 import train
-import utils
 import visualization
+from hi_mnist import cli, data, prepare, runs
 
 MODELS = {
     "config.yaml",
@@ -41,16 +40,16 @@ def graded(real_mnist, networks, files_below) -> Graded:
         patch.setenv("LAB_HOME", str(real_mnist))
         for name, folder in networks.items():
             patch.setenv(name, folder)
-        assert utils.run_script(lambda: train.main(["--use_pca"])) == 0
-        assert utils.run_script(lambda: grade.main([])) == 0
-        run = utils.find_run(None)
+        assert cli.run_script(lambda: train.main(["--use_pca"])) == 0
+        assert cli.run_script(lambda: grade.main([])) == 0
+        run = runs.find_run(None)
         return Graded(real_mnist, run, set(files_below(run)), json.loads((run / "grade.json").read_text()))
 
 
 def test_the_idx_files_are_taken_whole(real_mnist, monkeypatch):
     monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    assert load_resources.ensure() == "mnist"
-    assert [len(utils.load_split(split)[0]) for split in ("train", "test")] == [60_000, 10_000]
+    assert prepare.ensure() == "mnist"
+    assert [len(data.load_split(split)[0]) for split in ("train", "test")] == [60_000, 10_000]
 
 
 def test_default_settings_reach_the_full_score(graded):
@@ -87,7 +86,7 @@ def test_the_whole_chain_with_pictures_and_sixes(graded, networks, monkeypatch, 
             (grade, "--sample_index", "0"),
         ):
             command = [*arguments, "--results_path", str(run)]
-            assert utils.run_script(lambda script=script, command=command: script.main(command)) == 0
+            assert cli.run_script(lambda script=script, command=command: script.main(command)) == 0
         seconds.append(time.monotonic() - start)
         assert set(files_below(run)) - ALLOWED == MODELS | PICTURES | SIXES | {"grade.json"}, again
     print(f"whole chain: {seconds[0]:.0f} s, with t-SNE cached {seconds[1]:.0f} s")

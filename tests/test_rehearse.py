@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
-import utils
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from staff import handout, rehearse
 
 
 @pytest.fixture(scope="module")
 def skeleton():
-    return handout.strip_solution((utils.ROOT / "submission.py").read_text(encoding="utf-8"), "submission.py")[0]
+    return handout.strip_solution((ROOT / "submission.py").read_text(encoding="utf-8"), "submission.py")[0]
 
 
 @pytest.mark.parametrize("student", rehearse.CLASS, ids=lambda student: student.name)
@@ -27,7 +28,7 @@ def test_each_student_fills_regions_and_nothing_else(student, skeleton):
 
 
 def test_an_unknown_region_is_an_error(skeleton):
-    with pytest.raises(utils.LabError, match="9.9"):
+    with pytest.raises(LabError, match="9.9"):
         rehearse.solve(skeleton, {"9.9 nothing": "pass"})
 
 
@@ -52,14 +53,14 @@ def test_a_surprise_is_told():
 
 def test_folder_that_holds_something_is_refused(tmp_path):
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(utils.LabError, match="not empty"):
+    with pytest.raises(LabError, match="not empty"):
         rehearse.main([str(tmp_path)])
 
 
 @pytest.mark.slow
 def test_the_command_plays_the_course_as_planned(tmp_path):
     command = [sys.executable, "-m", "staff.rehearse", str(tmp_path / "course")]
-    done = subprocess.run(command, cwd=utils.ROOT, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not as planned" not in done.stdout
     for student in rehearse.CLASS:

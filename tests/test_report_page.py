@@ -12,10 +12,12 @@ import pytest
 from browser import browser  # noqa: F401
 from PIL import Image
 
-import utils
 import visualization
 from grading import sandbox
-from insight import clusters, pages, report_page
+from hi_mnist import files, networks, projections, runs, scatter
+from hi_mnist.files import ROOT
+from hi_mnist.projections import PROJECTIONS
+from report import clusters, pages, report_page
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&{{ 7*7 }}\u202e\x1b[31m"
@@ -74,7 +76,7 @@ def add_pictures(folder: Path) -> None:
     """The six projections and the two sixes, as the scripts leave them."""
     rng = np.random.default_rng(0)
     for kind in ("true", "cluster"):
-        for name in visualization.PROJECTIONS:
+        for name in PROJECTIONS:
             picture = Image.new("RGB", (1442, 1008), tuple(rng.integers(0, 256, 3).tolist()))
             picture.save(folder / f"{kind}_{name}.png")
     for name in ("gmm_sample.png", "ddpm_sample.png"):
@@ -91,10 +93,10 @@ def strips(monkeypatch, tmp_path):
         return np.random.default_rng(len(calls)).integers(0, 256, (10, 1, 28, 28), dtype=np.uint8)
 
     monkeypatch.setattr(report_page, "_drawn_by_student", lambda *_: draw()[:, 0])
-    monkeypatch.setattr(utils, "load_ddpm", lambda: None)
-    monkeypatch.setattr(utils, "draw_digits", draw)
+    monkeypatch.setattr(networks, "load_ddpm", lambda: None)
+    monkeypatch.setattr(networks, "draw_digits", draw)
     (tmp_path / "cache").mkdir()
-    monkeypatch.setattr(utils, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(files, "cache_dir", lambda: tmp_path / "cache")
     return calls
 
 
@@ -102,7 +104,7 @@ def strips(monkeypatch, tmp_path):
 def page(run_folder, strips) -> Path:
     """The page of a run that holds everything."""
     add_pictures(run_folder)
-    return report_page.write(utils.load_run(run_folder), scored())
+    return report_page.write(runs.load_run(run_folder), scored())
 
 
 # --------------------------------------------------------------------------- what is on it
@@ -161,7 +163,7 @@ def test_what_was_not_found_out_has_no_points(page):
 
 def test_the_table_counts_the_training_images(page, run_folder, digits):
     images, labels = digits["train"]
-    cluster = utils.cluster_labels(utils.load_run(run_folder), images)
+    cluster = runs.cluster_labels(runs.load_run(run_folder), images)
     table = clusters.counts(cluster, labels, 10)
     assert table.sum() == len(images)
     assert all(table[k, d] == ((cluster == k) & (labels == d)).sum() for k in range(10) for d in range(10))
@@ -171,10 +173,10 @@ def test_the_table_counts_the_training_images(page, run_folder, digits):
 
 
 def test_typical_is_near_and_doubtful_is_uncertain(run_folder, digits):
-    run, images = utils.load_run(run_folder), digits["train"].images
+    run, images = runs.load_run(run_folder), digits["train"].images
     view = clusters.clustering(run, images)
-    assert np.array_equal(view.cluster, utils.cluster_labels(run, images))
-    codes = utils.embed(run, images)
+    assert np.array_equal(view.cluster, runs.cluster_labels(run, images))
+    codes = runs.embed(run, images)
     for k in range(10):
         members, typical, doubtful = view.members(k), view.typical(k), view.doubtful(k)
         assert set(typical) | set(doubtful) <= set(members)
@@ -191,7 +193,7 @@ def test_pictures_lose_their_legends_not_their_dots(run_folder):
     """The page cuts a picture where visualization.py puts the plane."""
     plane = np.random.default_rng(0).normal(size=(300, 2))
     path = run_folder / "true_pca.png"
-    visualization.plot_plane(plane, np.arange(300) % 2, ["0", "1"], path, "title", "legend")
+    scatter.plot_plane(plane, np.arange(300) % 2, ["0", "1"], path, "title", "legend")
     whole = pages.read_picture(path)
     cut = report_page._cut(whole)
     inked = [(np.asarray(image.convert("HSV"))[..., 1] > 60).sum() for image in (whole, cut)]
@@ -220,7 +222,7 @@ def test_text_from_outside_is_never_markup(page):
 def test_names_of_folders_and_settings_are_never_markup(run_folder, strips):
     folder = run_folder.with_name("<script>alert(1)<")
     run_folder.rename(folder)
-    run = utils.load_run(folder)
+    run = runs.load_run(folder)
     run.config.results_path = "</td><script>alert(2)</script>"
     run.config.use_pca, run.config.ae = False, "<script>alert(3)</script>"
     run.ae = None
@@ -243,7 +245,7 @@ def test_names_of_folders_and_settings_are_never_markup(run_folder, strips):
 )
 def test_a_damaged_grade_json_still_gives_a_page(run_folder, strips, report):
     (run_folder / "grade.json").write_text(json.dumps(report), encoding="utf-8")
-    path = report_page.write(utils.load_run(run_folder))
+    path = report_page.write(runs.load_run(run_folder))
     tags = read(path)
     assert [s["id"] for s in tags.named("section")] == PARTS
     assert not any("onclick" in attributes for _, attributes in tags.tags)
@@ -252,7 +254,7 @@ def test_a_damaged_grade_json_still_gives_a_page(run_folder, strips, report):
 
 
 def test_without_scores_and_pictures_the_page_says_what_to_do(run_folder, strips):
-    text = read(report_page.write(utils.load_run(run_folder))).text
+    text = read(report_page.write(runs.load_run(run_folder))).text
     assert "python grade.py" in text
     assert "python visualization.py --cluster_label" in text
     assert "--sample_index k" in text
@@ -264,14 +266,14 @@ def test_damaged_pictures_are_left_out(run_folder, strips, content):
         (run_folder / name).write_bytes(content)
     Image.new("L", (5000, 4001)).save(run_folder / "cluster_pca.png")
     Image.new("L", (29, 28)).save(run_folder / "ddpm_sample.png")
-    images = read(report_page.write(utils.load_run(run_folder))).named("img")
+    images = read(report_page.write(runs.load_run(run_folder))).named("img")
     assert not [i for i in images if i["class"] in ("plane", "digit six")]
 
 
 @pytest.mark.parametrize("content", ["", "a,b\n1\n", "a,b\n1,x\n", "a,b\n1,nan\n", "a,b\n1,1e300\n", "a,b\n\ud800"])
 def test_a_damaged_trace_is_left_out(run_folder, strips, content):
     (run_folder / "trace.csv").write_text(content, encoding="utf-8", errors="surrogatepass")
-    tags = read(report_page.write(utils.load_run(run_folder)))
+    tags = read(report_page.write(runs.load_run(run_folder)))
     assert not tags.named("svg")
     assert "python train.py" in tags.text
 
@@ -283,7 +285,7 @@ def test_a_damaged_trace_is_left_out(run_folder, strips, content):
 def test_the_trace_is_drawn_and_judged(run_folder, strips, values, sentence):
     lines = ["iteration,mean_log_likelihood", *(f"{i},{v}" for i, v in enumerate(values, 1))]
     (run_folder / "trace.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    tags = read(report_page.write(utils.load_run(run_folder)))
+    tags = read(report_page.write(runs.load_run(run_folder)))
     assert sentence in tags.text
     (line,) = tags.named("polyline")
     points = [tuple(map(float, p.split(","))) for p in line["points"].split()]
@@ -295,7 +297,7 @@ def test_the_trace_is_drawn_and_judged(run_folder, strips, values, sentence):
 
 
 def test_grading_draws_strips_and_refreshing_keeps_them(run_folder, strips):
-    run = utils.load_run(run_folder)
+    run = runs.load_run(run_folder)
     add_pictures(run_folder)
 
     def shown(path):
@@ -307,15 +309,15 @@ def test_grading_draws_strips_and_refreshing_keeps_them(run_folder, strips):
     assert shown(report_page.write(run)) == first
     assert len(strips) == 2
     assert shown(report_page.write(run, scored())) != first  # grade.py again
-    (cached,) = utils.cache_dir().iterdir()
+    (cached,) = files.cache_dir().iterdir()
     cached.write_bytes(b"junk")
     assert len(shown(report_page.write(run))) == 20
     assert len(strips) == 6
 
 
 def test_a_strip_is_drawn_by_the_student_in_the_sandbox(run_folder):
-    run = utils.load_run(run_folder)
-    source = (utils.ROOT / "submission.py").read_bytes()
+    run = runs.load_run(run_folder)
+    source = (ROOT / "submission.py").read_bytes()
     images = report_page._drawn_by_student(run, 4, source, seed=5)
     assert images.shape == (10, 28, 28) and images.dtype == np.uint8
     assert len({image.tobytes() for image in images}) == 10
@@ -341,10 +343,10 @@ def test_a_strip_is_drawn_by_the_student_in_the_sandbox(run_folder):
 def test_a_sampler_that_fails_is_told_of(run_folder, strips, monkeypatch, outcome, cause):
     monkeypatch.undo()
     monkeypatch.setattr(sandbox, "run", lambda *_, **__: outcome)
-    monkeypatch.setattr(utils, "load_ddpm", lambda: None)
-    monkeypatch.setattr(utils, "draw_digits", lambda *_, **__: np.zeros((10, 1, 28, 28), np.uint8))
+    monkeypatch.setattr(networks, "load_ddpm", lambda: None)
+    monkeypatch.setattr(networks, "draw_digits", lambda *_, **__: np.zeros((10, 1, 28, 28), np.uint8))
     add_pictures(run_folder)
-    tags = read(report_page.write(utils.load_run(run_folder), scored()))
+    tags = read(report_page.write(runs.load_run(run_folder), scored()))
     assert "There are none: " in tags.text and cause in tags.text
     assert not tags.named("script")
     assert sum(i["alt"].startswith("Draw ") for i in tags.named("img")) == 10  # the other's are there
@@ -355,14 +357,14 @@ def test_a_sampler_that_fails_is_told_of(run_folder, strips, monkeypatch, outcom
 
 def test_many_clusters_do_not_burst_the_page(run_folder, strips, monkeypatch):
     monkeypatch.setattr(report_page, "MOST_CLUSTERS", 4)
-    path = report_page.write(utils.load_run(run_folder), scored())
+    path = report_page.write(runs.load_run(run_folder), scored())
     tags = read(path)
     assert len(tags.named("article")) == 4
     assert "6 further clusters are not shown" in tags.text
 
 
 def test_an_empty_cluster_has_its_place(run_folder, strips):
-    run = utils.load_run(run_folder)
+    run = runs.load_run(run_folder)
     run.means[2] += 1e5
     tags = read(report_page.write(run, scored()))
     assert "no images" in tags.text
@@ -374,15 +376,15 @@ def test_an_ae_run_draws_no_sixes(standin, tmp_path, with_networks, strips):
 
     path = tmp_path / "ae"
     assert train.main(["--dataset", "digits", "--max_iter", "3", "--results_path", str(path)]) == 0
-    tags = read(report_page.write(utils.load_run(path), scored(sample_index=None)))
+    tags = read(report_page.write(runs.load_run(path), scored(sample_index=None)))
     assert "Only PCA runs draw sixes" in tags.text
     assert "AutoEncoder to 2 dimensions" in tags.text
 
 
 def test_visualization_brings_the_page_up_to_date(run_folder, with_networks, strips, monkeypatch, capsys):
-    planes = dict.fromkeys(visualization.PROJECTIONS)
-    monkeypatch.setattr(visualization, "make_planes", lambda *_: planes)
-    monkeypatch.setattr(visualization, "plot_plane", lambda *_: None)
+    planes = dict.fromkeys(PROJECTIONS)
+    monkeypatch.setattr(projections, "make_planes", lambda *_: planes)
+    monkeypatch.setattr(scatter, "plot_plane", lambda *_: None)
     command = ["--results_path", str(run_folder)]
     assert visualization.main(command) == 0
     assert not (run_folder / "report.html").exists()  # nothing to report yet

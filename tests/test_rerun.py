@@ -5,20 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import utils
 from grading import sandbox, scores
+from hi_mnist import runs
+from hi_mnist.files import ROOT
+from hi_mnist.runs import SavedRun
 from staff import rerun
 
-SOURCE = (utils.ROOT / "submission.py").read_bytes()
+SOURCE = (ROOT / "submission.py").read_bytes()
 LOOP = b"            while len(self.log_likelihoods) < max_iter and not self.converged:\n"
 
 
 @pytest.fixture(scope="module")
-def saved(trained_run, digits) -> tuple[utils.SavedRun, float]:
+def saved(trained_run, digits) -> tuple[SavedRun, float]:
     """A run of the solution on the stand-in, and its Davies-Bouldin index."""
-    run = utils.load_run(trained_run)
+    run = runs.load_run(trained_run)
     images = digits["test"].images
-    return run, scores.davies_bouldin(images, utils.cluster_labels(run, images))
+    return run, scores.davies_bouldin(images, runs.cluster_labels(run, images))
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-import utils
+from hi_mnist import cli, files, runs
+from hi_mnist.cli import LabError
+from hi_mnist.runs import TrainConfig
 from submission import GMM, PCA
-from utils import LabError, TrainConfig
 
 K, D = 3, 2
 SIX_KEYS = ("embedding_dim", "use_pca", "n_components", "max_iter", "results_path", "seed")
@@ -45,8 +46,8 @@ def run(tmp_path) -> Path:
 def refusal(run: Path) -> str:
     """The line with which ``load_run`` refuses a folder."""
     with pytest.raises(LabError) as caught:
-        utils.load_run(run)
-    line = utils.explain(caught.value)
+        runs.load_run(run)
+    line = cli.explain(caught.value)
     assert "\n" not in line
     assert len(line) < 600, "too long to be read"
     return line
@@ -56,7 +57,7 @@ def change(run: Path, file: str, **arrays) -> None:
     """Replace arrays of a safetensors file; None leaves one out."""
     path = run / file
     names = ("means", "covs", "pi") if file.startswith("gmm") else ("components", "mean")
-    content = utils.read_tensors(path, names, "") | arrays
+    content = files.read_tensors(path, names, "") | arrays
     save_file({k: np.ascontiguousarray(v) for k, v in content.items() if v is not None}, path)
 
 
@@ -64,7 +65,7 @@ def change(run: Path, file: str, **arrays) -> None:
 
 
 def test_a_saved_run_comes_back(run):
-    back, gmm = utils.load_run(run), GMM.from_pretrained(run / "gmm")
+    back, gmm = runs.load_run(run), GMM.from_pretrained(run / "gmm")
     assert back.path == run.resolve()
     assert back.config == TrainConfig(embedding_dim=D, use_pca=True, n_components=K)
     assert back.n_components == K
@@ -99,7 +100,7 @@ def test_a_run_as_the_original_lab_wrote_it_loads(run, results_path):
     lines = [f"embedding_dim: {D}", "use_pca: true", f"n_components: {K}", "max_iter: 100", "seed: 42"]
     (run / "config.yaml").write_text("\n".join([*lines, f"results_path: {results_path}", ""]))
     change(run, "gmm/gmm.safetensors", covs=np.stack([np.eye(D)] * K).astype(np.float64))
-    back = utils.load_run(run)
+    back = runs.load_run(run)
     assert back.path == run.resolve()  # results_path is never used as a path
     assert (back.config.dataset, back.config.ae, back.config.seed) == ("mnist", None, 42)
 
@@ -107,7 +108,7 @@ def test_a_run_as_the_original_lab_wrote_it_loads(run, results_path):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_every_floating_point_type_is_read_as_float64(run, dtype):
     change(run, "gmm/gmm.safetensors", means=np.ones((K, D), dtype), pi=np.array([0.25, 0.25, 0.5], dtype))
-    back = utils.load_run(run)
+    back = runs.load_run(run)
     assert back.means.dtype == back.pi.dtype == np.float64
     assert back.pi.tolist() == [0.25, 0.25, 0.5]
 
@@ -128,7 +129,7 @@ def test_other_spellings_of_the_same_settings_are_read(tmp_path, text):
 def test_an_ae_run_needs_no_pca_and_its_embedding_dim_may_disagree(run):
     shutil.rmtree(run / "pca")
     TrainConfig(embedding_dim=0, n_components=K).save(run / "config.yaml")
-    back = utils.load_run(run)
+    back = runs.load_run(run)
     assert back.components is None and back.mean is None
     assert back.means.shape == (K, D)
 
@@ -136,13 +137,13 @@ def test_an_ae_run_needs_no_pca_and_its_embedding_dim_may_disagree(run):
 def test_labels_of_a_run_are_those_of_the_largest_joint_density(run):
     from scipy.stats import multivariate_normal
 
-    back = utils.load_run(run)
+    back = runs.load_run(run)
     images = np.random.default_rng(1).integers(0, 256, size=(200, 1, 28, 28), dtype=np.uint8)
     Z = (images.reshape(200, -1) - back.mean) @ back.components.T
     joint = [p * multivariate_normal(m, c).pdf(Z) for p, m, c in zip(back.pi, back.means, back.covs, strict=True)]
     clear = np.sort(joint, axis=0)[-1] > 0
     assert clear.sum() > 5
-    assert np.array_equal(utils.cluster_labels(back, images)[clear], np.argmax(joint, axis=0)[clear])
+    assert np.array_equal(runs.cluster_labels(back, images)[clear], np.argmax(joint, axis=0)[clear])
 
 
 def test_a_weight_of_zero_is_scored_without_a_warning(run):
@@ -150,7 +151,7 @@ def test_a_weight_of_zero_is_scored_without_a_warning(run):
     images = np.random.default_rng(1).integers(0, 256, size=(50, 1, 28, 28), dtype=np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        labels = utils.cluster_labels(utils.load_run(run), images)
+        labels = runs.cluster_labels(runs.load_run(run), images)
     assert 0 not in labels
 
 
@@ -163,7 +164,7 @@ def test_newest_run_is_taken(tmp_path, monkeypatch):
         (tmp_path / "results" / name).parent.mkdir(exist_ok=True)
         run = write_run(tmp_path / "results" / name)
         os.utime(run / "config.yaml", (1000 - age, 1000 - age))
-    assert utils.find_run(None) == tmp_path / "results" / "b"
+    assert runs.find_run(None) == tmp_path / "results" / "b"
 
 
 def test_what_a_killed_training_left_is_no_run(tmp_path, monkeypatch):
@@ -171,13 +172,13 @@ def test_what_a_killed_training_left_is_no_run(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     write_run(tmp_path / "results" / ".2026-01-01_00-00-00.99.partial")
     with pytest.raises(LabError, match="no run"):
-        utils.find_run(None)
+        runs.find_run(None)
 
 
 def test_without_any_run_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     with pytest.raises(LabError, match="train.py --use_pca"):
-        utils.load_run(None)
+        runs.load_run(None)
 
 
 def test_a_run_that_is_not_there_or_a_file(tmp_path):
@@ -188,7 +189,7 @@ def test_a_run_that_is_not_there_or_a_file(tmp_path):
 
 def test_a_relative_path_means_what_the_shell_means(run, monkeypatch):
     monkeypatch.chdir(run.parent)
-    assert utils.load_run("run").path == run.resolve()
+    assert runs.load_run("run").path == run.resolve()
 
 
 # --------------------------------------------------------------------------- damaged files
@@ -257,7 +258,7 @@ def test_a_pickle_is_refused_and_never_run(run, file, tmp_path):
 @pytest.mark.parametrize("name", ["means", "covs", "pi", "components", "mean"])
 def test_nan_and_infinity_are_refused(run, name, bad):
     file = TENSORS[name in ("components", "mean")]
-    array = utils.read_tensors(run / file, (name,), "")[name].copy()
+    array = files.read_tensors(run / file, (name,), "")[name].copy()
     array.flat[-1] = bad
     change(run, file, **{name: array})
     line = refusal(run)
@@ -335,7 +336,7 @@ def test_what_is_no_covariance_is_refused(run, cov, cause):
 @pytest.mark.parametrize("name, size", [("means", 1e300), ("covs", 1.5e308), ("covs", 1e200), ("mean", 1e300)])
 def test_numbers_too_large_to_compute_with_are_refused(run, name, size):
     file = TENSORS[name in ("components", "mean")]
-    array = utils.read_tensors(run / file, (name,), "")[name]
+    array = files.read_tensors(run / file, (name,), "")[name]
     change(run, file, **{name: array / array.max() * size if name == "covs" else np.full_like(array, size)})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -414,7 +415,7 @@ def test_an_embedding_dim_out_of_range_is_refused(run, dim):
         "!!python/object/apply:os.mkdir [TRAP]",
         "seed: !!python/object/apply:os.mkdir [TRAP]",
         "seed: !!python/name:os.system",
-        "seed: !!python/object:utils.TrainConfig {}",
+        "seed: !!python/object:hi_mnist.runs.TrainConfig {}",
         "seed: !unknown 3",
     ],
 )
@@ -499,8 +500,8 @@ def test_a_folder_in_place_of_a_file_is_one_line(run):
         (run / file).unlink()
         (run / file).mkdir()
         with pytest.raises((LabError, OSError)) as caught:
-            utils.load_run(run)
-        assert re.search(re.escape(str(run / file)), utils.explain(caught.value))
+            runs.load_run(run)
+        assert re.search(re.escape(str(run / file)), cli.explain(caught.value))
         (run / file).rmdir()
         (run / file).write_bytes(content)
 
@@ -528,14 +529,14 @@ def test_damaged_bytes_load_as_a_sound_run_or_are_refused_in_one_line(whole_run,
     try:
         path.write_bytes(bytes(damaged[:kept]))
         try:
-            run = utils.load_run(whole_run)
+            run = runs.load_run(whole_run)
         except LabError as error:
-            assert "\n" not in utils.explain(error)
+            assert "\n" not in cli.explain(error)
             return
         assert all(np.isfinite(a).all() for a in (run.means, run.covs, run.pi, run.components, run.mean))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            mixture = utils.mixture(run)
-            assert np.isfinite(mixture.score_samples(utils.embed(run, np.zeros((2, 1, 28, 28), np.uint8)))).all()
+            mixture = runs.mixture(run)
+            assert np.isfinite(mixture.score_samples(runs.embed(run, np.zeros((2, 1, 28, 28), np.uint8)))).all()
     finally:
         path.write_bytes(whole)

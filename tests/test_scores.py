@@ -10,13 +10,14 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 
-import utils
 from grading import scores
+from hi_mnist import files, runs
+from hi_mnist.runs import SavedRun, TrainConfig
 
 
-def run(K: int = 10, use_pca: bool = True) -> utils.SavedRun:
-    config = utils.TrainConfig(use_pca=use_pca, n_components=K, dataset="digits")
-    return utils.SavedRun(Path("run"), config, np.zeros((K, 2)), np.stack([np.eye(2)] * K), np.full(K, 1 / K))
+def run(K: int = 10, use_pca: bool = True) -> SavedRun:
+    config = TrainConfig(use_pca=use_pca, n_components=K, dataset="digits")
+    return SavedRun(Path("run"), config, np.zeros((K, 2)), np.stack([np.eye(2)] * K), np.full(K, 1 / K))
 
 
 def even(K: int = 10, each: int = 50) -> np.ndarray:
@@ -88,7 +89,7 @@ def test_davies_bouldin_is_none_where_it_is_not_defined(digits, clusters):
 @pytest.fixture
 def baseline(digits, standin, tmp_path, monkeypatch):
     """Call the baseline on part of the stand-in, with an empty cache."""
-    monkeypatch.setattr(utils, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(files, "cache_dir", lambda: tmp_path)
     train, test = digits["train"].images[:500], digits["test"].images
 
     def call(d: int = 4) -> float:
@@ -257,7 +258,7 @@ KEYS = {
 def test_the_record_has_the_fields_that_others_read(trained_run, digits, code_unchecked):
     import grade
 
-    report = grade.grade(utils.load_run(trained_run))
+    report = grade.grade(runs.load_run(trained_run))
     assert set(report) >= KEYS
     assert [q["id"] for q in report["questions"]] == [
         "e_step", "m_step", "pca_fit", "sample_from_gmm", "sample_index", "performance",
@@ -276,7 +277,7 @@ def test_the_record_is_computed_from_the_saved_parameters(trained_run, digits, m
 
     monkeypatch.setattr(submission.GMM, "predict", None)  # the student's code is not asked
     monkeypatch.setattr(submission.PCA, "transform", None)
-    saved = utils.load_run(trained_run)
+    saved = runs.load_run(trained_run)
     report = grade.grade(saved)
     test = digits["test"]
     Z = (test.images.reshape(-1, 784) - saved.mean) @ saved.components.T

@@ -6,11 +6,11 @@ import shlex
 
 import pytest
 
-import utils
 from grading import checks
+from hi_mnist.files import ROOT
 from staff import grade_class, gradebook, merge, tables
 
-GUIDE = (utils.ROOT / "docs" / "staff.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "staff.md").read_text(encoding="utf-8")
 FENCED = [line for block in re.findall(r"^```\n(.*?)^```$", GUIDE, re.M | re.S) for line in block.splitlines()]
 INLINE = re.findall(r"`(python [^`]+)`", GUIDE)
 COMMANDS = [line[line.index("python ") :] for line in FENCED + INLINE if re.search(r"(^|=\. )python ", line)]
@@ -33,12 +33,12 @@ def test_command_is_understood(command):
         grade_class.build_merge_parser().parse_args(arguments[1:])
     else:
         module.build_parser().parse_args(arguments)  # a LabError names what it does not know
-    assert "__main__" in (utils.ROOT / module.__file__).read_text(encoding="utf-8")
+    assert "__main__" in (ROOT / module.__file__).read_text(encoding="utf-8")
     assert callable(module.main)
 
 
 def test_what_the_commands_read_and_write_is_not_committed():
-    ignored = (utils.ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     given = [word for command in FENCED if " -m staff." in command for word in shlex.split(command)[3:]]
     names = {word for word in given if re.fullmatch(r"[a-z]+_?[a-z\d]+(\.csv)?", word)} - {"merge", "dask", "mnist"}
     assert {"hand_ins", "grades", "first_look", "lab3", "rehearsal", "marks.csv", "indices.csv"} == names
@@ -58,7 +58,7 @@ def test_the_guide_names_what_is_written():
 
 def test_files_that_are_installed_from_exist():
     for name in re.findall(r"-r (\S+)", GUIDE):
-        assert (utils.ROOT / name).is_file(), name
+        assert (ROOT / name).is_file(), name
 
 
 def test_example_of_marks_is_read(tmp_path):

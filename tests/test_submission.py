@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from grading import report
+from grading import table
 
 SUBMISSION = Path(__file__).resolve().parent.parent / "submission.py"
 
 
 def check(task: str) -> None:
-    (result,) = report.check_code(SUBMISSION.read_bytes(), only=[task], jobs=1)
+    (result,) = table.check_code(SUBMISSION.read_bytes(), only=[task], jobs=1)
     if result["verdict"] != "PASS":
         points = f"{result['score']:g} of {result['points']} points"
         hint = f"\nhint: {result['hint']}" if result["hint"] else ""

@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 import train
-import utils
-from insight import sweep
+from hi_mnist import runs
+from hi_mnist.runs import TrainConfig
+from report import sweep
 
 GRID = ["embedding_dim=5,8", "seed=0,1"]
 
@@ -15,7 +16,7 @@ GRID = ["embedding_dim=5,8", "seed=0,1"]
 @pytest.fixture(scope="module")
 def swept(standin, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweeps") / "grid"
-    base = utils.TrainConfig(use_pca=True, dataset="digits", max_iter=5)
+    base = TrainConfig(use_pca=True, dataset="digits", max_iter=5)
     text = sweep.run(sweep.parse(GRID, base), GRID, folder)
     return folder, base, text
 
@@ -29,7 +30,7 @@ def test_every_combination_is_a_run_of_its_own_that_can_be_graded(swept):
     folder, _, _ = swept
     names = {"embedding_dim=5_seed=0", "embedding_dim=5_seed=1", "embedding_dim=8_seed=0", "embedding_dim=8_seed=1"}
     assert {path.name for path in folder.iterdir()} == names | {"sweep.csv", "sweep.png"}
-    run = utils.load_run(folder / "embedding_dim=8_seed=1")
+    run = runs.load_run(folder / "embedding_dim=8_seed=1")
     assert (run.config.embedding_dim, run.config.seed, run.config.max_iter) == (8, 1, 5)
 
 
@@ -37,7 +38,7 @@ def test_the_table_holds_what_grade_says(swept, code_unchecked):
     import grade
 
     folder, _, text = swept
-    report = grade.grade(utils.load_run(folder / "embedding_dim=5_seed=0"))
+    report = grade.grade(runs.load_run(folder / "embedding_dim=5_seed=0"))
     row = rows(folder)[0]
     assert row["run"] == "embedding_dim=5_seed=0"
     for ours, theirs in (("accuracy", "accuracy"), ("nmi", "nmi"), ("davies_bouldin", "db"), ("log_likelihood",) * 2):

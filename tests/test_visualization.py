@@ -6,8 +6,10 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
-import utils
 import visualization
+from hi_mnist import files, networks, projections, runs, scatter
+from hi_mnist.cli import LabError
+from hi_mnist.projections import PROJECTIONS, TSNE_SETTINGS
 
 
 @pytest.fixture
@@ -19,10 +21,10 @@ def cheap_tsne(monkeypatch, tmp_path):
         calls.append(len(images))
         return np.random.default_rng(len(calls)).normal(size=(len(images), 2))  # another one each time
 
-    monkeypatch.setattr(visualization, "compute_tsne", compute)
+    monkeypatch.setattr(projections, "compute_tsne", compute)
     cache = tmp_path / "cache"
     cache.mkdir()
-    monkeypatch.setattr(utils, "cache_dir", lambda: cache)
+    monkeypatch.setattr(files, "cache_dir", lambda: cache)
     return calls
 
 
@@ -31,7 +33,7 @@ def planes(monkeypatch):
     """What is plotted: a list of (plane, groups, names, file), nothing is drawn."""
     plotted = []
     monkeypatch.setattr(
-        visualization, "plot_plane", lambda plane, groups, names, path, *_: plotted.append((plane, groups, names, path))
+        scatter, "plot_plane", lambda plane, groups, names, path, *_: plotted.append((plane, groups, names, path))
     )
     return plotted
 
@@ -40,7 +42,7 @@ def planes(monkeypatch):
 
 
 def test_both_colourings_show_the_same_points(trained_run, with_networks, cheap_tsne, planes, digits):
-    run = utils.load_run(trained_run)
+    run = runs.load_run(trained_run)
     true = visualization.visualize(run)
     cluster = visualization.visualize(run, cluster_label=True)
     assert sorted(true) == ["true_ae.png", "true_pca.png", "true_tsne.png"]
@@ -50,13 +52,13 @@ def test_both_colourings_show_the_same_points(trained_run, with_networks, cheap_
         assert np.array_equal(plane, other), path.name
         assert plane.shape == (len(digits["train"].images), 2)
         assert np.array_equal(groups, digits["train"].labels)
-        assert np.array_equal(clusters, utils.cluster_labels(run, digits["train"].images))
+        assert np.array_equal(clusters, runs.cluster_labels(run, digits["train"].images))
         assert names == other_names == [str(i) for i in range(10)]
 
 
 def test_pca_plane_is_scikit_learns_with_fixed_signs(digits):
     images = digits["train"].images
-    plane = visualization.project_pca(images)
+    plane = projections.project_pca(images)
     pca = PCA(2, svd_solver="full")
     expected = pca.fit_transform(images.reshape(-1, 784).astype(float))
     signs = np.sign((plane * expected).sum(axis=0))
@@ -67,7 +69,7 @@ def test_pca_plane_is_scikit_learns_with_fixed_signs(digits):
 
 def test_tsne_keeps_neighbours_together(digits, standin):
     images, labels = digits["train"]
-    plane = visualization.project_tsne(images, "digits")
+    plane = projections.project_tsne(images, "digits")
     assert plane.shape == (len(images), 2)
     near = KNeighborsClassifier(6).fit(plane, labels).kneighbors(return_distance=False)
     assert (labels[near] == labels[:, None]).mean() > 0.9  # the neighbours in the plane are of the same digit
@@ -77,7 +79,7 @@ def test_borrowed_ffts_are_given_back():
     image = np.random.default_rng(0).normal(size=(30, 44))
     numpys = np.fft.rfft2, np.fft.irfft2
     spectrum = np.fft.rfft2(image)
-    with pytest.raises(KeyError), visualization._fft_on_all_cores():
+    with pytest.raises(KeyError), projections._fft_on_all_cores():
         assert np.fft.rfft2 is not numpys[0]
         np.testing.assert_allclose(np.fft.rfft2(image), spectrum, atol=1e-12)
         np.testing.assert_allclose(np.fft.irfft2(spectrum, image.shape), image, atol=1e-12)
@@ -87,25 +89,25 @@ def test_borrowed_ffts_are_given_back():
 
 def test_tsne_is_computed_once_for_a_data_set(cheap_tsne, digits):
     images = digits["test"].images
-    first, again = (visualization.project_tsne(images, "digits") for _ in range(2))
+    first, again = (projections.project_tsne(images, "digits") for _ in range(2))
     assert cheap_tsne == [len(images)]
     assert np.array_equal(first, again)
 
 
 def test_changed_images_get_a_tsne_of_their_own(cheap_tsne, digits):
     images = digits["test"].images
-    first = visualization.project_tsne(images, "digits")
-    other = visualization.project_tsne(np.where(np.arange(28) == 3, 9, images).astype(np.uint8), "digits")
+    first = projections.project_tsne(images, "digits")
+    other = projections.project_tsne(np.where(np.arange(28) == 3, 9, images).astype(np.uint8), "digits")
     assert len(cheap_tsne) == 2
     assert not np.array_equal(first, other)
-    assert np.array_equal(visualization.project_tsne(images, "digits"), first)
+    assert np.array_equal(projections.project_tsne(images, "digits"), first)
 
 
 @pytest.mark.parametrize("setting, value", [("perplexity", 12), ("pca_dimensions", 20), ("seed", 1)])
 def test_changed_settings_get_a_tsne_of_their_own(cheap_tsne, digits, monkeypatch, setting, value):
-    visualization.project_tsne(digits["test"].images, "digits")
-    monkeypatch.setitem(visualization.TSNE_SETTINGS, setting, value)
-    visualization.project_tsne(digits["test"].images, "digits")
+    projections.project_tsne(digits["test"].images, "digits")
+    monkeypatch.setitem(TSNE_SETTINGS, setting, value)
+    projections.project_tsne(digits["test"].images, "digits")
     assert len(cheap_tsne) == 2
 
 
@@ -127,14 +129,14 @@ def test_changed_settings_get_a_tsne_of_their_own(cheap_tsne, digits, monkeypatc
 )
 def test_a_damaged_cache_is_computed_again(cheap_tsne, digits, tmp_path, damage):
     images = digits["test"].images
-    visualization.project_tsne(images, "digits")
+    projections.project_tsne(images, "digits")
     (path,) = (tmp_path / "cache").glob("*.npy")
     damage(path)
-    plane = visualization.project_tsne(images, "digits")
+    plane = projections.project_tsne(images, "digits")
     assert len(cheap_tsne) == 2
     assert plane.shape == (360, 2)
     assert np.isfinite(plane).all()
-    assert np.array_equal(visualization.project_tsne(images, "digits"), plane)
+    assert np.array_equal(projections.project_tsne(images, "digits"), plane)
 
 
 def test_every_plane_is_kept_and_another_ae_gets_one_of_its_own(cheap_tsne, digits, tmp_path, monkeypatch):
@@ -142,27 +144,27 @@ def test_every_plane_is_kept_and_another_ae_gets_one_of_its_own(cheap_tsne, digi
 
     images = digits["test"].images
     for name in ("one", "two"):
-        utils.save_network(model.AE(), tmp_path / name)
-    first = visualization.make_planes(images, "digits", str(tmp_path / "one"))
-    other = visualization.make_planes(images, "digits", str(tmp_path / "two"))
+        networks.save_network(model.AE(), tmp_path / name)
+    first = projections.make_planes(images, "digits", str(tmp_path / "one"))
+    other = projections.make_planes(images, "digits", str(tmp_path / "two"))
     assert not np.array_equal(first["ae"], other["ae"])
     assert np.array_equal(first["pca"], other["pca"])
     for name in ("project_pca", "project_ae"):
         monkeypatch.setattr(visualization, name, None)  # not called again
-    again = visualization.make_planes(images, "digits", str(tmp_path / "one"))
-    assert all(np.array_equal(again[method], first[method]) for method in visualization.PROJECTIONS)
+    again = projections.make_planes(images, "digits", str(tmp_path / "one"))
+    assert all(np.array_equal(again[method], first[method]) for method in PROJECTIONS)
     with pytest.raises(TypeError):  # other images: computed
-        visualization.make_planes(images[1:], "digits", str(tmp_path / "one"))
+        projections.make_planes(images[1:], "digits", str(tmp_path / "one"))
 
 
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_an_ae_of_any_dimension_gives_a_plane(digits, tmp_path, d):
     import model
 
-    utils.save_network(model.AE(embedding_dim=d), tmp_path / "ae")
+    networks.save_network(model.AE(embedding_dim=d), tmp_path / "ae")
     images = digits["test"].images
-    plane = visualization.project_ae(images, str(tmp_path / "ae"))
-    codes = utils.ae_encode(utils.load_ae(tmp_path / "ae"), images)
+    plane = projections.project_ae(images, str(tmp_path / "ae"))
+    codes = networks.ae_encode(networks.load_ae(tmp_path / "ae"), images)
     assert plane.shape == (len(images), 2)
     if d == 2:
         np.testing.assert_allclose(plane, codes, rtol=1e-5, atol=1e-6)
@@ -178,20 +180,20 @@ def test_the_number_stands_in_the_densest_part_of_its_group():
     ring = 10 * np.column_stack([np.cos(angle), np.sin(angle)])
     blob = rng.normal([2, 3], 0.3, size=(500, 2))
     plane, groups = np.concatenate([ring, blob]), np.repeat([0, 1], [3000, 500])
-    places = visualization.densest_points(plane, groups, 2)
+    places = scatter.densest_points(plane, groups, 2)
     assert np.linalg.norm(places[0] - 10 * np.array([np.cos(1), np.sin(1)])) < 1
     assert np.linalg.norm(places[1] - [2, 3]) < 1
 
 
 def test_empty_groups_get_no_number():
     plane = np.random.default_rng(0).normal(size=(100, 2))
-    assert set(visualization.densest_points(plane, np.repeat([1, 3], 50), 5)) == {1, 3}
+    assert set(scatter.densest_points(plane, np.repeat([1, 3], 50), 5)) == {1, 3}
 
 
 @pytest.mark.parametrize("plane", [np.zeros((50, 2)), np.column_stack([np.arange(50.0), np.zeros(50)])])
 def test_a_plane_without_width_has_finite_places(plane):
-    places = visualization.densest_points(plane, np.arange(50) % 3, 3)
-    spread = visualization.spread_labels(places, plane)
+    places = scatter.densest_points(plane, np.arange(50) % 3, 3)
+    spread = scatter.spread_labels(places, plane)
     assert set(spread) == {0, 1, 2}
     assert all(np.isfinite(spot).all() for spot in spread.values())
 
@@ -214,7 +216,7 @@ def test_numbers_are_pushed_apart(kind, K):
         "random": rng.uniform([4, -10], [6, 10], size=(K, 2)),
         "in a corner": rng.uniform([0, -50], [1, -45], size=(K, 2)),
     }[kind]
-    spread = visualization.spread_labels(dict(enumerate(spots)), plane, gap=0.05)
+    spread = scatter.spread_labels(dict(enumerate(spots)), plane, gap=0.05)
     assert closest(spread, plane) > 0.9 * 0.05
     middle = np.mean(list(spread.values()), axis=0)
     np.testing.assert_allclose(middle, spots.mean(axis=0), atol=1e-6)  # pushed both ways alike
@@ -223,7 +225,7 @@ def test_numbers_are_pushed_apart(kind, K):
 def test_numbers_that_are_apart_stay():
     plane = np.random.default_rng(0).uniform(0, 1, size=(100, 2))
     places = {0: np.array([0.2, 0.2]), 4: np.array([0.5, 0.5]), 7: np.array([0.8, 0.2])}
-    spread = visualization.spread_labels(places, plane)
+    spread = scatter.spread_labels(places, plane)
     assert list(spread) == [0, 4, 7]
     for name, spot in places.items():
         np.testing.assert_allclose(spread[name], spot, atol=1e-12)
@@ -232,7 +234,7 @@ def test_numbers_that_are_apart_stay():
 def test_numbers_that_crowd_stay_near_their_groups():
     plane = np.random.default_rng(0).uniform(0, 1, size=(100, 2))
     places = {0: np.array([0.5, 0.5]), 1: np.array([0.52, 0.5]), 2: np.array([0.51, 0.51])}
-    for name, spot in visualization.spread_labels(places, plane).items():
+    for name, spot in scatter.spread_labels(places, plane).items():
         assert np.linalg.norm(spot - places[name]) < 0.1
 
 
@@ -244,7 +246,7 @@ def test_pictures_are_png_of_a_size_that_fits_a_page(tmp_path, K):
     rng = np.random.default_rng(0)
     plane, groups = rng.normal(size=(500, 2)), rng.integers(0, K, 500)
     path = tmp_path / "picture.png"
-    visualization.plot_plane(plane, groups, [str(k) for k in range(K)], path, "title", "cluster (images)")
+    scatter.plot_plane(plane, groups, [str(k) for k in range(K)], path, "title", "cluster (images)")
     assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
     with Image.open(path) as image:
         image.load()
@@ -261,7 +263,7 @@ def test_a_point_lies_at_the_same_place_in_both_colourings(tmp_path):
     drawn = []
     for names in (["0", "1"], ["a much longer name of a group"] * 10):
         groups = np.zeros(300, int)  # one number, in one place
-        visualization.plot_plane(plane, groups, names, tmp_path / "p.png", "title", "legend")
+        scatter.plot_plane(plane, groups, names, tmp_path / "p.png", "title", "legend")
         with Image.open(tmp_path / "p.png") as image:
             area = np.asarray(image.convert("L"))[80:, : int(image.width * 0.75)]
         drawn.append(area < 250)
@@ -273,7 +275,7 @@ def test_a_point_lies_at_the_same_place_in_both_colourings(tmp_path):
 def test_colours_differ(count):
     from matplotlib.colors import to_rgb
 
-    rgb = np.array([to_rgb(c) for c in visualization.colours(count)])
+    rgb = np.array([to_rgb(c) for c in scatter.colours(count)])
     assert rgb.shape == (count, 3)
     if count > 1:
         distances = np.linalg.norm(rgb[:, None] - rgb[None], axis=2) + 9 * np.eye(count)
@@ -282,7 +284,7 @@ def test_colours_differ(count):
 
 def test_clusters_without_images_do_not_stop_the_picture(tmp_path):
     plane = np.random.default_rng(0).normal(size=(40, 2))
-    visualization.plot_plane(plane, np.full(40, 3), list("0123456789"), tmp_path / "p.png", "t", "l")
+    scatter.plot_plane(plane, np.full(40, 3), list("0123456789"), tmp_path / "p.png", "t", "l")
     assert (tmp_path / "p.png").is_file()
 
 
@@ -293,7 +295,7 @@ def test_a_run_of_few_or_many_clusters_can_be_drawn(standin, tmp_path, with_netw
     path = tmp_path / "run"
     arguments = ["--use_pca", "--dataset", "digits", "--n_components", str(K), "--max_iter", "3"]
     assert train.main([*arguments, "--results_path", str(path)]) == 0
-    written = visualization.visualize(utils.load_run(path), cluster_label=True)
+    written = visualization.visualize(runs.load_run(path), cluster_label=True)
     for name in written:
         with Image.open(path / name) as image:
             image.verify()
@@ -302,7 +304,7 @@ def test_a_run_of_few_or_many_clusters_can_be_drawn(standin, tmp_path, with_netw
 def test_an_ae_that_cannot_be_loaded_is_said_before_anything_is_written(run_folder, cheap_tsne, tmp_path):
     (tmp_path / "none").mkdir()
     before = sorted(p.name for p in run_folder.iterdir())
-    with pytest.raises(utils.LabError, match="lacks config.json"):
-        visualization.visualize(utils.load_run(run_folder), ae_source=str(tmp_path / "none"))
+    with pytest.raises(LabError, match="lacks config.json"):
+        visualization.visualize(runs.load_run(run_folder), ae_source=str(tmp_path / "none"))
     assert sorted(p.name for p in run_folder.iterdir()) == before
     assert cheap_tsne == []

@@ -18,11 +18,13 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import utils
+from hi_mnist import cli, files, networks
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS, load_split
+from hi_mnist.runs import new_run_path, read_settings
 from labs import shared
 from labs.deep_autoencoder.colored import SEVERITIES
 from labs.deep_autoencoder.settings import CODES, LOSSES, OPTIMIZERS, Settings
-from utils import LabError
 
 LAB = "deep_autoencoder"
 REMARKS = ("bonus", "severity", "student_id", "notes")  # kept with the settings, but without influence on the training
@@ -66,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset",
         type=str.lower,
-        choices=list(utils.DATASETS),
+        choices=list(DATASETS),
         help="default: MNIST, or the offline stand-in where it cannot be had",
     )
     parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
@@ -120,7 +122,7 @@ def device_of(gpu: int | None):
         LabError: there is no such CUDA device.
     """
     if gpu is None:
-        return utils.get_device()
+        return networks.get_device()
     import torch
 
     if not 0 <= gpu < torch.cuda.device_count():
@@ -134,8 +136,8 @@ def device_of(gpu: int | None):
 def run_folder(args: argparse.Namespace) -> Path:
     """The folder that the arguments name; the time names a new one."""
     if args.results_path is not None:
-        return utils.new_run_path(args.results_path)
-    return utils.results_dir() / f"{LAB}-{args.time_str or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
+        return new_run_path(args.results_path)
+    return files.results_dir() / f"{LAB}-{args.time_str or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
 
 
 def unfinished_run() -> Path:
@@ -144,11 +146,11 @@ def unfinished_run() -> Path:
     Raises:
         LabError: there is none.
     """
-    started = utils.results_dir().glob(f"{LAB}-*/config.yaml")
+    started = files.results_dir().glob(f"{LAB}-*/config.yaml")
     runs = [path.parent for path in started if not (path.parent / RESULTS).exists()]
     if not runs:
         raise LabError(
-            f"--resume: {utils.results_dir()} holds no unfinished run; leave --resume out, or name the run's folder "
+            f"--resume: {files.results_dir()} holds no unfinished run; leave --resume out, or name the run's folder "
             "with --results_path and the flags that it was started with"
         )
     return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
@@ -163,7 +165,7 @@ def read_config(path: Path) -> dict:
     file = path / "config.yaml"
     if not file.is_file():
         return {}
-    config = utils.read_settings(file)
+    config = read_settings(file)
     if config.get("lab") == LAB:
         return config
     raise LabError(f"{file} is not of a run of this lab; name another folder")
@@ -207,7 +209,7 @@ def open_folder(path: Path, args: argparse.Namespace, settings) -> None:
     wanted = settings.as_dict()
     config = read_config(path)
     if not config:
-        utils.check_new_folder(path)
+        files.check_new_folder(path)
         path.mkdir(parents=True, exist_ok=True)
     elif not os.access(path, os.W_OK):
         raise LabError(f"the run folder {path} cannot be written to; copy it to where you may write")
@@ -278,7 +280,7 @@ def do_bonus(path: Path, trained, train_split, test_split, args, dataset, device
 
         return training.in_batches(stage.model.encoder, torch.from_numpy(grey), device).numpy()
 
-    data = utils.DATASETS[dataset] if dataset != "digits" else "stand-in digits"
+    data = DATASETS[dataset] if dataset != "digits" else "stand-in digits"
     return bonus.run(path, train_split, test_split, encode, args.severity, args.seed, data)
 
 
@@ -294,12 +296,12 @@ def main(argv: list[str] | None = None) -> int:
     device = device_of(args.gpu)
     path = run_folder(args)
     if not read_config(path):
-        utils.check_new_folder(path)
+        files.check_new_folder(path)
     dataset = shared.prepare(["mnist"], args.dataset, args.data_dir)
     settings = dataclasses.replace(settings, dataset=dataset)
-    train_split, test_split = (utils.load_split(split, dataset) for split in ("train", "test"))
+    train_split, test_split = (load_split(split, dataset) for split in ("train", "test"))
     open_folder(path, args, settings)
-    print(f"data: {utils.DATASETS[dataset]}, {len(train_split[0]):,} training and {len(test_split[0]):,} test images")
+    print(f"data: {DATASETS[dataset]}, {len(train_split[0]):,} training and {len(test_split[0]):,} test images")
     print(f"run: {path}", flush=True)
 
     from labs.deep_autoencoder import analysis, training
@@ -315,7 +317,7 @@ def main(argv: list[str] | None = None) -> int:
             report=lambda line: print(line, flush=True),
         )
     except KeyboardInterrupt:
-        option = "" if path.parent == utils.results_dir() else f' --results_path "{path}"'
+        option = "" if path.parent == files.results_dir() else f' --results_path "{path}"'
         print(f"\nwhole epochs are kept; go on with: python -m labs.deep_autoencoder --resume{option}", file=sys.stderr)
         raise
     rows = analyse(path, trained, train_split, test_split, args, device)
@@ -332,7 +334,7 @@ def main(argv: list[str] | None = None) -> int:
         coloured = do_bonus(path, trained, train_split, test_split, args, dataset, device)
         print(f"\n{bonus.table(coloured)}\n")
         results["bonus"] = coloured.as_dict()
-    utils.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
+    files.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
     print(f"wrote {path}")
     print("next: compare reconstructions.png and t-sne-*.png, and say in your report what pretraining changed")
     return 0
@@ -345,4 +347,4 @@ def torch_version() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-import utils
-import visualization
+from hi_mnist import files, scatter
+from hi_mnist.data import N_CLASSES
 from labs import shared
 
 PCA_DIMENSIONS = 30  # as many as the assignment's code has
@@ -135,7 +135,7 @@ def table(rows: list[Row]) -> str:
 def write_student_csv(folder: Path, student_id: str, row: Row) -> Path:
     """The assignment's file, in its own form: a name, and the accuracy of its own variant of the probe."""
     path = folder / f"{student_id}.csv"
-    utils.write_text(path, f"{row.name},{row.probe_same_set}\n")
+    files.write_text(path, f"{row.name},{row.probe_same_set}\n")
     return path
 
 
@@ -169,9 +169,9 @@ def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def plot_tsne(codes: np.ndarray, labels: np.ndarray, path: Path, title: str) -> None:
     """The picture of ``tsne_plane``, coloured by digit; labels int64 (N,)."""
     plane, chosen = tsne_plane(codes)
-    names = [str(i) for i in range(utils.N_CLASSES)]
+    names = [str(i) for i in range(N_CLASSES)]
     title = f"{title}: t-SNE of {len(plane):,} test images"
-    visualization.plot_plane(plane, labels[chosen], names, path, title, "true digit (number)")
+    scatter.plot_plane(plane, labels[chosen], names, path, title, "true digit (number)")
 
 
 def plot_reconstructions(

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-import utils
-import visualization
+from hi_mnist import scatter
+from hi_mnist.data import N_CLASSES
+from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.deep_autoencoder import analysis, colored
 
 PROBED = 10_000  # training images to which the probes are fitted
-UNBIASED = 1 / utils.N_CLASSES
+UNBIASED = 1 / N_CLASSES
 DETECTORS = {
     "grey pixels": "nearest neighbours, grey pixels (assignment)",
     "codes": "nearest neighbours, codes of the autoencoder",
@@ -148,7 +149,7 @@ def table(result: Result) -> str:
 def plot_samples(data: colored.Colored, path: Path, title: str, own: int = 6, other: int = 4) -> None:
     """A row for each class: images in its own colour, and after a gap images in other colours."""
     figure = Figure(figsize=(7.6, 7.2), dpi=110, layout="constrained")
-    grid = figure.subplots(utils.N_CLASSES, own + 1 + other, squeeze=False)
+    grid = figure.subplots(N_CLASSES, own + 1 + other, squeeze=False)
     for ax in grid.flat:
         ax.axis("off")
     for label, line in enumerate(grid):
@@ -166,11 +167,11 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
     plane, chosen = analysis.tsne_plane(codes)
     figure = Figure(figsize=(12.4, 6.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
-    palette = np.array(visualization.PALETTE)
+    palette = np.array(PALETTE)
     left.scatter(*plane.T, s=9, c=palette[data.labels[chosen]], alpha=0.75, linewidths=0)
     left.set_title("colour: the digit")
-    spots = visualization.densest_points(plane, data.labels[chosen], utils.N_CLASSES)
-    for digit, spot in visualization.spread_labels(spots, plane).items():
+    spots = scatter.densest_points(plane, data.labels[chosen], N_CLASSES)
+    for digit, spot in scatter.spread_labels(spots, plane).items():
         box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": palette[digit], "linewidth": 2}
         left.text(*spot, str(digit), ha="center", va="center", fontweight="bold", bbox=box)
     right.scatter(*plane.T, s=9, c=colored.ink_colour(data.images[chosen]), linewidths=0)
@@ -188,7 +189,7 @@ def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) 
     """Recall by class and over all classes, a bar for each detector."""
     figure = Figure(figsize=(10, 4.6), dpi=110, layout="constrained")
     ax = figure.subplots()
-    places = np.arange(utils.N_CLASSES + 1)
+    places = np.arange(N_CLASSES + 1)
     width = 0.8 / len(detectors)
     for i, (name, d) in enumerate(detectors.items()):
         heights = [*d.by_class, d.overall]
@@ -201,7 +202,7 @@ def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) 
         )
     ax.axhline(0.1, color="black", lw=0.8, ls=":", label="flagging at random")
     ax.axhline(0.95, color="black", lw=0.8, ls="--", label="0.95")
-    ax.set_xticks(places, [*(f"{k}\n{colored.COLOUR_NAMES[k]}" for k in range(utils.N_CLASSES)), "all\nclasses"])
+    ax.set_xticks(places, [*(f"{k}\n{colored.COLOUR_NAMES[k]}" for k in range(N_CLASSES)), "all\nclasses"])
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("recall when 10 % are flagged")
     ax.set_title(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-import utils
+from hi_mnist.data import IMAGE_SHAPE, N_CLASSES
 
 # RGB in [0, 1]; any two lie at least 0.45 apart, and black is no neighbour of any.
 COLOURS = np.array(
@@ -70,15 +70,15 @@ def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: in
     """
     rng = np.random.default_rng([seed, severity])
     colours = np.empty(len(labels), np.int64)
-    for label in range(utils.N_CLASSES):
+    for label in range(N_CLASSES):
         members = rng.permutation(np.flatnonzero(labels == label))
         n_own = len(members) - round((1 - aligned) * len(members))
-        others = rng.permutation([c for c in range(utils.N_CLASSES) if c != label])
+        others = rng.permutation([c for c in range(N_CLASSES) if c != label])
         colours[members[:n_own]] = label
         colours[members[n_own:]] = np.resize(others, len(members) - n_own)
     noise = rng.normal(0, SEVERITIES[severity - 1], size=(len(labels), 3))
     ink = np.clip(COLOURS[colours] + noise, 0, 1).astype(np.float32)
-    coloured = np.empty((len(images), 3, *utils.IMAGE_SHAPE[1:]), np.uint8)
+    coloured = np.empty((len(images), 3, *IMAGE_SHAPE[1:]), np.uint8)
     for channel in range(3):  # channel by channel: all at once would take a gigabyte
         coloured[:, channel] = np.rint(images[:, 0] * ink[:, channel, None, None])
     return Colored(coloured, labels, colours)
@@ -181,7 +181,7 @@ def evaluate(scores: np.ndarray, data: Colored, share: float = 1 - ALIGNED) -> D
     flagged = flag_by_class(scores, data.labels, share)
     by_class = [
         recall(flagged[members], data.conflicting[members])
-        for members in (data.labels == label for label in range(utils.N_CLASSES))
+        for members in (data.labels == label for label in range(N_CLASSES))
     ]
     overall = recall(flag(scores, share), data.conflicting)
     return Detected(overall, np.array(by_class), float(roc_auc_score(data.conflicting, scores)))

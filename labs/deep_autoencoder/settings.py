@@ -3,9 +3,10 @@
 import dataclasses
 from dataclasses import dataclass
 
-import utils
+from hi_mnist.cli import LabError
+from hi_mnist.data import N_PIXELS
+from hi_mnist.runs import TrainConfig
 from labs import shared
-from utils import LabError
 
 LOSSES = ("nn-mse", "nn-bce")
 OPTIMIZERS = ("adam", "sgd")
@@ -49,7 +50,7 @@ class Settings:
     optimizer: str = "adam"
     code: str = "sigmoid"
     layers: tuple[int, ...] = (784, 2000, 1000, 500, 30)
-    seed: int = utils.TrainConfig.seed
+    seed: int = TrainConfig.seed
     dataset: str = "mnist"
 
     def validate(self) -> "Settings":
@@ -66,13 +67,9 @@ class Settings:
             value = getattr(self, flag)
             if not 0 <= value < 1:
                 raise LabError(f"--{flag} must be at least 0 and below 1, got {value:g}")
-        if (
-            len(self.layers) < 2
-            or self.layers[0] != utils.N_PIXELS
-            or not 1 <= min(self.layers) <= max(self.layers) <= 10**5
-        ):
+        if len(self.layers) < 2 or self.layers[0] != N_PIXELS or not 1 <= min(self.layers) <= max(self.layers) <= 10**5:
             raise LabError(
-                f"--layers must begin with {utils.N_PIXELS} and go on with widths of 1 to 100,000, as in "
+                f"--layers must begin with {N_PIXELS} and go on with widths of 1 to 100,000, as in "
                 f"784-2000-1000-500-30, got {'-'.join(map(str, self.layers))}"
             )
         return self

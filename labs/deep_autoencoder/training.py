@@ -23,11 +23,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import utils
+from hi_mnist import data, files, training
+from hi_mnist.cli import LabError
+from hi_mnist.data import N_PIXELS
 from labs.deep_autoencoder import submission
 from labs.deep_autoencoder.settings import Settings
 from labs.deep_autoencoder.submission import RBM, Autoencoder, RBMHandle
-from utils import LabError
 
 CRITERIA = {"nn-mse": nn.MSELoss, "nn-bce": nn.BCELoss}
 FIRST_MOMENTUM = 0.5  # at most, in an RBM's first epoch, whose gradients are large (paper's supporting material)
@@ -103,7 +104,7 @@ def train(
 
 def pixels(images: np.ndarray) -> Tensor:
     """Images uint8 (N, 1, 28, 28) of 0..255 as float32 (N, 784) in [0, 1]."""
-    return torch.from_numpy(utils.flatten(images)).float() / 255
+    return torch.from_numpy(data.flatten(images)).float() / 255
 
 
 def in_batches(function: Callable[[Tensor], Tensor], x: Tensor, device, batch_size: int = 1000) -> Tensor:
@@ -141,7 +142,7 @@ class _Trainer:
             def loss(rbm=rbm):
                 with torch.no_grad():
                     rebuilt = submission.reconstruct(rbm, stack, evaluated)
-                return float(nn.functional.mse_loss(rebuilt, evaluated)) * utils.N_PIXELS
+                return float(nn.functional.mse_loss(rebuilt, evaluated)) * N_PIXELS
 
             stage = self.run(f"rbm-{i + 1}", i, name, "squared error per image", rbm, None, step, loss, s.epochs_rbm)
             stack.append(rbm)
@@ -220,7 +221,7 @@ class _Trainer:
     def seed(self, *key: int) -> None:
         """Seed all that an epoch draws from: by what it is, so that no epoch depends on those before it."""
         a, b = np.random.SeedSequence([self.settings.seed, *key]).generate_state(2).tolist()
-        utils.set_seed(a)
+        training.set_seed(a)
         self.generator.manual_seed(b)
 
     def save(self, path: Path, stage: Stage, optimizer, final: bool) -> None:
@@ -233,7 +234,7 @@ class _Trainer:
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         facts = {key: getattr(stage, key) for key in ("loss", "seconds", "cpu_seconds")}
         content = safetensors.torch.save(tensors, {"stage": json.dumps(facts)})
-        with utils.atomic_path(path) as partial:
+        with files.atomic_path(path) as partial:
             partial.write_bytes(content)
 
     def restored(self, path: Path, model: nn.Module, optimizer, epochs: int) -> tuple[Stage, int]:

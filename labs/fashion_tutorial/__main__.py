@@ -11,7 +11,8 @@ import argparse
 import dataclasses
 import sys
 
-import utils
+from hi_mnist import cli, files, networks
+from hi_mnist.data import DATASETS
 from labs import shared
 
 LAB = "fashion_tutorial"
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dataset",
-        choices=list(utils.DATASETS),
+        choices=list(DATASETS),
         help="what to learn (default: Fashion-MNIST, or the offline stand-in where it cannot be had)",
     )
     parser.add_argument(
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     path = shared.run_path(LAB, args.results_path)
     dataset = shared.prepare(["fashion_mnist"], args.dataset, args.data_dir)
     train, test = tutorial.load(dataset)
-    print(f"data: {utils.DATASETS[dataset]}, {len(train.images):,} training and {len(test.images):,} test images")
+    print(f"data: {DATASETS[dataset]}, {len(train.images):,} training and {len(test.images):,} test images")
     names = [field.name for field in dataclasses.fields(tutorial.Settings)]
     settings = tutorial.Settings(**{name: getattr(args, name) for name in names})
     result = tutorial.fit(train.images, settings)
@@ -100,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     if not tutorial.has_umap():
         print("  UMAP is not installed (python -m pip install umap-learn), so it is left out")
 
-    with utils.new_folder(path) as folder:
+    with files.new_folder(path) as folder:
         for name, figure in (
             ("samples", tutorial.plot_samples(test, dataset)),
             ("losses", tutorial.plot_losses(result, floor)),
@@ -114,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
             ["method", "seconds", "trustworthiness"],
             [(p.name, f"{p.seconds:.4f}", f"{p.trustworthiness:.4f}") for p in done],
         )
-        utils.save_network(result.autoencoder, folder / "model")
+        networks.save_network(result.autoencoder, folder / "model")
         shared.write_settings(
             folder / "config.yaml", {"lab": LAB, "dataset": dataset, **dataclasses.asdict(settings), "test_loss": loss}
         )
@@ -124,4 +125,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

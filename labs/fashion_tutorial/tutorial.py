@@ -23,10 +23,12 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-import utils
+from hi_mnist import data, networks, training
+from hi_mnist.cli import LabError
+from hi_mnist.data import FASHION_NAMES, N_CLASSES
+from hi_mnist.runs import TrainConfig
+from hi_mnist.scatter import colours
 from labs.fashion_tutorial import submission
-from utils import LabError
-from visualization import FASHION_NAMES, colours
 
 N_NEIGHBORS = 10  # of LLE, Isomap and UMAP
 N_POINTS = 500  # codes that are projected
@@ -41,7 +43,7 @@ class Settings:
     learning_rate: float = 1e-3
     hidden_dim: int = 128
     latent_dim: int = 10
-    seed: int = utils.TrainConfig.seed
+    seed: int = TrainConfig.seed
 
 
 class Split(NamedTuple):
@@ -71,15 +73,15 @@ class Projection(NamedTuple):
 
 def load(dataset: str) -> tuple[Split, Split]:
     """The training and the test split of a prepared data set."""
-    return tuple(_as_split(*utils.load_split(split, dataset)) for split in ("train", "test"))
+    return tuple(_as_split(*data.load_split(split, dataset)) for split in ("train", "test"))
 
 
 def _as_split(images: np.ndarray, labels: np.ndarray) -> Split:
-    return Split(torch.from_numpy(utils.flatten(images)).float() / 255, labels)
+    return Split(torch.from_numpy(data.flatten(images)).float() / 255, labels)
 
 
 def class_names(dataset: str) -> list[str]:
-    return FASHION_NAMES if dataset == "fashion_mnist" else [str(k) for k in range(utils.N_CLASSES)]
+    return FASHION_NAMES if dataset == "fashion_mnist" else [str(k) for k in range(N_CLASSES)]
 
 
 # --------------------------------------------------------------------------- training
@@ -97,8 +99,8 @@ def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     """
     if len(images) < settings.batch_size:
         raise LabError(f"--batch_size must be at most {len(images)}, the number of images, got {settings.batch_size}")
-    utils.set_seed(settings.seed)
-    device = utils.get_device()
+    training.set_seed(settings.seed)
+    device = networks.get_device()
     autoencoder = submission.AutoEncoder(images.shape[1], settings.hidden_dim, settings.latent_dim).to(device)
     # Fused: one kernel for all parameters, where each of the twelve would cost its own overhead.
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate, fused=True)
@@ -253,7 +255,7 @@ def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -
     """All projections in one figure, coloured by class, each with its time and its trustworthiness."""
     from matplotlib.lines import Line2D
 
-    names, palette = class_names(dataset), colours(utils.N_CLASSES)
+    names, palette = class_names(dataset), colours(N_CLASSES)
     columns = 3
     rows = -(-len(done) // columns)
     figure = Figure(figsize=(9.6, 2.9 * rows), dpi=100, layout="constrained")

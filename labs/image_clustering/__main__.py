@@ -16,9 +16,10 @@ import sys
 
 import numpy as np
 
-import utils
+from hi_mnist import cli, files, networks
+from hi_mnist.cli import LabError
+from hi_mnist.scatter import colours
 from labs import shared
-from utils import LabError
 
 LAB = "image_clustering"
 REAL = ["mnist", "fashion_mnist"]
@@ -172,7 +173,7 @@ def plot_plane(points: np.ndarray, labels: np.ndarray):
     """The first two dimensions of what was clustered, (N, d), in two colours."""
     from matplotlib.figure import Figure
 
-    from visualization import colours
+    pass  # gone
 
     figure = Figure(figsize=(6.2, 5), dpi=100, layout="constrained")
     ax = figure.subplots()
@@ -199,7 +200,7 @@ def do_compare(path, images, kinds, settings, description: str) -> None:
         print(
             f"{row.training:<36}{row.reduction:<11}{row.clusterer:<11}{loss:>8}{row.accuracy:>10.4f}{row.seconds:>9.1f}"
         )
-    with utils.new_folder(path) as folder:
+    with files.new_folder(path) as folder:
         shared.write_csv(folder / "comparison.csv", compare.Row._fields, rows)
         shared.write_settings(
             folder / "config.yaml", {"lab": LAB, "images": description, **dataclasses.asdict(settings)}
@@ -223,12 +224,12 @@ def do_run(path, images, kinds, settings, known: np.ndarray, description: str) -
     if kinds is not None:
         facts["accuracy"] = float((labels == kinds).mean())
         print(f"accuracy: {facts['accuracy']:.4f} (the kinds are used for nothing else)")
-    with utils.new_folder(path) as folder:
+    with files.new_folder(path) as folder:
         shared.write_csv(folder / "submission.csv", ["id", "label"], enumerate(labels.tolist()))
         shared.save_figure(plot_clusters(images, labels, settings.seed), folder / "clusters.png")
         shared.save_figure(plot_plane(result.plane, labels), folder / "plane.png")
         shared.write_csv(folder / "losses.csv", ["epoch", "loss"], enumerate(trained.losses, start=1))
-        utils.save_network(trained.autoencoder, folder / "model")
+        networks.save_network(trained.autoencoder, folder / "model")
         shared.write_settings(folder / "config.yaml", facts)
 
 
@@ -254,4 +255,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

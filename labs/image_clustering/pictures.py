@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-import utils
-from utils import LabError
+from hi_mnist import data
+from hi_mnist.cli import LabError
 
 SIZE = 32
 KNOWN = 5  # images at the front whose label is known: all of kind 0
@@ -61,11 +61,11 @@ def two_kinds(datasets: list[str], count: int, seed: int) -> tuple[np.ndarray, n
         images, uint8 (N, 32, 32, 3); kinds, int64 (N,), for scoring only.
     """
     rng = np.random.default_rng(seed)
-    digits = utils.load_split("train", datasets[0])[0][:, 0]
+    digits = data.load_split("train", datasets[0])[0][:, 0]
     half = min(count // 2, len(digits))
     first = digits[rng.choice(len(digits), half, replace=False)]
     if len(datasets) > 1:
-        clothing = utils.load_split("train", datasets[1])[0][:, 0]
+        clothing = data.load_split("train", datasets[1])[0][:, 0]
         second = clothing[rng.choice(len(clothing), half, replace=False)]
     else:
         second = photograph_pieces(half, rng)

@@ -23,9 +23,11 @@ from safetensors import safe_open
 from torch import nn
 from tqdm import tqdm
 
-import utils
+from hi_mnist import files, networks, projections, training
+from hi_mnist.cli import LabError
+from hi_mnist.projections import TSNE_SETTINGS
+from hi_mnist.runs import TrainConfig
 from labs.image_clustering import submission
-from utils import LabError
 
 LOSSES = {"mae": nn.L1Loss, "mse": nn.MSELoss}
 OPTIMIZERS = {
@@ -56,7 +58,7 @@ class Settings:
     reduced_dim: int = 32
     clusterer: str = "kmeans"
     ensemble: int = 1
-    seed: int = utils.TrainConfig.seed
+    seed: int = TrainConfig.seed
 
 
 # Chosen on images of other seeds than the default's; see the table in README.md.
@@ -96,18 +98,18 @@ def train(images: torch.Tensor, settings: Settings) -> Trained:
     Raises:
         LabError: the loss became NaN or infinite, or the codes did.
     """
-    utils.set_seed(settings.seed)
+    training.set_seed(settings.seed)
     autoencoder = submission.Autoencoder(settings.latent_dim, settings.activation)
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
-    autoencoder = autoencoder.to(utils.get_device(), memory_format=torch.channels_last)
-    images = images.to(utils.get_device(), memory_format=torch.channels_last)
+    autoencoder = autoencoder.to(networks.get_device(), memory_format=torch.channels_last)
+    images = images.to(networks.get_device(), memory_format=torch.channels_last)
     path = _cached(images, settings)
     losses, seconds = _read_cache(path, autoencoder, settings)
     if not losses:
         start = time.monotonic()
         losses = _descend(autoencoder, images, settings)
         seconds = time.monotonic() - start
-        with utils.atomic_path(path) as partial:
+        with files.atomic_path(path) as partial:
             facts = {"losses": json.dumps(losses), "seconds": str(seconds)}
             safetensors.torch.save_file(_contiguous(autoencoder), partial, metadata=facts)
     codes = submission.standardise(encode(autoencoder.eval(), images))
@@ -124,8 +126,8 @@ def _cached(images: torch.Tensor, settings: Settings) -> Path:
     """Where a trained autoencoder is kept: named by all that it depends on, the student's code among it."""
     trained_by = {name: getattr(settings, name) for name in TRAINED_BY}
     code = hashlib.sha256(Path(submission.__file__).read_bytes()).hexdigest()
-    key = json.dumps([trained_by, utils.data_hash(images.cpu().numpy()), code, torch.__version__], sort_keys=True)
-    return utils.cache_dir() / f"clustering-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    key = json.dumps([trained_by, files.data_hash(images.cpu().numpy()), code, torch.__version__], sort_keys=True)
+    return files.cache_dir() / f"clustering-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
 
 
 def _read_cache(path: Path, autoencoder: nn.Module, settings: Settings) -> tuple[list[float], float]:
@@ -189,11 +191,11 @@ def reduce(codes: np.ndarray, settings: Settings) -> np.ndarray:
         # The solver finds fewer than D directions.
         return TruncatedSVD(min(d, codes.shape[1] - 1), random_state=settings.seed).fit_transform(codes)
     if settings.reduction == "tsne":
-        import visualization
+        pass  # gone
 
         # It begins with so many principal components: columns of zeros change none of them.
-        missing = max(0, visualization.TSNE_SETTINGS["pca_dimensions"] - codes.shape[1])
-        return visualization.compute_tsne(np.pad(codes, ((0, 0), (0, missing))))
+        missing = max(0, TSNE_SETTINGS["pca_dimensions"] - codes.shape[1])
+        return projections.compute_tsne(np.pad(codes, ((0, 0), (0, missing))))
     if settings.reduction == "umap":
         check_umap()
         import umap

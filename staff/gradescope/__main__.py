@@ -15,26 +15,33 @@ import sys
 import zipfile
 from pathlib import Path
 
-import load_resources
-import utils
-from grading import report, scores
+from grading import scores, table
+from hi_mnist import cli, data, prepare
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
+from hi_mnist.files import ROOT, atomic_path, cache_dir
+from hi_mnist.runs import TrainConfig
 from staff import handout
 from staff.gradescope import autograder
-from utils import LabError
 
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope wants them at the bundle's top
 # What grading imports, named one by one: the solution and the staff's other files stay here.
 FILES = [
-    "utils.py",
+    "hi_mnist/__init__.py",
+    "hi_mnist/cli.py",
+    "hi_mnist/data.py",
+    "hi_mnist/files.py",
+    "hi_mnist/networks.py",
+    "hi_mnist/runs.py",
     "staff/__init__.py",
     "staff/archives.py",
     "staff/gradescope/__init__.py",
     "staff/gradescope/autograder.py",
 ]
 FILES_FOR_RUNS = [  # in addition, where runs are graded
-    "load_resources.py",
-    "download.py",
-    "data_files.py",
+    "hi_mnist/download.py",
+    "hi_mnist/idx.py",
+    "hi_mnist/prepare.py",
     "staff/grade_one.py",
     "staff/gradebook.py",
     "staff/handout.py",
@@ -53,7 +60,7 @@ def requirements() -> str:
     Raises:
         LabError: requirements.txt lacks a package.
     """
-    lines = (utils.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = {re.split(r"[<>=!~ ]", line)[0].lower(): line for line in lines if not line.startswith("#")}
     missing = [name for name in PACKAGES if name.lower() not in pins]
     if missing:
@@ -63,7 +70,7 @@ def requirements() -> str:
 
 def bundle(settings: dict) -> dict[str, bytes]:
     """The files of the bundle by name."""
-    root, dataset = utils.ROOT, settings["dataset"]
+    root, dataset = ROOT, settings["dataset"]
     names = FILES + (FILES_FOR_RUNS if dataset else [])
     names += sorted(path.relative_to(root).as_posix() for path in (root / "grading").glob("*.py"))
     texts = {name: (root / name).read_text(encoding="utf-8") for name in names}
@@ -78,18 +85,18 @@ def bundle(settings: dict) -> dict[str, bytes]:
 
 def data_files(dataset: str) -> dict[str, bytes]:
     """The prepared data set and the baselines known here, so that no hand-in waits for the usual one."""
-    load_resources.ensure(dataset)
-    folder = utils.prepared_dir(dataset)
-    images = [utils.load_split(split, dataset)[0] for split in ("train", "test")]
-    scores.baseline_davies_bouldin(dataset, utils.TrainConfig().embedding_dim, *images)
+    prepare.ensure(dataset)
+    folder = data.prepared_dir(dataset)
+    images = [data.load_split(split, dataset)[0] for split in ("train", "test")]
+    scores.baseline_davies_bouldin(dataset, TrainConfig().embedding_dim, *images)
     files = {f"data/{dataset}_encoded/{path.name}": path for path in folder.iterdir() if path.is_file()}
-    files |= {f"data/cache/{path.name}": path for path in utils.cache_dir().glob("baseline-*.json")}
+    files |= {f"data/cache/{path.name}": path for path in cache_dir().glob("baseline-*.json")}
     return {name: path.read_bytes() for name, path in files.items()}
 
 
 def write_zip(out: Path, files: dict[str, bytes]) -> None:
     """Write the bundle, its files at the archive's top, the scripts executable."""
-    with utils.atomic_path(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_path(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name)  # dated 1980: the same sources make the same bytes
             mode = 0o755 if name in TEMPLATES else 0o600 if name == "settings.json" else 0o644
@@ -107,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="hidden seed of the checks (default: a fresh one, printed)")
     parser.add_argument(
         "--dataset",
-        choices=list(utils.DATASETS),
+        choices=list(DATASETS),
         help="grade question 6 as well, on runs of this data set, which goes into the bundle (default: the code only)",
     )
     parser.add_argument(
@@ -116,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=VISIBILITIES[0],
         help="when students see their results (default: %(default)s)",
     )
-    return utils.one_line_errors(parser)
+    return cli.one_line_errors(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -134,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         "visibility": args.visibility,
         "dataset": args.dataset,
         "timeout": TIMEOUT_FOR_RUNS if args.dataset else TIMEOUT,
-        "points": report.AUTO_POINTS if args.dataset else report.CODE_POINTS,
+        "points": table.AUTO_POINTS if args.dataset else table.CODE_POINTS,
     }
     write_zip(out, bundle(settings))
     print(f"wrote {out} ({settings['points']} points); its hidden seed is {seed}")
@@ -143,4 +150,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(utils.run_script(main))
+    sys.exit(cli.run_script(main))

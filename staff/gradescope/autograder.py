@@ -214,12 +214,12 @@ def grade_hand_in(root: Path) -> dict:
 def grade(folder: Path, settings: dict) -> dict:
     """What is scored of an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
     if settings["dataset"] is None:
-        from grading import report, sandbox
+        from grading import sandbox, table
 
         source = (folder / "submission.py").read_bytes()
-        questions = report.check_code(source, seed=settings["seed"])
+        questions = table.check_code(source, seed=settings["seed"])
         failed = [q["id"] for q in questions if q["verdict"] == "INTERNAL"]
-        again = {q["id"]: q for q in report.check_code(source, only=failed, seed=settings["seed"])}
+        again = {q["id"]: q for q in table.check_code(source, only=failed, seed=settings["seed"])}
         return {"questions": [again.get(q["id"], q) for q in questions], "notes": [], "guards": sandbox.guards()}
     from staff import grade_one
 

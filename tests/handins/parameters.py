@@ -22,7 +22,7 @@ import yaml
 from safetensors.numpy import load, save
 from scipy.stats import multivariate_normal
 
-import utils
+from hi_mnist.data import flatten, load_split
 
 GMM, PCA = "gmm/gmm.safetensors", "pca/pca.safetensors"
 
@@ -86,12 +86,12 @@ def raw_safetensors(header: dict | bytes, data: bytes = b"", length: int | None 
 def codes_of_images(run: Path, split: str) -> np.ndarray:
     """The images of ``train`` or ``test`` in the run's own PCA coordinates: (N, d)."""
     pca = load((run / PCA).read_bytes())
-    return (utils.flatten(utils.load_split(split, "digits")[0]) - pca["mean"]) @ pca["components"].T
+    return (flatten(load_split(split, "digits")[0]) - pca["mean"]) @ pca["components"].T
 
 
 def commonest_digits(run: Path) -> list[int]:
     """The most frequent true digit of each cluster, by SciPy's densities."""
-    gmm, labels = load((run / GMM).read_bytes()), utils.load_split("train", "digits")[1]
+    gmm, labels = load((run / GMM).read_bytes()), load_split("train", "digits")[1]
     codes = codes_of_images(run, "train")
     parts = zip(gmm["means"], gmm["covs"], gmm["pi"], strict=True)
     logs = [np.log(p) + multivariate_normal(m, c).logpdf(codes) for m, c, p in parts]
@@ -365,7 +365,7 @@ def fitted_to_the_test_images(run):
     """Clusters by k-means in pixel space, on the test images themselves, passed off as the mixture's."""
     from sklearn.cluster import KMeans
 
-    images, codes = utils.flatten(utils.load_split("test", "digits")[0]), codes_of_images(run, "test")
+    images, codes = flatten(load_split("test", "digits")[0]), codes_of_images(run, "test")
     labels = KMeans(10, n_init=5, random_state=0).fit(images.astype(np.float64)).labels_
     means = np.stack([codes[labels == k].mean(axis=0) for k in range(10)])
     edit(run, GMM, means=means, covs=np.stack([np.eye(10) * 1e4] * 10), pi=np.full(10, 0.1))
@@ -374,7 +374,7 @@ def fitted_to_the_test_images(run):
 @damage(performance="PASS", rerun="REVIEW")
 def fitted_to_the_labels(run):
     """The ten digits' own means and covariances, from the labels that a student must not use."""
-    codes, labels = codes_of_images(run, "train"), utils.load_split("train", "digits")[1]
+    codes, labels = codes_of_images(run, "train"), load_split("train", "digits")[1]
     parts = [codes[labels == digit] for digit in range(10)]
     covs = np.stack([np.cov(part.T) + np.eye(10) for part in parts])
     edit(run, GMM, means=np.stack([p.mean(axis=0) for p in parts]), covs=covs, pi=np.bincount(labels) / len(labels))

@@ -13,13 +13,13 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-import utils
-import visualization
+from hi_mnist import data, scatter
+from hi_mnist.data import FASHION_NAMES, N_CLASSES
 
 TEMPLATES = Path(__file__).with_name("templates")
 LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have at most one megabyte
 LARGEST_SIDE = 4000  # pixels
-SHORT_NAMES = visualization.SHORT_NAMES
+SHORT_NAMES = data.SHORT_NAMES
 # C0 and C1 controls (but tab and newline), and the marks that turn the reading direction of what follows.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -79,11 +79,11 @@ def css_colours(count: int) -> list[str]:
     """The colours of visualization.py's pictures, as CSS has them."""
     from matplotlib.colors import to_hex
 
-    return [to_hex(colour) for colour in visualization.colours(count)]
+    return [to_hex(colour) for colour in scatter.colours(count)]
 
 
 def class_names(dataset: str) -> list[str]:
     """What the true labels 0 to 9 are called."""
     if dataset == "fashion_mnist":
-        return [f"{i} {name}" for i, name in enumerate(visualization.FASHION_NAMES)]
-    return [str(i) for i in range(utils.N_CLASSES)]
+        return [f"{i} {name}" for i, name in enumerate(FASHION_NAMES)]
+    return [str(i) for i in range(N_CLASSES)]

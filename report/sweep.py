@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import utils
-from utils import LabError, TrainConfig
+from hi_mnist import data, files, runs, training
+from hi_mnist.cli import LabError
+from hi_mnist.runs import TrainConfig
 
 KEYS = ("embedding_dim", "n_components", "max_iter", "seed")
 MEASURES = {
@@ -106,7 +107,7 @@ def earlier_rows(folder: Path, names: list[str], configs: list[TrainConfig]) -> 
     for name, config in zip(names, configs, strict=True):
         if not (folder / name).is_dir():
             continue
-        there = utils.load_run(folder / name).config
+        there = runs.load_run(folder / name).config
         if dataclasses.replace(there, results_path=None) != dataclasses.replace(config, results_path=None):
             raise LabError(f"{folder / name} is a run with other settings; name another --results_path")
     known = {f.name for f in dataclasses.fields(TrainConfig)}
@@ -134,27 +135,26 @@ def make_baseline(dataset: str, embedding_dim: int) -> None:
     """Put scikit-learn's index into the cache, once per dimension."""
     from grading import scores
 
-    (train, _), (test, _) = (utils.load_split(split, dataset) for split in ("train", "test"))
+    (train, _), (test, _) = (data.load_split(split, dataset) for split in ("train", "test"))
     scores.baseline_davies_bouldin(dataset, embedding_dim, train, test)
 
 
 def train_one(config: TrainConfig, path: Path) -> tuple[str, dict]:
     """Train and save one run unless it is there, and score it: its name and its row."""
-    import train
     from grading import scores
 
     seconds = math.nan  # not known of a run whose row was lost
-    (images, _), (test, labels) = (utils.load_split(split, config.dataset) for split in ("train", "test"))
+    (images, _), (test, labels) = (data.load_split(split, config.dataset) for split in ("train", "test"))
     if not path.is_dir():
-        utils.set_seed(config.seed)
+        training.set_seed(config.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = train.train(config, images)
-        train.save_run(path, config, result)
+            result = training.train(config, images)
+        training.save_run(path, config, result)
         seconds = result.embed_seconds + result.fit_seconds
-    run = utils.load_run(path)
-    mixture = utils.mixture(run)
-    codes = utils.embed(run, test)
+    run = runs.load_run(path)
+    mixture = runs.mixture(run)
+    codes = runs.embed(run, test)
     clusters = mixture.predict(codes)
     db = scores.davies_bouldin(test, clusters)
     score = math.nan
@@ -180,7 +180,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
     for row in rows:
         numbers = {key: "" if math.isnan(row[key]) else f"{row[key]:.6g}" for key in MEASURES}
         writer.writerow(row | numbers)
-    utils.write_text(path, text.getvalue())
+    files.write_text(path, text.getvalue())
 
 
 def table(rows: list[dict], keys: list[str]) -> str:
@@ -237,7 +237,7 @@ def plot(rows: list[dict], keys: list[str], title: str, path: Path) -> None:
         axes.flat[0].legend()
     seeds = len({row["seed"] for row in rows})
     figure.suptitle(f"{title}\n" + (f"lines: median of {seeds} seeds, small dots: each seed" if seeds > 1 else ""))
-    with utils.atomic_path(path) as partial:
+    with files.atomic_path(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
     plt.close(figure)
 

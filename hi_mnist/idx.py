@@ -1,7 +1,7 @@
 """Read and check the files that the data sets come in: IDX, and parquet as on the Hugging Face Hub.
 
-    (images, labels), test = data_files.read_idx_folder(Path("~/Downloads/mnist").expanduser(), "mnist")
-    images, labels = data_files.read_parquet(Path("train-00000-of-00001.parquet"), "mnist", "train")
+    (images, labels), test = idx.read_idx_folder(Path("~/Downloads/mnist").expanduser(), "mnist")
+    images, labels = idx.read_parquet(Path("train-00000-of-00001.parquet"), "mnist", "train")
 
 A split is its images, uint8 (N, 1, 28, 28) of 0..255, and its labels, int64 (N,) of 0 to 9. Nothing that is cut short,
 damaged or of another data set passes: the checksums of the real files are known. What does not pass raises
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-import utils
-from download import SourceDropped, short
+from hi_mnist.data import DATASETS, IMAGE_SHAPE, N_CLASSES
+from hi_mnist.download import SourceDropped, short
 
 SPLITS = ("train", "test")
 IDX_NAMES = {
@@ -76,7 +76,7 @@ def read_idx_folder(folder: Path, dataset: str) -> tuple[Split, Split]:
 
 def as_split(images: np.ndarray, labels: np.ndarray) -> Split:
     """Images (N, 28, 28) and labels (N,) in the form and types of a prepared split."""
-    return np.ascontiguousarray(images, np.uint8).reshape(-1, *utils.IMAGE_SHAPE), labels.astype(np.int64)
+    return np.ascontiguousarray(images, np.uint8).reshape(-1, *IMAGE_SHAPE), labels.astype(np.int64)
 
 
 def _idx_path(folder: Path, name: str) -> Path:
@@ -95,7 +95,7 @@ def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceDropped(f"{path} is a broken download ({short(error)}); {again}") from None
     if len(data) > LARGEST_IDX:
-        raise SourceDropped(f"{path} is far larger than any file of {utils.DATASETS[dataset]}; {again}")
+        raise SourceDropped(f"{path} is far larger than any file of {DATASETS[dataset]}; {again}")
     n_sizes = 3 if kind == "images" else 1
     n_header = 4 * (1 + n_sizes)
     if len(data) < n_header:
@@ -111,7 +111,7 @@ def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
     if len(data) != expected or shape[0] == 0:
         raise SourceDropped(f"{path} is a broken download ({len(data)} bytes, its header says {expected}); {again}")
     array = np.frombuffer(data, np.uint8, offset=n_header).reshape(shape)
-    if kind == "labels" and array.max() >= utils.N_CLASSES:
+    if kind == "labels" and array.max() >= N_CLASSES:
         raise SourceDropped(f"{path} is damaged (a label of {array.max()}, where 9 is the last); {again}")
     _check_md5(dataset, split, kind, (data,), path)
     return array
@@ -160,10 +160,10 @@ def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = N
         return
     for other, sums in KNOWN_MD5.items():
         if md5.hexdigest() == sums.get((split, kind)):
-            raise SourceDropped(f"{path or split + ' ' + kind} is of {utils.DATASETS[other]}; use --dataset {other}")
+            raise SourceDropped(f"{path or split + ' ' + kind} is of {DATASETS[other]}; use --dataset {other}")
     remedy = "; download it again" if path else ""
     raise SourceDropped(
-        f"{path or split + ' ' + kind} is a broken download (MD5 {md5.hexdigest()}, {utils.DATASETS[dataset]} has "
+        f"{path or split + ' ' + kind} is a broken download (MD5 {md5.hexdigest()}, {DATASETS[dataset]} has "
         f"{known}){remedy}"
     )
 
@@ -192,7 +192,7 @@ def read_parquet(path: Path, dataset: str, split: str) -> Split:
         labels = np.array(table["label"].to_pylist(), np.int64)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise SourceDropped(f"{path.name} is a broken download ({short(error)})") from None
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= utils.N_CLASSES:
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= N_CLASSES:
         raise SourceDropped(f"{path.name} is damaged (it has no labels of 0 to 9)")
     bad_png = (Image.DecompressionBombError, zlib.error, struct.error)
     images = np.empty((len(pngs), 28, 28), np.uint8)

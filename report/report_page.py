@@ -1,7 +1,7 @@
 """``report.html``: one page of a run that needs no network and no explanation.
 
-    >>> from insight import report_page
-    >>> report_page.write(utils.load_run(None))          # with the scores of its grade.json, if there is one
+    >>> from report import report_page
+    >>> report_page.write(runs.load_run(None))          # with the scores of its grade.json, if there is one
 
 What comes from a student's code or from a file of the run is text to show: it is escaped, its length is bounded, its
 pictures are decoded and encoded anew, and the page allows itself no script at all.
@@ -17,10 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import utils
-import visualization
-from insight import clusters, pages
-from utils import LabError
+from hi_mnist import data, files, networks
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
+from hi_mnist.files import ROOT
+from hi_mnist.projections import PROJECTIONS
+from hi_mnist.runs import SavedRun
+from hi_mnist.scatter import AXES
+from report import clusters, pages
 
 STRIP = 10  # further draws of each generator
 STRIP_STEPS = 50
@@ -39,7 +43,7 @@ SETTINGS = {
 
 
 def write(
-    run: utils.SavedRun,
+    run: SavedRun,
     report: dict | None = None,
     *,
     source: bytes | None = None,
@@ -53,16 +57,16 @@ def write(
         report: what grade.json holds, from ``grade.grade``: the strips of further draws are drawn afresh. None reads
             the folder's grade.json, and takes the strips of the last call from the cache where they are.
         source: the submission whose sampler draws; None takes submission.py.
-        ddpm: from ``utils.load_ddpm``; loaded when None.
+        ddpm: from ``networks.load_ddpm``; loaded when None.
         seed: makes the strips repeatable.
 
     Returns:
         the path of the page.
     """
     fresh = report is not None
-    report = _checked_report(report if fresh else utils.read_json(run.path / "grade.json"))
+    report = _checked_report(report if fresh else files.read_json(run.path / "grade.json"))
     dataset = run.config.dataset
-    images, labels = utils.load_split("train", dataset)
+    images, labels = data.load_split("train", dataset)
     view = clusters.clustering(run, images)
     table = clusters.counts(view.cluster, labels, run.n_components)
     asked = report["sample_index"]
@@ -88,7 +92,7 @@ def write(
         trace=_trace(run.path / "trace.csv"),
     )
     path = run.path / "report.html"
-    utils.write_text(path, page)
+    files.write_text(path, page)
     return path
 
 
@@ -133,11 +137,11 @@ def _checked_report(report: dict) -> dict:
     }
 
 
-def _settings(run: utils.SavedRun) -> list[tuple[str, str]]:
+def _settings(run: SavedRun) -> list[tuple[str, str]]:
     """The configuration as (what, value)."""
     config = run.config
     values = {name: getattr(config, name) for name in SETTINGS}
-    values["dataset"] = utils.DATASETS[config.dataset]
+    values["dataset"] = DATASETS[config.dataset]
     values["use_pca"] = "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)"
     values["embedding_dim"] = run.means.shape[1]
     if config.use_pca:
@@ -151,10 +155,10 @@ def _settings(run: utils.SavedRun) -> list[tuple[str, str]]:
 # --------------------------------------------------------------------------- pictures
 
 
-def _projections(run: utils.SavedRun) -> list[dict]:
+def _projections(run: SavedRun) -> list[dict]:
     """The six pictures in pairs, without their legends, which the page writes as text."""
     pairs = []
-    for name, title in visualization.PROJECTIONS.items():
+    for name, title in PROJECTIONS.items():
         pair = {"title": title}
         for kind in ("true", "cluster"):
             image = pages.read_picture(run.path / f"{kind}_{name}.png")
@@ -165,13 +169,13 @@ def _projections(run: utils.SavedRun) -> list[dict]:
 
 def _cut(image: Image.Image) -> Image.Image:
     """The plane of a picture, by the place that visualization.py gives it."""
-    left, bottom, width, height = visualization.AXES
+    left, bottom, width, height = AXES
     w, h = image.size
     edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)
     return image.crop(tuple(round(edge) for edge in edges))
 
 
-def _legends(run: utils.SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str, list]:
+def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str, list]:
     """(name, colour, number of images) of each group, for both colourings."""
     legends = {}
     for kind, groups, names in (
@@ -183,7 +187,7 @@ def _legends(run: utils.SavedRun, labels: np.ndarray, cluster: np.ndarray) -> di
     return legends
 
 
-def _sixes(run: utils.SavedRun) -> dict:
+def _sixes(run: SavedRun) -> dict:
     """Both sixes as they lie in the folder, or None."""
     found = {}
     for kind in ("gmm", "ddpm"):
@@ -193,26 +197,26 @@ def _sixes(run: utils.SavedRun) -> dict:
     return found
 
 
-def _strips(run: utils.SavedRun, k: int, fresh: bool, source: bytes | None, ddpm, seed: int | None) -> dict:
+def _strips(run: SavedRun, k: int, fresh: bool, source: bytes | None, ddpm, seed: int | None) -> dict:
     """Further draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
     from grading.checks import ASKED_DIGIT
 
-    key = utils.data_hash(run.means, run.covs, run.pi, run.components, run.mean, np.array([k, STRIP, STRIP_STEPS]))
-    path = utils.cache_dir() / f"strips-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    key = files.data_hash(run.means, run.covs, run.pi, run.components, run.mean, np.array([k, STRIP, STRIP_STEPS]))
+    path = files.cache_dir() / f"strips-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     drawn = None if fresh else _kept(path)
     if drawn is None:
         try:
-            gmm = _drawn_by_student(run, k, (source or (utils.ROOT / "submission.py").read_bytes()), seed)
+            gmm = _drawn_by_student(run, k, (source or (ROOT / "submission.py").read_bytes()), seed)
         except LabError as error:
             gmm = str(error)
         try:
-            net = ddpm or utils.load_ddpm()
-            digits = utils.draw_digits(net, [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
+            net = ddpm or networks.load_ddpm()
+            digits = networks.draw_digits(net, [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
         except LabError as error:
             digits = str(error)
         drawn = {"gmm": gmm, "ddpm": digits}
         if not any(isinstance(part, str) for part in drawn.values()):
-            with utils.atomic_path(path) as partial:
+            with files.atomic_path(path) as partial:
                 np.save(partial, np.stack([gmm, digits]))
     return {
         name: pages.plain(part, 500) if isinstance(part, str) else [pages.digit_uri(image) for image in part]
@@ -231,18 +235,18 @@ def _kept(path: Path) -> dict | None:
     return None
 
 
-def _drawn_by_student(run: utils.SavedRun, k: int, source: bytes, seed: int | None) -> np.ndarray:
+def _drawn_by_student(run: SavedRun, k: int, source: bytes, seed: int | None) -> np.ndarray:
     """Pictures of component k by the student's ``sample_from_gmm``, in a process of its own: uint8 (STRIP, 28, 28).
 
     Raises:
         LabError: the sampler fails, or leaves something else.
     """
-    from grading import checks, report, sandbox
+    from grading import checks, sandbox, table
 
     inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
     outcome = sandbox.run("draw", source, inputs, settings={"label": k, "seed": seed, "n": STRIP})
     if outcome.status == "raised":
-        raise LabError(report.explain_error(outcome.error)[0].splitlines()[0])
+        raise LabError(table.explain_error(outcome.error)[0].splitlines()[0])
     if outcome.status != "done":
         raise LabError(f"submission.py: {outcome.cause}")
     if "images" not in outcome.arrays:
@@ -256,7 +260,7 @@ def _drawn_by_student(run: utils.SavedRun, k: int, source: bytes, seed: int | No
 # --------------------------------------------------------------------------- clusters
 
 
-def _clusters(run: utils.SavedRun, images, labels, view: clusters.Clustering, table: np.ndarray) -> list[dict]:
+def _clusters(run: SavedRun, images, labels, view: clusters.Clustering, table: np.ndarray) -> list[dict]:
     """What the page shows of each cluster, in the order of their numbers."""
     names = pages.class_names(run.config.dataset)
     shown = []
@@ -313,7 +317,7 @@ def _table(table: np.ndarray) -> dict:
 
 def _comparison(folder: Path) -> list[dict]:
     """The tables of comparison.csv, where visualization.py --compare has written it."""
-    from insight import compare
+    from report import compare
 
     tables = list((compare.read(folder) or {}).values())
     for table in tables:

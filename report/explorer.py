@@ -1,7 +1,7 @@
 """``explore.html``: the projections as scatter plots in which pointing at a dot shows its image; needs no network.
 
-    >>> from insight import explorer
-    >>> explorer.write(utils.load_run(None))
+    >>> from report import explorer
+    >>> explorer.write(runs.load_run(None))
 
 PCA, t-SNE and the AutoEncoder's plane share one data source (Bokeh): dots selected in one plot stand out in all three.
 """
@@ -11,21 +11,22 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import utils
-import visualization
-from insight import clusters, pages
+from hi_mnist import data, files, projections
+from hi_mnist.projections import PROJECTIONS
+from hi_mnist.runs import SavedRun
+from report import clusters, pages
 
 SAMPLE = 5000
 SAMPLE_SEED = 0  # one for all runs: two explorers show the same images
 GREY = "#7d858e"  # readable on white and on near-black, so that one drawing serves light and dark
 
 
-def write(run: utils.SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
+def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
     """Write ``explore.html`` into a run's folder, whole or not at all.
 
     Args:
         run: the run, whose data set is prepared.
-        planes: projections of all training images, from ``visualization.make_planes``; made when None.
+        planes: projections of all training images, from ``projections.make_planes``; made when None.
 
     Returns:
         the path of the page.
@@ -34,9 +35,9 @@ def write(run: utils.SavedRun, planes: dict[str, np.ndarray] | None = None) -> P
     from bokeh.resources import Resources
 
     dataset = run.config.dataset
-    images, labels = utils.load_split("train", dataset)
+    images, labels = data.load_split("train", dataset)
     if planes is None:
-        planes = visualization.make_planes(images, dataset, run.config.ae)
+        planes = projections.make_planes(images, dataset, run.config.ae)
     shown = sample(len(images))
     columns = make_columns(run, images[shown], labels[shown], {name: plane[shown] for name, plane in planes.items()})
     figures = make_figures(columns)
@@ -50,12 +51,12 @@ def write(run: utils.SavedRun, planes: dict[str, np.ndarray] | None = None) -> P
         n_shown=len(shown),
         bokeh="\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
         script=script,
-        plots=[(visualization.PROJECTIONS[name], divs[name]) for name in figures],
+        plots=[(PROJECTIONS[name], divs[name]) for name in figures],
         label_groups=list(zip(names, pages.css_colours(len(names)), strict=True)),
         cluster_groups=list(zip(range(run.n_components), pages.css_colours(run.n_components), strict=True)),
     )
     path = run.path / "explore.html"
-    utils.write_text(path, page)
+    files.write_text(path, page)
     return path
 
 
@@ -66,7 +67,7 @@ def sample(n_images: int) -> np.ndarray:
     return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, SAMPLE, replace=False))
 
 
-def make_columns(run: utils.SavedRun, images: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray]) -> dict:
+def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray]) -> dict:
     """The data behind the dots.
 
     Args:
@@ -112,7 +113,7 @@ def make_figures(columns: dict) -> dict:
     source = ColumnDataSource(columns, name="images")
     size = float(np.clip(300 / np.sqrt(len(columns["image"])), 4, 9))
     figures = {}
-    for name in visualization.PROJECTIONS:
+    for name in PROJECTIONS:
         plot = figure(
             name=name,
             width=380,

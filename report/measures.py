@@ -1,10 +1,10 @@
 """What samples of digits are measured by, as pure functions of arrays: no network, no file, no printing.
 
-    >>> from insight.measures import frechet_distance
+    >>> from report.measures import frechet_distance
     >>> frechet_distance(features, features)
     0.0
 
-``insight.compare`` uses them with what a student has, ``benchmarks/`` with a trained judge.
+``report.compare`` uses them with what a student has, ``benchmarks/`` with a trained judge.
 Symbols: N samples, F features, K classes. Pixels are 0..255.
 """
 

@@ -20,9 +20,13 @@ from types import SimpleNamespace
 import numpy as np
 from tqdm import tqdm
 
-import utils
-import visualization
-from insight import measures
+from hi_mnist import data, files, networks, projections, runs
+from hi_mnist.data import DATASETS, IMAGE_SHAPE, N_CLASSES
+from hi_mnist.files import ROOT
+from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUIDANCE
+from hi_mnist.projections import TSNE_SETTINGS
+from hi_mnist.runs import SavedRun
+from report import measures
 
 FILE = "comparison.csv"
 LARGEST_FILE = 1 << 20  # bytes; ours has five thousand
@@ -49,7 +53,7 @@ MEASURES = {
     },
     "generators": {
         "seconds": (f"seconds for one sample (DDPM: {DDIM_STEPS} DDIM steps)", SECONDS),
-        "seconds_all_steps": (f"seconds for one sample, all {utils.DDPM_STEPS:,} steps", SECONDS),
+        "seconds_all_steps": (f"seconds for one sample, all {DDPM_STEPS:,} steps", SECONDS),
         "seconds_batch": ("seconds a sample when many are drawn at once", SECONDS),
         "agreement": ("class agreement (share taken for the digit asked for)", "{:.3f}"),
         "frechet": ("Frechet distance to test images (0 is best)", "{:.3g}"),
@@ -81,7 +85,7 @@ def write(path: Path, records: list[Record]) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", "measure", "method", "value"])
     writer.writerows((*names, value if isinstance(value, str) else f"{value:.6g}") for *names, value in records)
-    utils.write_text(path / FILE, text.getvalue())
+    files.write_text(path / FILE, text.getvalue())
     return path / FILE
 
 
@@ -177,7 +181,7 @@ def escaped(text: str) -> str:
 # --------------------------------------------------------------------------- measuring
 
 
-def compare(run: utils.SavedRun, ae_source: str | None = None) -> Path:
+def compare(run: SavedRun, ae_source: str | None = None) -> Path:
     """Measure both tables and write ``comparison.csv``.
 
     Args:
@@ -185,10 +189,10 @@ def compare(run: utils.SavedRun, ae_source: str | None = None) -> Path:
         ae_source: another AutoEncoder than the run's own or the shipped one.
     """
     # Both networks first: where one cannot be loaded, that is said before the slow work.
-    name = utils.network_source(utils.AE_NETWORK, ae_source or run.config.ae)
-    ae, ddpm = utils.load_ae(name), utils.load_ddpm()
+    name = networks.network_source(AE_NETWORK, ae_source or run.config.ae)
+    ae, ddpm = networks.load_ae(name), networks.load_ddpm()
     dataset = run.config.dataset
-    train, test = (utils.load_split(split, dataset) for split in ("train", "test"))
+    train, test = (data.load_split(split, dataset) for split in ("train", "test"))
     records = list(measure_projections(train, test[0], dataset, name))
     records += measure_generators(run, train, test, ae, ddpm)
     return write(run.path, records)
@@ -210,20 +214,20 @@ def measure_projections(
     images, labels = train
     new = np.resize(test, (NEW_IMAGES, *test.shape[1:]))  # repeated where there are fewer
     planes, fit, fresh = {}, {}, {}
-    rows, new_rows = (utils.flatten(each).astype(np.float32) for each in (images, new))
+    rows, new_rows = (data.flatten(each).astype(np.float32) for each in (images, new))
     pca, fit["PCA"] = timed(lambda: PCA(2, svd_solver="covariance_eigh").fit(rows))
     planes["PCA"] = pca.transform(rows).astype(np.float64)
     fresh["PCA"] = timed(lambda: pca.transform(new_rows), repeats=3)[1]
-    ae = utils.load_ae(ae_source)
-    planes["AutoEncoder"] = visualization.project_ae(images, ae_source)
-    fresh["AutoEncoder"] = timed(lambda: utils.ae_encode(ae, new))[1]
+    ae = networks.load_ae(ae_source)
+    planes["AutoEncoder"] = projections.project_ae(images, ae_source)
+    fresh["AutoEncoder"] = timed(lambda: networks.ae_encode(ae, new))[1]
     fit["AutoEncoder"], ae_note = _training_of_ae(ae_source, dataset)
-    planes["t-SNE"] = visualization.project_tsne(images, dataset)
+    planes["t-SNE"] = projections.project_tsne(images, dataset)
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(images))[:SAMPLE])
-    fit["t-SNE"] = visualization.tsne_seconds(images, dataset)
+    fit["t-SNE"] = projections.tsne_seconds(images, dataset)
     if fit["t-SNE"] is None:  # a cache of an earlier version
-        seconds = timed(lambda: visualization.compute_tsne(images[some]))[1]
+        seconds = timed(lambda: projections.compute_tsne(images[some]))[1]
         fit["t-SNE"] = seconds if len(some) == len(images) else f"{in_seconds(seconds)} for {len(some):,}"
     fresh["t-SNE"] = "cannot"
     to_add = _seconds_to_add(images[some], planes["t-SNE"][some], test[:500])
@@ -235,7 +239,7 @@ def measure_projections(
             yield "projections", name, method, value
         yield "projections", "needs", method, NEEDS[method]
     for note in (
-        f"Planes of all {len(images):,} training images of {utils.DATASETS[dataset]}; seconds of this machine with "
+        f"Planes of all {len(images):,} training images of {DATASETS[dataset]}; seconds of this machine with "
         f"{os.cpu_count()} cores, other programs included. New images: the test images"
         + (f", repeated to {NEW_IMAGES:,}." if len(test) < NEW_IMAGES else "."),
         ae_note,
@@ -262,12 +266,12 @@ def timed(job: Callable[[], object], repeats: int = 1) -> tuple[object, float]:
 
 
 def _is_shipped(network, source: str) -> bool:
-    return Path(source).resolve() == utils.ROOT / "pretrained" / network.shipped
+    return Path(source).resolve() == ROOT / "pretrained" / network.shipped
 
 
 def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
     """Seconds that training the AutoEncoder took, and a sentence on it."""
-    if not _is_shipped(utils.AE_NETWORK, source):
+    if not _is_shipped(AE_NETWORK, source):
         return "not known", "The AutoEncoder came trained from elsewhere; how long that took is not known."
     note = (
         "The AutoEncoder is not fitted here: it comes trained on MNIST's images, without labels. Its seconds are those "
@@ -287,9 +291,9 @@ def _seconds_to_add(images: np.ndarray, plane: np.ndarray, new: np.ndarray) -> f
     from openTSNE import TSNEEmbedding, affinity
     from sklearn.decomposition import PCA
 
-    settings = visualization.TSNE_SETTINGS
-    pca = PCA(settings["pca_dimensions"], svd_solver="covariance_eigh").fit(utils.flatten(images).astype(np.float32))
-    codes, new_codes = (pca.transform(utils.flatten(x).astype(np.float32)).astype(np.float64) for x in (images, new))
+    settings = TSNE_SETTINGS
+    pca = PCA(settings["pca_dimensions"], svd_solver="covariance_eigh").fit(data.flatten(images).astype(np.float32))
+    codes, new_codes = (pca.transform(data.flatten(x).astype(np.float32)).astype(np.float64) for x in (images, new))
     options = {"n_jobs": 1, "random_state": settings["seed"]}
     graph = affinity.PerplexityBasedNN(codes, perplexity=settings["perplexity"], **options)
     embedding = TSNEEmbedding(plane, graph, **options)
@@ -349,7 +353,7 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        gmm = GaussianMixture(utils.N_CLASSES, max_iter=100, random_state=seed)
+        gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=seed)
         # In units of its spread: the ridge of 1e-6 that scikit-learn adds must mean the same in every plane.
         return matched_accuracy(labels, gmm.fit_predict(plane / plane.std()))
 
@@ -357,7 +361,7 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
 # --------------------------------------------------------------------------- generators
 
 
-def measure_generators(run: utils.SavedRun, train, test, ae, ddpm) -> list[Record]:
+def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     """The run's mixture beside the diffusion model, and real images beside both.
 
     Args:
@@ -367,8 +371,8 @@ def measure_generators(run: utils.SavedRun, train, test, ae, ddpm) -> list[Recor
     """
     # More samples where there is more to compare with; seconds each on two cores.
     per_class = 20 if len(train[0]) > 10_000 else 5
-    asked = np.repeat(np.arange(utils.N_CLASSES), per_class)
-    shipped = _is_shipped(utils.DDPM_NETWORK, utils.network_source(utils.DDPM_NETWORK))
+    asked = np.repeat(np.arange(N_CLASSES), per_class)
+    shipped = _is_shipped(DDPM_NETWORK, networks.network_source(DDPM_NETWORK))
     known = not (shipped and run.config.dataset == "fashion_mnist")  # it draws the classes of these data
     values: dict[str, dict[str, float]] = {}
     components = _components_of_digits(run, *train)
@@ -377,15 +381,15 @@ def measure_generators(run: utils.SavedRun, train, test, ae, ddpm) -> list[Recor
     one = timed(lambda: draw_from_mixture(run, components[[6]], rng, ae), repeats=20)[1]
     samples = {"GMM": images}
     values["GMM"] = {"seconds": one, "seconds_batch": seconds / len(asked)}
-    one = timed(lambda: utils.draw_digits(ddpm, [6], steps=DDIM_STEPS, seed=0), repeats=3)[1]
-    all_steps = timed(lambda: utils.draw_digits(ddpm, [6], seed=0))[1]
+    one = timed(lambda: networks.draw_digits(ddpm, [6], steps=DDIM_STEPS, seed=0), repeats=3)[1]
+    all_steps = timed(lambda: networks.draw_digits(ddpm, [6], seed=0))[1]
     values["DDPM"] = {"seconds": one, "seconds_all_steps": all_steps}
     if known:
-        images, seconds = timed(lambda: utils.draw_digits(ddpm, asked, steps=DDIM_STEPS, seed=0))
+        images, seconds = timed(lambda: networks.draw_digits(ddpm, asked, steps=DDIM_STEPS, seed=0))
         samples["DDPM"] = images
         values["DDPM"]["seconds_batch"] = seconds / len(asked)
     judge = Judge(ae, *train)
-    real = np.concatenate([rng.permutation(np.flatnonzero(train[1] == c))[:per_class] for c in range(utils.N_CLASSES)])
+    real = np.concatenate([rng.permutation(np.flatnonzero(train[1] == c))[:per_class] for c in range(N_CLASSES)])
     samples["real images"] = train[0][real]
     accuracy = float((judge.predict(judge.features(test[0])) == test[1]).mean())
     for method, scored in score_samples(samples, asked, test, judge).items():
@@ -399,7 +403,7 @@ def measure_generators(run: utils.SavedRun, train, test, ae, ddpm) -> list[Recor
     notes = [
         f"{per_class} samples of each digit. GMM: the parameters of this run ({way}); a digit is drawn from the "
         "component that holds most of its training images. "
-        f"DDPM: {DDIM_STEPS} DDIM steps of {utils.DDPM_STEPS:,}, guidance {utils.DEFAULT_GUIDANCE:g}.",
+        f"DDPM: {DDIM_STEPS} DDIM steps of {DDPM_STEPS:,}, guidance {DEFAULT_GUIDANCE:g}.",
         f"Judge of the class: logistic regression on the {judge.n_features} features before the AutoEncoder's plane, "
         f"trained on {judge.n_images:,} training images with labels. It names {accuracy:.1%} of the {len(test[0]):,} "
         "test images rightly: the column of real images.",
@@ -415,14 +419,14 @@ def measure_generators(run: utils.SavedRun, train, test, ae, ddpm) -> list[Recor
     return records + [("generators", "note", "", note) for note in notes]
 
 
-def _components_of_digits(run: utils.SavedRun, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _components_of_digits(run: SavedRun, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """For each digit the component that holds most of its images: int64 (10,)."""
-    table = np.zeros((utils.N_CLASSES, run.n_components), dtype=np.int64)
-    np.add.at(table, (labels, utils.cluster_labels(run, images)), 1)
+    table = np.zeros((N_CLASSES, run.n_components), dtype=np.int64)
+    np.add.at(table, (labels, runs.cluster_labels(run, images)), 1)
     return table.argmax(axis=1)
 
 
-def draw_from_mixture(run: utils.SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:
+def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:
     """Draw an image from each of the named components of a run.
 
     Args:
@@ -446,7 +450,7 @@ def draw_from_mixture(run: utils.SavedRun, components: np.ndarray, rng: np.rando
         device = next(ae.parameters()).device
         with torch.inference_mode():
             pixels = ae.decoder(torch.as_tensor(codes, dtype=torch.float32, device=device)).cpu().numpy() * 255
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *utils.IMAGE_SHAPE)
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
 
 
 class Judge:
@@ -455,7 +459,7 @@ class Judge:
     The features suit no generator: the mixture's own principal components would flatter it.
 
     Args:
-        ae: from ``utils.load_ae``.
+        ae: from ``networks.load_ae``.
         images: uint8 (N, 1, 28, 28), of which at most ``JUDGE_IMAGES`` are used.
         labels: int64 (N,).
     """
@@ -465,10 +469,10 @@ class Judge:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        # utils.ae_encode asks for no more of a network than this
+        # networks.ae_encode asks for no more of a network than this
         self._net = SimpleNamespace(encoder=ae.encoder[:-1], parameters=ae.parameters)
         some = np.random.default_rng(0).permutation(len(images))[:JUDGE_IMAGES]
-        raw = utils.ae_encode(self._net, images[some])
+        raw = networks.ae_encode(self._net, images[some])
         self._scaler = StandardScaler().fit(raw)
         features = self._scaler.transform(raw)
         self.n_images, self.n_features = features.shape
@@ -477,7 +481,7 @@ class Judge:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """uint8 (N, 1, 28, 28) -> float32 (N, F), each of variance 1 on the training images."""
-        return self._scaler.transform(utils.ae_encode(self._net, images))
+        return self._scaler.transform(networks.ae_encode(self._net, images))
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Features (N, F) -> the digit that each shows, int64 (N,)."""
@@ -495,7 +499,7 @@ def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge
     """
     reference = judge.features(test[0])
     spreads = measures.class_spreads(reference, test[1])
-    pixel_spreads = measures.class_spreads(utils.flatten(test[0]), test[1])
+    pixel_spreads = measures.class_spreads(data.flatten(test[0]), test[1])
     scores = {}
     for method, images in samples.items():
         features = judge.features(images)
@@ -503,6 +507,6 @@ def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge
             "agreement": measures.agreement(asked, judge.predict(features))["overall"],
             "frechet": measures.frechet_distance(judge.pca.transform(features), judge.pca.transform(reference)),
             "diversity": float(measures.diversity(features, asked, spreads).mean()),
-            "diversity_pixels": float(measures.diversity(utils.flatten(images), asked, pixel_spreads).mean()),
+            "diversity_pixels": float(measures.diversity(data.flatten(images), asked, pixel_spreads).mean()),
         }
     return scores

@@ -17,13 +17,15 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-import utils
-from insight import compare, sweep
-from insight.compare import escaped
-from utils import LabError
+from hi_mnist import runs
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT, read_json, results_dir, write_text
+from hi_mnist.runs import SavedRun, TrainConfig
+from report import compare, sweep
+from report.compare import escaped
 
 FILE = "report.md"
-TEMPLATE = utils.ROOT / "docs" / "report_template.md"
+TEMPLATE = ROOT / "docs" / "report_template.md"
 _FILL = re.compile(r"^<!-- FILL (\w+) -->$", re.MULTILINE)
 _MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9a-f]{64}) -->\n*\Z")
 MEASURES = {
@@ -36,14 +38,14 @@ MEASURES = {
 }
 
 
-def write(run: utils.SavedRun) -> Path:
+def write(run: SavedRun) -> Path:
     """Write ``report.md`` into a run's folder, from its configuration and whatever else it holds.
 
     Raises:
         LabError: the student has edited the file that is there, grade.json is damaged, or the template is not there.
     """
     refuse_edited(run.path)
-    option = utils.run_option(run.path)
+    option = runs.run_option(run.path)
     parts = {
         "run": lambda: _run(run),
         "log": lambda: _log(run),
@@ -63,7 +65,7 @@ def write(run: utils.SavedRun) -> Path:
     text = _FILL.sub(lambda place: parts[place[1]]().replace("\0", ""), template).rstrip() + "\n"
     path = run.path / FILE
     refuse_edited(run.path)
-    utils.write_text(path, f"{text}\n<!-- draft by grade.py, SHA-256 of the text above: {_digest(text)} -->\n")
+    write_text(path, f"{text}\n<!-- draft by grade.py, SHA-256 of the text above: {_digest(text)} -->\n")
     return path
 
 
@@ -107,7 +109,7 @@ def _number(value, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if good else "-"
 
 
-def _run(run: utils.SavedRun) -> str:
+def _run(run: SavedRun) -> str:
     """The settings, by the names of train.py's flags."""
     settings = {k: v for k, v in dataclasses.asdict(run.config).items() if v is not None and k != "results_path"}
     if not run.config.use_pca:
@@ -115,7 +117,7 @@ def _run(run: utils.SavedRun) -> str:
     return _table(["run", escaped(run.path.name)], [[key, value] for key, value in settings.items()])
 
 
-def _log(run: utils.SavedRun) -> str:
+def _log(run: SavedRun) -> str:
     """How EM went, from trace.csv."""
     try:
         text = (run.path / "trace.csv").read_text(encoding="utf-8")
@@ -133,7 +135,7 @@ def _log(run: utils.SavedRun) -> str:
     )
 
 
-def _tuning(run: utils.SavedRun) -> str:
+def _tuning(run: SavedRun) -> str:
     """The table of the sweep that fits this run, the best row in bold."""
     found = find_sweep(run)
     if found is None:
@@ -154,13 +156,13 @@ def _tuning(run: utils.SavedRun) -> str:
     return text
 
 
-def find_sweep(run: utils.SavedRun) -> tuple[Path, list[dict]] | None:
+def find_sweep(run: SavedRun) -> tuple[Path, list[dict]] | None:
     """The sweep that the run is part of, else the newest one in results/ on its data by its embedding.
 
     Returns:
         its folder and its rows, numbers as float (nan where a cell is empty).
     """
-    files = sorted(utils.results_dir().glob("[!.]*/sweep.csv"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
+    files = sorted(results_dir().glob("[!.]*/sweep.csv"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
     for file in (run.path.parent / "sweep.csv", *files):
         try:
             with file.open(encoding="utf-8", newline="") as lines:
@@ -170,7 +172,7 @@ def find_sweep(run: utils.SavedRun) -> tuple[Path, list[dict]] | None:
                     | {key: float(row[key] or "nan") for key in sweep.MEASURES}
                     for row in csv.DictReader(lines)
                 ]
-            config = utils.TrainConfig.load(file.parent / Path(rows[0]["run"]).name / "config.yaml")
+            config = TrainConfig.load(file.parent / Path(rows[0]["run"]).name / "config.yaml")
         except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error, LabError):
             continue  # not there, or no sweep of ours
         if (config.dataset, config.use_pca) == (run.config.dataset, run.config.use_pca):
@@ -186,11 +188,11 @@ def _link(file: Path, start: Path) -> str:
         return file.as_uri()
 
 
-def _scores(run: utils.SavedRun, option: str) -> str:
+def _scores(run: SavedRun, option: str) -> str:
     """The table of grade.json."""
     if not (run.path / "grade.json").is_file():
         return f"`python grade.py --sample_index k{option}` gives the scores."
-    report = utils.read_json(run.path / "grade.json")
+    report = read_json(run.path / "grade.json")
     questions = report.get("questions")
     if not isinstance(questions, list) or not all(isinstance(q, dict) for q in questions):
         raise LabError(f"{run.path / 'grade.json'} holds no table of questions; run grade.py without --report_draft")
@@ -206,7 +208,7 @@ def _scores(run: utils.SavedRun, option: str) -> str:
     return f"{scores}\n\nOn the test images:\n\n{_table(['measure', 'value'], figures)}"
 
 
-def _pictures(run: utils.SavedRun, option: str) -> str:
+def _pictures(run: SavedRun, option: str) -> str:
     """Links to the pictures of the folder, or the commands that draw them."""
     commands = {"true": "python visualization.py", "cluster": "python visualization.py --cluster_label"}
     kinds = {"pca": "PCA", "tsne": "t-SNE", "ae": "AutoEncoder"}
@@ -225,7 +227,7 @@ def _pictures(run: utils.SavedRun, option: str) -> str:
     return "\n".join(lines)
 
 
-def _comparison(run: utils.SavedRun, name: str, option: str) -> str:
+def _comparison(run: SavedRun, name: str, option: str) -> str:
     tables = compare.read(run.path)
     if tables is None:
         return f"`python visualization.py --compare{option}` measures what is asked here."

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import utils
+from hi_mnist import runs
+from hi_mnist.data import N_CLASSES
+from hi_mnist.runs import SavedRun
 
 
 @dataclass
@@ -38,10 +40,10 @@ class Clustering:
         return members[np.argsort(self.certainty[members], kind="stable")[:count]]
 
 
-def clustering(run: utils.SavedRun, images: np.ndarray) -> Clustering:
+def clustering(run: SavedRun, images: np.ndarray) -> Clustering:
     """Cluster images (N, 1, 28, 28) by the run's parameters."""
-    mixture = utils.mixture(run)
-    codes = utils.embed(run, images)
+    mixture = runs.mixture(run)
+    codes = runs.embed(run, images)
     gamma = mixture.predict_proba(codes)
     cluster = gamma.argmax(axis=1)
     distance = np.empty(len(codes))
@@ -54,6 +56,6 @@ def clustering(run: utils.SavedRun, images: np.ndarray) -> Clustering:
 
 def counts(cluster: np.ndarray, labels: np.ndarray, n_components: int) -> np.ndarray:
     """How many images of each true label a cluster holds: int64 (K, 10)."""
-    table = np.zeros((n_components, utils.N_CLASSES), dtype=np.int64)
+    table = np.zeros((n_components, N_CLASSES), dtype=np.int64)
     np.add.at(table, (cluster, labels), 1)
     return table

@@ -1,0 +1,1 @@
+"""What the lab's scripts share, one job a file."""

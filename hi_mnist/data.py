@@ -1,0 +1,77 @@
+"""The prepared data sets, and what their classes are called.
+
+    >>> images, labels = load_split("train")          # uint8 (N, 1, 28, 28), int64 (N,)
+
+Pixels are 0..255, 0 the background.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from hi_mnist.cli import LabError
+from hi_mnist.files import lab_home, read_json, read_tensors
+
+DATASETS = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "digits": "the offline stand-in (scikit-learn's handwritten digits)",
+}
+N_CLASSES = 10
+IMAGE_SHAPE = (1, 28, 28)
+N_PIXELS = 784
+
+
+def prepared_dir(dataset: str) -> Path:
+    """The folder that holds a prepared data set (``mnist_encoded`` may hold the stand-in, when offline)."""
+    if dataset == "digits":
+        offline = lab_home() / "mnist_encoded"
+        source = read_json(offline / "source.json")
+        if source.get("dataset") == "digits":
+            return offline
+    return lab_home() / f"{dataset}_encoded"
+
+
+def read_source(dataset: str) -> dict:
+    """What ``load_resources.py`` noted about a prepared data set: ``dataset``, ``source``, ``sha256`` and counts."""
+    return read_json(prepared_dir(dataset) / "source.json")
+
+
+def load_split(split: str, dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
+    """Read a prepared data set.
+
+    Args:
+        split: ``train`` or ``test``.
+        dataset: ``mnist``, ``fashion_mnist`` or ``digits``.
+
+    Returns:
+        images, uint8 (N, 1, 28, 28), 0 the background and 255 full ink; labels, int64 (N,), 0 to 9.
+
+    Raises:
+        LabError: not prepared, damaged, or not of this form.
+    """
+    folder = prepared_dir(dataset)
+    path = folder / f"{split}.safetensors"
+    remedy = f"delete the folder {folder} and run: python load_resources.py"
+    if not path.is_file():
+        raise LabError(f"{path} is missing; {remedy}")
+    tensors = read_tensors(path, ("image2D", "label"), remedy)
+    images, labels = tensors["image2D"], tensors["label"]
+    if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or len(images) == 0:
+        raise LabError(f"{path}: image2D is {images.dtype} {images.shape}, not uint8 (N, 1, 28, 28); {remedy}")
+    if labels.dtype != np.int64 or labels.shape != (len(images),):
+        raise LabError(f"{path}: label is {labels.dtype} {labels.shape}, not int64 ({len(images)},); {remedy}")
+    if labels.min() < 0 or labels.max() >= N_CLASSES:
+        raise LabError(f"{path}: labels run from {labels.min()} to {labels.max()}, not 0 to 9; {remedy}")
+    return images, labels
+
+
+def flatten(images: np.ndarray) -> np.ndarray:
+    """Images (N, 1, 28, 28) as rows (N, 784), of the same dtype and, where possible, the same memory."""
+    return images.reshape(len(images), -1)
+
+
+FASHION_NAMES = [
+    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+]  # fmt: skip
+SHORT_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "stand-in digits"}

@@ -1,0 +1,133 @@
+"""Where things lie, and files that are written whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+from hi_mnist.cli import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def lab_home() -> Path:
+    """The folder of prepared data, results and caches: the project, or ``LAB_HOME`` where that is set."""
+    return Path(os.environ.get("LAB_HOME") or ROOT).expanduser().resolve()
+
+
+def results_dir() -> Path:
+    return lab_home() / "results"
+
+
+def cache_dir() -> Path:
+    """Folder of what is dear to compute and safe to delete (t-SNE, the grading baseline)."""
+    folder = lab_home() / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Write a file whole or not at all: yields a path beside ``path`` that replaces it in the end."""
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text with plain newlines, whole or not at all."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def new_folder(path: Path | str) -> Iterator[Path]:
+    """Fill a folder whole or not at all: yields a folder beside ``path`` that takes its place in the end.
+
+    Raises:
+        LabError: ``path`` is a file, or a folder that is not empty.
+    """
+    path = Path(path).expanduser().resolve()
+    check_new_folder(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        check_new_folder(path)
+        if path.is_dir():
+            # Moved in one by one, the settings last: the folder may be the one that the user's shell stands in.
+            for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
+                os.replace(child, path / child.name)
+        else:
+            os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_new_folder(path: Path) -> None:
+    """Refuse a path at which a new folder cannot be made, before slow work starts."""
+    if path.is_dir():
+        if any(path.iterdir()):
+            raise LabError(f"the folder {path} is not empty and is never overwritten; name another one or remove it")
+        if not os.access(path.parent, os.W_OK):
+            raise LabError(f"the folder {path.parent} cannot be written to; choose another one")
+        return
+    if path.exists():
+        raise LabError(f"{path} is a file, not a folder; name another folder")
+    parent = next(p for p in path.parents if p.exists())
+    if not parent.is_dir():
+        raise LabError(f"{parent} is a file, so {path} cannot be made; name another folder")
+    if not os.access(parent, os.W_OK):
+        raise LabError(f"the folder {parent} cannot be written to; choose another one")
+
+
+def read_json(path: Path) -> dict:
+    """The object in a small JSON file; empty where it is missing or damaged."""
+    try:
+        if path.stat().st_size > 1 << 20:
+            return {}
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, np.ndarray]:
+    """Read the named arrays of a safetensors file.
+
+    Raises:
+        LabError: the file is missing or damaged, or an array is missing.
+    """
+    if not path.is_file():
+        raise LabError(f"{path} is missing; {remedy}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            missing = sorted(set(names) - set(file.keys()))
+            if missing:
+                raise LabError(f"{path} lacks {', '.join(missing)}; {remedy}")
+            return {name: file.get_tensor(name) for name in names}
+    except LabError:
+        raise
+    except Exception as error:  # truncated, not safetensors at all, or a dtype that NumPy lacks
+        raise LabError(f"{path} is damaged ({' '.join(str(error).split())}); {remedy}") from None
+
+
+def data_hash(*arrays: np.ndarray) -> str:
+    """SHA-256 of arrays' contents: the key of what is computed from them, whatever ``source.json`` says."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

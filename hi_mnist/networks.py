@@ -1,0 +1,325 @@
+"""The two networks: where they come from, loading, encoding images and drawing digits.
+
+torch is imported only by what needs a network: a PCA run never pays for it.
+Symbols: N images, d embedding dimensions. Pixels are 0..255.
+"""
+
+import gc
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT, atomic_path
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """For imports of large packages: what they make stays, and searching it for garbage takes a tenth of a second.
+
+    Where the caller has switched garbage collection off, it stays off.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def get_device(name: str | None = None):
+    """The ``torch.device`` to compute on: ``name``, else ``LAB_DEVICE``, else CUDA, MPS or the CPU, in this order.
+
+    Raises:
+        LabError: the device asked for is not there.
+    """
+    with without_collecting():
+        import torch
+
+    name = name or os.environ.get("LAB_DEVICE")
+    if not name:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise LabError(f"the device {name!r} is not available here; set LAB_DEVICE to cpu or leave it out") from None
+    return device
+
+
+@dataclass(frozen=True)
+class _Network:
+    """Where a network comes from: the flag and variable that choose it, and the folder that ships it."""
+
+    flag: str
+    variable: str
+    shipped: str
+    module_class: str
+
+
+AE_NETWORK = _Network("--ae", "LAB_AE", "mnist-ae", "AE")
+DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
+# Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
+DEFAULT_GUIDANCE = 1.0
+DDPM_STEPS = 1000
+
+
+def guidance_interval(steps: int) -> tuple[float, float]:
+    """The part of the process in which guidance acts: outside, it costs time and diversity.
+
+    The random draws of the thousand steps need more of it than DDIM for the same agreement.
+    """
+    return (0.2, 0.8) if steps == DDPM_STEPS else (0.3, 0.7)
+
+
+def load_ae(source: str | Path | None = None):
+    """The AutoEncoder in evaluation mode, on the best device: ``source``, else ``LAB_AE``, else the shipped one.
+
+    Raises:
+        LabError: in one line, whatever keeps it from loading.
+    """
+    return _load_network(AE_NETWORK, source)
+
+
+def load_ddpm(source: str | Path | None = None):
+    """The diffusion U-Net in evaluation mode, on the best device: ``source``, else ``LAB_DDPM``, else the shipped one.
+
+    Raises:
+        LabError: in one line, whatever keeps it from loading.
+    """
+    return _load_network(DDPM_NETWORK, source)
+
+
+def network_source(network: _Network, source: str | Path | None = None) -> str:
+    """The Hub id or folder that will be loaded."""
+    return str(source or os.environ.get(network.variable) or ROOT / "pretrained" / network.shipped)
+
+
+def network_digest(network: _Network, source: str | Path | None = None) -> str:
+    """SHA-256 of a network's two files: the key of what is computed with it. Does not load it, nor import torch.
+
+    Raises:
+        LabError: they cannot be had.
+    """
+    digest = hashlib.sha256()
+    for path in _network_files(network, source):
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            raise LabError(f"{path} cannot be read ({error.strerror}); {_other_network(network)}") from None
+    return digest.hexdigest()
+
+
+def _load_network(network: _Network, source: str | Path | None):
+    with without_collecting():
+        import safetensors.torch
+        import torch
+
+        import model
+
+    device = get_device()
+    name = network_source(network, source)
+    remedy = _other_network(network)
+    config_path, weights_path = _network_files(network, source)
+    module_class = getattr(model, network.module_class)
+    try:
+        settings = json.loads(config_path.read_text(encoding="utf-8"))
+        net = module_class(**settings)
+        # Not from_pretrained: it would unpickle a pytorch_model.bin where there is no safetensors file.
+        net.load_state_dict(safetensors.torch.load_file(weights_path))
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise LabError(f"{name} does not hold a {network.module_class} of this lab ({cause}); {remedy}") from None
+    bad = [key for key, values in net.state_dict().items() if not values.isfinite().all()]
+    if bad:
+        raise LabError(f"{name} is damaged ({bad[0]} in {weights_path} holds NaN or infinity); {remedy}")
+    # Channels last is the layout in which convolutions are fastest, on CPUs too.
+    return net.eval().to(device, memory_format=torch.channels_last)
+
+
+def _other_network(network: _Network) -> str:
+    return f"choose another with {network.flag} or {network.variable}"
+
+
+def _network_files(network: _Network, source: str | Path | None) -> tuple[Path, Path]:
+    """Paths of ``config.json`` and ``model.safetensors``, downloaded into the Hub's cache where needed."""
+    name, remedy = network_source(network, source), _other_network(network)
+    files = ("config.json", "model.safetensors")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        missing = [file for file in files if not (folder / file).is_file()]
+        if missing:
+            raise LabError(f"the folder {folder} lacks {' and '.join(missing)}; {remedy}")
+        return tuple(folder / file for file in files)
+
+    from hi_mnist import download
+
+    try:
+        paths = download.network_from_hub(name, list(files))
+    except download.SourceDropped as error:
+        line = {
+            "name": f"{name} is neither a folder nor a Hub id (owner/name)",
+            "repository": f"there is no folder and no public Hub repository {name} (a private one needs your token)",
+            "file": f"the Hub repository {name} lacks a file ({error})",
+            "network": f"{name} is not in the Hub's cache ({error})",
+        }.get(error.lacks, f"{name} is not in the Hub's cache, and the Hub was dropped ({error}); check the network")
+        raise LabError(f"{line}; {remedy}") from None
+    for path in paths:
+        _check_blob(path, name, remedy)
+    return tuple(paths)
+
+
+def _check_blob(path: Path, name: str, remedy: str) -> None:
+    """Compare a file of the Hub's cache with its checksum: large files lie in ``blobs`` under their SHA-256.
+
+    The Hub's client compares lengths only. Small files have another kind of name, and where Windows allows no
+    symbolic links there are no blobs; those pass.
+
+    Raises:
+        LabError: naming the blob, for the client would link a deleted ``path`` to it again.
+    """
+    if not path.is_symlink():
+        return
+    # One link only: a blob may itself be a link into a store that counts its files otherwise.
+    blob = path.parent / os.readlink(path)
+    blob = blob.parent.resolve() / blob.name
+    if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
+        return
+    with open(blob, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != blob.name:
+        raise LabError(
+            f"{path.name} of {name} is damaged: delete {blob}, whose SHA-256 is {digest[:8]}..., and it is downloaded "
+            f"again, or {remedy}"
+        )
+
+
+def save_network(net, folder: Path | str) -> None:
+    """Write ``config.json`` and ``model.safetensors`` in the Hub's layout; a README.md that is there stays."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        net.to("cpu").save_pretrained(partial)
+        for name in ("config.json", "model.safetensors"):
+            os.replace(Path(partial) / name, folder / name)
+
+
+def ae_encode(ae, images, batch_size: int = 500) -> np.ndarray:
+    """Encode images with the AutoEncoder, in batches.
+
+    Args:
+        ae: from ``load_ae``.
+        images: array or tensor (N, 1, 28, 28) of 0..255, any dtype.
+        batch_size: images at a time.
+
+    Returns:
+        float32 (N, d).
+    """
+    import torch
+    from tqdm import tqdm
+
+    import model
+
+    images = torch.as_tensor(np.asarray(images))
+    device = next(ae.parameters()).device
+    out = []
+    with torch.inference_mode():
+        encoder = model.folded(ae.encoder)
+        for block in tqdm(images.split(batch_size), desc="encoding", unit="batch", delay=1, leave=False):
+            x = block.to(device).float() / 255
+            out.append(encoder(x.contiguous(memory_format=torch.channels_last)).cpu())
+    return torch.cat(out).numpy()
+
+
+def sample_from_ddpm(
+    label: int,
+    path: Path | str,
+    *,
+    ddpm=None,
+    steps: int = DDPM_STEPS,
+    guidance: float = DEFAULT_GUIDANCE,
+    seed: int | None = None,
+) -> np.ndarray:
+    """Draw one digit with the diffusion model and write ``path/ddpm_sample.png``.
+
+    Args:
+        label: the digit, 0 to 9.
+        path: an existing folder.
+        ddpm: from ``load_ddpm``; loaded when None.
+        steps: 1,000 for ancestral sampling; fewer for DDIM.
+        guidance: weight of classifier-free guidance; 0 is the conditional model alone.
+        seed: makes the draw repeatable; None draws afresh.
+
+    Returns:
+        uint8 (28, 28).
+    """
+    from PIL import Image
+
+    images = draw_digits(ddpm or load_ddpm(), [label], steps=steps, guidance=guidance, seed=seed)
+    with atomic_path(Path(path) / "ddpm_sample.png") as partial:
+        Image.fromarray(images[0, 0]).save(partial)
+    return images[0, 0]
+
+
+def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, seed=None) -> np.ndarray:
+    """Draw digits with the diffusion model, all in one batch: uint8 (N, 1, 28, 28).
+
+    Raises:
+        LabError: a label, the number of steps or the guidance is out of range.
+    """
+    import torch
+    from tqdm import tqdm
+
+    import model
+
+    labels = torch.as_tensor(labels)
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= ddpm.num_classes:
+        raise LabError(f"labels must be between 0 and {ddpm.num_classes - 1}, got {labels.tolist()}")
+    if not 1 <= steps <= DDPM_STEPS:
+        raise LabError(f"ddpm_steps must be between 1 and {DDPM_STEPS}, got {steps}")
+    if not (np.isfinite(guidance) and guidance >= 0):
+        raise LabError(f"guidance must be 0 or more, got {guidance}")
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    options = {
+        "guidance": guidance,
+        "guidance_interval": guidance_interval(steps),
+        "generator": generator,
+        "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
+    }
+    # One image is too little to share: a second thread gains a seventh, and where another program needs its core, each
+    # of a thousand steps waits for it.
+    with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
+        if steps == DDPM_STEPS:
+            images = model.ddpm_sample(ddpm, labels, **options)
+        else:
+            images = model.ddim_sample(ddpm, labels, steps=steps, **options)
+    return model.to_pixels(images).cpu().numpy()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads of the CPU inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,387 @@
+"""Getting a data set from the first source that has it, and preparing its folder.
+
+The sources, in this order: IDX files in ``data_dir`` or ``MNIST_DIR``; the Hugging Face Hub (or the mirror that
+``HF_ENDPOINT`` names); public mirrors of the IDX files; and, where nothing can be reached and no data set was asked
+for by name, the offline stand-in: scikit-learn's handwritten digits in MNIST's form.
+
+How a download is watched stands in ``download.py``, how a file is read and checked in ``idx.py``.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from hi_mnist import data, download, files
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS, N_PIXELS
+from hi_mnist.download import SourceDropped
+from hi_mnist.idx import (
+    IDX_NAMES,
+    KNOWN_MD5,
+    LARGEST_IDX,
+    SPLITS,
+    Split,
+    as_split,
+    check_array,
+    read_idx_folder,
+    read_parquet,
+)
+
+STALE_AFTER = 86_400  # seconds after which a killed run's unfinished folder is cleared away
+HUB_FILES = {
+    "mnist": ("ylecun/mnist", "mnist/{}-00000-of-00001.parquet"),
+    "fashion_mnist": ("zalando-datasets/fashion_mnist", "fashion_mnist/{}-00000-of-00001.parquet"),
+}
+IDX_MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "fashion_mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+}
+IDX_DIR_VARIABLE = {"mnist": "MNIST_DIR", "fashion_mnist": "FASHION_MNIST_DIR"}
+
+
+def ensure(dataset: str | None = None, data_dir: Path | str | None = None) -> str:
+    """Make sure that a data set is prepared; silent and quick (milliseconds) where it is.
+
+    Args:
+        dataset: ``mnist``, ``fashion_mnist`` or ``digits``. None asks for MNIST and takes the offline stand-in where
+            MNIST cannot be had; a data set asked for by name is never replaced by another.
+        data_dir: a folder with the four IDX files; None leaves it to ``MNIST_DIR`` or ``FASHION_MNIST_DIR``.
+
+    Returns:
+        The data set that is prepared: ``dataset``, or ``digits`` where the stand-in took MNIST's place.
+
+    Raises:
+        LabError: it cannot be had, or the folder of IDX files is not usable.
+        OSError: the prepared files cannot be written.
+    """
+    return _ensure(dataset, data_dir, retry_stand_in=False)
+
+
+def _ensure(dataset: str | None, data_dir: Path | str | None, retry_stand_in: bool) -> str:
+    """``ensure``, which on request looks for MNIST again where its stand-in is prepared."""
+    if dataset is not None and dataset not in DATASETS:
+        raise LabError(f"there is no data set {dataset!r}; choose one of {', '.join(DATASETS)}")
+    wanted = dataset or "mnist"
+    idx_dir = _idx_dir(wanted, data_dir)
+    folder = data.prepared_dir(wanted)
+    there = prepared_source(folder)
+    if there.get("dataset") == wanted:
+        return wanted
+    # What is left: nothing there, something damaged, or the stand-in in MNIST's place.
+    if there.get("dataset") == "digits" and dataset is None and idx_dir is None and not retry_stand_in:
+        return "digits"
+    _prepare(wanted, idx_dir, folder, by_name=dataset is not None)
+    return prepared_source(folder)["dataset"]
+
+
+def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | None:
+    """The folder of IDX files that was named, and by what; None where none was.
+
+    Raises:
+        LabError: the folder does not exist, or the data set has no IDX files.
+    """
+    if data_dir is not None and dataset == "digits":
+        raise LabError("--data_dir has no use for the data set digits, which comes with scikit-learn; leave it out")
+    variable = IDX_DIR_VARIABLE.get(dataset, "")
+    name, named_by = (data_dir, "--data_dir") if data_dir is not None else (os.environ.get(variable), variable)
+    if not name:
+        if data_dir is not None:
+            raise LabError("--data_dir is empty; name the folder with the four IDX files")
+        return None
+    path = Path(name).expanduser().resolve()
+    if data_dir is not None and not path.is_dir():
+        raise LabError(f"{named_by}: there is no folder {path}; name the folder with the four IDX files")
+    return path, named_by
+
+
+def prepared_source(folder: Path) -> dict:
+    """What ``source.json`` says about a prepared folder; empty where the folder is missing or incomplete.
+
+    Sizes are compared, contents are not: that would take longer than this check may (see ``contents_match``).
+    """
+    source = files.read_json(folder / "source.json")
+    counts, sums = [source.get(split) for split in SPLITS], source.get("sha256")
+    if source.get("dataset") not in tuple(DATASETS) or not isinstance(sums, dict):
+        return {}
+    for split, count in zip(SPLITS, counts, strict=True):
+        if type(count) is not int or not isinstance(sums.get(split), str):
+            return {}
+        if not _has_size(folder / f"{split}.safetensors", count):
+            return {}
+    return source
+
+
+def _has_size(path: Path, count: int) -> bool:
+    """Whether a safetensors file is as long as so many images and labels make it: header length, header, arrays."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(8)
+        size = path.stat().st_size
+    except OSError:
+        return False
+    return size == 8 + int.from_bytes(header, "little") + count * (N_PIXELS + 8)  # a label takes eight bytes
+
+
+def contents_match(folder: Path, source: dict) -> bool:
+    """Whether a prepared folder still has the checksums: of images in its ``source.json``, of labels where known."""
+    try:
+        for split in SPLITS:
+            arrays = files.read_tensors(folder / f"{split}.safetensors", ("image2D", "label"), "")
+            labels = arrays["label"]
+            if _sha256(arrays["image2D"]) != source["sha256"][split] or labels.min() < 0 or labels.max() > 9:
+                return False
+            check_array(source["dataset"], split, labels)
+    except (LabError, SourceDropped, ValueError):
+        return False
+    return True
+
+
+def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_name: bool) -> None:
+    """Find a data set and write its folder, saying which source it came from and why others were dropped.
+
+    An existing stand-in stays as it is where MNIST cannot be had.
+
+    Raises:
+        LabError: no source has it and the stand-in is not allowed, or the IDX files that were named are not usable.
+    """
+    title = DATASETS[dataset]
+    there = prepared_source(folder)
+    before = there or files.read_json(folder / "source.json")
+    if folder.exists() and not there:
+        if not folder.is_dir():
+            raise LabError(f"{folder} is a file, where the folder of {title} belongs; move it away")
+        if _adopt(dataset, folder):
+            return
+        if any(folder.iterdir()):
+            print(f"{folder} is damaged or incomplete: preparing it again", flush=True)
+    # Who had MNIST must not go on with other data because a file was damaged while the network is down.
+    stand_in_allowed = dataset == "digits" or (dataset == "mnist" and not by_name and before.get("dataset") != "mnist")
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear_stale(folder)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        found = _find(dataset, idx_dir, work / "download")
+        if found is None and not stand_in_allowed:
+            raise LabError(_how_to_get(dataset))
+        if found is None and there.get("dataset") == "digits":
+            print(f"still on {DATASETS['digits']}, prepared in {folder}", flush=True)
+            return
+        if found is None:
+            dataset, found = "digits", (stand_in(), "scikit-learn's load_digits, brought to 28x28")
+            print(f"taking {DATASETS['digits']}", flush=True)
+        splits, source = found
+        _write(dataset, splits, source, work / "prepared")
+        _replace_folder(work / "prepared", folder, work / "former")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    train, test = (len(images) for images, _ in splits)
+    print(f"prepared {folder}: {train:,} training and {test:,} test images, from {source}", flush=True)
+
+
+def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[tuple[Split, Split], str] | None:
+    """The two splits and the name of their source, from the first source that has them; None where none has."""
+    if dataset == "digits":
+        return None
+    if idx_dir is not None:
+        path, named_by = idx_dir
+        try:
+            return read_idx_folder(path, dataset), f"the IDX files in {path}"
+        except SourceDropped as error:
+            raise LabError(f"{named_by}: {error}") from None
+    print(f"looking for {DATASETS[dataset]}", flush=True)
+    patience = download.Patience(download.TOTAL_LIMIT)
+    sources = [(_hub_name(dataset), lambda folder: _from_hub(dataset, folder, patience))]
+    for url in IDX_MIRRORS[dataset]:
+        sources.append((f"the mirror {url}", lambda folder, url=url: _from_mirror(url, dataset, folder, patience)))
+    for number, (name, get) in enumerate(sources):
+        try:
+            return get(work / str(number)), name
+        except SourceDropped as error:
+            print(f"  dropped {name}: {error}", flush=True)
+    return None
+
+
+def _hub_name(dataset: str) -> str:
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return f"the Hub ({endpoint}, {HUB_FILES[dataset][0]})"
+
+
+def _how_to_get(dataset: str) -> str:
+    title, variable = DATASETS[dataset], IDX_DIR_VARIABLE[dataset]
+    other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
+    return (
+        f"{title} cannot be had from any source; connect to the network, set HF_ENDPOINT to a mirror of the Hub, name "
+        f"a folder with its IDX files by --data_dir of load_resources.py or {variable}{other}"
+    )
+
+
+def _adopt(dataset: str, folder: Path) -> bool:
+    """Take over prepared files that lack a good ``source.json`` (an earlier year's): True where they are the data set.
+
+    Raises:
+        LabError: they are sound but other data, which is not ours to overwrite.
+    """
+    if dataset not in KNOWN_MD5:
+        return False
+    try:
+        splits = tuple(data.load_split(split, dataset) for split in SPLITS)
+    except LabError:
+        return False
+    try:
+        for split, (images, labels) in zip(SPLITS, splits, strict=True):
+            check_array(dataset, split, images[:, 0])
+            check_array(dataset, split, labels)
+    except SourceDropped:
+        if files.read_json(folder / "source.json"):
+            return False  # ours, and damaged
+        raise LabError(
+            f"{folder} holds data that is not {DATASETS[dataset]} and was not written by load_resources.py; "
+            "move the folder away"
+        ) from None
+    source = f"the files found in {folder}, whose checksums are right"
+    files.write_text(folder / "source.json", _source_json(dataset, splits, source))
+    print(f"taking {source}", flush=True)
+    return True
+
+
+def _write(dataset: str, splits: tuple[Split, Split], source: str, folder: Path) -> None:
+    """Write a prepared data set into a new folder."""
+    from safetensors.numpy import save
+
+    folder.mkdir(parents=True)
+    for split, (images, labels) in zip(SPLITS, splits, strict=True):
+        arrays = {"image2D": np.ascontiguousarray(images), "label": np.ascontiguousarray(labels)}
+        # Not save_file: it makes files that only their owner may read, and its errors hide a full disk.
+        (folder / f"{split}.safetensors").write_bytes(save(arrays))
+    files.write_text(folder / "source.json", _source_json(dataset, splits, source))
+
+
+def _source_json(dataset: str, splits: tuple[Split, Split], source: str) -> str:
+    content = {"dataset": dataset, "source": source}
+    content |= {split: len(images) for split, (images, _) in zip(SPLITS, splits, strict=True)}
+    content["sha256"] = {split: _sha256(images) for split, (images, _) in zip(SPLITS, splits, strict=True)}
+    content["created"] = datetime.now().astimezone().isoformat(timespec="seconds")
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _sha256(images: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+
+
+def _replace_folder(new: Path, target: Path, former: Path) -> None:
+    """Put ``new`` at ``target``; what was there goes to ``former``, or comes back if the exchange fails."""
+    there = prepared_source(target)
+    if there and there["sha256"] == prepared_source(new)["sha256"] and contents_match(target, there):
+        return  # another process was faster
+    if target.exists():
+        os.replace(target, former)
+    try:
+        os.replace(new, target)
+    except BaseException:
+        if former.exists() and not target.exists():
+            os.replace(former, target)
+        raise
+
+
+def _clear_stale(folder: Path) -> None:
+    """Remove what a killed process left beside ``folder``; a younger one may still be at work."""
+    for path in folder.parent.glob(f".{folder.name}.*.partial"):
+        try:
+            old = time.time() - path.stat().st_mtime > STALE_AFTER
+        except OSError:
+            continue
+        if old:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
+    """Download the two parquet files of a data set and decode them."""
+    repo_id, pattern = HUB_FILES[dataset]
+    names = [pattern.format(split) for split in SPLITS]
+    paths, cached = download.dataset_from_hub(repo_id, names, folder, patience)
+    if cached:  # by any program of the user's; a bad copy there must not stand in the way of a good one
+        try:
+            splits = _read_parquet_files(paths, dataset)
+            print("  found in the Hub's cache", flush=True)
+            return splits
+        except SourceDropped:
+            paths, _ = download.dataset_from_hub(repo_id, names, folder, patience, use_cache=False)
+    return _read_parquet_files(paths, dataset)
+
+
+def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
+    return tuple(read_parquet(path, dataset, split) for path, split in zip(paths, SPLITS, strict=True))
+
+
+def _from_mirror(url: str, dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
+    """Download the four IDX files of a data set and read them."""
+    download.files_by_http(url, [f"{name}.gz" for name in IDX_NAMES.values()], folder, patience, LARGEST_IDX)
+    try:
+        return read_idx_folder(folder, dataset)
+    except SourceDropped as error:  # of files that the user will never see
+        raise SourceDropped(str(error).replace(f"{folder}{os.sep}", "").removesuffix("; download it again")) from None
+
+
+def stand_in() -> tuple[Split, Split]:
+    """Scikit-learn's 1,797 handwritten digits in MNIST's form: 1,437 for training and 360 for testing.
+
+    The split is stratified and always the same. The digits are real ones, of 43 people (Alpaydin and Kaynak 1998).
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    images = np.stack([mnist_form(image) for image in digits.images])
+    train, test = train_test_split(np.arange(len(images)), test_size=360, stratify=digits.target, random_state=0)
+    return tuple(as_split(images[rows], digits.target[rows]) for rows in (train, test))
+
+
+def mnist_form(image: np.ndarray) -> np.ndarray:
+    """Bring an image of a digit to MNIST's form (LeCun et al. 1998, section III-A).
+
+    The ink is scaled to fit a box of 20x20 pixels, its proportions kept, and lies with its centre of mass in the
+    centre of 28x28 pixels.
+
+    Args:
+        image: (H, W), 0 the background, any positive scale.
+
+    Returns:
+        uint8 (28, 28), 0 the background and 255 full ink.
+    """
+    from PIL import Image
+
+    # A rim of background, so that strokes end inside the picture; then enlarged, and the blur of that taken back, for
+    # MNIST's strokes have hard edges: a tenth of full ink counts as paper, nine tenths as full.
+    large = Image.fromarray(np.pad(image, 1).astype(np.float32) / image.max())
+    large = np.asarray(large.resize([10 * size for size in large.size], Image.Resampling.BICUBIC))
+    ink = np.clip((large - 0.1) / 0.8, 0, 1)
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = 20 / max(ink.shape)
+    height, width = (max(1, round(size * scale)) for size in ink.shape)
+    ink = Image.fromarray((255 * ink).round().astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
+    ink = np.asarray(ink)
+    out = np.zeros((28, 28), np.uint8)
+    top, left = (
+        int(np.clip(round(13.5 - mean), 0, 28 - size))
+        for mean, size in zip(_centre_of_mass(ink), ink.shape, strict=True)
+    )
+    out[top : top + height, left : left + width] = ink
+    return out
+
+
+def _centre_of_mass(image: np.ndarray) -> tuple[float, float]:
+    """Row and column of an image's centre of mass, in pixels from the middle of the first one."""
+    weights = image / image.sum(dtype=np.float64)
+    return tuple(float(weights.sum(1 - axis) @ np.arange(image.shape[axis])) for axis in (0, 1))

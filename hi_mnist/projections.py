@@ -1,0 +1,148 @@
+"""The training images in two dimensions, by PCA, t-SNE and the AutoEncoder; computed once and kept in the cache."""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from hi_mnist import data, files, networks
+from hi_mnist.networks import AE_NETWORK
+
+TSNE_SETTINGS = {"perplexity": 30, "pca_dimensions": 50, "neighbours": "exact", "seed": 42}
+PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE", "ae": "AutoEncoder"}
+
+
+def project_pca(images: np.ndarray) -> np.ndarray:
+    """scikit-learn's first two principal components of images (N, 1, 28, 28): float64 (N, 2), signs fixed."""
+    from sklearn.decomposition import PCA
+
+    pca = PCA(2, svd_solver="covariance_eigh")
+    plane = pca.fit_transform(data.flatten(images).astype(np.float32)).astype(np.float64)
+    largest = np.abs(pca.components_).argmax(axis=1)
+    return plane * np.sign(pca.components_[[0, 1], largest])
+
+
+def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
+    """t-SNE of the first 50 principal components, from the cache where it is there.
+
+    Args:
+        images: uint8 (N, 1, 28, 28).
+        dataset: the prepared data set they come from; with the images' hash it keys the cache.
+
+    Returns:
+        float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
+    """
+    path = _tsne_cache(images, dataset)
+
+    def compute():
+        start = time.perf_counter()
+        plane = compute_tsne(images)
+        files.write_text(path.with_suffix(".json"), json.dumps({"seconds": time.perf_counter() - start}) + "\n")
+        return plane
+
+    return _kept_plane(path, len(images), compute)
+
+
+def _kept_plane(path: Path, n: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """A plane (n, 2) from the cache's file ``path``; where it is not there, or damaged, it is computed and kept."""
+    try:
+        plane = np.load(path, allow_pickle=False)
+        if plane.shape == (n, 2) and np.isfinite(plane).all():
+            return plane
+    except Exception:  # damaged in whatever way
+        pass
+    plane = compute()
+    with files.atomic_path(path) as partial:
+        np.save(partial, plane)
+    return plane
+
+
+def tsne_seconds(images: np.ndarray, dataset: str) -> float | None:
+    """How long the t-SNE that ``project_tsne`` takes from the cache was computed; None where that was not kept."""
+    try:
+        content = json.loads(_tsne_cache(images, dataset).with_suffix(".json").read_text(encoding="utf-8"))
+        seconds = float(content["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seconds if 0 < seconds < np.inf else None
+
+
+def _tsne_cache(images: np.ndarray, dataset: str) -> Path:
+    return _cache_path("tsne", dataset, files.data_hash(images), TSNE_SETTINGS, version("openTSNE"))
+
+
+def _cache_path(method: str, *depends_on) -> Path:
+    key = json.dumps(depends_on, sort_keys=True)
+    return files.cache_dir() / f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+
+
+def compute_tsne(images: np.ndarray) -> np.ndarray:
+    """openTSNE on exact neighbours: scikit-learn finds them in a third of the time of openTSNE's approximate search."""
+    from openTSNE import TSNE
+    from openTSNE.affinity import PerplexityBasedNN
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+    from sklearn.decomposition import PCA
+    from sklearn.neighbors import NearestNeighbors
+    from tqdm import tqdm
+
+    rows = data.flatten(images).astype(np.float32)
+    codes = PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
+    # Threads of few points mostly wait for each other: four times slower on two cores that are busy.
+    perplexity, n_jobs = TSNE_SETTINGS["perplexity"], -1 if len(images) > 10_000 else 1
+    every = 10
+    with tqdm(total=750, desc="t-SNE: searching neighbours", unit="step", leave=False) as bar:
+        bar.refresh()
+        search = NearestNeighbors(n_neighbors=min(3 * perplexity, len(images) - 1), algorithm="brute", n_jobs=n_jobs)
+        distances, neighbours = search.fit(codes).kneighbors()
+        known = PrecomputedNeighbors(neighbours, distances.astype(np.float64))
+        affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=n_jobs)
+
+        def show(iteration, error, embedding):
+            bar.set_description("t-SNE", refresh=False)
+            bar.update(every)
+
+        options = {"n_jobs": n_jobs, "callbacks": show, "callbacks_every_iters": every}
+        tsne = TSNE(random_state=TSNE_SETTINGS["seed"], **options)
+        with _fft_on_all_cores():
+            return np.asarray(tsne.fit(codes.astype(np.float64), affinities=affinities))
+
+
+@contextmanager
+def _fft_on_all_cores() -> Iterator[None]:
+    """Put SciPy's FFTs in the place of NumPy's, which are most of openTSNE's time and know one core only."""
+    import scipy.fft
+
+    numpys = np.fft.rfft2, np.fft.irfft2
+    np.fft.rfft2, np.fft.irfft2 = (functools.partial(fft, workers=-1) for fft in (scipy.fft.rfft2, scipy.fft.irfft2))
+    try:
+        yield
+    finally:
+        np.fft.rfft2, np.fft.irfft2 = numpys
+
+
+def project_ae(images: np.ndarray, ae_source: str | None) -> np.ndarray:
+    """The AutoEncoder's plane: float64 (N, 2); an AE of more dimensions is shown by its first two components."""
+    codes = networks.ae_encode(networks.load_ae(ae_source), images).astype(np.float64)
+    if codes.shape[1] == 2:
+        return codes
+    if codes.shape[1] == 1:
+        return np.column_stack([codes, np.zeros(len(codes))])
+    from sklearn.decomposition import PCA
+
+    return PCA(2).fit_transform(codes)
+
+
+def make_planes(images: np.ndarray, dataset: str, ae_source: str | None = None) -> dict[str, np.ndarray]:
+    """The projections of images (N, 1, 28, 28), each float64 (N, 2), by the names in ``PROJECTIONS``."""
+    content, n = files.data_hash(images), len(images)
+    # The AE first: where it cannot be loaded, that is said before the slow t-SNE.
+    ae_path = _cache_path("ae", content, networks.network_digest(AE_NETWORK, ae_source), version("torch"))
+    ae = _kept_plane(ae_path, n, lambda: project_ae(images, ae_source))
+    pca = _kept_plane(_cache_path("pca", content, version("scikit-learn")), n, lambda: project_pca(images))
+    return {"pca": pca, "tsne": project_tsne(images, dataset), "ae": ae}

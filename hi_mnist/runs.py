@@ -1,0 +1,355 @@
+"""Runs: their settings, their folders, and reading a saved run back with all checks.
+
+    >>> run = load_run("results/2026-01-31_09-30-00")
+    >>> clusters = cluster_labels(run, images)        # int64 (N,)
+
+Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels are 0..255.
+"""
+
+import dataclasses
+import os
+import reprlib
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS, N_PIXELS, flatten
+from hi_mnist.files import lab_home, read_json, read_tensors, results_dir, write_text
+from hi_mnist.networks import ae_encode, load_ae
+
+LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far below
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain YAML without aliases: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "it holds an alias", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+def _brief(value: object) -> str:
+    """A value of a file as a few printable characters, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python prints only so many digits
+        return "a number of thousands of digits"
+
+
+def read_settings(path: Path) -> dict:
+    """The settings in a run's ``config.yaml``, whatever they are.
+
+    Raises:
+        LabError: missing, huge, or not plain YAML of the form ``name: value``.
+    """
+    try:
+        if path.stat().st_size > 65_536:
+            raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
+        settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
+    except FileNotFoundError:
+        raise LabError(f"{path} is missing; name a run folder written by train.py") from None
+    except (LabError, OSError):
+        raise
+    except Exception as error:  # PyYAML's own, and whatever its converters let out
+        cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+        raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
+    if not isinstance(settings, dict):
+        raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
+    return settings
+
+
+@dataclass
+class TrainConfig:
+    """The settings of a run, saved as ``config.yaml``. Defaults live here and nowhere else.
+
+    Attributes:
+        embedding_dim: d of the PCA embedding; ignored in AE runs, whose network sets it.
+        use_pca: embed by PCA (else by the AutoEncoder).
+        n_components: K of the mixture.
+        max_iter: at most so many EM iterations.
+        results_path: the run's folder as it was asked for; None stands for ``results/<datetime>``. Never used as a path
+            after training: a results folder may be moved.
+        seed: of everything random.
+        dataset: what the run was trained on: ``mnist``, ``fashion_mnist`` or ``digits``.
+        ae: the AutoEncoder of an AE run, a Hub id or a folder; None is the shipped one.
+    """
+
+    embedding_dim: int = 10
+    use_pca: bool = False
+    n_components: int = 10
+    max_iter: int = 100
+    results_path: str | None = None
+    seed: int = 123
+    dataset: str = "mnist"
+    ae: str | None = None
+
+    _TYPES = {"embedding_dim": int, "use_pca": bool, "n_components": int, "max_iter": int, "seed": int, "dataset": str}
+
+    def validate(self, n_samples: int | None = None) -> "TrainConfig":
+        """Check types and ranges.
+
+        Args:
+            n_samples: N, where it is known, bounds ``n_components``.
+
+        Raises:
+            LabError: naming the setting, its value and what is allowed.
+        """
+        for name, kind in self._TYPES.items():
+            value = getattr(self, name)
+            if type(value) is not kind:  # bool is an int in Python, but not here
+                raise LabError(f"{name} must be of type {kind.__name__}, got {_brief(value)}")
+            if kind is int and value.bit_length() > 1000:
+                raise LabError(f"{name} is far too large, got {_brief(value)}")
+        for name in ("results_path", "ae"):
+            value = getattr(self, name)
+            if value is not None and type(value) is not str:
+                raise LabError(f"{name} must be text or null, got {_brief(value)}")
+            if value is not None and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+                raise LabError(f"{name} holds characters that cannot be shown or saved, got {_brief(value)}")
+        if self.use_pca and not 1 <= self.embedding_dim <= N_PIXELS:
+            raise LabError(
+                f"embedding_dim must be between 1 and {N_PIXELS}, the number of pixels, got {self.embedding_dim}"
+            )
+        if self.n_components < 1:
+            raise LabError(f"n_components must be at least 1, got {self.n_components}")
+        if n_samples is not None and self.n_components > n_samples:
+            raise LabError(
+                f"n_components must be at most {n_samples}, the number of training images, got {self.n_components}"
+            )
+        if self.max_iter < 1:
+            raise LabError(f"max_iter must be at least 1, got {self.max_iter}")
+        if not 0 <= self.seed < 2**32:
+            raise LabError(f"seed must be between 0 and {2**32 - 1}, got {self.seed}")
+        if self.dataset not in DATASETS:
+            raise LabError(f"dataset must be one of {', '.join(DATASETS)}, got {reprlib.repr(self.dataset)}")
+        return self
+
+    def save(self, path: Path | str) -> None:
+        """Write ``config.yaml``: the lab's six keys, then ``dataset``, and ``ae`` in AE runs that name one."""
+        settings = dataclasses.asdict(self)
+        if self.ae is None:
+            del settings["ae"]
+        write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "TrainConfig":
+        """Read and check ``config.yaml``; missing keys take their defaults.
+
+        Raises:
+            LabError: not readable, not a plain mapping, unknown keys, wrong types or values.
+        """
+        path = Path(path)
+        settings = read_settings(path)
+        unknown = sorted(
+            _brief(key).strip("'\"") for key in settings.keys() - {f.name for f in dataclasses.fields(cls)}
+        )
+        if unknown:
+            raise LabError(f"{path} has unknown settings: {', '.join(unknown[:10])}; remove them")
+        try:
+            return cls(**settings).validate()
+        except LabError as error:
+            raise LabError(f"{path}: {error}") from None
+
+
+@dataclass
+class SavedRun:
+    """A run read back from its folder, checked.
+
+    Attributes:
+        path: the run's folder.
+        config: its settings.
+        means, covs, pi: the mixture, float64 (K, d), (K, d, d), (K,).
+        components, mean: the PCA, float64 (d, 784), (784,); None in AE runs.
+    """
+
+    path: Path
+    config: TrainConfig
+    means: np.ndarray
+    covs: np.ndarray
+    pi: np.ndarray
+    components: np.ndarray | None = None
+    mean: np.ndarray | None = None
+    ae: object = field(default=None, repr=False)
+
+    @property
+    def n_components(self) -> int:
+        return len(self.pi)
+
+
+def new_run_path(results_path: str | None) -> Path:
+    """Where a new run goes: ``results_path`` as the user's shell means it, else ``results/<now>``.
+
+    Raises:
+        LabError: the path is empty, or lies where prepared data or caches are made anew.
+    """
+    if results_path == "":
+        raise LabError("--results_path is empty; name a folder or leave it out")
+    if results_path is not None:
+        path = Path(results_path).expanduser().resolve()
+        kept_out = [lab_home() / "cache", *(lab_home() / f"{dataset}_encoded" for dataset in DATASETS)]
+        if any(folder.resolve() in (path, *path.parents) for folder in kept_out):
+            raise LabError(f"{path} lies in a folder that is made anew when data are prepared; name another one")
+        return path
+    return results_dir() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def run_option(path: Path) -> str:
+    """What a command needs to work on this run: nothing where it is the newest, else its ``--results_path``."""
+    try:
+        if find_run(None) == path:
+            return ""
+    except LabError:
+        pass
+    return f' --results_path "{path}"'
+
+
+def find_run(results_path: str | Path | None) -> Path:
+    """The run folder that was named, or the newest under ``results/``.
+
+    Raises:
+        LabError: there is none, or it is not a run folder.
+    """
+    if results_path == "":
+        raise LabError("--results_path is empty; name a run's folder or leave it out")
+    if results_path is None:
+        # No hidden ones: a killed training leaves its unfinished folder under such a name.
+        runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]
+        if not runs:
+            raise LabError(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
+        return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
+    path = Path(results_path).expanduser().resolve()
+    if path.is_file():
+        raise LabError(f"{path} is a file, not a run folder; name the folder that train.py wrote")
+    if not path.is_dir():
+        raise LabError(f"there is no run folder {path}; name one that train.py wrote, or leave --results_path out")
+    return path
+
+
+def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRun:
+    """Read a run and check everything that later steps rely on.
+
+    Args:
+        results_path: the run's folder; None takes the newest.
+        to_write: whether pictures or scores will be written into it.
+
+    Raises:
+        LabError: a file is missing or damaged, its arrays cannot be a mixture of this data, or the folder is read-only.
+    """
+    path = find_run(results_path)
+    if to_write and not os.access(path, os.W_OK):
+        raise LabError(f"the run folder {path} cannot be written to; copy it to where you may write")
+    config = TrainConfig.load(path / "config.yaml")
+    remedy = "train the run again or restore the file"
+    gmm_path, pca_path = path / "gmm" / "gmm.safetensors", path / "pca" / "pca.safetensors"
+    gmm_config = _read_model_config(path / "gmm" / "config.json", ("n_components", "data_dim"), remedy)
+    k, d = gmm_config["n_components"], gmm_config["data_dim"]
+    gmm = _checked(read_tensors(gmm_path, ("means", "covs", "pi"), remedy), gmm_path, remedy)
+    if k != config.n_components:
+        raise LabError(f"{path}: config.yaml says n_components {config.n_components}, the mixture has {k}; {remedy}")
+    _check_shapes(gmm_path, gmm, {"means": (k, d), "covs": (k, d, d), "pi": (k,)}, remedy)
+    _check_mixture(gmm_path, gmm, remedy)
+    run = SavedRun(path, config, gmm["means"], gmm["covs"], gmm["pi"])
+    if config.use_pca:
+        dim = _read_model_config(path / "pca" / "config.json", ("dim",), remedy)["dim"]
+        pca = _checked(read_tensors(pca_path, ("components", "mean"), remedy), pca_path, remedy)
+        _check_shapes(pca_path, pca, {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)}, remedy)
+        for name, value in (("embedding_dim in config.yaml", config.embedding_dim), ("data_dim of the mixture", d)):
+            if value != dim:
+                raise LabError(f"{path}: {name} is {value}, but the PCA has {dim} components; {remedy}")
+        run.components, run.mean = pca["components"], pca["mean"]
+    return run
+
+
+def _read_model_config(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, int]:
+    if not path.is_file():
+        raise LabError(f"{path} is missing; {remedy}")
+    content = read_json(path)
+    for name in names:
+        value = content.get(name)
+        if type(value) is not int or value < 1:
+            raise LabError(f"{path}: {name} must be a positive whole number, got {reprlib.repr(value)}; {remedy}")
+    return content
+
+
+def _checked(tensors: dict[str, np.ndarray], path: Path, remedy: str) -> dict[str, np.ndarray]:
+    """All arrays real, finite and of a size that can be squared, as float64."""
+    for name, array in tensors.items():
+        if array.dtype.kind != "f":
+            raise LabError(f"{path}: {name} holds {array.dtype}, not floating-point numbers; {remedy}")
+        tensors[name] = array = array.astype(np.float64)
+        if not np.isfinite(array).all():
+            raise LabError(f"{path}: {name} holds NaN or infinity; {remedy}")
+        if array.size and np.abs(array).max() > LARGEST_NUMBER:
+            raise LabError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, not of pixels; {remedy}")
+    return tensors
+
+
+def _check_shapes(path, tensors, shapes, remedy) -> None:
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
+            raise LabError(f"{path}: {name} has shape {tensors[name].shape}, its config.json says {shape}; {remedy}")
+
+
+def _check_mixture(path, gmm, remedy) -> None:
+    """Weights that sum to one, covariances that are symmetric and positive definite."""
+    pi, covs = gmm["pi"], gmm["covs"]
+    if (pi < 0).any() or abs(pi.sum() - 1) > 1e-4:
+        raise LabError(f"{path}: pi must be non-negative and sum to 1, its sum is {pi.sum():.6g}; {remedy}")
+    for k, cov in enumerate(covs):
+        if not np.allclose(cov, cov.T, rtol=1e-4, atol=1e-6 * max(1.0, np.abs(cov).max())):
+            raise LabError(f"{path}: the covariance of component {k} is not symmetric; {remedy}")
+        try:
+            singular = np.diag(np.linalg.cholesky((cov + cov.T) / 2)).min() < 1 / LARGEST_NUMBER
+        except np.linalg.LinAlgError:
+            singular = True
+        if singular:
+            raise LabError(f"{path}: the covariance of component {k} is not positive definite; {remedy}")
+
+
+def embed(run: SavedRun, images: np.ndarray) -> np.ndarray:
+    """The run's own embedding of images (N, 1, 28, 28): float64 (N, d).
+
+    Raises:
+        LabError: the AE of an AE run embeds into another dimension than its mixture.
+    """
+    if run.components is not None:
+        rows = flatten(images)
+        blocks = [(rows[i : i + 4096] - run.mean) @ run.components.T for i in range(0, len(rows), 4096)]
+        return np.concatenate(blocks)
+    run.ae = run.ae or load_ae(run.config.ae)
+    codes = ae_encode(run.ae, images)
+    if codes.shape[1] != run.means.shape[1]:
+        raise LabError(
+            f"{run.path}: the mixture lives in {run.means.shape[1]} dimensions, the AE embeds into {codes.shape[1]}; "
+            "name the AE of the run with --ae"
+        )
+    return codes.astype(np.float64)
+
+
+def mixture(run: SavedRun):
+    """The run's mixture as a scikit-learn GaussianMixture with these parameters set.
+
+    Labels and likelihoods of a run are computed by it, in the log domain, whatever submission.py does.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    covs = (run.covs + run.covs.transpose(0, 2, 1)) / 2
+    gmm = GaussianMixture(run.n_components)
+    # A weight of zero would make scikit-learn take log 0, with a warning.
+    weights = np.maximum(run.pi / run.pi.sum(), np.finfo(np.float64).tiny)
+    gmm.weights_, gmm.means_, gmm.covariances_ = weights, run.means, covs
+    # P with P P^T = inv(cov), upper triangular as scikit-learn has it
+    inverse_factors = [np.linalg.inv(np.linalg.cholesky(cov)).T for cov in covs]
+    gmm.precisions_cholesky_ = np.array(inverse_factors)
+    return gmm
+
+
+def cluster_labels(run: SavedRun, images: np.ndarray) -> np.ndarray:
+    """The most probable component of each image (N, 1, 28, 28) under the saved parameters: int64 (N,)."""
+    return mixture(run).predict(embed(run, images))

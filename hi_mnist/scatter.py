@@ -1,0 +1,117 @@
+"""Scatter pictures of a plane: one colour a group, a legend with sizes, each group's number at its centre."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hi_mnist import files
+
+# Ten colours that differ in hue and lightness; more clusters take them from a colour wheel.
+PALETTE = [
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
+    "#8c564b", "#f06ec2", "#6b6b6b", "#c3b300", "#17becf",
+]  # fmt: skip
+AXES = (0.014, 0.02, 0.725, 0.93)  # of a picture: left, bottom, width and height of the plane, the legend is beside it
+
+
+def colours(count: int) -> list:
+    """``count`` colours that can be told apart as well as that number allows."""
+    if count <= len(PALETTE):
+        return PALETTE[:count]
+    from matplotlib import colors
+
+    # Neighbours on the wheel alternate in lightness, which separates about forty.
+    return [colors.hsv_to_rgb((i / count, 0.85, 0.85 if i % 2 else 0.55)) for i in range(count)]
+
+
+def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[int, np.ndarray]:
+    """Where each group is densest: a better place for its number than the mean, which may lie outside it.
+
+    Args:
+        plane: float (N, 2).
+        groups: int (N,), 0 to ``count`` - 1.
+
+    Returns:
+        group -> float (2,), for the groups that are not empty.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    bins = 64
+    cells = np.minimum((plane - low) / span * bins, bins - 1).astype(int)
+    places = {}
+    for group in range(count):
+        members = groups == group
+        if not members.any():
+            continue
+        histogram = np.zeros((bins, bins))
+        np.add.at(histogram, tuple(cells[members].T), 1)
+        peak = np.unravel_index(gaussian_filter(histogram, 3).argmax(), histogram.shape)
+        places[group] = low + (np.array(peak) + 0.5) / bins * span
+    return places
+
+
+def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float = 0.07) -> dict[int, np.ndarray]:
+    """Push numbers apart until no two overlap; ``gap`` is their distance as a share of the picture."""
+    low = plane.min(axis=0)
+    span = np.maximum(plane.max(axis=0) - low, 1e-12)
+    names = list(places)
+    spots = np.array([(places[name] - low) / span for name in names])
+    for _ in range(1000):
+        difference = spots[:, None] - spots[None]
+        distance = np.linalg.norm(difference, axis=2) + 2 * gap * np.eye(len(names))
+        if distance.min() >= gap:
+            break
+        # Coinciding numbers have no direction of their own: part them along x by their order.
+        direction = np.where(distance[..., None] > 1e-9, difference / np.maximum(distance, 1e-9)[..., None], 0)
+        order = np.sign(np.arange(len(names))[:, None] - np.arange(len(names)))
+        direction[..., 0] += np.where(distance < 1e-9, order, 0)
+        spots = spots + (np.maximum(gap - distance, 0)[..., None] * direction).sum(axis=1) / 2
+    return {name: low + spot * span for name, spot in zip(names, spots, strict=True)}
+
+
+def plot_plane(
+    plane: np.ndarray, groups: np.ndarray, names: list[str], path: Path, title: str, legend_title: str
+) -> None:
+    """Write a scatter picture with one colour a group, a legend with sizes, and each group's number at its centre.
+
+    Args:
+        plane: float (N, 2).
+        groups: int (N,), 0 to len(names) - 1.
+        names: what the groups are called.
+        path: of the PNG.
+        title: of the picture.
+        legend_title: says what the colours are.
+    """
+    from matplotlib.colors import to_rgba_array
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    palette = colours(len(names))
+    figure = Figure(figsize=(10.3, 7.2), dpi=140)
+    axes = figure.add_axes(AXES)  # fixed, so that a point lies at the same place in both pictures
+    # Drawn in one random order: group by group, the last one would cover the others where they overlap.
+    order = np.random.default_rng(0).permutation(len(plane))
+    size = float(np.clip(60_000 / len(plane), 1.2, 14))
+    shades = to_rgba_array(palette, 0.75)[groups[order]]
+    axes.scatter(*plane[order].T, s=size, c=shades, linewidths=0)
+    for group, spot in spread_labels(densest_points(plane, groups, len(names)), plane).items():
+        # Dark on white with the group's colour around it: readable on every colour below.
+        badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2.5}
+        axes.text(*spot, str(group), ha="center", va="center", fontsize=15, fontweight="bold", bbox=badge)
+    counts = np.bincount(groups, minlength=len(names))
+    handles = [
+        Line2D([], [], marker="o", linestyle="", markersize=8, color=colour, label=f"{name}  ({count:,})")
+        for name, colour, count in zip(names, palette, counts, strict=True)
+    ]
+    axes.legend(
+        handles=handles, title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
+        fontsize=10 if len(names) <= 25 else 6, ncols=1 + (len(names) - 1) // 50,
+    )  # fmt: skip
+    axes.set_title(title)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_aspect("equal", adjustable="datalim")
+    with files.atomic_path(path) as partial:
+        figure.savefig(partial)
