@@ -8,62 +8,28 @@ Writes results/<datetime>/: gmm/, pca/ (PCA runs), config.yaml and trace.csv, th
 """
 
 import argparse
-import dataclasses
-import os
 import sys
-from pathlib import Path
 
-from hi_mnist import cli, data, files, prepare, runs, training
+from hi_mnist import cli, data, files, networks, prepare, runs, settings, training
 from hi_mnist.data import DATASETS
-from hi_mnist.networks import AE_NETWORK
 from hi_mnist.runs import TrainConfig
 
 
 def build_parser() -> argparse.ArgumentParser:
-    default = TrainConfig()
-    parser = cli.one_line_errors(
-        argparse.ArgumentParser(
-            prog="train.py",
-            allow_abbrev=False,
-            description="Cluster the training images by PCA or AutoEncoder and a Gaussian mixture.",
-            epilog="examples: python train.py --use_pca\n"
-            "          python train.py --use_pca --embedding_dim 20 --seed 1 --results_path results/d20\n"
-            "          python train.py --use_pca --sweep embedding_dim=5,10,20,50 seed=0,1,2",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    parser = cli.make_parser(
+        "train.py",
+        "Cluster the training images by PCA or AutoEncoder and a Gaussian mixture.",
+        "python train.py --use_pca",
+        "python train.py --use_pca --embedding_dim 20 --seed 1 --results_path results/d20",
+        "python train.py --use_pca --sweep embedding_dim=5,10,20,50 seed=0,1,2",
     )
-    parser.add_argument(
-        "--embedding_dim",
-        type=int,
-        default=default.embedding_dim,
-        metavar="d",
-        help="dimensions of the PCA embedding, 1 to 784; ignored without --use_pca (default: %(default)s)",
-    )
-    parser.add_argument("--use_pca", action="store_true", help="embed by PCA; left out, by the AutoEncoder")
-    parser.add_argument(
-        "--n_components",
-        type=int,
-        default=default.n_components,
-        metavar="K",
-        help="number of clusters; keep it at the number of classes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max_iter",
-        type=int,
-        default=default.max_iter,
-        metavar="N",
-        help="at most so many EM iterations (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--results_path", metavar="DIR", help="folder of this run, new or empty (default: results/<datetime>)"
-    )
-    parser.add_argument("--seed", type=int, default=default.seed, help="random seed (default: %(default)s)")
+    settings.add_flags(parser, TrainConfig)
     parser.add_argument(
         "--dataset",
         choices=list(DATASETS),
         help="what to cluster (default: MNIST, or the offline stand-in where it cannot be had)",
     )
-    parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
+    cli.add_options(parser, "data_dir")
     parser.add_argument(
         "--sweep",
         nargs="+",
@@ -71,9 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="train every combination of embedding_dim, n_components, max_iter and seed, one folder each below "
         "--results_path (default: results/sweep-<datetime>), and compare them; a stopped sweep goes on when it is "
         "started again with the same --results_path",
-    )
-    parser.add_argument(
-        "--ae", metavar="ID_OR_FOLDER", help="another AutoEncoder, a Hub id or a folder (default: LAB_AE, else shipped)"
     )
     return parser
 
@@ -97,12 +60,8 @@ def train_grid(config: TrainConfig, args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    settings = {f.name: getattr(args, f.name) for f in dataclasses.fields(TrainConfig) if hasattr(args, f.name)}
-    config = TrainConfig(**settings | {"dataset": args.dataset or "mnist"}).validate()
-    if not config.use_pca:
-        config.ae = args.ae or os.environ.get(AE_NETWORK.variable) or None
-        if config.ae and Path(config.ae).expanduser().is_dir():  # later scripts may run from another folder
-            config.ae = str(Path(config.ae).expanduser().resolve())
+    config = settings.from_args(TrainConfig, args, dataset=args.dataset or "mnist").validate()
+    config.ae = None if config.use_pca else networks.chosen_ae(args.ae)
     if args.sweep:
         return train_grid(config, args)
     path = runs.new_run_path(args.results_path)

@@ -1,5 +1,6 @@
 """What a command tells a person: errors in one line, and exit statuses."""
 
+import argparse
 import errno
 import gc
 import os
@@ -9,19 +10,50 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+OPTIONS = {  # flag: what stands for its value, and what it means
+    "results_path": ("DIR", "folder of the run (default: the newest in results/)"),
+    "data_dir": ("DIR", "folder of the four IDX files, gzipped or not (default: MNIST_DIR, else download)"),
+    "ae": ("ID_OR_FOLDER", "another AutoEncoder, a Hub id or a folder (default: LAB_AE, else the shipped one)"),
+    "ddpm": ("ID_OR_FOLDER", "another diffusion model, a Hub id or a folder (default: LAB_DDPM, else the shipped one)"),
+}
+
 
 class LabError(Exception):
     """Something the user can mend: one line that names cause, value and remedy. Scripts exit with status 2."""
 
 
-def one_line_errors(parser):
-    """Make an ``argparse`` parser report a bad command line in one line; its subparsers need a call each."""
+def make_parser(prog: str, description: str, *examples: str) -> argparse.ArgumentParser:
+    """A parser that reports a bad command line in one line, takes no abbreviations, and ends its help with examples."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        allow_abbrev=False,
+        description=description,
+        epilog="\n".join(f"{'examples:' if i == 0 else '':<9} {example}" for i, example in enumerate(examples)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return one_line_errors(parser)
+
+
+def one_line_errors(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Make a parser report a bad command line in one line; its subparsers need a call each."""
 
     def error(message):
         raise LabError(f"{message} (see: {parser.prog} --help)")
 
     parser.error = error
     return parser
+
+
+def add_options(parser: argparse.ArgumentParser, *names: str, **texts: str) -> None:
+    """Add flags that several scripts have, in this order.
+
+    Args:
+        parser: of the script.
+        names: keys of ``OPTIONS``.
+        texts: a flag with another help text than the usual one.
+    """
+    for name, text in ({name: OPTIONS[name][1] for name in names} | texts).items():
+        parser.add_argument(f"--{name}", metavar=OPTIONS[name][0], help=text)
 
 
 def run_script(main) -> int:

@@ -4,15 +4,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
+from safetensors.numpy import save
 
 from hi_mnist.cli import LabError
 
+Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -122,6 +124,40 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
         raise
     except Exception as error:  # truncated, not safetensors at all, or a dtype that NumPy lacks
         raise LabError(f"{path} is damaged ({' '.join(str(error).split())}); {remedy}") from None
+
+
+def cached(name: str, depends_on: list, shapes: dict[str, tuple], compute: Callable[[], Arrays]) -> Arrays:
+    """What ``compute`` returns, or what it returned the last time, kept in ``cache/NAME-<hash>.safetensors``.
+
+    Args:
+        name: of what is kept.
+        depends_on: all that the arrays depend on, as JSON holds it; hash arrays by ``data_hash``.
+        shapes: of the arrays, by name; None stands for any length. A file that holds something else, or no finite
+            numbers, is made anew.
+        compute: makes the arrays.
+    """
+    path = cache_path(name, depends_on)
+    try:
+        arrays = read_tensors(path, tuple(shapes), "")
+        if all(_fits(arrays[key], shape) for key, shape in shapes.items()):
+            return arrays
+    except LabError:  # not there, or damaged
+        pass
+    arrays = {key: np.ascontiguousarray(array) for key, array in compute().items()}
+    with atomic_path(path) as partial:
+        partial.write_bytes(save(arrays))
+    return arrays
+
+
+def cache_path(name: str, depends_on: list) -> Path:
+    """Where ``cached`` keeps arrays."""
+    key = json.dumps(depends_on, sort_keys=True)
+    return cache_dir() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+
+
+def _fits(array: np.ndarray, shape: tuple) -> bool:
+    same = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+    return same and bool(np.isfinite(array).all())
 
 
 def data_hash(*arrays: np.ndarray) -> str:

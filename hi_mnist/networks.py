@@ -93,6 +93,14 @@ def load_ae(source: str | Path | None = None):
     return _load_network(AE_NETWORK, source)
 
 
+def chosen_ae(source: str | None) -> str | None:
+    """What a run notes of its AutoEncoder: ``source``, else ``LAB_AE``, a folder by its full path; None if shipped."""
+    name = source or os.environ.get(AE_NETWORK.variable) or None
+    if name and Path(name).expanduser().is_dir():  # later scripts may run from another folder
+        return str(Path(name).expanduser().resolve())
+    return name
+
+
 def load_ddpm(source: str | Path | None = None):
     """The diffusion U-Net in evaluation mode, on the best device: ``source``, else ``LAB_DDPM``, else the shipped one.
 

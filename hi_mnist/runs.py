@@ -9,87 +9,44 @@ Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels 
 import dataclasses
 import os
 import reprlib
-import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from hi_mnist import settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, N_PIXELS, flatten
-from hi_mnist.files import lab_home, read_json, read_tensors, results_dir, write_text
+from hi_mnist.files import lab_home, read_json, read_tensors, results_dir
 from hi_mnist.networks import ae_encode, load_ae
+from hi_mnist.settings import check, setting
 
 LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far below
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Plain YAML without aliases: a few lines of them can stand for gigabytes."""
-
-    def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "it holds an alias", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
-
-
-def _brief(value: object) -> str:
-    """A value of a file as a few printable characters, whatever it is."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python prints only so many digits
-        return "a number of thousands of digits"
-
-
-def read_settings(path: Path) -> dict:
-    """The settings in a run's ``config.yaml``, whatever they are.
-
-    Raises:
-        LabError: missing, huge, or not plain YAML of the form ``name: value``.
-    """
-    try:
-        if path.stat().st_size > 65_536:
-            raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
-        settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
-    except FileNotFoundError:
-        raise LabError(f"{path} is missing; name a run folder written by train.py") from None
-    except (LabError, OSError):
-        raise
-    except Exception as error:  # PyYAML's own, and whatever its converters let out
-        cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
-        raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
-    if not isinstance(settings, dict):
-        raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
-    return settings
-
-
 @dataclass
 class TrainConfig:
-    """The settings of a run, saved as ``config.yaml``. Defaults live here and nowhere else.
+    """The settings of a run, saved as ``config.yaml``. Defaults, ranges, flags and help texts live here, nowhere else.
 
-    Attributes:
-        embedding_dim: d of the PCA embedding; ignored in AE runs, whose network sets it.
-        use_pca: embed by PCA (else by the AutoEncoder).
-        n_components: K of the mixture.
-        max_iter: at most so many EM iterations.
-        results_path: the run's folder as it was asked for; None stands for ``results/<datetime>``. Never used as a path
-            after training: a results folder may be moved.
-        seed: of everything random.
-        dataset: what the run was trained on: ``mnist``, ``fashion_mnist`` or ``digits``.
-        ae: the AutoEncoder of an AE run, a Hub id or a folder; None is the shipped one.
+    ``results_path`` is the folder as it was asked for, None for ``results/<datetime>``; it is never used as a path
+    after training, for a results folder may be moved. ``ae`` is None for the shipped AutoEncoder.
     """
 
-    embedding_dim: int = 10
-    use_pca: bool = False
-    n_components: int = 10
-    max_iter: int = 100
-    results_path: str | None = None
-    seed: int = 123
-    dataset: str = "mnist"
-    ae: str | None = None
-
-    _TYPES = {"embedding_dim": int, "use_pca": bool, "n_components": int, "max_iter": int, "seed": int, "dataset": str}
+    embedding_dim: int = setting(
+        10, f"dimensions of the PCA embedding, 1 to {N_PIXELS}; ignored without --use_pca", metavar="d"
+    )
+    use_pca: bool = setting(False, "embed by PCA; left out, by the AutoEncoder")
+    n_components: int = setting(10, "number of clusters; keep it at the number of classes", low=1, metavar="K")
+    max_iter: int = setting(100, "largest number of EM iterations", low=1, metavar="N")
+    results_path: str | None = setting(
+        None, "folder of this run, new or empty (default: results/<datetime>)", metavar="DIR"
+    )
+    seed: int = setting(123, "random seed", low=0, high=2**32 - 1)
+    dataset: str = setting("mnist", "what the run was trained on", choices=DATASETS, flag=False)
+    ae: str | None = setting(
+        None, "another AutoEncoder, a Hub id or a folder (default: LAB_AE, else shipped)", metavar="ID_OR_FOLDER"
+    )
 
     def validate(self, n_samples: int | None = None) -> "TrainConfig":
         """Check types and ranges.
@@ -100,42 +57,23 @@ class TrainConfig:
         Raises:
             LabError: naming the setting, its value and what is allowed.
         """
-        for name, kind in self._TYPES.items():
-            value = getattr(self, name)
-            if type(value) is not kind:  # bool is an int in Python, but not here
-                raise LabError(f"{name} must be of type {kind.__name__}, got {_brief(value)}")
-            if kind is int and value.bit_length() > 1000:
-                raise LabError(f"{name} is far too large, got {_brief(value)}")
-        for name in ("results_path", "ae"):
-            value = getattr(self, name)
-            if value is not None and type(value) is not str:
-                raise LabError(f"{name} must be text or null, got {_brief(value)}")
-            if value is not None and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
-                raise LabError(f"{name} holds characters that cannot be shown or saved, got {_brief(value)}")
+        check(self)
         if self.use_pca and not 1 <= self.embedding_dim <= N_PIXELS:
             raise LabError(
                 f"embedding_dim must be between 1 and {N_PIXELS}, the number of pixels, got {self.embedding_dim}"
             )
-        if self.n_components < 1:
-            raise LabError(f"n_components must be at least 1, got {self.n_components}")
         if n_samples is not None and self.n_components > n_samples:
             raise LabError(
                 f"n_components must be at most {n_samples}, the number of training images, got {self.n_components}"
             )
-        if self.max_iter < 1:
-            raise LabError(f"max_iter must be at least 1, got {self.max_iter}")
-        if not 0 <= self.seed < 2**32:
-            raise LabError(f"seed must be between 0 and {2**32 - 1}, got {self.seed}")
-        if self.dataset not in DATASETS:
-            raise LabError(f"dataset must be one of {', '.join(DATASETS)}, got {reprlib.repr(self.dataset)}")
         return self
 
     def save(self, path: Path | str) -> None:
         """Write ``config.yaml``: the lab's six keys, then ``dataset``, and ``ae`` in AE runs that name one."""
-        settings = dataclasses.asdict(self)
+        content = dataclasses.asdict(self)
         if self.ae is None:
-            del settings["ae"]
-        write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+            del content["ae"]
+        settings.save(content, path)
 
     @classmethod
     def load(cls, path: Path | str) -> "TrainConfig":
@@ -144,15 +82,9 @@ class TrainConfig:
         Raises:
             LabError: not readable, not a plain mapping, unknown keys, wrong types or values.
         """
-        path = Path(path)
-        settings = read_settings(path)
-        unknown = sorted(
-            _brief(key).strip("'\"") for key in settings.keys() - {f.name for f in dataclasses.fields(cls)}
-        )
-        if unknown:
-            raise LabError(f"{path} has unknown settings: {', '.join(unknown[:10])}; remove them")
+        config = settings.load(cls, path)
         try:
-            return cls(**settings).validate()
+            return config.validate()
         except LabError as error:
             raise LabError(f"{path}: {error}") from None
 

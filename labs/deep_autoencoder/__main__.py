@@ -21,7 +21,8 @@ from pathlib import Path
 from hi_mnist import cli, files, networks
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, load_split
-from hi_mnist.runs import new_run_path, read_settings
+from hi_mnist.runs import new_run_path
+from hi_mnist.settings import read_yaml
 from labs import shared
 from labs.deep_autoencoder.colored import SEVERITIES
 from labs.deep_autoencoder.settings import CODES, LOSSES, OPTIMIZERS, Settings
@@ -165,7 +166,7 @@ def read_config(path: Path) -> dict:
     file = path / "config.yaml"
     if not file.is_file():
         return {}
-    config = read_settings(file)
+    config = read_yaml(file)
     if config.get("lab") == LAB:
         return config
     raise LabError(f"{file} is not of a run of this lab; name another folder")

@@ -1,0 +1,212 @@
+"""Settings that stand once: a dataclass's field holds default, range, flag and help text; all else is derived from it.
+
+    @dataclass
+    class Config:
+        seed: int = setting(123, "random seed", low=0, high=2**32 - 1)
+
+    add_flags(parser, Config)                       # --seed SEED   random seed (default: 123)
+    config = from_args(Config, parser.parse_args()) # checked
+    save(config, path); load(Config, path)          # YAML
+
+A field's type is int, float, bool or str, or one of them or None.
+"""
+
+import argparse
+import dataclasses
+import reprlib
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import yaml
+
+from hi_mnist.cli import LabError
+from hi_mnist.files import write_text
+
+T = TypeVar("T")
+LARGEST_FILE = 65_536  # bytes
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Iterable | None = None,
+    metavar: str | None = None,
+    parse: Callable[[str], Any] | None = None,
+    flag: bool = True,
+) -> Any:
+    """A dataclass field.
+
+    Args:
+        default: its value where nothing else is said.
+        help: for ``--help``; the default is added unless the text names one.
+        low, high: the least and the greatest value allowed.
+        above, below: bounds that are not allowed themselves.
+        choices: the only values allowed.
+        metavar: stands for the value in ``--help``.
+        parse: makes the value of the flag's text; the field's own type where it is None.
+        flag: whether the command line has it.
+    """
+    about = {"help": help, "low": low, "high": high, "above": above, "below": below, "metavar": metavar}
+    about |= {"choices": None if choices is None else tuple(choices), "parse": parse, "flag": flag}
+    return dataclasses.field(default=default, metadata=about)
+
+
+def _fields(cls: type) -> list[tuple[dataclasses.Field, tuple[type, ...]]]:
+    """The settings of a dataclass, each with the types that it may have."""
+    hints = get_type_hints(cls)
+    return [(f, get_args(hints[f.name]) or (hints[f.name],)) for f in dataclasses.fields(cls) if "help" in f.metadata]
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type, *, defaults: bool = True) -> None:
+    """Give a parser a flag for each setting of ``cls`` that has one.
+
+    Args:
+        parser: or a group of one.
+        cls: the dataclass.
+        defaults: False leaves a flag that was not given None, where it must be told from one that was.
+    """
+    for f, types in _fields(cls):
+        about, name = f.metadata, f"--{f.name}"
+        if not about["flag"]:
+            continue
+        text = about["help"].replace("%", "%%")
+        if types[0] is bool:
+            parser.add_argument(name, action="store_true", default=False if defaults else None, help=text)
+            continue
+        if "default" not in text and f.default is not None:
+            text += f" (default: {f.default})"
+        options = {"choices": about["choices"]} if about["choices"] else {"metavar": about["metavar"]}
+        kind = about["parse"] or types[0]
+        parser.add_argument(name, type=kind, default=f.default if defaults else None, help=text, **options)
+
+
+def from_args(cls: type[T], args: argparse.Namespace, **more: Any) -> T:
+    """The checked settings in parsed arguments; ``more`` adds or replaces some.
+
+    Raises:
+        LabError: as ``check``.
+    """
+    names = [f.name for f in dataclasses.fields(cls)]
+    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    return check(cls(**given | more))
+
+
+def check(settings: T) -> T:
+    """Check types and ranges.
+
+    Returns:
+        ``settings``.
+
+    Raises:
+        LabError: naming the setting, its value and what is allowed.
+    """
+    for f, types in _fields(type(settings)):
+        value, about = getattr(settings, f.name), f.metadata
+        if value is None and type(None) in types or about["parse"]:
+            continue
+        if types[0] is float and type(value) is int:
+            value = float(value)
+        if type(value) is not types[0]:  # bool is an int in Python, but not here
+            kinds = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
+            raise LabError(f"{f.name} must be of type {kinds}, got {brief(value)}")
+        if types[0] is int and value.bit_length() > 1000:
+            raise LabError(f"{f.name} is far too large, got {brief(value)}")
+        if types[0] is str and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+            raise LabError(f"{f.name} holds characters that cannot be shown or saved, got {brief(value)}")
+        if about["choices"] and value not in about["choices"]:
+            raise LabError(f"{f.name} must be one of {', '.join(map(str, about['choices']))}, got {brief(value)}")
+        if allowed := _outside(value, about):
+            raise LabError(f"{f.name} must be {allowed}, got {value}")
+    return settings
+
+
+def _outside(value, about) -> str:
+    """What is allowed, where a value is not; NaN never is."""
+    low, high, above, below = (about[name] for name in ("low", "high", "above", "below"))
+    if about["choices"] or not isinstance(value, int | float):
+        return ""
+    if (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+        and (below is None or value < below)
+        and value == value
+    ):
+        return ""
+    if low is not None and high is not None:
+        return f"between {low} and {high}"
+    lower = f"at least {low}" if low is not None else f"above {above}" if above is not None else ""
+    upper = f"at most {high}" if high is not None else f"below {below}" if below is not None else ""
+    return " and ".join(filter(None, (lower, upper))) or "a number"
+
+
+def brief(value: object) -> str:
+    """A value of a file as a few printable characters, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python prints only so many digits
+        return "a number of thousands of digits"
+
+
+# --------------------------------------------------------------------------- files
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain YAML without aliases: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "it holds an alias", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: Path) -> dict:
+    """The settings in a run's ``config.yaml``, whatever they are.
+
+    Raises:
+        LabError: missing, huge, or not plain YAML of the form ``name: value``.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
+        settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
+    except FileNotFoundError:
+        raise LabError(f"{path} is missing; name a run folder written by train.py") from None
+    except (LabError, OSError):
+        raise
+    except Exception as error:  # PyYAML's own, and whatever its converters let out
+        cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+        raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
+    if not isinstance(settings, dict):
+        raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
+    return settings
+
+
+def load(cls: type[T], path: Path | str) -> T:
+    """Read settings; missing keys take their defaults. Only types and ranges of single settings are checked.
+
+    Raises:
+        LabError: not readable, not a plain mapping, unknown keys, wrong types or values.
+    """
+    path = Path(path)
+    found = read_yaml(path)
+    unknown = sorted(brief(key).strip("'\"") for key in found.keys() - {f.name for f in dataclasses.fields(cls)})
+    if unknown:
+        raise LabError(f"{path} has unknown settings: {', '.join(unknown[:10])}; remove them")
+    try:
+        return check(cls(**found))
+    except LabError as error:
+        raise LabError(f"{path}: {error}") from None
+
+
+def save(settings: object, path: Path | str) -> None:
+    """Write settings, a dataclass or a dict of plain values, as YAML: whole or not at all."""
+    content = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
