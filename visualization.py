@@ -76,7 +76,7 @@ def visualize(
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
     if planes is None:
-        planes = projections.make_planes(images, dataset, ae_source or run.config.ae)
+        planes = projections.make_planes(images, ae_source or run.config.ae)
     if cluster_label:
         groups, legend_title = runs.cluster_labels(run, images), "cluster\n(images)"
         names = [str(k) for k in range(run.n_components)]
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.compare:
         return compare(run, args.ae)
     images, _ = data.load_split("train", run.config.dataset)
-    planes = projections.make_planes(images, run.config.dataset, args.ae or run.config.ae)
+    planes = projections.make_planes(images, args.ae or run.config.ae)
     written = visualize(run, args.cluster_label, planes=planes)
     if args.cluster_label:
         from report import explorer

@@ -3,9 +3,9 @@
 Everything is computed from a run's saved parameters and scikit-learn's own objects, never by the student's ``predict``.
 """
 
-import hashlib
-import json
+import dataclasses
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import sklearn
@@ -16,9 +16,10 @@ from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalize
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
+from grading import table
 from grading.checks import ASKED_DIGIT, question
-from hi_mnist import data, files
-from hi_mnist.data import N_CLASSES
+from hi_mnist import data, files, runs
+from hi_mnist.data import N_CLASSES, DataSet
 from hi_mnist.runs import SavedRun
 
 PERFORMANCE_POINTS = 30
@@ -68,25 +69,69 @@ def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray,
         embedding_dim: d of the run.
         train, test: uint8 (N, 1, 28, 28).
     """
-    key = json.dumps([dataset, files.data_hash(train, test), embedding_dim, BASELINE, sklearn.__version__])
-    path = files.cache_dir() / f"baseline-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    try:
-        db = float(json.loads(path.read_text(encoding="utf-8"))["db"])
-        if 0 < db < np.inf:
-            return db
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or damaged: compute it
-    pca = PCA(embedding_dim, svd_solver="covariance_eigh").fit(data.flatten(train).astype(np.float64))
-    gmm = GaussianMixture(BASELINE["n_components"], max_iter=BASELINE["max_iter"], random_state=BASELINE["seed"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are the rule, converged or not
-        gmm.fit(pca.transform(data.flatten(train).astype(np.float64)))
-    db = davies_bouldin(test, gmm.predict(pca.transform(data.flatten(test).astype(np.float64))))
-    files.write_text(path, json.dumps({"db": db, "key": json.loads(key)}, indent=2) + "\n")
-    return db
+
+    def compute():
+        rows, test_rows = (data.flatten(images).astype(np.float64) for images in (train, test))
+        pca = PCA(embedding_dim, svd_solver="covariance_eigh").fit(rows)
+        gmm = GaussianMixture(BASELINE["n_components"], max_iter=BASELINE["max_iter"], random_state=BASELINE["seed"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are the rule, converged or not
+            gmm.fit(pca.transform(rows))
+        return {"db": np.array(davies_bouldin(test, gmm.predict(pca.transform(test_rows))))}
+
+    depends_on = [dataset, files.data_hash(train, test), embedding_dim, BASELINE, sklearn.__version__]
+    return float(files.cached("baseline", depends_on, {"db": ()}, compute)["db"])
 
 
-def performance(run: SavedRun, db: float | None, db_sklearn: float | None, clusters: np.ndarray) -> dict:
+def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | None = None) -> dict:
+    """Score a run by its saved parameters.
+
+    Args:
+        run: the run, whose data set is prepared.
+        images: that data set; read when None.
+        sample_index: the student's answer to question 6.
+
+    Returns:
+        what grade.json holds of the run: ``questions`` (the cluster of "6", Performance), ``sample_index``, ``config``,
+        ``dataset``, ``db``, ``db_sklearn`` (PCA runs), ``accuracy``, ``nmi``, ``ari`` and ``log_likelihood``.
+    """
+    dataset, is_pca = run.config.dataset, run.config.use_pca
+    images = images or data.load_data_set(dataset)
+    mixture = runs.mixture(run)
+    codes = runs.embed(run, images.test)
+    clusters = mixture.predict(codes)
+    db = davies_bouldin(images.test, clusters)
+    baseline = None
+    if is_pca:
+        baseline = baseline_davies_bouldin(dataset, run.config.embedding_dim, images.train, images.test)
+    return {
+        "questions": [score_index(run, sample_index, images), score_performance(run, db, baseline, clusters)],
+        "sample_index": sample_index,
+        "config": dataclasses.asdict(run.config),
+        "db": db,
+        "db_sklearn": baseline,
+        **agreement(images.test_labels, clusters),
+        "log_likelihood": float(mixture.score(codes)),
+        "dataset": dataset,
+    }
+
+
+def grade(run: SavedRun, source: bytes, sample_index: int | None = None) -> dict:
+    """Everything that ``grade.json`` holds: the code is checked in processes of its own while the run is scored.
+
+    Args:
+        run: the run, whose data set is prepared.
+        source: the bytes of submission.py.
+        sample_index: the student's answer to question 6.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(table.check_code, source)
+        scored = score_run(run, sample_index=sample_index)
+        questions = code.result()
+    return scored | table.summary(questions + scored["questions"])
+
+
+def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None, clusters: np.ndarray) -> dict:
     """Question 6, Performance: 30 points times DB_sklearn / DB_yours, clipped to [0, 30]; PCA runs only.
 
     Args:
@@ -121,17 +166,15 @@ def performance(run: SavedRun, db: float | None, db_sklearn: float | None, clust
     return entry | {"score": points, "verdict": verdict, "message": message, "hint": hint}
 
 
-def sample_index(
-    run: SavedRun, k: int | None, labels: np.ndarray, clusters: np.ndarray, digit: int = ASKED_DIGIT
-) -> dict:
+def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKED_DIGIT) -> dict:
     """Question 6, the cluster of "6": its most frequent true digit is 6.
 
     Where no cluster has that, the one that holds most sixes is right.
 
     Args:
         run: the run.
-        k: the student's answer; None when none was given.
-        labels, clusters: true digit and cluster of the training images, int (N,): what the pictures show.
+        k: the student's answer, any number; None when none was given.
+        images: the run's data set; its training images are what the pictures show.
         digit: the digit that is asked for.
     """
     entry = question("sample_index", f'6 the cluster of "{digit}"', SAMPLE_INDEX_POINTS)
@@ -143,17 +186,26 @@ def sample_index(
             f"digit {digit} lies, and pass its number"
         )
         return entry | {"verdict": "SKIPPED", "message": message}
-    table = np.zeros((N_CLASSES, run.n_components), dtype=np.int64)
-    np.add.at(table, (labels, clusters), 1)
-    of_digit = np.flatnonzero((table[digit] == table.max(axis=0)) & (table[digit] > 0))
-    right = of_digit if len(of_digit) else np.flatnonzero(table[digit] == table[digit].max())
-    total = int(table[:, k].sum())
-    if np.count_nonzero(table.sum(axis=0)) < 2:
+    if not 0 <= k < run.n_components:
+        message = f"there is no cluster {k}: they are numbered 0 to {run.n_components - 1}"
+        return entry | {"verdict": "WRONG", "message": message}
+    held = count_labels(images.train_labels, runs.cluster_labels(run, images.train), run.n_components)
+    of_digit = np.flatnonzero((held[:, digit] == held.max(axis=1)) & (held[:, digit] > 0))
+    right = of_digit if len(of_digit) else np.flatnonzero(held[:, digit] == held[:, digit].max())
+    total = int(held[k].sum())
+    if np.count_nonzero(held.sum(axis=1)) < 2:
         message = "all images lie in one cluster: there is none to choose"
         return entry | {"verdict": "WRONG", "message": message, "hint": "train with --n_components 10"}
     if k in right:
-        message = f"cluster {k} holds {table[digit, k]} sixes among its {total} training images"
+        message = f"cluster {k} holds {held[k, digit]} sixes among its {total} training images"
         return entry | {"score": float(SAMPLE_INDEX_POINTS), "verdict": "PASS", "message": message}
-    most = f"its most frequent digit is {table[:, k].argmax()}" if total else "it is empty"
+    most = f"its most frequent digit is {held[k].argmax()}" if total else "it is empty"
     hint = "look where the 6 lies in true_tsne.png, and which number stands there in cluster_tsne.png"
     return entry | {"verdict": "WRONG", "message": f"cluster {k} is not the one: {most}", "hint": hint}
+
+
+def count_labels(labels: np.ndarray, clusters: np.ndarray, n_components: int) -> np.ndarray:
+    """How many images of each true label, int (N,), lie in each cluster, int (N,): int64 (K, 10)."""
+    held = np.zeros((n_components, N_CLASSES), dtype=np.int64)
+    np.add.at(held, (clusters, labels), 1)
+    return held

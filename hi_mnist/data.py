@@ -6,6 +6,7 @@ Pixels are 0..255, 0 the background.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,6 +65,20 @@ def load_split(split: str, dataset: str = "mnist") -> tuple[np.ndarray, np.ndarr
     if labels.min() < 0 or labels.max() >= N_CLASSES:
         raise LabError(f"{path}: labels run from {labels.min()} to {labels.max()}, not 0 to 9; {remedy}")
     return images, labels
+
+
+class DataSet(NamedTuple):
+    """Both splits of a prepared data set: images uint8 (N, 1, 28, 28), labels int64 (N,)."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+def load_data_set(dataset: str) -> DataSet:
+    """Read both splits of a prepared data set; errors as ``load_split``."""
+    return DataSet(*load_split("train", dataset), *load_split("test", dataset))
 
 
 def flatten(images: np.ndarray) -> np.ndarray:

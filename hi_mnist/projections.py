@@ -1,13 +1,10 @@
 """The training images in two dimensions, by PCA, t-SNE and the AutoEncoder; computed once and kept in the cache."""
 
 import functools
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
@@ -28,58 +25,28 @@ def project_pca(images: np.ndarray) -> np.ndarray:
     return plane * np.sign(pca.components_[[0, 1], largest])
 
 
-def project_tsne(images: np.ndarray, dataset: str) -> np.ndarray:
-    """t-SNE of the first 50 principal components, from the cache where it is there.
-
-    Args:
-        images: uint8 (N, 1, 28, 28).
-        dataset: the prepared data set they come from; with the images' hash it keys the cache.
+def project_tsne(images: np.ndarray) -> np.ndarray:
+    """t-SNE of the first 50 principal components of images uint8 (N, 1, 28, 28), from the cache where it is there.
 
     Returns:
         float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
     """
-    path = _tsne_cache(images, dataset)
+    return _tsne(images)["plane"]
 
+
+def tsne_seconds(images: np.ndarray) -> float:
+    """How long computing the t-SNE of ``project_tsne`` took, in seconds."""
+    return float(_tsne(images)["seconds"])
+
+
+def _tsne(images: np.ndarray) -> dict[str, np.ndarray]:
     def compute():
         start = time.perf_counter()
         plane = compute_tsne(images)
-        files.write_text(path.with_suffix(".json"), json.dumps({"seconds": time.perf_counter() - start}) + "\n")
-        return plane
+        return {"plane": plane, "seconds": np.array(time.perf_counter() - start)}
 
-    return _kept_plane(path, len(images), compute)
-
-
-def _kept_plane(path: Path, n: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """A plane (n, 2) from the cache's file ``path``; where it is not there, or damaged, it is computed and kept."""
-    try:
-        plane = np.load(path, allow_pickle=False)
-        if plane.shape == (n, 2) and np.isfinite(plane).all():
-            return plane
-    except Exception:  # damaged in whatever way
-        pass
-    plane = compute()
-    with files.atomic_path(path) as partial:
-        np.save(partial, plane)
-    return plane
-
-
-def tsne_seconds(images: np.ndarray, dataset: str) -> float | None:
-    """How long the t-SNE that ``project_tsne`` takes from the cache was computed; None where that was not kept."""
-    try:
-        content = json.loads(_tsne_cache(images, dataset).with_suffix(".json").read_text(encoding="utf-8"))
-        seconds = float(content["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return seconds if 0 < seconds < np.inf else None
-
-
-def _tsne_cache(images: np.ndarray, dataset: str) -> Path:
-    return _cache_path("tsne", dataset, files.data_hash(images), TSNE_SETTINGS, version("openTSNE"))
-
-
-def _cache_path(method: str, *depends_on) -> Path:
-    key = json.dumps(depends_on, sort_keys=True)
-    return files.cache_dir() / f"{method}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    depends_on = [files.data_hash(images), TSNE_SETTINGS, version("openTSNE")]
+    return files.cached("tsne", depends_on, {"plane": (len(images), 2), "seconds": ()}, compute)
 
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:
@@ -138,11 +105,11 @@ def project_ae(images: np.ndarray, ae_source: str | None) -> np.ndarray:
     return PCA(2).fit_transform(codes)
 
 
-def make_planes(images: np.ndarray, dataset: str, ae_source: str | None = None) -> dict[str, np.ndarray]:
+def make_planes(images: np.ndarray, ae_source: str | None = None) -> dict[str, np.ndarray]:
     """The projections of images (N, 1, 28, 28), each float64 (N, 2), by the names in ``PROJECTIONS``."""
-    content, n = files.data_hash(images), len(images)
+    content, shapes = files.data_hash(images), {"plane": (len(images), 2)}
     # The AE first: where it cannot be loaded, that is said before the slow t-SNE.
-    ae_path = _cache_path("ae", content, networks.network_digest(AE_NETWORK, ae_source), version("torch"))
-    ae = _kept_plane(ae_path, n, lambda: project_ae(images, ae_source))
-    pca = _kept_plane(_cache_path("pca", content, version("scikit-learn")), n, lambda: project_pca(images))
-    return {"pca": pca, "tsne": project_tsne(images, dataset), "ae": ae}
+    ae_key = [content, networks.network_digest(AE_NETWORK, ae_source), version("torch")]
+    ae = files.cached("ae", ae_key, shapes, lambda: {"plane": project_ae(images, ae_source)})
+    pca = files.cached("pca", [content, version("scikit-learn")], shapes, lambda: {"plane": project_pca(images)})
+    return {"pca": pca["plane"], "tsne": project_tsne(images), "ae": ae["plane"]}

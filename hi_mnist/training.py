@@ -44,9 +44,12 @@ def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
     Raises:
         LabError: the settings do not fit the data, or a covariance became singular.
     """
-    import submission
-
     config.validate(n_samples=len(images))
+    try:
+        import submission  # here and nowhere else: only training needs the student's code in this process
+    except SyntaxError as error:
+        line = f"{Path(error.filename or '').name}, line {error.lineno}: {error.msg}"
+        raise LabError(f"{line}; mend that line or the one before") from None
     start = time.monotonic()
     pca = None
     if config.use_pca:

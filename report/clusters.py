@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hi_mnist import runs
-from hi_mnist.data import N_CLASSES
 from hi_mnist.runs import SavedRun
 
 
@@ -52,10 +51,3 @@ def clustering(run: SavedRun, images: np.ndarray) -> Clustering:
         white = (codes[members] - mixture.means_[k]) @ mixture.precisions_cholesky_[k]
         distance[members] = np.einsum("nd,nd->n", white, white)
     return Clustering(cluster, gamma.max(axis=1), distance)
-
-
-def counts(cluster: np.ndarray, labels: np.ndarray, n_components: int) -> np.ndarray:
-    """How many images of each true label a cluster holds: int64 (K, 10)."""
-    table = np.zeros((n_components, N_CLASSES), dtype=np.int64)
-    np.add.at(table, (cluster, labels), 1)
-    return table

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 from tqdm import tqdm
 
+from grading.scores import count_labels, matched_accuracy
 from hi_mnist import data, files, networks, projections, runs
 from hi_mnist.data import DATASETS, IMAGE_SHAPE, N_CLASSES
 from hi_mnist.files import ROOT
@@ -222,13 +223,10 @@ def measure_projections(
     planes["AutoEncoder"] = projections.project_ae(images, ae_source)
     fresh["AutoEncoder"] = timed(lambda: networks.ae_encode(ae, new))[1]
     fit["AutoEncoder"], ae_note = _training_of_ae(ae_source, dataset)
-    planes["t-SNE"] = projections.project_tsne(images, dataset)
+    planes["t-SNE"] = projections.project_tsne(images)
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(images))[:SAMPLE])
-    fit["t-SNE"] = projections.tsne_seconds(images, dataset)
-    if fit["t-SNE"] is None:  # a cache of an earlier version
-        seconds = timed(lambda: projections.compute_tsne(images[some]))[1]
-        fit["t-SNE"] = seconds if len(some) == len(images) else f"{in_seconds(seconds)} for {len(some):,}"
+    fit["t-SNE"] = projections.tsne_seconds(images)
     fresh["t-SNE"] = "cannot"
     to_add = _seconds_to_add(images[some], planes["t-SNE"][some], test[:500])
     scores = score_planes(rows, labels, planes, some)
@@ -349,8 +347,6 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    from grading.scores import matched_accuracy
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=seed)
@@ -421,9 +417,8 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
 
 def _components_of_digits(run: SavedRun, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """For each digit the component that holds most of its images: int64 (10,)."""
-    table = np.zeros((N_CLASSES, run.n_components), dtype=np.int64)
-    np.add.at(table, (labels, runs.cluster_labels(run, images)), 1)
-    return table.argmax(axis=1)
+    held = count_labels(labels, runs.cluster_labels(run, images), run.n_components)
+    return held.argmax(axis=0)
 
 
 def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:

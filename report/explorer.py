@@ -37,7 +37,7 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
     if planes is None:
-        planes = projections.make_planes(images, dataset, run.config.ae)
+        planes = projections.make_planes(images, run.config.ae)
     shown = sample(len(images))
     columns = make_columns(run, images[shown], labels[shown], {name: plane[shown] for name, plane in planes.items()})
     figures = make_figures(columns)

@@ -8,7 +8,6 @@ pictures are decoded and encoded anew, and the page allows itself no script at a
 """
 
 import csv
-import hashlib
 import math
 from datetime import datetime
 from itertools import islice
@@ -17,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from grading import draw, scores
+from grading.checks import ASKED_DIGIT
 from hi_mnist import data, files, networks
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
@@ -24,8 +25,9 @@ from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
 from hi_mnist.scatter import AXES
-from report import clusters, pages
+from report import clusters, compare, pages
 
+SUBMISSION = ROOT / "submission.py"
 STRIP = 10  # further draws of each generator
 STRIP_STEPS = 50
 MOST_CLUSTERS = 40  # shown in full; a page of more is read by nobody
@@ -68,7 +70,7 @@ def write(
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
     view = clusters.clustering(run, images)
-    table = clusters.counts(view.cluster, labels, run.n_components)
+    table = scores.count_labels(labels, view.cluster, run.n_components)
     asked = report["sample_index"]
     drawn = run.config.use_pca and asked is not None and asked < run.n_components
     strips = _strips(run, asked, fresh, source, ddpm, seed) if drawn else None
@@ -199,62 +201,32 @@ def _sixes(run: SavedRun) -> dict:
 
 def _strips(run: SavedRun, k: int, fresh: bool, source: bytes | None, ddpm, seed: int | None) -> dict:
     """Further draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
-    from grading.checks import ASKED_DIGIT
+    failed = {}
 
-    key = files.data_hash(run.means, run.covs, run.pi, run.components, run.mean, np.array([k, STRIP, STRIP_STEPS]))
-    path = files.cache_dir() / f"strips-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    drawn = None if fresh else _kept(path)
-    if drawn is None:
-        try:
-            gmm = _drawn_by_student(run, k, (source or (ROOT / "submission.py").read_bytes()), seed)
-        except LabError as error:
-            gmm = str(error)
-        try:
-            net = ddpm or networks.load_ddpm()
-            digits = networks.draw_digits(net, [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
-        except LabError as error:
-            digits = str(error)
-        drawn = {"gmm": gmm, "ddpm": digits}
-        if not any(isinstance(part, str) for part in drawn.values()):
-            with files.atomic_path(path) as partial:
-                np.save(partial, np.stack([gmm, digits]))
-    return {
-        name: pages.plain(part, 500) if isinstance(part, str) else [pages.digit_uri(image) for image in part]
-        for name, part in drawn.items()
-    }
+    def compute():
+        drawn = {}
+        for name, job in (
+            ("gmm", lambda: draw.draw_by_student(run, k, STRIP, source or SUBMISSION.read_bytes(), seed)),
+            ("ddpm", lambda: _drawn_by_diffusion(ddpm, seed)),
+        ):
+            try:
+                drawn[name] = job()
+            except LabError as error:
+                failed[name] = pages.plain(error, 500)
+        return drawn
+
+    parameters = files.data_hash(run.means, run.covs, run.pi, run.components, run.mean)
+    depends_on = [parameters, k, STRIP, STRIP_STEPS]
+    if fresh:
+        files.cache_path("strips", depends_on).unlink(missing_ok=True)
+    shapes = dict.fromkeys(("gmm", "ddpm"), (STRIP, 28, 28))
+    drawn = files.cached("strips", depends_on, shapes, compute)
+    return {name: [pages.digit_uri(image) for image in images] for name, images in drawn.items()} | failed
 
 
-def _kept(path: Path) -> dict | None:
-    """The strips of the last call."""
-    try:
-        both = np.load(path, allow_pickle=False)
-        if both.shape == (2, STRIP, 28, 28) and both.dtype == np.uint8:
-            return {"gmm": both[0], "ddpm": both[1]}
-    except Exception:  # not there, or damaged in whatever way
-        pass
-    return None
-
-
-def _drawn_by_student(run: SavedRun, k: int, source: bytes, seed: int | None) -> np.ndarray:
-    """Pictures of component k by the student's ``sample_from_gmm``, in a process of its own: uint8 (STRIP, 28, 28).
-
-    Raises:
-        LabError: the sampler fails, or leaves something else.
-    """
-    from grading import checks, sandbox, table
-
-    inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
-    outcome = sandbox.run("draw", source, inputs, settings={"label": k, "seed": seed, "n": STRIP})
-    if outcome.status == "raised":
-        raise LabError(table.explain_error(outcome.error)[0].splitlines()[0])
-    if outcome.status != "done":
-        raise LabError(f"submission.py: {outcome.cause}")
-    if "images" not in outcome.arrays:
-        raise LabError(checks.wrong_file(outcome.arrays.get("form", np.zeros(1)))[0])
-    images = outcome.arrays["images"]
-    if images.shape != (STRIP, 28, 28) or images.dtype != np.uint8:
-        raise LabError("submission.py: it left no pictures")
-    return images
+def _drawn_by_diffusion(ddpm, seed: int | None) -> np.ndarray:
+    """Sixes by the diffusion model: uint8 (STRIP, 28, 28)."""
+    return networks.draw_digits(ddpm or networks.load_ddpm(), [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
 
 
 # --------------------------------------------------------------------------- clusters
@@ -317,8 +289,6 @@ def _table(table: np.ndarray) -> dict:
 
 def _comparison(folder: Path) -> list[dict]:
     """The tables of comparison.csv, where visualization.py --compare has written it."""
-    from report import compare
-
     tables = list((compare.read(folder) or {}).values())
     for table in tables:
         table["methods"] = [pages.plain(method, 60) for method in table["methods"][:6]]

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from grading import scores
 from hi_mnist import data, files, runs, training
 from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
@@ -133,42 +134,30 @@ def earlier_rows(folder: Path, names: list[str], configs: list[TrainConfig]) -> 
 
 def make_baseline(dataset: str, embedding_dim: int) -> None:
     """Put scikit-learn's index into the cache, once per dimension."""
-    from grading import scores
-
-    (train, _), (test, _) = (data.load_split(split, dataset) for split in ("train", "test"))
-    scores.baseline_davies_bouldin(dataset, embedding_dim, train, test)
+    images = data.load_data_set(dataset)
+    scores.baseline_davies_bouldin(dataset, embedding_dim, images.train, images.test)
 
 
 def train_one(config: TrainConfig, path: Path) -> tuple[str, dict]:
     """Train and save one run unless it is there, and score it: its name and its row."""
-    from grading import scores
-
     seconds = math.nan  # not known of a run whose row was lost
-    (images, _), (test, labels) = (data.load_split(split, config.dataset) for split in ("train", "test"))
+    images = data.load_data_set(config.dataset)
     if not path.is_dir():
         training.set_seed(config.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = training.train(config, images)
+            result = training.train(config, images.train)
         training.save_run(path, config, result)
         seconds = result.embed_seconds + result.fit_seconds
-    run = runs.load_run(path)
-    mixture = runs.mixture(run)
-    codes = runs.embed(run, test)
-    clusters = mixture.predict(codes)
-    db = scores.davies_bouldin(test, clusters)
-    score = math.nan
-    if config.use_pca:
-        baseline = scores.baseline_davies_bouldin(config.dataset, config.embedding_dim, images, test)
-        score = scores.performance(run, db, baseline, clusters)["score"]
-    found = scores.agreement(labels, clusters)
+    scored = scores.score_run(runs.load_run(path), images)
+    (performance,) = (q for q in scored["questions"] if q["id"] == "performance")
     settings = {key: getattr(config, key) for key in KEYS}
     return path.name, {"run": path.name} | settings | {
-        "score": score,
-        "accuracy": found["accuracy"],
-        "nmi": found["nmi"],
-        "log_likelihood": float(mixture.score(codes)),
-        "davies_bouldin": math.nan if db is None else db,
+        "score": performance["score"] if config.use_pca else math.nan,
+        "accuracy": scored["accuracy"],
+        "nmi": scored["nmi"],
+        "log_likelihood": scored["log_likelihood"],
+        "davies_bouldin": math.nan if scored["db"] is None else scored["db"],
         "seconds": seconds,
     }
 

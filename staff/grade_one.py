@@ -17,9 +17,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from grading import checks, sandbox, scores, table
-from hi_mnist import files, prepare, runs
+from hi_mnist import data, files, prepare, runs
 from hi_mnist.cli import LabError
-from hi_mnist.data import DATASETS, load_split
+from hi_mnist.data import DATASETS, DataSet
 from hi_mnist.files import ROOT
 from hi_mnist.runs import TrainConfig
 from staff import archives, gradebook, rerun
@@ -57,20 +57,10 @@ class Settings:
     code: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """The prepared data set: uint8 (N, 1, 28, 28) and int64 (N,)."""
-
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
-
-
 @functools.cache
-def images(dataset: str) -> Images:
+def images(dataset: str) -> DataSet:
     """The class's data set, read once in each process."""
-    return Images(*load_split("train", dataset), *load_split("test", dataset))
+    return data.load_data_set(dataset)
 
 
 @functools.cache
@@ -81,7 +71,7 @@ def facts(dataset: str) -> tuple[str, str]:
     digest = hashlib.sha256()
     for path in [*sorted((ROOT / "grading").glob("*.py")), *(ROOT / name for name in GRADING_PROGRAM)]:
         digest.update(path.name.encode() + path.read_bytes())
-    return files.data_hash(there.train, there.train_labels, there.test, there.test_labels), digest.hexdigest()
+    return files.data_hash(*there), digest.hexdigest()
 
 
 # --------------------------------------------------------------------------- the record
@@ -208,21 +198,17 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
             return refused(cause, hint)
     record["config"] = dataclasses.asdict(run.config)
-    if not run.config.use_pca:
+    if not run.config.use_pca:  # nor is it scored: its AutoEncoder may be anything anywhere
         cause = "the run is not a PCA run; only those count"
         return [entry(name, "SKIPPED", cause) for name in RUN_QUESTIONS]
+    answer = claimed_index(handin, index)
+    scored = scores.score_run(run, images(settings.dataset), answer)
+    by_index, performance = scored.pop("questions")
+    record |= scored
     record["signature"] = gradebook.signature(run)
-    data, mixture = images(settings.dataset), runs.mixture(run)
-    codes = runs.embed(run, data.test)
-    clusters = mixture.predict(codes)
-    db = scores.davies_bouldin(data.test, clusters)
-    db_sklearn = scores.baseline_davies_bouldin(settings.dataset, run.config.embedding_dim, data.train, data.test)
-    record |= {"db": db, "db_sklearn": db_sklearn, "log_likelihood": float(mixture.score(codes))}
-    record |= scores.agreement(data.test_labels, clusters)
-    performance = scores.performance(run, db, db_sklearn, clusters)
-    if settings.rerun and db is not None:
-        performance = reproduced(performance, handin, run, db, data, record)
-    return [grade_index(handin, index, run, data, record), performance]
+    if settings.rerun and scored["db"] is not None:
+        performance = reproduced(performance, handin, run, scored["db"], record)
+    return [told_by_hand(by_index, answer), performance]
 
 
 def load_config(path: Path, settings: Settings) -> TrainConfig:
@@ -242,7 +228,7 @@ def refused(cause: str, hint: str) -> list[dict]:
     return [entry(name, "ERROR", cause, hint) for name in RUN_QUESTIONS]
 
 
-def reproduced(performance: dict, handin: archives.HandIn, run, db: float, data: Images, record: dict) -> dict:
+def reproduced(performance: dict, handin: archives.HandIn, run, db: float, record: dict) -> dict:
     """The entry of Performance after its run was made again."""
     if handin.source is None:
         return performance | {
@@ -250,7 +236,7 @@ def reproduced(performance: dict, handin: archives.HandIn, run, db: float, data:
             "verdict": "REVIEW",
             "message": f"{performance['message']}; not reproduced: there is no submission.py",
         }
-    again = rerun.reproduce(handin.source, run.config, db, data.train, data.test)
+    again = rerun.reproduce(handin.source, run.config, db, images(run.config.dataset))
     record["reproduced"] = {"way": again.way, "attempts": again.attempts}
     told = f"{performance['message']}; {again.sentence()}"
     if again.way is not None:
@@ -267,34 +253,28 @@ def reproduced(performance: dict, handin: archives.HandIn, run, db: float, data:
     }
 
 
-def grade_index(handin: archives.HandIn, index: int | None, run, data: Images, record: dict) -> dict:
-    """The cluster of "6": the answer is a claim, whether it is right is computed here."""
-    answer = claimed_index(handin)
-    if answer is None:
-        answer = index
-    if answer is None:
-        return entry("sample_index", "SKIPPED", "no answer in grade.json: to be marked by hand from the report")
-    record["sample_index"] = answer
-    if not 0 <= answer < run.n_components:
-        cause = f"there is no cluster {answer}: they are numbered 0 to {run.n_components - 1}"
-        return entry("sample_index", "WRONG", cause)
-    return scores.sample_index(run, answer, data.train_labels, runs.cluster_labels(run, data.train))
+def told_by_hand(entry: dict, answer: int | None) -> dict:
+    """The entry of question 6, with our own words where the hand-in gives no answer."""
+    if answer is not None:
+        return entry
+    return entry | {"message": "no answer in grade.json: to be marked by hand from the report"}
 
 
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
     """A hand-in's record with another answer to question 6 from the staff's list; all else stays as it was graded."""
-    record = record | {"settings": made_under(settings, index), "sample_index": None}
+    answer = claimed_index(handin, index)
+    record = record | {"settings": made_under(settings, index), "sample_index": answer}
     with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
         run = runs.load_run(archives.unpack(handin, Path(folder).resolve()))
-        again = grade_index(handin, index, run, images(settings.dataset), record)
+        again = told_by_hand(scores.score_index(run, answer, images(settings.dataset)), answer)
     return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 
 
-def claimed_index(handin: archives.HandIn) -> int | None:
-    """``sample_index`` of the hand-in's grade.json; None where there is none, or it is no whole number."""
+def claimed_index(handin: archives.HandIn, index: int | None) -> int | None:
+    """The answer to question 6: ``sample_index`` of the hand-in's grade.json, else ``index``, the staff's word."""
     try:
         content = json.loads(handin.files.get("grade.json", b"").decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return None
+        return index
     answer = content.get("sample_index") if isinstance(content, dict) else None
-    return answer if type(answer) is int and abs(answer) < 10**9 else None
+    return answer if type(answer) is int and abs(answer) < 10**9 else index

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from grading import sandbox, scores
 from hi_mnist import data, runs
 from hi_mnist.cli import LabError
+from hi_mnist.data import DataSet
 from hi_mnist.files import ROOT, write_text
 from hi_mnist.runs import SavedRun, TrainConfig
 from staff.handout import strip_solution
@@ -54,8 +55,7 @@ def reproduce(
     source: bytes,
     config: TrainConfig,
     db: float,
-    train: np.ndarray,
-    test: np.ndarray,
+    images: DataSet,
     run: Callable[..., sandbox.Outcome] = sandbox.run,
 ) -> Reproduction:
     """Train again and compare.
@@ -64,19 +64,19 @@ def reproduce(
         source: the handed-in submission.py.
         config: the run's settings.
         db: Davies-Bouldin of the saved parameters on the test images.
-        train, test: uint8 (N, 1, 28, 28).
+        images: the class's data set.
         run: starts the child.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     attempts = []
     for way, what in WAYS.items():
         files = {"given.py": skeleton()} if way == "steps" else {}
-        inputs = {"images": data.flatten(train)}
+        inputs = {"images": data.flatten(images.train)}
         outcome = run("fit", source, inputs, settings=settings | {"mode": way}, files=files, limits=LIMITS)
         if outcome.status == "internal":
             attempts.append({"way": way, "what": what, "db": None, "result": outcome.cause})
             return Reproduction(None, attempts, our_fault=True)
-        found, result = _judge(outcome, config, test)
+        found, result = _judge(outcome, config, images.test)
         attempts.append({"way": way, "what": what, "db": found, "result": result})
         if found is not None and abs(found - db) <= TOLERANCE * db:
             return Reproduction(way, attempts)

@@ -596,7 +596,7 @@ def test_a_disk_that_fills_while_a_run_is_saved(home, networks, files_below):
 def test_a_disk_that_fills_while_a_picture_is_drawn(run, home, networks, files_below):
     for name in PICTURES:
         (run / name).write_bytes(b"an older picture")
-    projections.project_tsne(data.load_split("train", "digits")[0], "digits")  # into the cache
+    projections.project_tsne(data.load_split("train")[0], "digits")  # into the cache
     before = files_below(home)
     assert "disk is full" in refused(on_a_full_disk(home, networks, 20_000, "visualization.py"))
     assert files_below(home) == before

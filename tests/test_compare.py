@@ -142,13 +142,13 @@ def test_training_time_of_the_shipped_ae_is_the_one_of_its_model_card():
 
 def test_tsne_keeps_its_seconds_with_its_cache(cheap_tsne, digits):
     images = digits["test"].images
-    assert projections.tsne_seconds(images, "digits") is None
-    projections.project_tsne(images, "digits")
-    assert projections.tsne_seconds(images, "digits") > 0
+    assert projections.tsne_seconds(images) is None
+    projections.project_tsne(images)
+    assert projections.tsne_seconds(images) > 0
     (file,) = cheap_tsne.glob("*.json")
     for damage in ("", "[]", "{}", '{"seconds": "x"}', '{"seconds": -1}', '{"seconds": NaN}'):
         file.write_text(damage, encoding="utf-8")
-        assert projections.tsne_seconds(images, "digits") is None
+        assert projections.tsne_seconds(images) is None
 
 
 # --------------------------------------------------------------------------- the file

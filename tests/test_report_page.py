@@ -13,7 +13,7 @@ from browser import browser  # noqa: F401
 from PIL import Image
 
 import visualization
-from grading import sandbox
+from grading import sandbox, scores
 from hi_mnist import files, networks, projections, runs, scatter
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
@@ -164,7 +164,7 @@ def test_what_was_not_found_out_has_no_points(page):
 def test_the_table_counts_the_training_images(page, run_folder, digits):
     images, labels = digits["train"]
     cluster = runs.cluster_labels(runs.load_run(run_folder), images)
-    table = clusters.counts(cluster, labels, 10)
+    table = scores.count_labels(labels, cluster, 10)
     assert table.sum() == len(images)
     assert all(table[k, d] == ((cluster == k) & (labels == d)).sum() for k in range(10) for d in range(10))
     (body,) = re.findall(r'<table class="counts">.*?<tbody>(.*?)</tbody>', page.read_text(encoding="utf-8"), re.DOTALL)

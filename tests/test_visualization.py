@@ -69,7 +69,7 @@ def test_pca_plane_is_scikit_learns_with_fixed_signs(digits):
 
 def test_tsne_keeps_neighbours_together(digits, standin):
     images, labels = digits["train"]
-    plane = projections.project_tsne(images, "digits")
+    plane = projections.project_tsne(images)
     assert plane.shape == (len(images), 2)
     near = KNeighborsClassifier(6).fit(plane, labels).kneighbors(return_distance=False)
     assert (labels[near] == labels[:, None]).mean() > 0.9  # the neighbours in the plane are of the same digit
@@ -89,25 +89,25 @@ def test_borrowed_ffts_are_given_back():
 
 def test_tsne_is_computed_once_for_a_data_set(cheap_tsne, digits):
     images = digits["test"].images
-    first, again = (projections.project_tsne(images, "digits") for _ in range(2))
+    first, again = (projections.project_tsne(images) for _ in range(2))
     assert cheap_tsne == [len(images)]
     assert np.array_equal(first, again)
 
 
 def test_changed_images_get_a_tsne_of_their_own(cheap_tsne, digits):
     images = digits["test"].images
-    first = projections.project_tsne(images, "digits")
-    other = projections.project_tsne(np.where(np.arange(28) == 3, 9, images).astype(np.uint8), "digits")
+    first = projections.project_tsne(images)
+    other = projections.project_tsne(np.where(np.arange(28) == 3, 9, images).astype(np.uint8))
     assert len(cheap_tsne) == 2
     assert not np.array_equal(first, other)
-    assert np.array_equal(projections.project_tsne(images, "digits"), first)
+    assert np.array_equal(projections.project_tsne(images), first)
 
 
 @pytest.mark.parametrize("setting, value", [("perplexity", 12), ("pca_dimensions", 20), ("seed", 1)])
 def test_changed_settings_get_a_tsne_of_their_own(cheap_tsne, digits, monkeypatch, setting, value):
-    projections.project_tsne(digits["test"].images, "digits")
+    projections.project_tsne(digits["test"].images)
     monkeypatch.setitem(TSNE_SETTINGS, setting, value)
-    projections.project_tsne(digits["test"].images, "digits")
+    projections.project_tsne(digits["test"].images)
     assert len(cheap_tsne) == 2
 
 
@@ -129,14 +129,14 @@ def test_changed_settings_get_a_tsne_of_their_own(cheap_tsne, digits, monkeypatc
 )
 def test_a_damaged_cache_is_computed_again(cheap_tsne, digits, tmp_path, damage):
     images = digits["test"].images
-    projections.project_tsne(images, "digits")
+    projections.project_tsne(images)
     (path,) = (tmp_path / "cache").glob("*.npy")
     damage(path)
-    plane = projections.project_tsne(images, "digits")
+    plane = projections.project_tsne(images)
     assert len(cheap_tsne) == 2
     assert plane.shape == (360, 2)
     assert np.isfinite(plane).all()
-    assert np.array_equal(projections.project_tsne(images, "digits"), plane)
+    assert np.array_equal(projections.project_tsne(images), plane)
 
 
 def test_every_plane_is_kept_and_another_ae_gets_one_of_its_own(cheap_tsne, digits, tmp_path, monkeypatch):
@@ -145,16 +145,16 @@ def test_every_plane_is_kept_and_another_ae_gets_one_of_its_own(cheap_tsne, digi
     images = digits["test"].images
     for name in ("one", "two"):
         networks.save_network(model.AE(), tmp_path / name)
-    first = projections.make_planes(images, "digits", str(tmp_path / "one"))
-    other = projections.make_planes(images, "digits", str(tmp_path / "two"))
+    first = projections.make_planes(images, str(tmp_path / "one"))
+    other = projections.make_planes(images, str(tmp_path / "two"))
     assert not np.array_equal(first["ae"], other["ae"])
     assert np.array_equal(first["pca"], other["pca"])
     for name in ("project_pca", "project_ae"):
         monkeypatch.setattr(visualization, name, None)  # not called again
-    again = projections.make_planes(images, "digits", str(tmp_path / "one"))
+    again = projections.make_planes(images, str(tmp_path / "one"))
     assert all(np.array_equal(again[method], first[method]) for method in PROJECTIONS)
     with pytest.raises(TypeError):  # other images: computed
-        projections.make_planes(images[1:], "digits", str(tmp_path / "one"))
+        projections.make_planes(images[1:], str(tmp_path / "one"))
 
 
 @pytest.mark.parametrize("d", [1, 2, 5])

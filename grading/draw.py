@@ -1,0 +1,78 @@
+"""Pictures of a digit by the student's sampler, in the box, and by the diffusion model beside it."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from grading import checks, sandbox, table
+from grading.checks import ASKED_DIGIT
+from hi_mnist import networks
+from hi_mnist.cli import LabError
+from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE
+from hi_mnist.runs import SavedRun
+
+SIXES = ("gmm_sample.png", "ddpm_sample.png")
+
+
+def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | None = None) -> np.ndarray:
+    """Pictures of component k by the submission's ``sample_from_gmm``, one after the other: uint8 (n, 28, 28).
+
+    Args:
+        run: a PCA run.
+        k: the component.
+        n: how many.
+        source: the bytes of submission.py.
+        seed: makes the draws repeatable; None draws afresh.
+
+    Raises:
+        LabError: the sampler fails, or leaves no pictures of 28 x 28 pixels of 8-bit grey.
+    """
+    inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
+    outcome = sandbox.run("draw", source, inputs, settings={"label": k, "seed": seed, "n": n})
+    if outcome.status == "raised":
+        raise LabError(table.explain_error(outcome.error)[0].splitlines()[0])
+    if outcome.status != "done":
+        raise LabError(f"submission.py: {outcome.cause}")
+    if "images" not in outcome.arrays:
+        raise LabError(checks.wrong_file(outcome.arrays.get("form", np.zeros(1)))[0])
+    images = outcome.arrays["images"]
+    if images.shape != (n, 28, 28) or images.dtype != np.uint8:
+        raise LabError("submission.py: it left no pictures")
+    return images
+
+
+def draw_sixes(
+    run: SavedRun,
+    k: int,
+    source: bytes,
+    *,
+    ddpm=None,
+    steps: int = DDPM_STEPS,
+    guidance: float = DEFAULT_GUIDANCE,
+    seed: int | None = None,
+) -> None:
+    """Write a six by the student's sampler and one by the diffusion model into the run's folder: both, or none.
+
+    Args:
+        run: a PCA run.
+        k: the component that is the six.
+        source: the bytes of submission.py.
+        ddpm, steps, guidance, seed: as ``networks.sample_from_ddpm``.
+
+    Raises:
+        LabError: one of them cannot be drawn.
+    """
+    try:
+        six = draw_by_student(run, k, 1, source, seed)[0]
+    except LabError as error:
+        raise LabError(
+            f"no sixes were drawn, {error}; mend task 5.1 of submission.py; the scores are in grade.json"
+        ) from None
+    with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:
+        Image.fromarray(six).save(Path(folder) / SIXES[0])
+        networks.sample_from_ddpm(ASKED_DIGIT, folder, ddpm=ddpm, steps=steps, guidance=guidance, seed=seed)
+        for name in SIXES:
+            os.replace(Path(folder) / name, run.path / name)

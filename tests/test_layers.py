@@ -1,0 +1,59 @@
+"""The order of the house: what stands higher may import what stands lower, and nothing else; there is no circle."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ("train", "visualization", "grade", "load_resources")
+# From the ground up. A module belongs to the layer of its first name; those of one layer may import each other.
+LAYERS = [("model", "submission"), ("hi_mnist",), ("grading",), ("report", "labs"), (*SCRIPTS, "staff", "benchmarks")]
+FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
+FACES = {"utils"}  # for people outside
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project but the tests, by its dotted name."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] in FLOOR or parts[0] in FACES:
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path) -> set[str]:
+    """The project's modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names & MODULES.keys()
+
+
+IMPORTS = {name: imported(path) for name, path in MODULES.items()}
+
+
+def test_no_module_imports_from_a_higher_layer_or_a_script_or_the_face():
+    assert len(IMPORTS) > 50
+    for name, below in IMPORTS.items():
+        for other in below:
+            assert other not in FACES and other not in SCRIPTS, f"{name} imports {other}"
+            if name not in FACES:
+                assert FLOOR[other.split(".")[0]] <= FLOOR[name.split(".")[0]], f"{name} imports {other} above it"
+
+
+def test_there_is_no_circle():
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    TopologicalSorter({name: below - packages for name, below in IMPORTS.items()}).prepare()
+
+
+def test_students_code_is_imported_by_training_alone():
+    importers = {name for name, below in IMPORTS.items() if "submission" in below}
+    # The benchmarks measure it, and nothing that a student or the staff runs goes through them.
+    assert {name for name in importers if not name.startswith("benchmarks")} == {"hi_mnist.training"}
