@@ -143,7 +143,7 @@ def cached(name: str, depends_on: list, shapes: dict[str, tuple], compute: Calla
             return arrays
     except LabError:  # not there, or damaged
         pass
-    arrays = {key: np.ascontiguousarray(array) for key, array in compute().items()}
+    arrays = {key: np.asarray(array, order="C") for key, array in compute().items()}  # ascontiguousarray adds an axis
     with atomic_path(path) as partial:
         partial.write_bytes(save(arrays))
     return arrays

@@ -25,6 +25,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import write_text
 
 T = TypeVar("T")
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 LARGEST_FILE = 65_536  # bytes
 
 
@@ -114,8 +115,7 @@ def check(settings: T) -> T:
         if types[0] is float and type(value) is int:
             value = float(value)
         if type(value) is not types[0]:  # bool is an int in Python, but not here
-            kinds = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
-            raise LabError(f"{f.name} must be of type {kinds}, got {brief(value)}")
+            raise LabError(f"{f.name} must be {' or '.join(KINDS[kind] for kind in types)}, got {brief(value)}")
         if types[0] is int and value.bit_length() > 1000:
             raise LabError(f"{f.name} is far too large, got {brief(value)}")
         if types[0] is str and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
