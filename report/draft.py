@@ -21,8 +21,8 @@ from hi_mnist import runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, read_json, results_dir, write_text
 from hi_mnist.runs import SavedRun, TrainConfig
+from hi_mnist.text import markdown
 from report import compare, sweep
-from report.compare import escaped
 
 FILE = "report.md"
 TEMPLATE = ROOT / "docs" / "report_template.md"
@@ -100,7 +100,7 @@ def _digest(text: str) -> str:
 
 
 def _table(head: list[str], rows: list[list]) -> str:
-    lines = [head, ["---"] * len(head), *([escaped(cell) for cell in row] for row in rows)]
+    lines = [head, ["---"] * len(head), *([markdown(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -114,7 +114,7 @@ def _run(run: SavedRun) -> str:
     settings = {k: v for k, v in dataclasses.asdict(run.config).items() if v is not None and k != "results_path"}
     if not run.config.use_pca:
         settings["embedding_dim"] = f"{run.means.shape[1]} (the AutoEncoder's)"
-    return _table(["run", escaped(run.path.name)], [[key, value] for key, value in settings.items()])
+    return _table(["run", markdown(run.path.name)], [[key, value] for key, value in settings.items()])
 
 
 def _log(run: SavedRun) -> str:
@@ -150,7 +150,7 @@ def _tuning(run: SavedRun) -> str:
         cells = [row[key] for key in varied] + [_number(row[key], 3) for key in sweep.MEASURES]
         body.append([*cells, "best" if row is best else ""])
     names = {key: label.splitlines()[0] for key, label in sweep.MEASURES.items()}
-    text = f"Sweep {escaped(folder.name)}:\n\n" + _table([*varied, *names.values(), ""], body)
+    text = f"Sweep {markdown(folder.name)}:\n\n" + _table([*varied, *names.values(), ""], body)
     if (folder / "sweep.png").is_file():
         text += f"\n\n![sweep]({_link(folder / 'sweep.png', run.path)})"
     return text
