@@ -6,6 +6,7 @@
 Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels are 0..255.
 """
 
+import csv
 import dataclasses
 import os
 import reprlib
@@ -22,6 +23,7 @@ from hi_mnist.files import lab_home, read_json, read_tensors, results_dir
 from hi_mnist.networks import ae_encode, load_ae
 from hi_mnist.settings import check, setting
 
+LARGEST_TRACE = 1 << 20  # bytes
 LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far below
 
 
@@ -196,6 +198,23 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
                 raise LabError(f"{path}: {name} is {value}, but the PCA has {dim} components; {remedy}")
         run.components, run.mean = pca["components"], pca["mean"]
     return run
+
+
+def read_trace(folder: Path) -> np.ndarray | None:
+    """The mean log-likelihood after each EM iteration, float64 (n,), from a run's ``trace.csv``.
+
+    Returns:
+        None where the file is missing, damaged or empty.
+    """
+    path = folder / "trace.csv"
+    try:
+        if path.stat().st_size > LARGEST_TRACE:
+            return None
+        with path.open(encoding="utf-8", newline="") as file:
+            values = np.array([float(row["mean_log_likelihood"]) for row in csv.DictReader(file)])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    return values if len(values) and (np.abs(values) < LARGEST_NUMBER).all() else None
 
 
 def _read_model_config(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, int]:

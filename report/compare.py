@@ -28,6 +28,7 @@ from hi_mnist.runs import SavedRun
 
 FILE = "comparison.csv"
 LARGEST_FILE = 1 << 20  # bytes; ours has five thousand
+MOST_METHODS, MOST_NOTES = 6, 20  # of a table; ours have three and seven
 SAMPLE = 3000  # images whose neighbours are ranked: the ranks take N^2 numbers
 NEW_IMAGES = 10_000
 DDIM_STEPS = 50
@@ -89,23 +90,21 @@ def read(path: Path | str) -> dict[str, dict] | None:
 
     Returns:
         ``{"projections": table, "generators": table}`` with ``table = {"title": str, "methods": [str], "rows":
-        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell a method. None where there is no such file, or
-        it is damaged.
+        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell a method; anybody may have edited the file, so
+        all of it is bounded and on one line. None where there is no such file, or it is damaged.
     """
     file = Path(path) / FILE
     try:
         if file.stat().st_size > LARGEST_FILE:
             return None
         lines = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline="")))
-        values = [
-            [text.one_line(line[name], 1000) for name in ("table", "measure", "method", "value")] for line in lines
-        ]
+        values = [[text.one_line(line[name], 500) for name in COLUMNS] for line in lines]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     tables = {}
     for name, known in MEASURES.items():
         cells = {(measure, method): value for table, measure, method, value in values if table == name}
-        methods = list(dict.fromkeys(method for measure, method in cells if measure in known))
+        methods = list(dict.fromkeys(method for measure, method in cells if measure in known))[:MOST_METHODS]
         tables[name] = {
             "title": TITLES[name],
             "methods": methods,
@@ -113,7 +112,7 @@ def read(path: Path | str) -> dict[str, dict] | None:
                 {"label": label, "cells": [_shown(cells.get((measure, method), "-"), form) for method in methods]}
                 for measure, (label, form) in known.items()
             ],
-            "notes": [value for table, measure, _, value in values if table == name and measure == "note"],
+            "notes": [v for table, measure, _, v in values if (table, measure) == (name, "note")][:MOST_NOTES],
         }
         if not methods:
             return None
@@ -151,17 +150,6 @@ def console(tables: dict[str, dict]) -> str:
             lines += [f"  {method}: {cell}" for method, cell in zip(table["methods"], row["cells"], strict=True)]
         blocks.append("\n".join([*lines, *(f"* {note}" for note in table["notes"])]))
     return "\n\n".join(blocks)
-
-
-def markdown(table: dict) -> str:
-    """One table in Markdown; what could be read as markup is escaped."""
-
-    def line(cells) -> str:
-        return "| " + " | ".join(text.markdown(cell) for cell in cells) + " |"
-
-    lines = [line(["", *table["methods"]]), "| --- |" + " ---: |" * len(table["methods"])]
-    lines += [line([row["label"], *row["cells"]]) for row in table["rows"]]
-    return "\n".join([*lines, "", *(f"- {text.markdown(note)}" for note in table["notes"])])
 
 
 # --------------------------------------------------------------------------- measuring
