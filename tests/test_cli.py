@@ -192,13 +192,14 @@ def test_a_run_fills_the_empty_folder_that_the_shell_stands_in(run_script, home)
 
 
 def test_a_moved_run_is_graded_where_it_lies(run, run_script, tmp_path):
+    where_it_was = tmp_path / "where it was"
     config = TrainConfig.load(run / "config.yaml")
-    config.results_path = str(tmp_path / "where it was")
+    config.results_path = str(where_it_was)
     config.save(run / "config.yaml")
     shutil.move(run, tmp_path / "moved")
     assert run_script(grade, "--results_path", tmp_path / "moved").status == 0
     assert (tmp_path / "moved" / "grade.json").is_file()
-    assert not (tmp_path / "where it was").exists()
+    assert not where_it_was.exists()
 
 
 def test_an_original_run_on_the_stand_in_is_graded_without_change(run, run_script, files_below):
@@ -250,55 +251,41 @@ def test_help_and_readme_name_the_same_flags(capsys):
 
 # --------------------------------------------------------------------------- bad command lines
 
-BAD = {
-    train: {
-        "--embedding_dim 0": "embedding_dim must be between 1 and 784, the number of pixels, got 0",
-        "--embedding_dim 785": "embedding_dim",
-        "--embedding_dim ten": "--embedding_dim: invalid int value: 'ten'",
-        "--embedding_dim": "--embedding_dim",
-        "--n_components 0": "n_components must be at least 1, got 0",
-        "--n_components 1438": "n_components must be at most 1437, the number of training images, got 1438",
-        "--max_iter -1": "max_iter",
-        "--max_iter 1e3": "--max_iter",
-        "--seed -1": "seed must be between 0 and 4294967295, got -1",
-        "--seed 4294967296": "seed",
-        "--dataset cifar": "--dataset: invalid choice: 'cifar'",
-        "--learning_rate 1": "unrecognized arguments: --learning_rate 1",
-        "extra": "unrecognized arguments: extra",
-        "--data_dir here": "--data_dir",
-        "--results_path=": "--results_path is empty",
-    },
-    grade: {
-        "--sample_index -1": "sample_index",
-        "--sample_index 10": "sample_index must be between 0 and 9, got 10",
-        "--sample_index six": "--sample_index: invalid int value: 'six'",
-        "--sample_index": "--sample_index",
-        "--sample_seed -1": "sample_seed",
-        "--ddpm_steps 0": "ddpm_steps must be between 1 and 1000, got 0",
-        "--ddpm_steps 1001": "ddpm_steps",
-        "--guidance nan": "guidance must be between 0 and 20, got nan",
-        "--guidance -1": "guidance",
-        "--results_path nowhere": "there is no run folder",
-        "--results_path=": "--results_path is empty",
-        "--sample_index 3 --ddpm .": "lacks config.json and model.safetensors",
-        "--points 30": "unrecognized arguments: --points 30",
-    },
-    visualization: {
-        "--results_path nowhere": "there is no run folder",
-        "--results_path=": "--results_path is empty",
-        "--cluster_labels": "unrecognized arguments: --cluster_labels",
-        "--ae .": "lacks config.json and model.safetensors",
-    },
-}
+# script, flag, values that it does not take: the flag is named
+BAD = [
+    (train, "embedding_dim", ("0", "785", "ten", "")),
+    (train, "n_components", ("0", "-5", "1438")),
+    (train, "max_iter", ("-1", "0", "1e3")),
+    (train, "seed", ("-1", "4294967296")),
+    *((train, flag, ("no",)) for flag in ("dataset", "data_dir", "learning_rate")),
+    (grade, "sample_index", ("-1", "10", "six", "1.5")),
+    (grade, "sample_seed", ("-1",)),
+    (grade, "ddpm_steps", ("0", "1001")),
+    (grade, "guidance", ("nan", "-1")),
+    (grade, "points", ("30",)),
+    *((script, "results_path", ("",)) for script in (train, grade, visualization)),
+    *((script, "results_path", ("nowhere",)) for script in (grade, visualization)),
+    (visualization, "cluster_labels", ("",)),
+]
+BAD_LINES = [
+    (train, "--embedding_dim 0", "embedding_dim must be between 1 and 784, the number of pixels, got 0"),
+    (train, "--n_components 1438", "n_components must be at most 1437, the number of training images, got 1438"),
+    (train, "extra", "unrecognized arguments: extra"),
+    (grade, "--sample_index 10", "sample_index must be between 0 and 9, got 10"),
+    (grade, "--sample_index", "--sample_index: expected one argument"),
+    (grade, "--sample_index 3 --ddpm .", "lacks config.json and model.safetensors"),
+    (visualization, "--ae .", "lacks config.json and model.safetensors"),
+]
 
 
 def test_bad_arguments_are_one_line_and_nothing_is_written(run, home, run_script, files_below, monkeypatch):
     monkeypatch.setattr(scores, "grade", never)
     before = files_below(home)
-    for script, cases in BAD.items():
-        for arguments, cause in cases.items():
-            line = refused(run_script(script, *(DIGITS if script is train else ()), *arguments.split()), cause)
-            assert len(line) < 400
+    commands = [(script, [f"--{flag}", value], flag) for script, flag, values in BAD for value in values]
+    commands += [(script, arguments.split(), line) for script, arguments, line in BAD_LINES]
+    for script, arguments, cause in commands:
+        line = refused(run_script(script, *(DIGITS if script is train else ()), *arguments), cause)
+        assert len(line) < 400
     assert files_below(home) == before
     assert list(Path.cwd().iterdir()) == []
 

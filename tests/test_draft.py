@@ -16,32 +16,15 @@ from hi_mnist.runs import TrainConfig
 from hi_mnist.text import markdown
 from report import compare, draft, sweep
 
+QUESTIONS = [
+    ("1.1 E-step", 10, 10.0, "PASS", "right", ""),
+    ("1.2 M-step", 10, 5.0, "WRONG", "covs | <b>are</b> wrong\ninput: x", "divide"),
+    ("6 Performance", 30, 0.0, "SKIPPED", "", ""),
+]
+NAMES = ("label", "points", "score", "verdict", "message", "hint")
 GRADE = {
-    "questions": [
-        {"id": "e_step", "label": "1.1 E-step", "points": 10, "score": 10.0, "verdict": "PASS", "message": "right"},
-        {
-            "id": "m_step",
-            "label": "1.2 M-step",
-            "points": 10,
-            "score": 5.0,
-            "verdict": "WRONG",
-            "message": "covs | <b>are</b> wrong\ninput: x",
-            "hint": "divide",
-        },
-        {
-            "id": "performance",
-            "label": "6 Performance",
-            "points": 30,
-            "score": 0.0,
-            "verdict": "SKIPPED",
-            "message": "",
-        },
-    ],
-    "auto_score": 15.0,
-    "auto_points": 70,
-    "db": 2.19715,
-    "db_sklearn": None,
-    "accuracy": 0.78,
+    "questions": [dict(zip(NAMES, question, strict=True)) for question in QUESTIONS],
+    **{"auto_score": 15.0, "auto_points": 70, "db": 2.19715, "db_sklearn": None, "accuracy": 0.78},
 }
 
 

@@ -88,7 +88,9 @@ def test_the_page_stays_small_at_its_largest(page, digits):
     assert page.stat().st_size < 1_000_000 + len(images) * 450 + 2_000_000
 
 
-def test_names_of_folders_are_never_markup(page):
+def test_names_of_folders_are_never_markup_and_nothing_is_fetched(page):
+    text = page.read_text(encoding="utf-8")
+
     class Scripts(HTMLParser):
         count = 0
 
@@ -96,12 +98,8 @@ def test_names_of_folders_are_never_markup(page):
             self.count += tag == "script"
 
     parser = Scripts()
-    parser.feed(page.read_text(encoding="utf-8"))
+    parser.feed(text)
     assert parser.count == 3  # Bokeh, the data, the page's own
-
-
-def test_nothing_is_fetched(page):
-    text = page.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     assert "<link" not in text and "<script src" not in text
 
