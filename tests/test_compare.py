@@ -234,18 +234,13 @@ def test_another_subject_than_the_ddpms_is_not_compared_with_it(
     assert any("MNIST's digits" in str(value) for _, measure, _, value in records if measure == "note")
 
 
-def test_pictures_or_measurements_but_not_both(run_script, run_folder):
-    outcome = run_script(visualization, "--compare", "--cluster_label", "--results_path", run_folder)
-    assert outcome.status == 2
-    assert outcome.err.count("\n") == 1
-
-
-def test_a_network_that_is_missing_is_said_first(run_script, run_folder, tmp_path, monkeypatch, with_networks):
+def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path, monkeypatch, with_networks):
     monkeypatch.setattr(compare, "measure_projections", lambda *_: pytest.fail("slow work began"))
     monkeypatch.setenv("LAB_DDPM", str(tmp_path))
-    outcome = run_script(visualization, "--compare", "--results_path", run_folder)
-    assert outcome.status == 2
-    assert "config.json" in outcome.err
+    for more, cause in (((), "config.json"), (("--cluster_label",), "not allowed with")):
+        outcome = run_script(visualization, "--compare", *more, "--results_path", run_folder)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+        assert cause in outcome.err
     assert not (run_folder / compare.FILE).exists()
 
 
