@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+# Before NumPy is loaded. The tests' arrays are small: more threads would wait for each other, at full load, and take
+# four times the processor time.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "10000")
+
 import numpy as np
 import pytest
 from browser import browser  # noqa: F401
