@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from grading.scores import FIGURES
 from hi_mnist import runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, read_json, results_dir, write_text
@@ -26,14 +27,6 @@ FILE = "report.md"
 TEMPLATE = ROOT / "docs" / "report_template.md"
 _FILL = re.compile(r"^<!-- FILL (\w+) -->$", re.MULTILINE)
 _MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9a-f]{64}) -->\n*\Z")
-MEASURES = {
-    "db": "Davies-Bouldin index (lower is better)",
-    "db_sklearn": "Davies-Bouldin index of scikit-learn",
-    "accuracy": "accuracy (clusters matched to digits)",
-    "nmi": "normalised mutual information",
-    "ari": "adjusted Rand index",
-    "log_likelihood": "mean log-likelihood",
-}
 
 
 def write(run: SavedRun) -> Path:
@@ -193,7 +186,7 @@ def _scores(run: SavedRun, option: str) -> str:
         rows.append([q.get("label"), f"{score} / {points}", verdict, message[0][:500] if message else ""])
     total = f"{_number(report.get('auto_score'), 2)} / {_number(report.get('auto_points'), 0)}"
     scores = _table(["question", "points", "verdict", "cause"], [*rows, ["sum", total, "", ""]])
-    figures = [[label, _number(report.get(key))] for key, label in MEASURES.items()]
+    figures = [[label, _number(report.get(key))] for key, label in FIGURES.items()]
     return f"{scores}\n\nOn the test images:\n\n{_table(['measure', 'value'], figures)}"
 
 

@@ -127,9 +127,12 @@ def _checked_report(report: dict) -> dict:
                 }
             )
     k = report.get("sample_index")
-    names = ("auto_score", "auto_points", "db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood")
+    figures = {label: number(report.get(name)) for name, label in scores.FIGURES.items()}
     versions = items(report.get("versions"), dict)
-    return {name: number(report.get(name)) for name in names} | {
+    return {
+        "auto_score": number(report.get("auto_score")),
+        "auto_points": number(report.get("auto_points")),
+        "figures": {label: value for label, value in figures.items() if value is not None},
         "questions": questions,
         "sample_index": k if isinstance(k, int) and not isinstance(k, bool) and k >= 0 else None,
         "guards": [pages.shown(guard, 500) for guard in items(report.get("guards"))[:20]],

@@ -25,8 +25,8 @@ from hi_mnist.text import one_line
 KEYS = ("embedding_dim", "n_components", "max_iter", "seed")
 MEASURES = {
     "score": "Performance points of 30",
-    "accuracy": "accuracy (clusters matched to digits)",
-    "nmi": "normalised mutual information",
+    "accuracy": scores.FIGURES["accuracy"],
+    "nmi": scores.FIGURES["nmi"],
     "log_likelihood": "mean log-likelihood, nats\n(compare only at equal embedding_dim)",
     "davies_bouldin": "Davies-Bouldin index (lower is better)",
     "seconds": "training time, s",

@@ -103,8 +103,8 @@ def test_what_is_there_is_filled_in(run_folder, own_home):
     assert "| 1.2 M-step | 5.00 / 10 | WRONG | covs \\| &lt;b&gt;are&lt;/b&gt; wrong |" in text
     assert "| 6 Performance | - / 30 | SKIPPED |  |" in text
     assert "| sum | 15.00 / 70 |" in text
-    assert "| Davies-Bouldin index (lower is better) | 2.1972 |" in text
-    assert "| Davies-Bouldin index of scikit-learn | - |" in text
+    assert "| Davies-Bouldin (784 pixels, lower is better) | 2.1972 |" in text
+    assert "| Davies-Bouldin of scikit-learn | - |" in text
     for table in compare.read(run_folder).values():
         assert f"| | {' | '.join(table['methods'])} |" in text.replace("|  |", "| |")
         for row in table["rows"]:
