@@ -64,21 +64,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def print_report(report: dict) -> None:
     """The table that a student reads."""
-    from grading import table
-
-    def number(value: float | None) -> str:
-        return "undefined" if value is None else f"{value:.4f}"
+    from grading import scores, table
 
     print(f"\n{table.table(report['questions'])}")
     print(f"{'sum':<26}{report['auto_score']:>7.2f} /{report['auto_points']:>3}")
     print(f"\non the test images of {DATASETS[report['dataset']]}:")
-    print(f"  Davies-Bouldin (784 pixels, lower is better)   {number(report['db'])}")
-    if report["db_sklearn"] is not None:
-        print(f"  Davies-Bouldin of scikit-learn                 {number(report['db_sklearn'])}")
-    print(f"  accuracy (clusters matched to digits)          {number(report['accuracy'])}")
-    print(f"  normalised mutual information                  {number(report['nmi'])}")
-    print(f"  adjusted Rand index                            {number(report['ari'])}")
-    print(f"  mean log-likelihood                            {number(report['log_likelihood'])}\n")
+    for name, label in scores.FIGURES.items():
+        value = report[name]
+        if name != "db_sklearn" or value is not None:  # PCA runs only
+            print(f"  {label:<46} {'undefined' if value is None else format(value, '.4f')}")
+    print()
     print(f"{table.guard_lines(report['guards'])}\n")
 
 

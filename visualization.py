@@ -13,27 +13,17 @@ cache/ for every later run on the same data.
 import argparse
 import sys
 
-import numpy as np
-
 from hi_mnist import cli, data, prepare, projections, runs, scatter
-from hi_mnist.data import FASHION_NAMES, N_CLASSES, SHORT_NAMES
-from hi_mnist.projections import PROJECTIONS
-from hi_mnist.runs import SavedRun
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.one_line_errors(
-        argparse.ArgumentParser(
-            prog="visualization.py",
-            allow_abbrev=False,
-            description="Plot the training images in two dimensions by PCA, t-SNE and the AutoEncoder.",
-            epilog="examples: python visualization.py\n"
-            "          python visualization.py --cluster_label --results_path results/d20\n"
-            "          python visualization.py --compare",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    parser = cli.make_parser(
+        "visualization.py",
+        "Plot the training images in two dimensions by PCA, t-SNE and the AutoEncoder.",
+        "python visualization.py",
+        "python visualization.py --cluster_label --results_path results/d20",
+        "python visualization.py --compare",
     )
-    parser.add_argument("--results_path", metavar="DIR", help="folder of the run (default: the newest in results/)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--cluster_label", action="store_true", help="colour by cluster; left out, by the true digit")
     what.add_argument(
@@ -41,74 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure the three projections, and the mixture beside the diffusion model, instead of drawing pictures",
     )
-    parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
-    parser.add_argument(
-        "--ae",
-        metavar="ID_OR_FOLDER",
-        help="another AutoEncoder, a Hub id or a folder (default: the run's, else shipped)",
+    cli.add_options(
+        parser, "results_path", "data_dir", ae="another AutoEncoder, a Hub id or a folder (default: the run's)"
     )
     return parser
-
-
-# --------------------------------------------------------------------------- projections
-
-
-# --------------------------------------------------------------------------- pictures
-
-
-def visualize(
-    run: SavedRun,
-    cluster_label: bool = False,
-    ae_source: str | None = None,
-    planes: dict[str, np.ndarray] | None = None,
-) -> list[str]:
-    """Write the three pictures of a run, whose data set is prepared.
-
-    Args:
-        run: the run.
-        cluster_label: colour by cluster; else by true label.
-        ae_source: another AutoEncoder than the run's own or the shipped one.
-        planes: of the training images, where they are at hand; else they are made.
-
-    Returns:
-        the names of the files written.
-    """
-    dataset = run.config.dataset
-    images, labels = data.load_split("train", dataset)
-    if planes is None:
-        planes = projections.make_planes(images, ae_source or run.config.ae)
-    if cluster_label:
-        groups, legend_title = runs.cluster_labels(run, images), "cluster\n(images)"
-        names = [str(k) for k in range(run.n_components)]
-    else:
-        groups, legend_title = labels, "true label\n(images)"
-        is_fashion = dataset == "fashion_mnist"
-        names = [f"{i}  {FASHION_NAMES[i]}" if is_fashion else str(i) for i in range(N_CLASSES)]
-    kind = "cluster" if cluster_label else "true"
-    what = "cluster" if cluster_label else "true label"
-    written = []
-    for name, plane in planes.items():
-        file = f"{kind}_{name}.png"
-        title = f"{PROJECTIONS[name]} of {len(images):,} training images ({SHORT_NAMES[dataset]}), coloured by {what}"
-        scatter.plot_plane(plane, groups, names, run.path / file, title, legend_title)
-        written.append(file)
-    return written
-
-
-def compare(run: SavedRun, ae_source: str | None) -> int:
-    """``--compare``: write comparison.csv and print its two tables."""
-    from report import compare
-
-    path = compare.compare(run, ae_source)
-    print(f"\n{compare.console(compare.read(run.path))}\n")
-    written = [path.name]
-    if (run.path / "grade.json").is_file():
-        from report import report_page
-
-        written.append(report_page.write(run).name)
-    print(f"wrote {', '.join(written)} in {run.path}")
-    print(f"next: python grade.py --report_draft{runs.run_option(run.path)}")
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -116,28 +42,35 @@ def main(argv: list[str] | None = None) -> int:
     run = runs.load_run(args.results_path, to_write=True)
     prepare.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
+    # scikit-learn stands behind the report: a mistake in the command is told without it.
     if args.compare:
-        return compare(run, args.ae)
-    images, _ = data.load_split("train", run.config.dataset)
-    planes = projections.make_planes(images, args.ae or run.config.ae)
-    written = visualize(run, args.cluster_label, planes=planes)
+        from report import compare
+
+        written = [compare.compare(run, args.ae).name]
+        print(f"\n{compare.console(compare.read(run.path))}\n")
+    else:
+        images, _ = data.load_split("train", run.config.dataset)
+        planes = projections.make_planes(images, args.ae or run.config.ae)
+        written = scatter.draw_run(run, planes, args.cluster_label)
     if args.cluster_label:
         from report import explorer
 
         written.append(explorer.write(run, planes).name)
-    if (run.path / "grade.json").is_file():  # the page that grade.py wrote, with these pictures
+    if (run.path / "grade.json").is_file():  # the page that grade.py wrote, with what is new
         from report import report_page
 
         written.append(report_page.write(run).name)
     print(f"wrote {', '.join(written)} in {run.path}")
     option = runs.run_option(run.path)
-    if args.cluster_label and not run.config.use_pca:
-        print(f"next: python grade.py{option}")
-    elif args.cluster_label:
+    if args.compare:
+        print(f"next: python grade.py --report_draft{option}")
+    elif not args.cluster_label:
+        print(f"next: python visualization.py --cluster_label{option}")
+    elif run.config.use_pca:
         print('next: find the cluster k that lies where the true "6" lies')
         print(f"then: python grade.py --sample_index k{option}")
     else:
-        print(f"next: python visualization.py --cluster_label{option}")
+        print(f"next: python grade.py{option}")
     return 0
 
 

@@ -21,12 +21,12 @@ from sklearn.metrics import pairwise_distances_argmin
 
 import submission
 from benchmarks import measures, peers, timing
+from grading.measures import knn_accuracy
 from hi_mnist import idx, networks
 from hi_mnist.cli import LabError
 from hi_mnist.data import flatten, load_split, prepared_dir
 from hi_mnist.prepare import ensure
 from hi_mnist.runs import cluster_labels, load_run
-from report.compare import knn_accuracy
 
 K = 10
 BURST = 12  # EM iterations in a row, as many as the fit takes

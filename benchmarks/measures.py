@@ -12,7 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 # The student's comparison measures samples too: one definition for both.
-from report.measures import agreement, class_spreads, diversity, frechet_distance, spread  # noqa: F401
+from grading.measures import class_agreement as agreement  # noqa: F401
+from grading.measures import class_spreads, diversity, frechet_distance, spread  # noqa: F401
 
 # --------------------------------------------------------------------------- clusters against digits
 

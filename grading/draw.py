@@ -1,4 +1,4 @@
-"""Pictures of a digit by the student's sampler, in the box, and by the diffusion model beside it."""
+"""Pictures of digits: by the student's sampler in the box, by a run's saved parameters, and by the diffusion model."""
 
 import os
 import tempfile
@@ -11,6 +11,7 @@ from grading import checks, sandbox, table
 from grading.checks import ASKED_DIGIT
 from hi_mnist import networks
 from hi_mnist.cli import LabError
+from hi_mnist.data import IMAGE_SHAPE
 from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE
 from hi_mnist.runs import SavedRun
 
@@ -42,6 +43,33 @@ def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | No
     if images.shape != (n, 28, 28) or images.dtype != np.uint8:
         raise LabError("submission.py: it left no pictures")
     return images
+
+
+def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:
+    """Draw an image from each of the named components of a run.
+
+    Args:
+        run: the run.
+        components: int (n,), 0 to K - 1.
+        rng: the source of chance.
+        ae: decodes the draws of an AE run.
+
+    Returns:
+        uint8 (n, 1, 28, 28).
+    """
+    codes = np.empty((len(components), run.means.shape[1]))
+    for k in np.unique(components):
+        chosen = components == k
+        codes[chosen] = rng.multivariate_normal(run.means[k], run.covs[k], chosen.sum(), method="cholesky")
+    if run.components is not None:
+        pixels = codes @ run.components + run.mean
+    else:
+        import torch
+
+        device = next(ae.parameters()).device
+        with torch.inference_mode():
+            pixels = ae.decoder(torch.as_tensor(codes, dtype=torch.float32, device=device)).cpu().numpy() * 255
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
 
 
 def draw_sixes(

@@ -25,6 +25,14 @@ from hi_mnist.runs import SavedRun
 PERFORMANCE_POINTS = 30
 SAMPLE_INDEX_POINTS = 5
 SMALLEST_CLUSTER = 0.005  # share of the test images below which a cluster looks like a trick
+FIGURES = {  # of a run, as people read them
+    "db": "Davies-Bouldin (784 pixels, lower is better)",
+    "db_sklearn": "Davies-Bouldin of scikit-learn",
+    "accuracy": "accuracy (clusters matched to digits)",
+    "nmi": "normalised mutual information",
+    "ari": "adjusted Rand index",
+    "log_likelihood": "mean log-likelihood",
+}
 BASELINE = {"n_components": 10, "max_iter": 100, "seed": 123}
 
 

@@ -18,6 +18,10 @@ DATASETS = {
     "fashion_mnist": "Fashion-MNIST",
     "digits": "the offline stand-in (scikit-learn's handwritten digits)",
 }
+SHORT_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "stand-in digits"}
+FASHION_NAMES = [
+    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+]  # fmt: skip
 N_CLASSES = 10
 IMAGE_SHAPE = (1, 28, 28)
 N_PIXELS = 784
@@ -86,7 +90,7 @@ def flatten(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1)
 
 
-FASHION_NAMES = [
-    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-]  # fmt: skip
-SHORT_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "stand-in digits"}
+def class_names(dataset: str) -> list[str]:
+    """What the labels 0 to 9 of a data set are called: the number, in Fashion-MNIST with its garment."""
+    names = FASHION_NAMES if dataset == "fashion_mnist" else [""] * N_CLASSES
+    return [f"{i} {name}".strip() for i, name in enumerate(names)]

@@ -6,9 +6,9 @@
 Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels are 0..255.
 """
 
+import csv
 import dataclasses
 import os
-import reprlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +20,10 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, N_PIXELS, flatten
 from hi_mnist.files import lab_home, read_json, read_tensors, results_dir
 from hi_mnist.networks import ae_encode, load_ae
-from hi_mnist.settings import check, setting
+from hi_mnist.settings import brief, check, setting
 
+REMEDY = "train the run again or restore the file"
+LARGEST_TRACE = 1 << 20  # bytes
 LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far below
 
 
@@ -177,71 +179,80 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
     if to_write and not os.access(path, os.W_OK):
         raise LabError(f"the run folder {path} cannot be written to; copy it to where you may write")
     config = TrainConfig.load(path / "config.yaml")
-    remedy = "train the run again or restore the file"
-    gmm_path, pca_path = path / "gmm" / "gmm.safetensors", path / "pca" / "pca.safetensors"
-    gmm_config = _read_model_config(path / "gmm" / "config.json", ("n_components", "data_dim"), remedy)
-    k, d = gmm_config["n_components"], gmm_config["data_dim"]
-    gmm = _checked(read_tensors(gmm_path, ("means", "covs", "pi"), remedy), gmm_path, remedy)
-    if k != config.n_components:
-        raise LabError(f"{path}: config.yaml says n_components {config.n_components}, the mixture has {k}; {remedy}")
-    _check_shapes(gmm_path, gmm, {"means": (k, d), "covs": (k, d, d), "pi": (k,)}, remedy)
-    _check_mixture(gmm_path, gmm, remedy)
-    run = SavedRun(path, config, gmm["means"], gmm["covs"], gmm["pi"])
+    k, d = _read_sizes(path / "gmm" / "config.json", "n_components", "data_dim")
+    gmm_path = path / "gmm" / "gmm.safetensors"
+    arrays = _read_arrays(gmm_path, {"means": (k, d), "covs": (k, d, d), "pi": (k,)})
+    _check_mixture(gmm_path, arrays["pi"], arrays["covs"])
+    agree = [("n_components in config.yaml", config.n_components, f"the mixture has {k}", k)]
     if config.use_pca:
-        dim = _read_model_config(path / "pca" / "config.json", ("dim",), remedy)["dim"]
-        pca = _checked(read_tensors(pca_path, ("components", "mean"), remedy), pca_path, remedy)
-        _check_shapes(pca_path, pca, {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)}, remedy)
-        for name, value in (("embedding_dim in config.yaml", config.embedding_dim), ("data_dim of the mixture", d)):
-            if value != dim:
-                raise LabError(f"{path}: {name} is {value}, but the PCA has {dim} components; {remedy}")
-        run.components, run.mean = pca["components"], pca["mean"]
-    return run
+        (dim,) = _read_sizes(path / "pca" / "config.json", "dim")
+        arrays |= _read_arrays(path / "pca" / "pca.safetensors", {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)})
+        agree.append(("embedding_dim in config.yaml", config.embedding_dim, f"the PCA has {dim} components", dim))
+        agree.append(("data_dim of the mixture", d, f"the PCA has {dim} components", dim))
+    for name, value, other, wanted in agree:
+        if value != wanted:
+            raise LabError(f"{path}: {name} is {value}, but {other}; {REMEDY}")
+    return SavedRun(path, config, **arrays)
 
 
-def _read_model_config(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, int]:
+def read_trace(folder: Path) -> np.ndarray | None:
+    """The mean log-likelihood after each EM iteration, float64 (n,), from a run's ``trace.csv``.
+
+    Returns:
+        None where the file is missing, damaged or empty.
+    """
+    path = folder / "trace.csv"
+    try:
+        if path.stat().st_size > LARGEST_TRACE:
+            return None
+        with path.open(encoding="utf-8", newline="") as file:
+            values = np.array([float(row["mean_log_likelihood"]) for row in csv.DictReader(file)])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    return values if len(values) and (np.abs(values) < LARGEST_NUMBER).all() else None
+
+
+def _read_sizes(path: Path, *names: str) -> list[int]:
+    """Positive whole numbers of a model's ``config.json``."""
     if not path.is_file():
-        raise LabError(f"{path} is missing; {remedy}")
+        raise LabError(f"{path} is missing; {REMEDY}")
     content = read_json(path)
     for name in names:
         value = content.get(name)
         if type(value) is not int or value < 1:
-            raise LabError(f"{path}: {name} must be a positive whole number, got {reprlib.repr(value)}; {remedy}")
-    return content
+            raise LabError(f"{path}: {name} must be a positive whole number, got {brief(value)}; {REMEDY}")
+    return [content[name] for name in names]
 
 
-def _checked(tensors: dict[str, np.ndarray], path: Path, remedy: str) -> dict[str, np.ndarray]:
-    """All arrays real, finite and of a size that can be squared, as float64."""
-    for name, array in tensors.items():
+def _read_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """The arrays of a model as float64: real, finite, of these shapes and of a size that can be squared."""
+    arrays = read_tensors(path, tuple(shapes), REMEDY)
+    for name, array in arrays.items():
         if array.dtype.kind != "f":
-            raise LabError(f"{path}: {name} holds {array.dtype}, not floating-point numbers; {remedy}")
-        tensors[name] = array = array.astype(np.float64)
+            raise LabError(f"{path}: {name} holds {array.dtype}, not floating-point numbers; {REMEDY}")
+        arrays[name] = array = array.astype(np.float64)
+        if array.shape != shapes[name]:
+            raise LabError(f"{path}: {name} has shape {array.shape}, its config.json says {shapes[name]}; {REMEDY}")
         if not np.isfinite(array).all():
-            raise LabError(f"{path}: {name} holds NaN or infinity; {remedy}")
-        if array.size and np.abs(array).max() > LARGEST_NUMBER:
-            raise LabError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, not of pixels; {remedy}")
-    return tensors
+            raise LabError(f"{path}: {name} holds NaN or infinity; {REMEDY}")
+        if np.abs(array).max() > LARGEST_NUMBER:
+            raise LabError(f"{path}: {name} holds numbers up to {np.abs(array).max():.3g}, not of pixels; {REMEDY}")
+    return arrays
 
 
-def _check_shapes(path, tensors, shapes, remedy) -> None:
-    for name, shape in shapes.items():
-        if tensors[name].shape != shape:
-            raise LabError(f"{path}: {name} has shape {tensors[name].shape}, its config.json says {shape}; {remedy}")
-
-
-def _check_mixture(path, gmm, remedy) -> None:
+def _check_mixture(path: Path, pi: np.ndarray, covs: np.ndarray) -> None:
     """Weights that sum to one, covariances that are symmetric and positive definite."""
-    pi, covs = gmm["pi"], gmm["covs"]
     if (pi < 0).any() or abs(pi.sum() - 1) > 1e-4:
-        raise LabError(f"{path}: pi must be non-negative and sum to 1, its sum is {pi.sum():.6g}; {remedy}")
+        raise LabError(f"{path}: pi must be non-negative and sum to 1, its sum is {pi.sum():.6g}; {REMEDY}")
     for k, cov in enumerate(covs):
         if not np.allclose(cov, cov.T, rtol=1e-4, atol=1e-6 * max(1.0, np.abs(cov).max())):
-            raise LabError(f"{path}: the covariance of component {k} is not symmetric; {remedy}")
+            raise LabError(f"{path}: the covariance of component {k} is not symmetric; {REMEDY}")
         try:
             singular = np.diag(np.linalg.cholesky((cov + cov.T) / 2)).min() < 1 / LARGEST_NUMBER
         except np.linalg.LinAlgError:
             singular = True
         if singular:
-            raise LabError(f"{path}: the covariance of component {k} is not positive definite; {remedy}")
+            raise LabError(f"{path}: the covariance of component {k} is not positive definite; {REMEDY}")
 
 
 def embed(run: SavedRun, images: np.ndarray) -> np.ndarray:

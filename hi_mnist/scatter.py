@@ -1,10 +1,12 @@
-"""Scatter pictures of a plane: one colour a group, a legend with sizes, each group's number at its centre."""
+"""Scatter pictures of a plane: one colour a group, a legend with sizes, each group's number where it is densest."""
 
 from pathlib import Path
 
 import numpy as np
 
-from hi_mnist import files
+from hi_mnist import data, files, runs
+from hi_mnist.projections import PROJECTIONS
+from hi_mnist.runs import SavedRun
 
 # Ten colours that differ in hue and lightness; more clusters take them from a colour wheel.
 PALETTE = [
@@ -14,14 +16,14 @@ PALETTE = [
 AXES = (0.014, 0.02, 0.725, 0.93)  # of a picture: left, bottom, width and height of the plane, the legend is beside it
 
 
-def colours(count: int) -> list:
-    """``count`` colours that can be told apart as well as that number allows."""
+def colours(count: int) -> list[str]:
+    """``count`` colours, like "#1f77b4", that can be told apart as well as that number allows."""
     if count <= len(PALETTE):
         return PALETTE[:count]
     from matplotlib import colors
 
     # Neighbours on the wheel alternate in lightness, which separates about forty.
-    return [colors.hsv_to_rgb((i / count, 0.85, 0.85 if i % 2 else 0.55)) for i in range(count)]
+    return [colors.to_hex(colors.hsv_to_rgb((i / count, 0.85, 0.85 if i % 2 else 0.55))) for i in range(count)]
 
 
 def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[int, np.ndarray]:
@@ -74,7 +76,7 @@ def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float =
 def plot_plane(
     plane: np.ndarray, groups: np.ndarray, names: list[str], path: Path, title: str, legend_title: str
 ) -> None:
-    """Write a scatter picture with one colour a group, a legend with sizes, and each group's number at its centre.
+    """Write a scatter picture with one colour a group, a legend with sizes, and its number where a group is densest.
 
     Args:
         plane: float (N, 2).
@@ -115,3 +117,28 @@ def plot_plane(
     axes.set_aspect("equal", adjustable="datalim")
     with files.atomic_path(path) as partial:
         figure.savefig(partial)
+
+
+def draw_run(run: SavedRun, planes: dict[str, np.ndarray], by_cluster: bool) -> list[str]:
+    """Write the pictures of a run's training images, ``true_*.png`` or ``cluster_*.png``, into its folder.
+
+    Args:
+        run: the run, whose data set is prepared.
+        planes: from ``projections.make_planes``.
+        by_cluster: colour by the run's clusters; else by true label.
+
+    Returns:
+        the names of the files.
+    """
+    dataset, shown = run.config.dataset, data.SHORT_NAMES[run.config.dataset]
+    images, groups = data.load_split("train", dataset)
+    kind, what, names = "true", "true label", data.class_names(dataset)
+    if by_cluster:
+        kind, what, names = "cluster", "cluster", [str(k) for k in range(run.n_components)]
+        groups = runs.cluster_labels(run, images)
+    written = []
+    for name, plane in planes.items():
+        title = f"{PROJECTIONS[name]} of {len(images):,} training images ({shown}), coloured by {what}"
+        written.append(f"{kind}_{name}.png")
+        plot_plane(plane, groups, names, run.path / written[-1], title, f"{what}\n(images)")
+    return written

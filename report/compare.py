@@ -4,39 +4,33 @@
 
 ``measure`` computes, ``write`` keeps it as ``comparison.csv`` in the run's folder, ``read`` gives it back as two tables
 ready to show: the console, the report page and the report draft all show what the file says.
-Symbols: N images, d embedding dimensions, K components, F = 256 features. Pixels are 0..255.
+What it measures by stands in ``grading.measures``. Symbols: N images, d embedding dimensions, K components.
 """
 
 import csv
 import io
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 
 import numpy as np
-from tqdm import tqdm
 
-from grading.scores import count_labels, matched_accuracy
-from hi_mnist import data, files, networks, projections, runs
-from hi_mnist.data import DATASETS, IMAGE_SHAPE, N_CLASSES
+from grading import draw, measures, scores
+from grading.measures import FRECHET_DIMENSIONS, GMM_SEEDS, NEIGHBOURS
+from hi_mnist import data, files, networks, projections, runs, text
+from hi_mnist.data import DATASETS, N_CLASSES
 from hi_mnist.files import ROOT
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUIDANCE
 from hi_mnist.projections import TSNE_SETTINGS
 from hi_mnist.runs import SavedRun
-from report import measures
 
 FILE = "comparison.csv"
 LARGEST_FILE = 1 << 20  # bytes; ours has five thousand
-NEIGHBOURS = 10
+MOST_METHODS, MOST_NOTES = 6, 20  # of a table; ours have three and seven
 SAMPLE = 3000  # images whose neighbours are ranked: the ranks take N^2 numbers
 NEW_IMAGES = 10_000
-GMM_SEEDS = range(5)
-JUDGE_IMAGES = 10_000
-FRECHET_DIMENSIONS = 16  # fewer than samples, or their covariance would be singular
 DDIM_STEPS = 50
 AE_TRAINING_MINUTES = 57  # the three stages in pretrained/mnist-ae/README.md
 
@@ -74,6 +68,7 @@ CONTROL = {
     "DDPM": "ask for a digit; it was trained with labels",
     "real images": "-",
 }
+COLUMNS = ("table", "measure", "method", "value")
 Record = tuple[str, str, str, float | str]  # table, measure (or "note"), method, value
 
 
@@ -82,11 +77,11 @@ Record = tuple[str, str, str, float | str]  # table, measure (or "note"), method
 
 def write(path: Path, records: list[Record]) -> Path:
     """Write ``comparison.csv`` into the run's folder ``path``: one line per table, measure and method."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", "measure", "method", "value"])
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
     writer.writerows((*names, value if isinstance(value, str) else f"{value:.6g}") for *names, value in records)
-    files.write_text(path / FILE, text.getvalue())
+    files.write_text(path / FILE, table.getvalue())
     return path / FILE
 
 
@@ -95,21 +90,21 @@ def read(path: Path | str) -> dict[str, dict] | None:
 
     Returns:
         ``{"projections": table, "generators": table}`` with ``table = {"title": str, "methods": [str], "rows":
-        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell a method. None where there is no such file, or
-        it is damaged.
+        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell a method; anybody may have edited the file, so
+        all of it is bounded and on one line. None where there is no such file, or it is damaged.
     """
     file = Path(path) / FILE
     try:
         if file.stat().st_size > LARGEST_FILE:
             return None
         lines = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline="")))
-        values = [[_plain(line[name]) for name in ("table", "measure", "method", "value")] for line in lines]
+        values = [[text.one_line(line[name], 500) for name in COLUMNS] for line in lines]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     tables = {}
     for name, known in MEASURES.items():
         cells = {(measure, method): value for table, measure, method, value in values if table == name}
-        methods = list(dict.fromkeys(method for measure, method in cells if measure in known))
+        methods = list(dict.fromkeys(method for measure, method in cells if measure in known))[:MOST_METHODS]
         tables[name] = {
             "title": TITLES[name],
             "methods": methods,
@@ -117,16 +112,11 @@ def read(path: Path | str) -> dict[str, dict] | None:
                 {"label": label, "cells": [_shown(cells.get((measure, method), "-"), form) for method in methods]}
                 for measure, (label, form) in known.items()
             ],
-            "notes": [value for table, measure, _, value in values if table == name and measure == "note"],
+            "notes": [v for table, measure, _, v in values if (table, measure) == (name, "note")][:MOST_NOTES],
         }
         if not methods:
             return None
     return tables
-
-
-def _plain(text: str) -> str:
-    """Text from a file that anybody may have edited: bounded, on one line, all of it visible."""
-    return "".join(c for c in text[:1000] if c.isprintable())
 
 
 def _shown(value: str, form: str) -> str:
@@ -160,23 +150,6 @@ def console(tables: dict[str, dict]) -> str:
             lines += [f"  {method}: {cell}" for method, cell in zip(table["methods"], row["cells"], strict=True)]
         blocks.append("\n".join([*lines, *(f"* {note}" for note in table["notes"])]))
     return "\n\n".join(blocks)
-
-
-def markdown(table: dict) -> str:
-    """One table in Markdown; what could be read as markup is escaped."""
-
-    def line(cells) -> str:
-        return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
-
-    lines = [line(["", *table["methods"]]), "| --- |" + " ---: |" * len(table["methods"])]
-    lines += [line([row["label"], *row["cells"]]) for row in table["rows"]]
-    return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in table["notes"])])
-
-
-def escaped(text: str) -> str:
-    """Text for a cell of a Markdown table: on one line, and nothing in it is markup."""
-    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{c}" if c in "\\|`*_[]!" else c for c in text)
 
 
 # --------------------------------------------------------------------------- measuring
@@ -229,11 +202,11 @@ def measure_projections(
     fit["t-SNE"] = projections.tsne_seconds(images)
     fresh["t-SNE"] = "cannot"
     to_add = _seconds_to_add(images[some], planes["t-SNE"][some], test[:500])
-    scores = score_planes(rows, labels, planes, some)
+    scored = measures.score_planes(rows, labels, planes, some)
     for method in NEEDS:
         yield "projections", "fit_seconds", method, fit[method]
         yield "projections", "new_seconds", method, fresh[method]
-        for name, value in scores[method].items():
+        for name, value in scored[method].items():
             yield "projections", name, method, value
         yield "projections", "needs", method, NEEDS[method]
     for note in (
@@ -298,62 +271,6 @@ def _seconds_to_add(images: np.ndarray, plane: np.ndarray, new: np.ndarray) -> f
     return timed(lambda: embedding.transform(new_codes))[1] * NEW_IMAGES / len(new)
 
 
-def score_planes(
-    rows: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray], some: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Trustworthiness, continuity, accuracy of neighbours and of a mixture for each plane.
-
-    Args:
-        rows: float32 (N, 784).
-        labels: int64 (N,).
-        planes: float64 (N, 2) by method.
-        some: indices of the images whose neighbours are ranked.
-
-    Returns:
-        method -> measure -> value. Source: Venna and Kaski 2001 (ICANN), equations 1 and 2.
-    """
-    from sklearn.manifold import trustworthiness
-
-    scores = {method: {} for method in planes}
-    with tqdm(total=(3 + len(GMM_SEEDS)) * len(planes), desc="planes", unit="measure", leave=False, delay=1) as bar:
-        for method, plane in planes.items():
-            found = scores[method]
-            k = min(NEIGHBOURS, (len(some) - 1) // 2)  # scikit-learn takes at most half
-            found["trustworthiness"] = float(trustworthiness(rows[some], plane[some], n_neighbors=k))
-            bar.update()
-            found["continuity"] = float(trustworthiness(plane[some], rows[some], n_neighbors=k))
-            bar.update()
-            found["knn_accuracy"] = knn_accuracy(plane, labels)
-            bar.update()
-            accuracies = []
-            for seed in GMM_SEEDS:
-                accuracies.append(gmm_accuracy(plane, labels, seed))
-                bar.update()
-            found["gmm_accuracy"] = median(accuracies)
-    return scores
-
-
-def knn_accuracy(plane: np.ndarray, labels: np.ndarray) -> float:
-    """Share of points (N, 2) whose nearest others outvote to their own label, int (N,)."""
-    from scipy.stats import mode
-    from sklearn.neighbors import NearestNeighbors
-
-    near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(plane).kneighbors(return_distance=False)  # without itself
-    return float((mode(labels[near], axis=1).mode == labels).mean())
-
-
-def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
-    """Accuracy of scikit-learn's mixture of ten on a plane (N, 2), against labels int (N,)."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=seed)
-        # In units of its spread: the ridge of 1e-6 that scikit-learn adds must mean the same in every plane.
-        return matched_accuracy(labels, gmm.fit_predict(plane / plane.std()))
-
-
 # --------------------------------------------------------------------------- generators
 
 
@@ -371,10 +288,11 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     shipped = _is_shipped(DDPM_NETWORK, networks.network_source(DDPM_NETWORK))
     known = not (shipped and run.config.dataset == "fashion_mnist")  # it draws the classes of these data
     values: dict[str, dict[str, float]] = {}
-    components = _components_of_digits(run, *train)
+    held = scores.count_labels(train[1], runs.cluster_labels(run, train[0]), run.n_components)
+    components = held.argmax(axis=0)  # of each digit, the one that holds most of its images
     rng = np.random.default_rng(0)
-    images, seconds = timed(lambda: draw_from_mixture(run, components[asked], rng, ae))
-    one = timed(lambda: draw_from_mixture(run, components[[6]], rng, ae), repeats=20)[1]
+    images, seconds = timed(lambda: draw.draw_from_mixture(run, components[asked], rng, ae))
+    one = timed(lambda: draw.draw_from_mixture(run, components[[6]], rng, ae), repeats=20)[1]
     samples = {"GMM": images}
     values["GMM"] = {"seconds": one, "seconds_batch": seconds / len(asked)}
     one = timed(lambda: networks.draw_digits(ddpm, [6], steps=DDIM_STEPS, seed=0), repeats=3)[1]
@@ -384,11 +302,11 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
         images, seconds = timed(lambda: networks.draw_digits(ddpm, asked, steps=DDIM_STEPS, seed=0))
         samples["DDPM"] = images
         values["DDPM"]["seconds_batch"] = seconds / len(asked)
-    judge = Judge(ae, *train)
+    judge = measures.Judge(ae, *train)
     real = np.concatenate([rng.permutation(np.flatnonzero(train[1] == c))[:per_class] for c in range(N_CLASSES)])
     samples["real images"] = train[0][real]
     accuracy = float((judge.predict(judge.features(test[0])) == test[1]).mean())
-    for method, scored in score_samples(samples, asked, test, judge).items():
+    for method, scored in measures.score_samples(samples, asked, test, judge).items():
         values.setdefault(method, {}).update(scored)
     values["real images"]["agreement"] = accuracy  # of all test images: the judge did not learn from them
     records: list[Record] = []
@@ -413,95 +331,3 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     if not known:
         notes.append("The shipped DDPM draws MNIST's digits, not what this run is about: only its time is measured.")
     return records + [("generators", "note", "", note) for note in notes]
-
-
-def _components_of_digits(run: SavedRun, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """For each digit the component that holds most of its images: int64 (10,)."""
-    held = count_labels(labels, runs.cluster_labels(run, images), run.n_components)
-    return held.argmax(axis=0)
-
-
-def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:
-    """Draw an image from each of the named components of a run.
-
-    Args:
-        run: the run.
-        components: int (n,), 0 to K - 1.
-        rng: the source of chance.
-        ae: decodes the draws of an AE run.
-
-    Returns:
-        uint8 (n, 1, 28, 28).
-    """
-    codes = np.empty((len(components), run.means.shape[1]))
-    for k in np.unique(components):
-        chosen = components == k
-        codes[chosen] = rng.multivariate_normal(run.means[k], run.covs[k], chosen.sum(), method="cholesky")
-    if run.components is not None:
-        pixels = codes @ run.components + run.mean
-    else:
-        import torch
-
-        device = next(ae.parameters()).device
-        with torch.inference_mode():
-            pixels = ae.decoder(torch.as_tensor(codes, dtype=torch.float32, device=device)).cpu().numpy() * 255
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
-
-
-class Judge:
-    """Says which digit an image shows: logistic regression on what the AutoEncoder sees before its plane.
-
-    The features suit no generator: the mixture's own principal components would flatter it.
-
-    Args:
-        ae: from ``networks.load_ae``.
-        images: uint8 (N, 1, 28, 28), of which at most ``JUDGE_IMAGES`` are used.
-        labels: int64 (N,).
-    """
-
-    def __init__(self, ae, images: np.ndarray, labels: np.ndarray):
-        from sklearn.decomposition import PCA
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import StandardScaler
-
-        # networks.ae_encode asks for no more of a network than this
-        self._net = SimpleNamespace(encoder=ae.encoder[:-1], parameters=ae.parameters)
-        some = np.random.default_rng(0).permutation(len(images))[:JUDGE_IMAGES]
-        raw = networks.ae_encode(self._net, images[some])
-        self._scaler = StandardScaler().fit(raw)
-        features = self._scaler.transform(raw)
-        self.n_images, self.n_features = features.shape
-        self._classifier = LogisticRegression(C=0.1, max_iter=300).fit(features, labels[some])
-        self.pca = PCA(min(FRECHET_DIMENSIONS, *features.shape), svd_solver="covariance_eigh").fit(features)
-
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, 1, 28, 28) -> float32 (N, F), each of variance 1 on the training images."""
-        return self._scaler.transform(networks.ae_encode(self._net, images))
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Features (N, F) -> the digit that each shows, int64 (N,)."""
-        return self._classifier.predict(features)
-
-
-def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge: Judge) -> dict[str, dict]:
-    """Agreement, Frechet distance and diversity of samples of given classes.
-
-    Args:
-        samples: uint8 (n, 1, 28, 28) by method.
-        asked: int64 (n,), the digits asked for; each at least twice.
-        test: images and labels that they are measured against.
-        judge: says what they show.
-    """
-    reference = judge.features(test[0])
-    spreads = measures.class_spreads(reference, test[1])
-    pixel_spreads = measures.class_spreads(data.flatten(test[0]), test[1])
-    scores = {}
-    for method, images in samples.items():
-        features = judge.features(images)
-        scores[method] = {
-            "agreement": measures.agreement(asked, judge.predict(features))["overall"],
-            "frechet": measures.frechet_distance(judge.pca.transform(features), judge.pca.transform(reference)),
-            "diversity": float(measures.diversity(features, asked, spreads).mean()),
-            "diversity_pixels": float(measures.diversity(data.flatten(images), asked, pixel_spreads).mean()),
-        }
-    return scores

@@ -7,35 +7,26 @@ student has written into report.md is never overwritten: a draft ends in a line 
 in which that still holds is made anew.
 """
 
-import csv
 import dataclasses
 import hashlib
-import io
 import math
 import os
 import re
 from pathlib import Path
 from urllib.parse import quote
 
+from grading.scores import FIGURES
 from hi_mnist import runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, read_json, results_dir, write_text
 from hi_mnist.runs import SavedRun, TrainConfig
+from hi_mnist.text import markdown
 from report import compare, sweep
-from report.compare import escaped
 
 FILE = "report.md"
 TEMPLATE = ROOT / "docs" / "report_template.md"
 _FILL = re.compile(r"^<!-- FILL (\w+) -->$", re.MULTILINE)
 _MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9a-f]{64}) -->\n*\Z")
-MEASURES = {
-    "db": "Davies-Bouldin index (lower is better)",
-    "db_sklearn": "Davies-Bouldin index of scikit-learn",
-    "accuracy": "accuracy (clusters matched to digits)",
-    "nmi": "normalised mutual information",
-    "ari": "adjusted Rand index",
-    "log_likelihood": "mean log-likelihood",
-}
 
 
 def write(run: SavedRun) -> Path:
@@ -99,9 +90,10 @@ def _digest(text: str) -> str:
 # --------------------------------------------------------------------------- the parts
 
 
-def _table(head: list[str], rows: list[list]) -> str:
-    lines = [head, ["---"] * len(head), *([escaped(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _table(head: list[str], rows: list[list], rule: str = "---") -> str:
+    """A table in Markdown, in whose cells nothing is markup; ``rule`` aligns the columns after the first."""
+    first, *others = ([markdown(cell) for cell in row] for row in (head, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (first, ["---", *[rule] * (len(head) - 1)], *others))
 
 
 def _number(value, digits: int = 4) -> str:
@@ -114,17 +106,13 @@ def _run(run: SavedRun) -> str:
     settings = {k: v for k, v in dataclasses.asdict(run.config).items() if v is not None and k != "results_path"}
     if not run.config.use_pca:
         settings["embedding_dim"] = f"{run.means.shape[1]} (the AutoEncoder's)"
-    return _table(["run", escaped(run.path.name)], [[key, value] for key, value in settings.items()])
+    return _table(["run", run.path.name], list(settings.items()))
 
 
 def _log(run: SavedRun) -> str:
     """How EM went, from trace.csv."""
-    try:
-        text = (run.path / "trace.csv").read_text(encoding="utf-8")
-        values = [float(row["mean_log_likelihood"]) for row in csv.DictReader(io.StringIO(text))]
-        if not values or not all(map(math.isfinite, values)):
-            raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+    values = runs.read_trace(run.path)
+    if values is None:
         return "trace.csv, the likelihood at each EM iteration, is not there."
     return (
         f"EM took {len(values)} iterations (at most {run.config.max_iter}); the mean log-likelihood rose from "
@@ -150,7 +138,7 @@ def _tuning(run: SavedRun) -> str:
         cells = [row[key] for key in varied] + [_number(row[key], 3) for key in sweep.MEASURES]
         body.append([*cells, "best" if row is best else ""])
     names = {key: label.splitlines()[0] for key, label in sweep.MEASURES.items()}
-    text = f"Sweep {escaped(folder.name)}:\n\n" + _table([*varied, *names.values(), ""], body)
+    text = f"Sweep {markdown(folder.name)}:\n\n" + _table([*varied, *names.values(), ""], body)
     if (folder / "sweep.png").is_file():
         text += f"\n\n![sweep]({_link(folder / 'sweep.png', run.path)})"
     return text
@@ -160,20 +148,14 @@ def find_sweep(run: SavedRun) -> tuple[Path, list[dict]] | None:
     """The sweep that the run is part of, else the newest one in results/ on its data by its embedding.
 
     Returns:
-        its folder and its rows, numbers as float (nan where a cell is empty).
+        its folder and its rows, from ``sweep.read_csv``.
     """
     files = sorted(results_dir().glob("[!.]*/sweep.csv"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
     for file in (run.path.parent / "sweep.csv", *files):
         try:
-            with file.open(encoding="utf-8", newline="") as lines:
-                rows = [
-                    row
-                    | {key: int(row[key]) for key in sweep.KEYS}
-                    | {key: float(row[key] or "nan") for key in sweep.MEASURES}
-                    for row in csv.DictReader(lines)
-                ]
+            rows = sweep.read_csv(file)
             config = TrainConfig.load(file.parent / Path(rows[0]["run"]).name / "config.yaml")
-        except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error, LabError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, LabError):
             continue  # not there, or no sweep of ours
         if (config.dataset, config.use_pca) == (run.config.dataset, run.config.use_pca):
             return file.parent, rows[: sweep.MOST_RUNS]
@@ -204,7 +186,7 @@ def _scores(run: SavedRun, option: str) -> str:
         rows.append([q.get("label"), f"{score} / {points}", verdict, message[0][:500] if message else ""])
     total = f"{_number(report.get('auto_score'), 2)} / {_number(report.get('auto_points'), 0)}"
     scores = _table(["question", "points", "verdict", "cause"], [*rows, ["sum", total, "", ""]])
-    figures = [[label, _number(report.get(key))] for key, label in MEASURES.items()]
+    figures = [[label, _number(report.get(key))] for key, label in FIGURES.items()]
     return f"{scores}\n\nOn the test images:\n\n{_table(['measure', 'value'], figures)}"
 
 
@@ -228,7 +210,11 @@ def _pictures(run: SavedRun, option: str) -> str:
 
 
 def _comparison(run: SavedRun, name: str, option: str) -> str:
+    """One table of comparison.csv and its notes."""
     tables = compare.read(run.path)
     if tables is None:
         return f"`python visualization.py --compare{option}` measures what is asked here."
-    return compare.markdown(tables[name])
+    table = tables[name]
+    rows = [[row["label"], *row["cells"]] for row in table["rows"]]
+    notes = [f"- {markdown(note)}" for note in table["notes"]]
+    return "\n".join([_table(["", *table["methods"]], rows, "---:"), "", *notes])

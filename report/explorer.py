@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hi_mnist import data, files, projections
+from hi_mnist import data, files, projections, scatter
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
 from report import clusters, pages
@@ -42,18 +42,18 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
     columns = make_columns(run, images[shown], labels[shown], {name: plane[shown] for name, plane in planes.items()})
     figures = make_figures(columns)
     script, divs = components(figures)
-    names = pages.class_names(dataset)
+    names = data.class_names(dataset)
     page = pages.render(
         "explore.html.j2",
-        name=pages.plain(run.path.name, 200),
-        data=pages.SHORT_NAMES[dataset],
+        name=pages.shown(run.path.name, 200),
+        data=data.SHORT_NAMES[dataset],
         n_images=len(images),
         n_shown=len(shown),
         bokeh="\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
         script=script,
         plots=[(PROJECTIONS[name], divs[name]) for name in figures],
-        label_groups=list(zip(names, pages.css_colours(len(names)), strict=True)),
-        cluster_groups=list(zip(range(run.n_components), pages.css_colours(run.n_components), strict=True)),
+        label_groups=list(zip(names, scatter.colours(len(names)), strict=True)),
+        cluster_groups=list(enumerate(scatter.colours(run.n_components))),
     )
     path = run.path / "explore.html"
     files.write_text(path, page)
@@ -77,9 +77,9 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
         planes: name -> float (n, 2).
     """
     view = clusters.clustering(run, images)
-    names = np.array(pages.class_names(run.config.dataset))
-    true_colours = np.array(pages.css_colours(len(names)))
-    cluster_colours = np.array(pages.css_colours(run.n_components))
+    names = np.array(data.class_names(run.config.dataset))
+    true_colours = np.array(scatter.colours(len(names)))
+    cluster_colours = np.array(scatter.colours(run.n_components))
     columns = {
         "image": [
             pages.digit_uri(image) for image in tqdm(images, desc="explorer", unit="image", delay=1, leave=False)

@@ -1,11 +1,10 @@
-"""What both pages share: templates in which everything is escaped, pictures as text, the colours and names of groups.
+"""What both pages share: templates in which everything is escaped, and pictures as text.
 
 Both pages are one file each and ask nothing of the network: pictures are data URIs, styles and scripts stand inside.
 """
 
 import base64
 import io
-import re
 from functools import cache
 from pathlib import Path
 
@@ -13,15 +12,11 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from hi_mnist import data, scatter
-from hi_mnist.data import FASHION_NAMES, N_CLASSES
+from hi_mnist.text import plain
 
 TEMPLATES = Path(__file__).with_name("templates")
 LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have at most one megabyte
 LARGEST_SIDE = 4000  # pixels
-SHORT_NAMES = data.SHORT_NAMES
-# C0 and C1 controls (but tab and newline), and the marks that turn the reading direction of what follows.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def render(template: str, **values) -> str:
@@ -42,18 +37,21 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def plain(value, longest: int = 4000) -> str:
-    """Text from outside, of bounded length and without characters that are not seen; escaping is the template's."""
-    text = value if isinstance(value, str) else str(value)
-    text = _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
-    return text if len(text) <= longest else f"{text[:longest]} ..."
+def shown(value: object, longest: int = 4000) -> str:
+    """Text from outside, of bounded length, in which a mark stands for what is not seen; escaping is the template's."""
+    return plain(value, longest, mark="\N{REPLACEMENT CHARACTER}")
 
 
 def data_uri(image: Image.Image, kind: str = "PNG", **options) -> str:
     """A picture as a ``data:`` address."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return encoded(kind.lower(), buffer.getvalue())
+
+
+def encoded(kind: str, content: bytes) -> str:
+    """The bytes of a picture file as a ``data:`` address."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def digit_uri(pixels: np.ndarray) -> str:
@@ -73,17 +71,3 @@ def read_picture(path: Path) -> Image.Image | None:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-
-
-def css_colours(count: int) -> list[str]:
-    """The colours of visualization.py's pictures, as CSS has them."""
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colour) for colour in scatter.colours(count)]
-
-
-def class_names(dataset: str) -> list[str]:
-    """What the true labels 0 to 9 are called."""
-    if dataset == "fashion_mnist":
-        return [f"{i} {name}" for i, name in enumerate(FASHION_NAMES)]
-    return [str(i) for i in range(N_CLASSES)]

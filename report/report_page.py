@@ -7,10 +7,8 @@ What comes from a student's code or from a file of the run is text to show: it i
 pictures are decoded and encoded anew, and the page allows itself no script at all.
 """
 
-import csv
-import math
+import io
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from PIL import Image
 
 from grading import draw, scores
 from grading.checks import ASKED_DIGIT
-from hi_mnist import data, files, networks
+from hi_mnist import data, files, networks, runs, scatter
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
@@ -76,9 +74,9 @@ def write(
     strips = _strips(run, asked, fresh, source, ddpm, seed) if drawn else None
     page = pages.render(
         "report.html.j2",
-        name=pages.plain(run.path.name, 200),
+        name=pages.shown(run.path.name, 200),
         made=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        data=pages.SHORT_NAMES[dataset],
+        data=data.SHORT_NAMES[dataset],
         n_images=len(images),
         run=run,
         report=report,
@@ -89,9 +87,9 @@ def write(
         clusters=_clusters(run, images, labels, view, table),
         hidden=max(0, run.n_components - MOST_CLUSTERS),
         table=_table(table),
-        class_names=pages.class_names(dataset),
-        comparison=_comparison(run.path),
-        trace=_trace(run.path / "trace.csv"),
+        class_names=data.class_names(dataset),
+        comparison=list((compare.read(run.path) or {}).values()),
+        trace=_trace(run),
     )
     path = run.path / "report.html"
     files.write_text(path, page)
@@ -114,28 +112,31 @@ def _checked_report(report: dict) -> dict:
     questions = []
     for q in items(report.get("questions"))[:50]:
         if isinstance(q, dict):
-            cause, *lines = pages.plain(q.get("message") or "").splitlines() or [""]
-            verdict = pages.plain(q.get("verdict") or "", 20)
+            cause, *lines = pages.shown(q.get("message") or "").splitlines() or [""]
+            verdict = pages.shown(q.get("verdict") or "", 20)
             questions.append(
                 {
-                    "label": pages.plain(q.get("label") or "", 100),
+                    "label": pages.shown(q.get("label") or "", 100),
                     "points": number(q.get("points")),
                     # Nothing was found out about these: a dash, not a zero.
                     "score": None if verdict in ("SKIPPED", "INTERNAL") else number(q.get("score")),
                     "verdict": verdict,
                     "cause": cause,
                     "lines": "\n".join(lines),
-                    "hint": pages.plain(q.get("hint") or "", 500),
+                    "hint": pages.shown(q.get("hint") or "", 500),
                 }
             )
     k = report.get("sample_index")
-    names = ("auto_score", "auto_points", "db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood")
+    figures = {label: number(report.get(name)) for name, label in scores.FIGURES.items()}
     versions = items(report.get("versions"), dict)
-    return {name: number(report.get(name)) for name in names} | {
+    return {
+        "auto_score": number(report.get("auto_score")),
+        "auto_points": number(report.get("auto_points")),
+        "figures": {label: value for label, value in figures.items() if value is not None},
         "questions": questions,
         "sample_index": k if isinstance(k, int) and not isinstance(k, bool) and k >= 0 else None,
-        "guards": [pages.plain(guard, 500) for guard in items(report.get("guards"))[:20]],
-        "versions": [(pages.plain(k, 40), pages.plain(v, 40)) for k, v in list(versions.items())[:20]],
+        "guards": [pages.shown(guard, 500) for guard in items(report.get("guards"))[:20]],
+        "versions": [(pages.shown(k, 40), pages.shown(v, 40)) for k, v in list(versions.items())[:20]],
     }
 
 
@@ -151,7 +152,7 @@ def _settings(run: SavedRun) -> list[tuple[str, str]]:
     else:
         values["ae"] = config.ae or "the shipped one"
     values["results_path"] = config.results_path or "none: results/<date and time>"
-    return [(SETTINGS[name], pages.plain(value, 300)) for name, value in values.items()]
+    return [(SETTINGS[name], pages.shown(value, 300)) for name, value in values.items()]
 
 
 # --------------------------------------------------------------------------- pictures
@@ -181,11 +182,11 @@ def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str
     """(name, colour, number of images) of each group, for both colourings."""
     legends = {}
     for kind, groups, names in (
-        ("true", labels, pages.class_names(run.config.dataset)),
+        ("true", labels, data.class_names(run.config.dataset)),
         ("cluster", cluster, [str(k) for k in range(run.n_components)]),
     ):
         sizes = np.bincount(groups, minlength=len(names))
-        legends[kind] = list(zip(names, pages.css_colours(len(names)), sizes, strict=True))[:MOST_ROWS]
+        legends[kind] = list(zip(names, scatter.colours(len(names)), sizes, strict=True))[:MOST_ROWS]
     return legends
 
 
@@ -212,7 +213,7 @@ def _strips(run: SavedRun, k: int, fresh: bool, source: bytes | None, ddpm, seed
             try:
                 drawn[name] = job()
             except LabError as error:
-                failed[name] = pages.plain(error, 500)
+                failed[name] = pages.shown(error, 500)
         return drawn
 
     parameters = files.data_hash(run.means, run.covs, run.pi, run.components, run.mean)
@@ -234,7 +235,7 @@ def _drawn_by_diffusion(ddpm, seed: int | None) -> np.ndarray:
 
 def _clusters(run: SavedRun, images, labels, view: clusters.Clustering, table: np.ndarray) -> list[dict]:
     """What the page shows of each cluster, in the order of their numbers."""
-    names = pages.class_names(run.config.dataset)
+    names = data.class_names(run.config.dataset)
     shown = []
 
     def digits(indices: np.ndarray, main: int) -> list[dict]:
@@ -287,54 +288,37 @@ def _table(table: np.ndarray) -> dict:
     return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(sizes.sum())}
 
 
-def _comparison(folder: Path) -> list[dict]:
-    """The tables of comparison.csv, where visualization.py --compare has written it."""
-    tables = list((compare.read(folder) or {}).values())
-    for table in tables:
-        table["methods"] = [pages.plain(method, 60) for method in table["methods"][:6]]
-        table["rows"] = [
-            {"label": row["label"], "cells": [pages.plain(cell, 300) for cell in row["cells"][:6]]}
-            for row in table["rows"]
-        ]
-        table["notes"] = [pages.plain(note, 500) for note in table["notes"][:20]]
-    return tables
-
-
 # --------------------------------------------------------------------------- likelihood
 
 
-def _trace(path: Path) -> dict | None:
-    """The likelihood by iteration as a line in a box of 360 x 220, with its numbers; None where there is none."""
-    points = []
-    try:
-        if path.stat().st_size > 1 << 20:
-            return None
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in islice(csv.reader(file), 1, 20_000):
-                points.append((int(row[0]), float(row[1])))
-    except (OSError, ValueError, IndexError, csv.Error, OverflowError):
+def _trace(run: SavedRun) -> dict | None:
+    """The likelihood by iteration: its curve, its numbers, whether it falls; None where trace.csv does not tell it."""
+    values = runs.read_trace(run.path)
+    if values is None:
         return None
-    if not points or not all(abs(x) < 1e9 and math.isfinite(y) and abs(y) < 1e15 for x, y in points):
-        return None
-    x, y = np.array(points, dtype=np.float64).T
-    left, right, top, bottom = 58, 350, 12, 184
-    low, high = float(y.min()), float(y.max())
-    span = high - low or 1.0
-    across = left + (x - x.min()) / max(x.max() - x.min(), 1) * (right - left)
-    down = bottom - (y - low) / span * (bottom - top)
-    keep = np.unique(np.linspace(0, len(x) - 1, 400).astype(int))
-    decimals = int(np.clip(2 - math.floor(math.log10(span)), 0, 6))
-    ticks = [(bottom - i / 4 * (bottom - top), f"{low + i / 4 * span:.{decimals}f}") for i in range(5)]
-    steps = sorted({int(round(t)) for t in np.linspace(x.min(), x.max(), 5)})
-    marks = [(left + (t - x.min()) / max(x.max() - x.min(), 1) * (right - left), t) for t in steps]
     return {
-        "line": " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across[keep], down[keep], strict=True)),
-        "dots": [(round(a, 1), round(b, 1)) for a, b in zip(across, down, strict=True)] if len(x) <= 60 else [],
-        "ticks": ticks,
-        "marks": marks,
-        "first": f"{y[0]:.4f}",
-        "last": f"{y[-1]:.4f}",
-        "n": len(x),
-        "rows": [(int(a), f"{b:.4f}") for a, b in points[:MOST_ROWS]],
-        "falls": bool((np.diff(y) < -1e-6 * np.abs(y).max()).any()),
+        "curve": _curve(values),
+        "first": f"{values[0]:.4f}",
+        "last": f"{values[-1]:.4f}",
+        "n": len(values),
+        "rows": [(i, f"{value:.4f}") for i, value in enumerate(values[:MOST_ROWS], start=1)],
+        "falls": bool((np.diff(values) < -1e-6 * np.abs(values).max()).any()),
     }
+
+
+def _curve(values: np.ndarray) -> str:
+    """A line of the likelihoods, float64 (n,), as the ``data:`` address of a PNG; its background is white."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(5.4, 3.3), layout="constrained")
+    axes = figure.add_subplot(
+        title="Likelihood of the training images", xlabel="EM iteration", ylabel="mean log-likelihood, nats"
+    )
+    axes.plot(np.arange(1, len(values) + 1), values, marker="." if len(values) <= 60 else "", color="#0a5cad")
+    axes.ticklabel_format(useOffset=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=160)
+    return pages.encoded("png", buffer.getvalue())

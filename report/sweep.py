@@ -20,12 +20,13 @@ from grading import scores
 from hi_mnist import data, files, runs, training
 from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
+from hi_mnist.text import one_line
 
 KEYS = ("embedding_dim", "n_components", "max_iter", "seed")
 MEASURES = {
     "score": "Performance points of 30",
-    "accuracy": "accuracy (clusters matched to digits)",
-    "nmi": "normalised mutual information",
+    "accuracy": scores.FIGURES["accuracy"],
+    "nmi": scores.FIGURES["nmi"],
     "log_likelihood": "mean log-likelihood, nats\n(compare only at equal embedding_dim)",
     "davies_bouldin": "Davies-Bouldin index (lower is better)",
     "seconds": "training time, s",
@@ -78,55 +79,42 @@ def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dic
     """
     from joblib import Parallel, delayed
 
-    names = ["_".join(f"{key}={getattr(config, key)}" for key in keys) for config in configs]
-    rows = earlier_rows(folder, names, configs)
+    grid = {"_".join(f"{key}={getattr(config, key)}" for key in keys): config for config in configs}
+    rows = earlier_rows(folder, grid)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [(name, config) for name, config in zip(names, configs, strict=True) if name not in rows]
-    jobs = max(1, min(os.cpu_count() or 1, len(missing)))
-    with Parallel(n_jobs=jobs, return_as="generator_unordered") as parallel:
-        dims = sorted({config.embedding_dim for _, config in missing if config.use_pca})
+    missing = {name: config for name, config in grid.items() if name not in rows}
+    with Parallel(n_jobs=max(1, min(os.cpu_count() or 1, len(missing))), return_as="generator_unordered") as parallel:
+        dims = sorted({config.embedding_dim for config in missing.values() if config.use_pca})
         baselines = parallel(delayed(make_baseline)(configs[0].dataset, dim) for dim in dims)
         for _ in tqdm(baselines, total=len(dims), desc="scikit-learn's baselines", unit="baseline", disable=not dims):
             pass
-        done = parallel(delayed(train_one)(config, folder / name) for name, config in missing)
-        for name, row in tqdm(done, total=len(missing), desc="training", unit="run", disable=not missing):
-            rows[name] = row
-            ordered = [rows[name] for name in names if name in rows]
-            write_csv(folder / "sweep.csv", ordered)  # after each run: a stop loses nothing
-    ordered = [rows[name] for name in names]
-    write_csv(folder / "sweep.csv", ordered)
-    return ordered
+        done = parallel(delayed(train_one)(config, folder / name) for name, config in missing.items())
+        for row in tqdm(done, total=len(missing), desc="training", unit="run", disable=not missing):
+            rows[row["run"]] = row
+            write_csv(folder / "sweep.csv", [rows[name] for name in grid if name in rows])  # a stop loses nothing
+    return [rows[name] for name in grid]
 
 
-def earlier_rows(folder: Path, names: list[str], configs: list[TrainConfig]) -> dict[str, dict]:
+def earlier_rows(folder: Path, grid: dict[str, TrainConfig]) -> dict[str, dict]:
     """Rows of the runs that an earlier start has finished, by name.
 
     Raises:
         LabError: the folder holds something else than these runs.
     """
-    rows = {}
-    for name, config in zip(names, configs, strict=True):
-        if not (folder / name).is_dir():
-            continue
-        there = runs.load_run(folder / name).config
-        if dataclasses.replace(there, results_path=None) != dataclasses.replace(config, results_path=None):
-            raise LabError(f"{folder / name} is a run with other settings; name another --results_path")
-    known = {f.name for f in dataclasses.fields(TrainConfig)}
-    with (
-        (folder / "sweep.csv").open(encoding="utf-8", newline="")
-        if (folder / "sweep.csv").is_file()
-        else io.StringIO() as file
-    ):
-        for row in csv.DictReader(file):
-            if row.get("run") in names and (folder / row["run"]).is_dir():
-                rows[row["run"]] = {
-                    key: value if key in known | {"run"} else float(value or "nan") for key, value in row.items()
-                }
-    strangers = (
-        [p.name for p in folder.glob("[!.]*") if p.name not in {*names, "sweep.csv", "sweep.png"}]
-        if folder.is_dir()
-        else []
-    )
+    if not folder.is_dir():
+        return {}
+    for name, config in grid.items():
+        if (folder / name).is_dir():
+            there = runs.load_run(folder / name).config
+            if dataclasses.replace(there, results_path=None) != dataclasses.replace(config, results_path=None):
+                raise LabError(f"{folder / name} is a run with other settings; name another --results_path")
+    file = folder / "sweep.csv"
+    try:
+        rows = {row["run"]: row for row in read_csv(file)} if file.is_file() else {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{file} is damaged ({one_line(error)}); delete it: the runs are scored again") from None
+    rows = {name: row for name, row in rows.items() if name in grid and (folder / name).is_dir()}
+    strangers = [p.name for p in folder.glob("[!.]*") if p.name not in {*grid, "sweep.csv", "sweep.png"}]
     if strangers and not rows:
         raise LabError(f"{folder} holds other things ({strangers[0]}); name a new --results_path for the sweep")
     return rows
@@ -138,8 +126,8 @@ def make_baseline(dataset: str, embedding_dim: int) -> None:
     scores.baseline_davies_bouldin(dataset, embedding_dim, images.train, images.test)
 
 
-def train_one(config: TrainConfig, path: Path) -> tuple[str, dict]:
-    """Train and save one run unless it is there, and score it: its name and its row."""
+def train_one(config: TrainConfig, path: Path) -> dict:
+    """Train and save one run unless it is there, and score it: its row."""
     seconds = math.nan  # not known of a run whose row was lost
     images = data.load_data_set(config.dataset)
     if not path.is_dir():
@@ -152,14 +140,18 @@ def train_one(config: TrainConfig, path: Path) -> tuple[str, dict]:
     scored = scores.score_run(runs.load_run(path), images)
     (performance,) = (q for q in scored["questions"] if q["id"] == "performance")
     settings = {key: getattr(config, key) for key in KEYS}
-    return path.name, {"run": path.name} | settings | {
-        "score": performance["score"] if config.use_pca else math.nan,
-        "accuracy": scored["accuracy"],
-        "nmi": scored["nmi"],
-        "log_likelihood": scored["log_likelihood"],
-        "davies_bouldin": math.nan if scored["db"] is None else scored["db"],
-        "seconds": seconds,
-    }
+    return (
+        {"run": path.name}
+        | settings
+        | {
+            "score": performance["score"] if config.use_pca else math.nan,
+            "accuracy": scored["accuracy"],
+            "nmi": scored["nmi"],
+            "log_likelihood": scored["log_likelihood"],
+            "davies_bouldin": math.nan if scored["db"] is None else scored["db"],
+            "seconds": seconds,
+        }
+    )
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
@@ -170,6 +162,24 @@ def write_csv(path: Path, rows: list[dict]) -> None:
         numbers = {key: "" if math.isnan(row[key]) else f"{row[key]:.6g}" for key in MEASURES}
         writer.writerow(row | numbers)
     files.write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict]:
+    """The rows of a ``sweep.csv``: settings as int, measures as float, nan where a cell is empty.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: not there, or not of this form.
+    """
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path}: {error}") from None
+    return [
+        {"run": line["run"]}
+        | {key: int(line[key]) for key in KEYS}
+        | {key: float(line[key] or "nan") for key in MEASURES}
+        for line in lines
+    ]
 
 
 def table(rows: list[dict], keys: list[str]) -> str:
@@ -191,50 +201,40 @@ def best_row(rows: list[dict]) -> dict:
 
 def plot(rows: list[dict], keys: list[str], title: str, path: Path) -> None:
     """``sweep.png``: each measure over the first setting, a line per combination of the others but the seed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     x_key = next((key for key in keys if key != "seed"), keys[0])
     series_keys = [key for key in keys if key not in (x_key, "seed")]
-    series = {tuple(row[key] for key in series_keys): [] for row in rows}
+    series = {}
     for row in rows:
-        series[tuple(row[key] for key in series_keys)].append(row)
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.5), layout="constrained")
-    for axis, (measure, label) in zip(axes.flat, MEASURES.items(), strict=True):
+        series.setdefault(tuple(row[key] for key in series_keys), []).append(row)
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    axes = figure.subplots(2, 3).flat
+    for axis, (measure, label) in zip(axes, MEASURES.items(), strict=True):
         for values, members in series.items():
-            xs = sorted({int(row[x_key]) for row in members})
-            found = [[row[measure] for row in members if int(row[x_key]) == x] for x in xs]
-            medians = [np.median(each) for each in found]
+            xs = sorted({row[x_key] for row in members})
+            medians = [np.median([row[measure] for row in members if row[x_key] == x]) for x in xs]
             name = ", ".join(f"{key} {value}" for key, value in zip(series_keys, values, strict=True))
             (line,) = axis.plot(xs, medians, marker="o", label=name or None)
-            for x, each in zip(xs, found, strict=True):
-                axis.plot([x] * len(each), each, ".", color=line.get_color(), alpha=0.5)
-        axis.set(xlabel=x_key, title=label)
-        axis.set_xticks(sorted({int(row[x_key]) for row in rows}))
+            points = [row[x_key] for row in members], [row[measure] for row in members]
+            axis.plot(*points, ".", color=line.get_color(), alpha=0.5)
+        axis.set(xlabel=x_key, title=label, xticks=sorted({row[x_key] for row in rows}))
         axis.grid(alpha=0.3)
-        if math.isnan(sum(row[measure] for row in rows)) and all(math.isnan(row[measure]) for row in rows):
-            axis.text(
-                0.5,
-                0.5,
-                "PCA runs only" if measure == "score" else "not measured",
-                ha="center",
-                transform=axis.transAxes,
-            )
+        if all(math.isnan(row[measure]) for row in rows):
+            why = "PCA runs only" if measure == "score" else "not measured"
+            axis.text(0.5, 0.5, why, ha="center", transform=axis.transAxes)
     if series_keys:
-        axes.flat[0].legend()
+        axes[0].legend()
     seeds = len({row["seed"] for row in rows})
     figure.suptitle(f"{title}\n" + (f"lines: median of {seeds} seeds, small dots: each seed" if seeds > 1 else ""))
     with files.atomic_path(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
-    plt.close(figure)
 
 
 def run(configs: list[TrainConfig], items: list[str], folder: Path) -> str:
     """Train the grid, write ``sweep.csv`` and ``sweep.png``, and return the text for the console."""
     keys = [item.partition("=")[0] for item in items]
-    rows = [row | {key: int(row[key]) for key in KEYS} for row in sweep(configs, folder, keys)]
+    rows = sweep(configs, folder, keys)
     way = "PCA" if configs[0].use_pca else "AutoEncoder"
     plot(rows, keys, f"{len(rows)} runs on {configs[0].dataset} ({way})", folder / "sweep.png")
     return table(rows, keys)

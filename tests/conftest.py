@@ -7,10 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+# Before NumPy is loaded. The tests' arrays are small: more threads would wait for each other, at full load, and take
+# four times the processor time.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "10000")
+
 import numpy as np
 import pytest
+from browser import browser  # noqa: F401
 
-from hi_mnist import cli, data, files, prepare
+from hi_mnist import cli, data, files, prepare, projections
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, save_network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,8 +54,14 @@ _MNIST_DIR = os.environ.get("MNIST_DIR") or None
 
 @pytest.fixture(scope="session", autouse=True)
 def lab_home(tmp_path_factory):
-    """No test reads or writes the user's data, results or caches, nor follows the user's settings."""
-    home = tmp_path_factory.mktemp("lab_home")
+    """No test reads or writes the user's data, results or caches, nor follows the user's settings.
+
+    Each worker of pytest-xdist has a home of its own. The cache, whose files are written whole, is one for all workers.
+    """
+    home, base = tmp_path_factory.mktemp("lab_home"), tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    cache.mkdir(exist_ok=True)
+    (home / "cache").symlink_to(cache)
     with pytest.MonkeyPatch.context() as patch:
         for name in VARIABLES:
             patch.delenv(name, raising=False)
@@ -104,6 +116,27 @@ def with_networks(networks, monkeypatch):
     """Both networks can be loaded in this test."""
     for name, folder in networks.items():
         monkeypatch.setenv(name, folder)
+
+
+@pytest.fixture
+def empty_cache(monkeypatch, tmp_path) -> Path:
+    """A cache of this test's own: its folder."""
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(files, "cache_dir", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def cheap_tsne(monkeypatch, empty_cache) -> list[int]:
+    """Random points in place of t-SNE, which takes seconds, other ones at each call; the numbers of images so far."""
+    calls = []
+
+    def compute(images):
+        calls.append(len(images))
+        return np.random.default_rng(len(calls)).normal(size=(len(images), 2))
+
+    monkeypatch.setattr(projections, "compute_tsne", compute)
+    return calls
 
 
 @pytest.fixture

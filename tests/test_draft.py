@@ -9,37 +9,22 @@ import pytest
 from test_compare import RECORDS
 
 import grade
+from grading import scores
 from hi_mnist import runs
 from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
+from hi_mnist.text import markdown
 from report import compare, draft, sweep
 
+QUESTIONS = [
+    ("1.1 E-step", 10, 10.0, "PASS", "right", ""),
+    ("1.2 M-step", 10, 5.0, "WRONG", "covs | <b>are</b> wrong\ninput: x", "divide"),
+    ("6 Performance", 30, 0.0, "SKIPPED", "", ""),
+]
+NAMES = ("label", "points", "score", "verdict", "message", "hint")
 GRADE = {
-    "questions": [
-        {"id": "e_step", "label": "1.1 E-step", "points": 10, "score": 10.0, "verdict": "PASS", "message": "right"},
-        {
-            "id": "m_step",
-            "label": "1.2 M-step",
-            "points": 10,
-            "score": 5.0,
-            "verdict": "WRONG",
-            "message": "covs | <b>are</b> wrong\ninput: x",
-            "hint": "divide",
-        },
-        {
-            "id": "performance",
-            "label": "6 Performance",
-            "points": 30,
-            "score": 0.0,
-            "verdict": "SKIPPED",
-            "message": "",
-        },
-    ],
-    "auto_score": 15.0,
-    "auto_points": 70,
-    "db": 2.19715,
-    "db_sklearn": None,
-    "accuracy": 0.78,
+    "questions": [dict(zip(NAMES, question, strict=True)) for question in QUESTIONS],
+    **{"auto_score": 15.0, "auto_points": 70, "db": 2.19715, "db_sklearn": None, "accuracy": 0.78},
 }
 
 
@@ -115,13 +100,16 @@ def test_what_is_there_is_filled_in(run_folder, own_home):
     links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", text)
     assert sorted(links) == sorted([*names, "gmm_sample.png", "ddpm_sample.png"])
     assert "| 1.1 E-step | 10.00 / 10 | PASS | right |" in text
-    assert "| 1.2 M-step | 5.00 / 10 | WRONG | covs \\| &lt;b>are&lt;/b> wrong |" in text
+    assert "| 1.2 M-step | 5.00 / 10 | WRONG | covs \\| &lt;b&gt;are&lt;/b&gt; wrong |" in text
     assert "| 6 Performance | - / 30 | SKIPPED |  |" in text
     assert "| sum | 15.00 / 70 |" in text
-    assert "| Davies-Bouldin index (lower is better) | 2.1972 |" in text
-    assert "| Davies-Bouldin index of scikit-learn | - |" in text
+    assert "| Davies-Bouldin (784 pixels, lower is better) | 2.1972 |" in text
+    assert "| Davies-Bouldin of scikit-learn | - |" in text
     for table in compare.read(run_folder).values():
-        assert compare.markdown(table) in text
+        assert f"| | {' | '.join(table['methods'])} |" in text.replace("|  |", "| |")
+        for row in table["rows"]:
+            assert re.search(rf"^\| {re.escape(markdown(row['label']))} \|", text, re.MULTILINE), row["label"]
+        assert all(f"- {markdown(note)}" in text for note in table["notes"])
     assert "`python " not in text.split("## 3")[1]
 
 
@@ -140,41 +128,53 @@ def test_the_tuning_log_is_the_sweeps(run_folder, own_home, place, tmp_path):
     assert (run_folder / link.replace("%20", " ").replace("%3D", "=")).resolve() == (folder / "sweep.png").resolve()
 
 
-@pytest.mark.parametrize("damage", ["other data", "no rows", "text", "gone"])
-def test_a_sweep_that_does_not_fit_is_passed_over(run_folder, own_home, damage):
+def test_a_sweep_that_does_not_fit_is_passed_over(run_folder, own_home):
     folder = own_home / "results" / "sweep"
-    write_sweep(folder, run_folder, dataset="mnist" if damage == "other data" else "digits")
-    if damage == "no rows":
-        sweep.write_csv(folder / "sweep.csv", [])
-    elif damage == "text":
-        (folder / "sweep.csv").write_text("run,seed\na,b\n", encoding="utf-8")
-    elif damage == "gone":
-        shutil.rmtree(folder / "embedding_dim=5")
+    write_sweep(folder, run_folder, dataset="mnist")
     assert "No sweep" in written(run_folder)
+    shutil.rmtree(folder)
+    write_sweep(folder, run_folder)
+    assert "No sweep" not in written(run_folder)
+    for content in (
+        ",".join(["run", *sweep.KEYS, *sweep.MEASURES]) + "\n",
+        "run,seed\na,b\n",
+        "",
+        "\0",
+        '"' + "x" * 200_000,
+    ):
+        (folder / "sweep.csv").write_text(content, encoding="utf-8")
+        assert "No sweep" in written(run_folder), content[:20]
 
 
-@pytest.mark.parametrize("trace", [None, "", "iteration,mean_log_likelihood\n", "iteration,mean_log_likelihood\n1,x\n"])
-def test_a_run_without_a_trace_has_a_draft(run_folder, own_home, trace):
-    (run_folder / "trace.csv").unlink()
-    if trace is not None:
-        (run_folder / "trace.csv").write_text(trace, encoding="utf-8")
+def test_a_run_without_a_trace_has_a_draft(run_folder, own_home):
+    file = run_folder / "trace.csv"
+    file.unlink()
     assert "trace.csv, the likelihood" in written(run_folder)
+    for rows in ("", "1,x\n", "1,nan\n", "1\n"):
+        file.write_text(f"iteration,mean_log_likelihood\n{rows}", encoding="utf-8")
+        assert "trace.csv, the likelihood" in written(run_folder), rows
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"questions": [1]}', '{"questions": 3}'])
-def test_a_damaged_grade_json_is_an_error_of_one_line(run_folder, own_home, run_script, content):
-    (run_folder / "grade.json").write_text(content, encoding="utf-8")
-    outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
-    assert outcome.status == 2
-    assert outcome.err.count("\n") == 1
-    assert "grade.json" in outcome.err
+def test_nothing_from_a_file_is_markup(run_folder, own_home):
+    hostile = "<script>|`x`\u202e\x1b[31m ![a](b)\n# head"
+    compare.write(run_folder, [*RECORDS, ("projections", "knn_accuracy", "PCA", hostile)])
+    text = written(run_folder)
+    assert "\u202e" not in text and "\x1b" not in text
+    assert "<script" not in text and "![a]" not in text and "\n# head" not in text
+    table = [line for line in text.splitlines() if line.startswith("|") and "nearest neighbours" in line]
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in table] == [4]
+
+
+def test_a_damaged_grade_json_is_an_error_of_one_line(run_folder, own_home, run_script):
+    for content in ("", "[]", "{}", '{"questions": [1]}', '{"questions": 3}'):
+        (run_folder / "grade.json").write_text(content, encoding="utf-8")
+        outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1), content
+        assert "grade.json" in outcome.err
     assert not (run_folder / draft.FILE).exists()
-
-
-def test_odd_values_in_grade_json_are_dashes(run_folder, own_home):
     odd = [{"label": None, "points": "x", "score": float("nan"), "verdict": 3, "message": ["a"]}]
     write_grade(run_folder, questions=odd, auto_score="a", auto_points=True, db=float("inf"), accuracy=[])
-    assert "| sum | - / - |" in written(run_folder)
+    assert "| sum | - / - |" in written(run_folder)  # odd values are dashes
 
 
 def test_a_template_that_asks_for_something_unknown_is_named(run_folder, monkeypatch, tmp_path):
@@ -191,46 +191,33 @@ def test_a_template_that_asks_for_something_unknown_is_named(run_folder, monkeyp
 
 
 def test_an_untouched_draft_is_made_anew(run_folder, own_home):
-    first = written(run_folder)
-    assert written(run_folder) == first
+    first, file = written(run_folder), run_folder / draft.FILE
+    whole = file.read_bytes()
+    for changed in (whole, whole.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + whole):  # as editors may change it
+        file.write_bytes(changed)
+        assert written(run_folder) == first
     write_grade(run_folder)
     assert "1.2 M-step" in written(run_folder)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda b: b.replace(b"\n", b"\r\n"), lambda b: b"\xef\xbb\xbf" + b], ids=["line ends", "mark in front"]
-)
-def test_what_an_editor_changes_by_itself_is_no_writing(run_folder, own_home, change):
-    first = written(run_folder)
+def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run_script, monkeypatch):
+    text = written(run_folder)
     file = run_folder / draft.FILE
-    file.write_bytes(change(file.read_bytes()))
-    assert written(run_folder) == first
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda file: file.write_text(file.read_text(encoding="utf-8").replace("name:", "name: Li"), encoding="utf-8"),
-        lambda file: file.write_text(file.read_text(encoding="utf-8") + "more", encoding="utf-8"),
-        lambda file: file.write_text("my own report\n", encoding="utf-8"),
-        lambda file: file.write_bytes(b"\xff\xfe\x00"),
-        lambda file: file.write_bytes(b""),
-        lambda file: file.write_text(file.read_text(encoding="utf-8").rsplit("<!--", 1)[0], encoding="utf-8"),
-    ],
-    ids=["filled in", "added below", "own", "no text", "empty", "without its last line"],
-)
-def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run_script, monkeypatch, change):
-    written(run_folder)
-    file = run_folder / draft.FILE
-    change(file)
-    before = file.read_bytes()
-    monkeypatch.setattr(grade, "grade", lambda *_: pytest.fail("slow work began"))
+    monkeypatch.setattr(scores, "grade", lambda *_: pytest.fail("slow work began"))
     monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
-    outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
-    assert outcome.status == 2
-    assert outcome.err.count("\n") == 1
-    assert "move it out" in outcome.err
-    assert file.read_bytes() == before
+    for name, changed in {
+        "filled in": text.replace("name:", "name: Li").encode(),
+        "added below": text.encode() + b"more",
+        "without its last line": text.rsplit("<!--", 1)[0].encode(),
+        "own": b"my own report\n",
+        "not text": b"\xff\xfe\x00",
+        "empty": b"",
+    }.items():
+        file.write_bytes(changed)
+        outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1), name
+        assert "move it out" in outcome.err
+        assert file.read_bytes() == changed, name
 
 
 def test_a_folder_or_a_link_in_its_place_stays(run_folder, tmp_path):
@@ -256,7 +243,7 @@ def test_command_scores_a_run_that_is_not_scored_yet_and_only_that(
     assert outcome.out.isascii()
     assert {"grade.json", "report.md"} <= set(files_below(run_folder)) - before
     assert "| sum | " in (run_folder / "report.md").read_text(encoding="utf-8")
-    monkeypatch.setattr(grade, "grade", lambda *_: pytest.fail("it was scored again"))
+    monkeypatch.setattr(scores, "grade", lambda *_: pytest.fail("it was scored again"))
     scored = (run_folder / "grade.json").read_bytes()
     assert run_script(grade, "--report_draft", "--results_path", run_folder).status == 0
     assert (run_folder / "grade.json").read_bytes() == scored

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, browser  # noqa: F401
+from browser import Browser
 from PIL import Image
 
 import visualization
@@ -88,7 +88,9 @@ def test_the_page_stays_small_at_its_largest(page, digits):
     assert page.stat().st_size < 1_000_000 + len(images) * 450 + 2_000_000
 
 
-def test_names_of_folders_are_never_markup(page):
+def test_names_of_folders_are_never_markup_and_nothing_is_fetched(page):
+    text = page.read_text(encoding="utf-8")
+
     class Scripts(HTMLParser):
         count = 0
 
@@ -96,12 +98,8 @@ def test_names_of_folders_are_never_markup(page):
             self.count += tag == "script"
 
     parser = Scripts()
-    parser.feed(page.read_text(encoding="utf-8"))
+    parser.feed(text)
     assert parser.count == 3  # Bokeh, the data, the page's own
-
-
-def test_nothing_is_fetched(page):
-    text = page.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     assert "<link" not in text and "<script src" not in text
 
@@ -119,7 +117,7 @@ def test_visualization_writes_it_with_the_clusters(run_folder, planes, run_scrip
 
 
 @pytest.fixture
-def opened(page, browser) -> Browser:  # noqa: F811
+def opened(page, browser) -> Browser:
     browser.open(page, ready=READY)
     return browser
 
@@ -181,22 +179,23 @@ def test_colours_and_legend_follow_the_choice(opened, digits):
     assert opened.messages() == []
 
 
-@pytest.mark.parametrize("width, dark", [(390, True), (1280, False)])
-def test_it_fits_phone_and_screen(page, browser, width, dark):  # noqa: F811
-    browser.open(page, width, dark, ready=READY)
-    assert browser.run("return document.documentElement.scrollWidth") <= width
-    sizes = browser.run(
-        "return [...document.querySelectorAll('.plots section')].map(s => { const r = s.getBoundingClientRect();"
-        "return [r.left, r.width, r.height]; })"
-    )
-    assert len(sizes) == 3
-    assert all(300 < w < 600 and 300 < h < 700 for _, w, h in sizes)
-    assert len({left for left, *_ in sizes}) == (1 if width == 390 else 3)  # below each other, beside each other
-    assert browser.run("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))") == []
-    assert browser.messages() == []
+def test_it_fits_phone_and_screen(page, browser):
+    for width, dark, rows in ((390, True, 3), (1280, False, 1)):
+        browser.open(page, width, dark, ready=READY)
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+        sizes = browser.run(
+            "return [...document.querySelectorAll('.plots section')].map(s => { const r = s.getBoundingClientRect();"
+            "return [r.top, r.width, r.height]; })"
+        )
+        assert len(sizes) == 3
+        assert all(300 < w < 600 and 300 < h < 700 for _, w, h in sizes)
+        assert len({top for top, *_ in sizes}) == rows  # below each other, beside each other
+        fetched = "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))"
+        assert browser.run(fetched) == []
+        assert browser.messages() == []
 
 
-def test_a_finger_on_a_plot_scrolls_the_page(page, browser):  # noqa: F811
+def test_a_finger_on_a_plot_scrolls_the_page(page, browser):
     def touch(kind: str, y: float | None = None):
         points = [] if y is None else [{"x": 195, "y": y}]
         browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})

@@ -11,7 +11,8 @@ from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalize
 from sklearn.mixture import GaussianMixture
 
 from grading import scores
-from hi_mnist import files, runs
+from hi_mnist import runs
+from hi_mnist.data import DataSet
 from hi_mnist.runs import SavedRun, TrainConfig
 
 
@@ -32,35 +33,24 @@ def best_by_brute_force(labels: np.ndarray, clusters: np.ndarray, n: int) -> flo
     return max((np.array(names)[clusters] == labels).mean() for names in permutations(range(n)))
 
 
-@pytest.mark.parametrize("n_labels, n_clusters", [(5, 5), (5, 3), (3, 5), (1, 4), (4, 1)])
-def test_matched_accuracy_is_that_of_the_best_renaming(n_labels, n_clusters):
-    rng = np.random.default_rng(n_labels * 10 + n_clusters)
-    labels, clusters = rng.integers(0, n_labels, 200), rng.integers(0, n_clusters, 200)
-    expected = best_by_brute_force(labels, clusters, max(n_labels, n_clusters))
-    assert scores.matched_accuracy(labels, clusters) == pytest.approx(expected)
+def test_matched_accuracy_is_that_of_the_best_renaming():
+    rng = np.random.default_rng(0)
+    for n_labels, n_clusters in ((5, 5), (5, 3), (3, 5), (1, 4), (4, 1)):
+        labels, clusters = rng.integers(0, n_labels, 200), rng.integers(0, n_clusters, 200)
+        expected = best_by_brute_force(labels, clusters, max(n_labels, n_clusters))
+        assert scores.matched_accuracy(labels, clusters) == pytest.approx(expected), (n_labels, n_clusters)
 
 
-def test_numbering_of_the_clusters_does_not_matter():
+def test_agreement_equals_scikit_learn_and_does_not_mind_the_numbering():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 500)
     clusters = np.where(rng.random(500) < 0.7, labels, rng.integers(0, 10, 500))
-    renamed = rng.permutation(10)[clusters] * 7 + 3
-    assert scores.agreement(labels, renamed) == pytest.approx(scores.agreement(labels, clusters))
-
-
-def test_perfect_clusters_agree_perfectly():
-    labels = even()
-    assert scores.agreement(labels, (labels + 3) % 10) == pytest.approx({"accuracy": 1, "nmi": 1, "ari": 1})
-
-
-def test_agreement_equals_scikit_learn():
-    rng = np.random.default_rng(1)
-    labels = rng.integers(0, 10, 400)
-    clusters = np.where(rng.random(400) < 0.5, labels, rng.integers(0, 10, 400))
     got = scores.agreement(labels, clusters)
     assert got["nmi"] == pytest.approx(normalized_mutual_info_score(labels, clusters))
     assert got["ari"] == pytest.approx(adjusted_rand_score(labels, clusters))
     assert all(type(value) is float for value in got.values())
+    assert scores.agreement(labels, rng.permutation(10)[clusters] * 7 + 3) == pytest.approx(got)
+    assert scores.agreement(labels, (labels + 3) % 10) == pytest.approx({"accuracy": 1, "nmi": 1, "ari": 1})
 
 
 # --------------------------------------------------------------------------- Davies-Bouldin
@@ -78,106 +68,85 @@ def test_davies_bouldin_equals_scikit_learn_in_pixel_space(digits):
     assert scores.davies_bouldin(images, labels) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("clusters", [np.zeros(6, int), np.arange(6)], ids=["one cluster", "as many as images"])
-def test_davies_bouldin_is_none_where_it_is_not_defined(digits, clusters):
-    assert scores.davies_bouldin(digits["test"].images[:6], clusters) is None
+def test_davies_bouldin_is_none_where_it_is_not_defined(digits):
+    for clusters in (np.zeros(6, int), np.arange(6)):  # one cluster, as many as images
+        assert scores.davies_bouldin(digits["test"].images[:6], clusters) is None
 
 
 # --------------------------------------------------------------------------- the baseline
 
 
-@pytest.fixture
-def baseline(digits, standin, tmp_path, monkeypatch):
-    """Call the baseline on part of the stand-in, with an empty cache."""
-    monkeypatch.setattr(files, "cache_dir", lambda: tmp_path)
-    train, test = digits["train"].images[:500], digits["test"].images
-
-    def call(d: int = 4) -> float:
-        return scores.baseline_davies_bouldin("digits", d, train, test)
-
-    return call
+def test_baseline_is_scikit_learn_with_the_staffs_settings(digits, empty_cache):
+    images = digits["test"].images
+    train, test = images[:200], images[200:]
+    rows, test_rows = (each.reshape(len(each), 784).astype(float) for each in (train, test))
+    pca = PCA(3, svd_solver="full").fit(rows)
+    gmm = GaussianMixture(10, max_iter=100, random_state=123).fit(pca.transform(rows))
+    expected = davies_bouldin_score(test_rows, gmm.predict(pca.transform(test_rows)))
+    assert scores.baseline_davies_bouldin("digits", 3, train, test) == pytest.approx(expected, rel=1e-6)
 
 
-def test_baseline_is_scikit_learn_with_the_staffs_settings(baseline, digits):
-    train, test = (digits[s].images.reshape(len(digits[s].images), 784).astype(float) for s in ("train", "test"))
-    train = train[:500]
-    pca = PCA(4, svd_solver="full").fit(train)
-    gmm = GaussianMixture(10, max_iter=100, random_state=123).fit(pca.transform(train))
-    assert baseline() == pytest.approx(davies_bouldin_score(test, gmm.predict(pca.transform(test))), rel=1e-6)
+def test_baseline_is_computed_once_for_each_dimension_and_data(digits, empty_cache, monkeypatch):
+    fits = []
 
+    class Quick:
+        def __init__(self, *_, **__):
+            pass
 
-def test_baseline_is_computed_once_and_for_each_dimension(baseline, monkeypatch):
-    first, other = baseline(4), baseline(3)
-    assert first != other
-    monkeypatch.setattr(scores, "GaussianMixture", None)  # fitting again would fail
-    assert (baseline(4), baseline(3)) == (first, other)
+        def fit(self, codes):
+            fits.append(codes.shape)
 
+        def predict(self, codes):
+            return np.arange(len(codes)) % codes.shape[1]
 
-@pytest.mark.parametrize("junk", ["", "{", "[]", "null", '{"db": null}', '{"db": NaN}', '{"db": "x"}', '{"db": -1}'])
-def test_a_damaged_baseline_is_computed_again(baseline, tmp_path, junk):
-    first = baseline()
-    (path,) = tmp_path.glob("baseline-*.json")
-    whole = json.loads(path.read_text())
-    path.write_text(junk)
-    assert baseline() == first
-    assert json.loads(path.read_text()) == whole
+    monkeypatch.setattr(scores, "GaussianMixture", Quick)
+    images = digits["test"].images[:60]
+    asked = [(4, images[:40]), (3, images[:40]), (4, images[:30])]
+    first = [scores.baseline_davies_bouldin("digits", d, train, images[40:]) for d, train in asked]
+    again = [scores.baseline_davies_bouldin("digits", d, train, images[40:]) for d, train in asked]
+    assert first == again and first[0] != first[1]
+    assert fits == [(40, 4), (40, 3), (30, 4)]
 
 
 # --------------------------------------------------------------------------- 6 Performance
 
 
-def test_an_index_like_the_baselines_passes_with_all_points():
-    entry = scores.performance(run(), 2.0, 2.0, even())
-    assert (entry["id"], entry["points"], entry["score"], entry["verdict"]) == ("performance", 30, 30.0, "PASS")
+def test_performance_follows_the_formula_up_to_all_points():
+    for db, points in ((2000.0, 0.03), (4.0, 15.0), (3.0, 20.0), (2.5, 24.0), (2.0, 30.0), (1.0, 30.0), (1e-300, 30.0)):
+        entry = scores.score_performance(run(), db, 2.0, even())
+        assert (entry["id"], entry["points"], entry["verdict"]) == ("performance", 30, "PASS")
+        assert entry["score"] == pytest.approx(points)
+        assert bool(entry["hint"]) == (points < 30)
 
 
-@pytest.mark.parametrize("db, points", [(4.0, 15.0), (3.0, 20.0), (2.5, 24.0), (2000.0, 0.03)])
-def test_a_worse_index_scores_by_the_formula(db, points):
-    entry = scores.performance(run(), db, 2.0, even())
-    assert entry["score"] == pytest.approx(points)
-    assert entry["verdict"] == "PASS"
-    assert entry["hint"]
-    assert entry["hint"]
-
-
-def test_a_better_index_scores_no_more_than_all_points():
-    assert scores.performance(run(), 1.0, 2.0, even())["score"] == 30.0
-    assert scores.performance(run(), 1e-300, 2.0, even())["score"] == 30.0
-
-
-@pytest.mark.parametrize(
-    "K, clusters, cause",
-    [
+def test_what_may_be_a_trick_is_for_a_person_to_review():
+    singletons = np.zeros(10_000, int)
+    singletons[:9] = np.arange(1, 10)  # and one big cluster: a low index for no clustering at all
+    for K, clusters, cause in (
         (9, even(9), "K = 9 instead of 10"),
         (11, even(11), "K = 11 instead of 10"),
         (10, even(9), "1 of 10 clusters hold no test image"),
         (10, even(8), "2 of 10 clusters hold no test image"),
         (10, np.append(np.repeat(np.arange(9), 100), [9] * 4), "cluster 9 holds only 4 of 904 test images"),
         (10, np.zeros(500, int), "9 of 10 clusters hold no test image"),
-    ],
-)
-def test_what_may_be_a_trick_is_for_a_person_to_review(K, clusters, cause):
-    entry = scores.performance(run(K), None if len(set(clusters)) == 1 else 0.65, 2.98, clusters)
-    assert entry["verdict"] == "REVIEW"
-    assert cause in entry["message"]
-    assert entry["score"] == 0
-
-
-def test_nine_singletons_and_one_big_cluster_give_no_points():
-    clusters = np.zeros(10_000, int)
-    clusters[:9] = np.arange(1, 10)
-    entry = scores.performance(run(), 0.65, 2.98, clusters)
-    assert (entry["verdict"], entry["score"]) == ("REVIEW", 0)
+        (10, singletons, "holds only 1 of 10000 test images"),
+    ):
+        entry = scores.score_performance(run(K), None if len(set(clusters)) == 1 else 0.65, 2.98, clusters)
+        assert (entry["verdict"], entry["score"]) == ("REVIEW", 0), cause
+        assert cause in entry["message"]
 
 
 def test_a_cluster_of_half_a_percent_is_large_enough():
     clusters = np.append(np.repeat(np.arange(9), 100), [9] * 5)  # 5 of 905: 0.55 %
-    assert scores.performance(run(), 2.0, 2.0, clusters)["verdict"] == "PASS"
+    assert scores.score_performance(run(), 2.0, 2.0, clusters)["verdict"] == "PASS"
 
 
-def test_ae_runs_are_not_scored():
-    entry = scores.performance(run(use_pca=False), 2.0, None, even())
-    assert (entry["verdict"], entry["score"]) == ("SKIPPED", 0)
+def test_ae_runs_are_neither_scored_nor_asked_for_their_cluster():
+    for entry in (
+        scores.score_performance(run(use_pca=False), 2.0, None, even()),
+        scores.score_index(run(use_pca=False), 3, images=None),
+    ):
+        assert (entry["verdict"], entry["score"]) == ("SKIPPED", 0)
 
 
 # --------------------------------------------------------------------------- 6 the cluster of "6"
@@ -187,7 +156,13 @@ def answer(counts: dict[int, dict[int, int]], k: int | None, **options) -> dict:
     """Ask for ``k`` where cluster c holds ``counts[c][digit]`` images of each digit."""
     pairs = [(digit, c) for c, held in counts.items() for digit, n in held.items() for _ in range(n)]
     labels, clusters = np.array(pairs).T
-    return scores.sample_index(run(K=4), k, labels, clusters, **options)
+    # One pixel tells the cluster, by which a run of four far components finds it.
+    images = np.zeros((len(labels), 1, 28, 28), np.uint8)
+    images[:, 0, 0, 0] = 50 * clusters
+    asked = run(K=4)
+    asked.components, asked.mean = np.eye(2, 784), np.zeros(784)
+    asked.means = np.column_stack([50.0 * np.arange(4), np.zeros(4)])
+    return scores.score_index(asked, k, DataSet(images, labels, images, labels), **options)
 
 
 MAJORITY = {0: {6: 10, 5: 3}, 1: {6: 4, 0: 90}, 2: {3: 7}}
@@ -195,39 +170,30 @@ MINORITY = {0: {6: 10, 5: 30}, 1: {6: 14, 0: 90}, 2: {6: 1, 3: 7}}
 TWO = {0: {6: 10, 5: 3}, 1: {6: 40, 0: 9}, 2: {6: 1, 3: 7}}
 
 
-@pytest.mark.parametrize(
-    "counts, right",
-    [
+def test_the_right_clusters_pass_and_no_others():
+    for counts, right in (
         (MAJORITY, {0}),
         (MINORITY, {1}),  # no cluster has mostly sixes: the one that holds most of them
         (TWO, {0, 1}),
         ({0: {5: 4, 6: 4}, 1: {6: 1, 7: 2}}, {0}),  # as many fives as sixes: six is a most frequent digit
         ({0: {6: 2, 0: 3}, 1: {6: 2, 1: 3}}, {0, 1}),  # two clusters hold most sixes
-    ],
-)
-def test_the_right_clusters_pass_and_no_others(counts, right):
-    for k in range(4):
-        entry = answer(counts, k)
-        passed = k in right
-        assert (entry["verdict"], entry["score"]) == (("PASS", 5.0) if passed else ("WRONG", 0.0)), f"cluster {k}"
-        assert bool(entry["hint"]) != passed
+    ):
+        for k in range(4):
+            entry = answer(counts, k)
+            expected = ("PASS", 5.0) if k in right else ("WRONG", 0.0)
+            assert (entry["verdict"], entry["score"]) == expected, f"{counts}, cluster {k}"
+            assert bool(entry["hint"]) != (k in right)
 
 
-def test_one_cluster_for_all_images_is_no_answer():
-    entry = answer({2: {6: 10, 5: 3}}, 2)
+def test_messages_tell_what_the_cluster_holds_but_not_the_right_one():
+    assert "10 sixes among its 13" in answer(MAJORITY, 0)["message"]
+    assert "empty" in answer(MAJORITY, 3)["message"]
+    entry = answer(MAJORITY, 1)
+    assert "most frequent digit is 0" in entry["message"]
+    assert "cluster 0" not in entry["message"] + entry["hint"]
+    entry = answer({2: {6: 10, 5: 3}}, 2)  # all images in one
     assert (entry["verdict"], entry["score"]) == ("WRONG", 0.0)
     assert "none to choose" in entry["message"] and entry["hint"]
-
-
-def test_messages_tell_what_the_cluster_holds():
-    assert "10 sixes among its 13" in answer(MAJORITY, 0)["message"]
-    assert "most frequent digit is 0" in answer(MAJORITY, 1)["message"]
-    assert "empty" in answer(MAJORITY, 3)["message"]
-
-
-def test_a_wrong_answer_does_not_give_the_right_one_away():
-    entry = answer({0: {6: 10}, 1: {0: 12}, 2: {3: 7}}, 1)
-    assert "cluster 0" not in entry["message"] + entry["hint"]
 
 
 def test_without_an_answer_the_question_is_skipped_and_explained():
@@ -236,14 +202,8 @@ def test_without_an_answer_the_question_is_skipped_and_explained():
     assert "--sample_index" in entry["message"] and "cluster_" in entry["message"]
 
 
-def test_ae_runs_are_not_asked():
-    entry = scores.sample_index(run(use_pca=False), 3, even(), None)
-    assert (entry["verdict"], entry["score"]) == ("SKIPPED", 0)
-
-
 def test_another_digit_may_be_asked_for():
-    assert answer(MAJORITY, 1, digit=0)["verdict"] == "PASS"
-    assert answer(MAJORITY, 0, digit=0)["verdict"] == "WRONG"
+    assert [answer(MAJORITY, k, digit=0)["verdict"] for k in (0, 1)] == ["WRONG", "PASS"]
 
 
 # --------------------------------------------------------------------------- the whole record
@@ -256,9 +216,7 @@ KEYS = {
 
 
 def test_the_record_has_the_fields_that_others_read(trained_run, digits, code_unchecked):
-    import grade
-
-    report = grade.grade(runs.load_run(trained_run))
+    report = scores.grade(runs.load_run(trained_run), b"")
     assert set(report) >= KEYS
     assert [q["id"] for q in report["questions"]] == [
         "e_step", "m_step", "pca_fit", "sample_from_gmm", "sample_index", "performance",
@@ -272,13 +230,12 @@ def test_the_record_has_the_fields_that_others_read(trained_run, digits, code_un
 
 
 def test_the_record_is_computed_from_the_saved_parameters(trained_run, digits, monkeypatch, code_unchecked):
-    import grade
     import submission
 
     monkeypatch.setattr(submission.GMM, "predict", None)  # the student's code is not asked
     monkeypatch.setattr(submission.PCA, "transform", None)
     saved = runs.load_run(trained_run)
-    report = grade.grade(saved)
+    report = scores.grade(saved, b"")
     test = digits["test"]
     Z = (test.images.reshape(-1, 784) - saved.mean) @ saved.components.T
     theirs = GaussianMixture(10)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import train
+from grading import scores
 from hi_mnist import runs
 from hi_mnist.runs import TrainConfig
 from report import sweep
@@ -35,10 +36,8 @@ def test_every_combination_is_a_run_of_its_own_that_can_be_graded(swept):
 
 
 def test_the_table_holds_what_grade_says(swept, code_unchecked):
-    import grade
-
     folder, _, text = swept
-    report = grade.grade(runs.load_run(folder / "embedding_dim=5_seed=0"))
+    report = scores.grade(runs.load_run(folder / "embedding_dim=5_seed=0"), b"")
     row = rows(folder)[0]
     assert row["run"] == "embedding_dim=5_seed=0"
     for ours, theirs in (("accuracy", "accuracy"), ("nmi", "nmi"), ("davies_bouldin", "db"), ("log_likelihood",) * 2):
@@ -69,9 +68,8 @@ def test_a_run_whose_row_was_lost_is_scored_and_not_trained_again(swept, tmp_pat
     assert [row["accuracy"] for row in rows(again)] == [row["accuracy"] for row in rows(folder)]
 
 
-@pytest.mark.parametrize(
-    ("items", "cause"),
-    [
+def test_a_grid_that_cannot_be_is_one_line(run_script, standin):
+    for items, cause in (
         ("lr=3", "embedding_dim, n_components, max_iter, seed"),
         ("seed", "seed"),
         ("seed=1 seed=2", "twice"),
@@ -80,16 +78,11 @@ def test_a_run_whose_row_was_lost_is_scored_and_not_trained_again(swept, tmp_pat
         ("embedding_dim=785", "784"),
         ("max_iter=0", "at least 1"),
         ("seed=" + ",".join(map(str, range(501))), "500"),
-    ],
-)
-def test_a_grid_that_cannot_be_is_one_line(run_script, standin, items, cause):
-    outcome = run_script(train, "--use_pca", "--dataset", "digits", "--sweep", *items.split())
-    assert outcome.status == 2
-    assert cause in outcome.err
-    assert outcome.err.count("\n") == 1
-
-
-def test_without_pca_the_dimensions_are_the_networks(run_script, standin):
+    ):
+        outcome = run_script(train, "--use_pca", "--dataset", "digits", "--sweep", *items.split())
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1), items
+        assert cause in outcome.err
+    # Without PCA the dimensions are the network's.
     assert "--use_pca" in run_script(train, "--dataset", "digits", "--sweep", "embedding_dim=5").err
 
 
@@ -107,3 +100,13 @@ def test_a_folder_of_other_things_is_refused(run_script, standin, tmp_path):
     assert outcome.status == 2
     assert "notes.txt" in outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_damaged_table_is_one_line(swept, run_script, tmp_path):
+    folder, _, _ = swept
+    again = shutil.copytree(folder, tmp_path / "grid")
+    (again / "sweep.csv").write_text("run,seed\na,b\n", encoding="utf-8")
+    options = ["--use_pca", "--dataset", "digits", "--max_iter", 5, "--results_path", again]
+    outcome = run_script(train, *options, "--sweep", *GRID)
+    assert outcome.status == 2
+    assert "sweep.csv" in outcome.err
