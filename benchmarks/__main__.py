@@ -20,7 +20,7 @@ from benchmarks import results, timing
 from benchmarks.commands import chain, data, startup
 from benchmarks.functions import ae, ddpm, em, em_growth, pca
 from benchmarks.plan import Plan
-from hi_mnist import cli
+from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     for package, case in PEERS.items():
         if case in args.only and importlib.util.find_spec(package) is None:
             raise LabError(f"{package} is not installed; run: python -m pip install -r benchmarks/requirements.txt")
-    plan = Plan(args.quick)
+    plan = Plan(prepare.ensure(), args.quick)
     print(f"data: {DATASETS[plan.dataset]}; results: {folder}")
     for name in args.only:
         print(f"\n{name}", flush=True)

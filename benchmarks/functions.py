@@ -113,7 +113,7 @@ def em(plan: Plan) -> Iterator[Row]:
 
 def em_growth(plan: Plan) -> Iterator[Row]:
     """How an iteration grows with the number of samples and of dimensions; memory at the largest."""
-    most = 10_000 if plan.quick else 10**6
+    most = plan.size if plan.quick else 10**6
     sizes = [(n, 10) for n in (1_000, 10_000, 100_000, 1_000_000) if n <= most]
     sizes += [(plan.size, d) for d in ((2, 20) if plan.quick else (2, 5, 10, 20, 50, 100, 200))]
     for n, d in sizes:

@@ -1,11 +1,10 @@
 """What a case is asked for and what it answers: a ``Plan`` goes in, ``Row`` after ``Row`` comes out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from hi_mnist.data import load_split
-from hi_mnist.prepare import ensure
 
 
 @dataclass
@@ -42,11 +41,12 @@ class Plan:
     """What is measured: sizes and repetitions.
 
     Args:
+        dataset: prepared.
         quick: small sizes, one repetition: shows that everything runs, its figures mean little.
     """
 
+    dataset: str
     quick: bool = False
-    dataset: str = field(default_factory=ensure)
 
     @property
     def size(self) -> int:
