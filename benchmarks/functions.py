@@ -144,14 +144,8 @@ def em_rows(
     jobs = {side: keeping(side) for side in ("ours", *sides)}
     times = timing.alternate(jobs, rounds, warm_up=len(X) < 10**6)
     ours, theirs = fitted["ours"], fitted["sklearn"]
-    apart = max(
-        np.abs(one - other).max() / np.abs(other).max()
-        for one, other in (
-            (ours.means, theirs.means_),
-            (ours.covs, theirs.covariances_),
-            (ours.pi, theirs.weights_),
-        )
-    )
+    pairs = (ours.means, theirs.means_), (ours.covs, theirs.covariances_), (ours.pi, theirs.weights_)
+    apart = max(np.abs(one - other).max() / np.abs(other).max() for one, other in pairs)
     memory = {side: timing.peak_memory(em_memory, side, *X.shape) for side in jobs} if with_memory else {}
     for side in sides:
         yield Row(

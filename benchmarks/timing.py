@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,26 +139,15 @@ def _measure_memory(make_job: Callable[..., Job], arguments: tuple) -> float:
 
 def machine() -> dict:
     """Processor, memory, versions, and the load before: the average number of busy processes over a minute."""
+    linux = Path("/proc/cpuinfo")
+    lines = linux.read_text().splitlines() if linux.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    installed = {package.name: package.version for package in distributions()}
     return {
-        "processor": _processor_name(),
+        "processor": (names or [platform.processor() or platform.machine()])[0],
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
         "load_before": round(psutil.getloadavg()[0], 2),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: installed.get(name) for name in PACKAGES},
     }
-
-
-def _processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
