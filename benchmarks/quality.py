@@ -101,7 +101,7 @@ def show(figures: dict) -> None:
     """Print the single figures, and the rows as a table."""
     for name, value in figures.items():
         if name != "rows":
-            print(f"{name.replace('_', ' ')}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
+            print(f"{name.replace('_', ' ')}: {format(value, '.4g') if isinstance(value, float) else value}")
     rows = figures["rows"]
     columns = dict.fromkeys(name for row in rows.values() for name, value in row.items() if isinstance(value, float))
     width = max(map(len, rows))
