@@ -1,35 +1,28 @@
 """A judge of digits: a small classifier trained with labels, which tells what the networks' samples show.
 
     >>> from benchmarks.judge import load_judge
-    >>> judge = load_judge()                    # trains once, then reads the cache
-    >>> judge.predict(images)                   # uint8 (N, 1, 28, 28) -> int64 (N,)
-
-    python -m benchmarks.judge                  train it (or read it back) and print its test accuracy
+    >>> judge, _ = load_judge(load_data_set("mnist"))      # trains once, then reads the cache
+    >>> judge.predict(judge.features(images))           # uint8 (N, 1, 28, 28) -> int64 (N,)
 
 Its weights stay in the cache folder and are never shipped: no network of the lab learns from it.
 Symbols: N images, F = 128 features. Pixels are 0..255 outside, [0, 1] inside the network.
 """
 
-import argparse
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import safetensors.torch
 import torch
 import torch.nn.functional as F
+from sklearn.preprocessing import FunctionTransformer
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hi_mnist import cli, data, files, networks
+from hi_mnist import files, networks
 from hi_mnist.cli import LabError
-from hi_mnist.data import N_CLASSES
+from hi_mnist.data import N_CLASSES, DataSet
 from staff.augment import distort
 
 MIN_ACCURACY = 0.993  # below it the judge's own mistakes would blur a target of 99 % agreement
-CACHE_NAME = "judge-v1.safetensors"  # another recipe takes another name: a cache never answers for it
-MNIST_COUNTS = (60_000, 10_000)
+RECIPE = 1  # another one takes another number: the cache does not answer for it
+IMAGES = 60_000  # of the real MNIST
 
 
 class JudgeNet(nn.Module):
@@ -53,69 +46,79 @@ class JudgeNet(nn.Module):
         )
         self.head = nn.Linear(self.feature_dim, N_CLASSES)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """float32 (N, 1, 28, 28) in [0, 1] -> features (N, F) and logits (N, 10)."""
-        features = self.body(x)
-        return features, self.head(features)
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 (N, 1, 28, 28) in [0, 1] -> logits (N, 10)."""
+        return self.head(self.body(x))
 
 
 def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    return [
-        nn.Conv2d(c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.ReLU(),
-    ]
+    convolution = nn.Conv2d(c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(c_out), nn.ReLU()]
 
 
-@dataclass(frozen=True)
 class Judge:
-    """A trained judge.
+    """A trained judge, for ``grading.measures.score_samples``.
 
-    Attributes:
-        net: the network, in evaluation mode.
-        test_accuracy: share of the 10,000 real test images that it names rightly, measured when it was loaded.
+    Args:
+        net: the network; it is put into evaluation mode.
     """
 
-    net: JudgeNet
-    test_accuracy: float
+    pca = FunctionTransformer()  # all F features enter the Frechet distance
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """The digit that each image shows: uint8 (N, 1, 28, 28) -> int64 (N,)."""
-        return _run(self.net, images)[1].argmax(axis=1)
+    def __init__(self, net: JudgeNet):
+        self.net = net.eval().to(networks.get_device(), memory_format=torch.channels_last)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    @torch.inference_mode()
+    def features(self, images: np.ndarray, batch: int = 1000) -> np.ndarray:
         """The penultimate layer: uint8 (N, 1, 28, 28) -> float32 (N, F), not negative."""
-        return _run(self.net, images)[0]
+        if images.dtype != np.uint8:  # float images in [0, 1] would pass silently as almost black ones
+            raise TypeError(f"the judge takes uint8 images of 0..255, got {images.dtype}")
+        features = []
+        for block in torch.from_numpy(np.ascontiguousarray(images)).split(batch):
+            x = block.to(networks.get_device()).float() / 255
+            features.append(self.net.body(x.contiguous(memory_format=torch.channels_last)).cpu())
+        return torch.cat(features).numpy()
+
+    @torch.inference_mode()
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Features float32 (N, F) -> the digit that each shows, int64 (N,)."""
+        return self.net.head(torch.from_numpy(features).to(networks.get_device())).argmax(dim=1).cpu().numpy()
 
 
-def load_judge() -> Judge:
+def load_judge(mnist: DataSet) -> tuple[Judge, float]:
     """The judge from the cache, or a freshly trained one where there is none.
 
+    Args:
+        mnist: the real MNIST.
+
+    Returns:
+        the judge, and the share of the test images that it names rightly.
+
     Raises:
-        LabError: the real MNIST is not prepared, the cache is damaged, or the judge is too weak.
+        LabError: the data are not the real MNIST, or the judge is too weak.
     """
-    train, test = data.load_split("train"), data.load_split("test")
-    if (len(train[0]), len(test[0])) != MNIST_COUNTS:
+    if len(mnist.train) != IMAGES:
         raise LabError(
-            f"the judge needs the real MNIST (60,000 + 10,000 images), {data.prepared_dir('mnist')} holds "
-            f"{len(train[0]):,} + {len(test[0]):,}; get it with: python load_resources.py --dataset mnist"
+            f"the judge needs the real MNIST, {IMAGES:,} training images, got {len(mnist.train):,}; "
+            "get it with: python load_resources.py --dataset mnist"
         )
-    path = files.cache_dir() / CACHE_NAME
-    if path.exists():
-        net = _read(path)
-    else:
-        net = train_judge(torch.from_numpy(train[0]), torch.from_numpy(train[1]))
-        with files.atomic_path(path) as partial:
-            # safetensors refuses the channels_last strides of a trained network
-            safetensors.torch.save_file({k: v.contiguous() for k, v in net.state_dict().items()}, partial)
-    # Measured anew each time: neither the file nor the data need be what they were.
-    judge = Judge(net, float(np.mean(_run(net, test[0])[1].argmax(axis=1) == test[1])))
-    if judge.test_accuracy < MIN_ACCURACY:
+    net, depends_on = JudgeNet(), [RECIPE, files.data_hash(mnist.train, mnist.train_labels)]
+
+    def compute():
+        weights = train_judge(torch.from_numpy(mnist.train), torch.from_numpy(mnist.train_labels)).state_dict()
+        return {name: tensor.cpu().numpy() for name, tensor in weights.items()}
+
+    shapes = {name: tuple(weights.shape) for name, weights in net.state_dict().items()}
+    arrays = files.cached("judge", depends_on, shapes, compute)
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    judge = Judge(net)
+    accuracy = float(np.mean(judge.predict(judge.features(mnist.test)) == mnist.test_labels))
+    if accuracy < MIN_ACCURACY:
         raise LabError(
-            f"the judge names {judge.test_accuracy:.2%} of the test images rightly, {MIN_ACCURACY:.1%} is needed; "
-            f"delete {path} to train it anew"
+            f"the judge names {accuracy:.2%} of the test images rightly, {MIN_ACCURACY:.1%} is needed; "
+            f"delete {files.cache_path('judge', depends_on)} to train it anew"
         )
-    return judge
+    return judge, accuracy
 
 
 def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int = 128, seed: int = 0) -> JudgeNet:
@@ -128,7 +131,7 @@ def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int =
         labels: int64 (N,).
 
     Returns:
-        The network, in evaluation mode, on the best device.
+        The network, on the best device.
     """
     device = networks.get_device()
     generator = torch.Generator().manual_seed(seed)
@@ -147,57 +150,11 @@ def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int =
                 order = torch.randperm(len(images), generator=generator)
                 for index in order[: len(order) // batch * batch].split(batch):
                     x = distort(images[index].to(device).float() / 255, generator, strength=0.35)
-                    logits = net(x.contiguous(memory_format=torch.channels_last))[1]
-                    loss = F.cross_entropy(logits, labels[index].to(device))
+                    logits = net(x.contiguous(memory_format=torch.channels_last))
                     optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
+                    F.cross_entropy(logits, labels[index].to(device)).backward()
                     optimizer.step()
                     rate.step()
                     average.update_parameters(net)
                     bar.update()
-                    if bar.n % 50 == 0:
-                        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return average.module.eval()
-
-
-def _read(path: Path) -> JudgeNet:
-    net = JudgeNet()
-    tensors = files.read_tensors(path, tuple(net.state_dict()), f"delete {path} to train the judge anew")
-    try:
-        net.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
-    except RuntimeError as error:
-        cause = " ".join(str(error).split())[:160]
-        raise LabError(f"{path} is not this judge ({cause}); delete it to train the judge anew") from None
-    return net.eval().to(networks.get_device(), memory_format=torch.channels_last)
-
-
-@torch.inference_mode()
-def _run(net: JudgeNet, images: np.ndarray, batch: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N, 1, 28, 28) -> features float32 (N, F) and logits float32 (N, 10)."""
-    if images.dtype != np.uint8:  # float images in [0, 1] would pass silently as almost black ones
-        raise TypeError(f"the judge takes uint8 images of 0..255, got {images.dtype}")
-    device = next(net.parameters()).device
-    outputs = []
-    for block in torch.from_numpy(np.ascontiguousarray(images)).split(batch):
-        x = block.to(device).float() / 255
-        outputs.append([y.cpu() for y in net(x.contiguous(memory_format=torch.channels_last))])
-    features, logits = (torch.cat(parts).numpy() for parts in zip(*outputs, strict=True))
-    return features, logits
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = cli.one_line_errors(
-        argparse.ArgumentParser(
-            prog="python -m benchmarks.judge",
-            description="Train the judge of the networks' samples, or read it from the cache, and print its accuracy.",
-        )
-    )
-    parser.parse_args(argv)
-    judge = load_judge()
-    print(f"judge: {judge.test_accuracy:.2%} of the 10,000 real test images named rightly")
-    print(f"cached in {files.cache_dir() / CACHE_NAME}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(cli.run_script(main))
+    return average.module

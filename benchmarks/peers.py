@@ -5,11 +5,16 @@ components, ``inv`` and ``det``, float64 throughout. The original lab's networks
 shape and size; they are built here with random weights, which cost as much as trained ones.
 """
 
+import io
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
+from PIL import Image
+
+from hi_mnist.files import cache_dir
 
 # --------------------------------------------------------------------------- mixture and PCA by the textbook
 
@@ -58,26 +63,13 @@ def original_ae():
     from torch import nn
 
     encoder = nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 128, 3, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(128 * 28 * 28, 256),
-        nn.ReLU(),
-        nn.Linear(256, 2),
-    )
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 128, 3, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(128 * 28 * 28, 256), nn.ReLU(), nn.Linear(256, 2),
+    )  # fmt: skip
     decoder = nn.Sequential(
-        nn.Linear(2, 256),
-        nn.ReLU(),
-        nn.Linear(256, 128 * 28 * 28),
-        nn.ReLU(),
-        nn.Unflatten(1, (128, 28, 28)),
-        nn.ConvTranspose2d(128, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, 1, 3, padding=1),
-        nn.Sigmoid(),
-    )
+        nn.Linear(2, 256), nn.ReLU(), nn.Linear(256, 128 * 28 * 28), nn.ReLU(), nn.Unflatten(1, (128, 28, 28)),
+        nn.ConvTranspose2d(128, 32, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(32, 1, 3, padding=1), nn.Sigmoid(),
+    )  # fmt: skip
     return nn.ModuleDict({"encoder": encoder, "decoder": decoder}).eval()
 
 
@@ -92,16 +84,14 @@ def encode_one_by_one(ae, images: np.ndarray) -> np.ndarray:
 class DiffusersSampler:
     """Ancestral sampling with diffusers' own U-Net of 1.7 million parameters and its own scheduler."""
 
-    class_planes = 4
-
     def __init__(self):
         import torch
         from diffusers import DDPMScheduler, UNet2DModel
 
-        self.embedding = torch.nn.Embedding(10, self.class_planes)
+        self.embedding = torch.nn.Embedding(10, 4)  # the class enters as four planes
         self.unet = UNet2DModel(
             sample_size=28,
-            in_channels=1 + self.class_planes,
+            in_channels=1 + 4,
             out_channels=1,
             layers_per_block=2,
             block_out_channels=(32, 64, 64),
@@ -130,13 +120,7 @@ class DiffusersSampler:
 
 
 def write_parquet(images: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    """The file that the Hub serves: PNG pictures and labels in a parquet table."""
-    import io
-
-    import pyarrow
-    import pyarrow.parquet
-    from PIL import Image
-
+    """The file that the Hub serves: PNG pictures of uint8 (N, 1, 28, 28) and labels in a parquet table."""
     rows = []
     for image in images:
         content = io.BytesIO()
@@ -145,20 +129,18 @@ def write_parquet(images: np.ndarray, labels: np.ndarray, path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"image": rows, "label": labels}), path)
 
 
-def open_datasets(folder: str) -> float:
+def open_datasets(folder: Path) -> float:
     """Seconds to load ``train.parquet`` and ``test.parquet`` of a folder and to have all images as one array."""
     import datasets
 
     datasets.disable_progress_bars()
     start = time.perf_counter()
-    files = {split: str(Path(folder) / f"{split}.parquet") for split in ("train", "test")}
-    tables = datasets.load_dataset("parquet", data_files=files, cache_dir=str(Path(folder) / "cache"))
-    for split in files:
-        table = tables[split].cast_column("image", datasets.Image())
-        np.stack([np.asarray(image) for image in table["image"]])
+    files = {split: str(folder / f"{split}.parquet") for split in ("train", "test")}
+    for table in datasets.load_dataset("parquet", data_files=files, cache_dir=str(cache_dir())).values():
+        np.stack([np.asarray(image) for image in table.cast_column("image", datasets.Image())["image"]])
         np.asarray(table["label"])
     return time.perf_counter() - start
 
 
 if __name__ == "__main__":  # in a process of its own, as a user's script would: python -m benchmarks.peers FOLDER
-    print(open_datasets(sys.argv[1]))
+    print(open_datasets(Path(sys.argv[1])))

@@ -16,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ import psutil
 
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from hi_mnist.text import one_line
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "diffusers")
 WATCH = Path(__file__).with_name("watch.py")
@@ -32,17 +35,16 @@ REST = 0.2  # seconds before each turn: threads of BLAS and OpenMP spin for a wh
 Job = Callable[[], object]
 
 
-def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: int = 1) -> dict[str, list[float]]:
+def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
     """Run the jobs in turn, A B A B ..., each on a machine at rest, and take the wall-clock seconds of each run.
 
     Args:
         jobs: what to run, by name.
         rounds: how often each.
         warm_up: run each once before, untimed: the first call imports, allocates and fills caches.
-        burst: so many runs in a row at each turn, for jobs that users run in a row: the first is slower.
 
     Returns:
-        name -> ``rounds * burst`` times in seconds.
+        name -> ``rounds`` times in seconds.
     """
     if warm_up:
         for job in jobs.values():
@@ -51,10 +53,9 @@ def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True, burst: in
     for _ in range(rounds):
         for name, job in jobs.items():
             time.sleep(REST)
-            for _ in range(burst):
-                start = time.perf_counter()
-                job()
-                times[name].append(time.perf_counter() - start)
+            start = time.perf_counter()
+            job()
+            times[name].append(time.perf_counter() - start)
     return times
 
 
@@ -86,19 +87,21 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     # Without what benchmarks/__init__.py sets for peers in this process: the lab's scripts set their own.
     given = {**os.environ, "GOMP_SPINCOUNT": "", **(environment or {})}
     variables = {name: value for name, value in given.items() if value != ""}
-    command = [sys.executable, *map(str, arguments)]
+    arguments = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "spent.json"
-        watch = [sys.executable, "-S", str(WATCH), str(report)]
-        done = subprocess.run([*watch, *command], cwd=ROOT, env=variables, capture_output=True, text=True)
+        command = [sys.executable, "-S", str(WATCH), str(report), sys.executable, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            what = f"python {' '.join(map(str, arguments))}"
-            raise LabError(f"{what} failed with status {done.returncode}: {reason}")
+            what = f"python {' '.join(arguments)}"
+            raise LabError(f"{one_line(what)} failed with status {done.returncode}: {one_line(reason)}")
         return Finished(**json.loads(report.read_text(encoding="utf-8")), output=done.stdout)
 
 
-# --------------------------------------------------------------------------- memory
+def max_memory(commands: Iterable[Finished]) -> float | None:
+    """Bytes that the largest of some commands held at the worst; None where the system tells none."""
+    return max((command.memory for command in commands if command.memory is not None), default=None)
 
 
 def peak_memory(make_job: Callable[..., Job], *arguments) -> float | None:
@@ -115,57 +118,36 @@ def peak_memory(make_job: Callable[..., Job], *arguments) -> float | None:
     """
     if not Path("/proc/self/clear_refs").exists():
         return None
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure_memory, args=(sender, make_job, arguments))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        raise LabError(f"measuring the memory of {make_job.__name__} failed; its message stands above") from None
-    finally:
-        process.join()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        try:
+            return fresh.submit(_measure_memory, make_job, arguments).result()
+        except BrokenProcessPool:
+            raise LabError(f"measuring the memory of {make_job.__name__} failed: its process died") from None
 
 
-def _measure_memory(sender, make_job: Callable[..., Job], arguments: tuple) -> None:
+def _measure_memory(make_job: Callable[..., Job], arguments: tuple) -> float:
     job = make_job(*arguments)
     job()  # thread pools and workspaces of BLAS come with the first call and stay; they are no cost of the data
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)  # else freed memory is used again and does not show
+    ctypes.CDLL(None).malloc_trim(0)  # else freed memory is used again and does not show
     before = psutil.Process().memory_info().rss
     Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back
     job()
     status = Path("/proc/self/status").read_text()
     peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-    sender.send(float(max(0, peak - before)))
-
-
-# --------------------------------------------------------------------------- what the figures depend on
+    return float(max(0, peak - before))
 
 
 def machine() -> dict:
     """Processor, memory, versions, and the load before: the average number of busy processes over a minute."""
+    linux = Path("/proc/cpuinfo")
+    lines = linux.read_text().splitlines() if linux.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    installed = {package.name: package.version for package in distributions()}
     return {
-        "processor": _processor_name(),
+        "processor": (names or [platform.processor() or platform.machine()])[0],
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
-        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "load_before": round(psutil.getloadavg()[0], 2),
+        "versions": {"python": platform.python_version()} | {name: installed.get(name) for name in PACKAGES},
     }
-
-
-def _processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

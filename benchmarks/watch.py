@@ -9,23 +9,17 @@ import subprocess
 import sys
 import time
 
-
-def main() -> int:
-    report, *command = sys.argv[1:]
-    start = time.perf_counter()
-    status = subprocess.call(command)
-    spent = {"seconds": time.perf_counter() - start, "memory": None}
-    try:
-        import resource
-    except ImportError:  # Windows
-        pass
-    else:
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
-        spent["memory"] = unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    with open(report, "w", encoding="utf-8") as file:
-        json.dump(spent, file)
-    return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+report, *command = sys.argv[1:]
+start = time.perf_counter()
+status = subprocess.call(command)
+spent = {"seconds": time.perf_counter() - start, "memory": None}
+try:
+    import resource
+except ImportError:  # Windows
+    pass
+else:
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    spent["memory"] = unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+with open(report, "w", encoding="utf-8") as file:
+    json.dump(spent, file)
+sys.exit(status)

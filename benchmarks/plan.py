@@ -1,0 +1,61 @@
+"""What a case is asked for and what it answers: a ``Plan`` goes in, ``Row`` after ``Row`` comes out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hi_mnist.data import load_split
+
+
+@dataclass
+class Row:
+    """One line of the results.
+
+    Args:
+        what, peer: names; ``peer`` is empty where nothing stands beside.
+        ours, theirs: median seconds.
+        target: how many times faster than the peer is promised; None: no promise.
+        memory, peer_memory: bytes held at the worst beyond what was held before.
+        note: what shows that both did the same work, and what a reader has to know.
+        saved: ``theirs`` was measured once, and not in this run.
+    """
+
+    what: str
+    peer: str
+    ours: float
+    theirs: float | None = None
+    target: float | None = None
+    memory: float | None = None
+    peer_memory: float | None = None
+    note: str = ""
+    saved: bool = False
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster than the peer."""
+        return None if self.theirs is None else self.theirs / self.ours
+
+
+@dataclass
+class Plan:
+    """What is measured: sizes and repetitions.
+
+    Args:
+        dataset: prepared.
+        quick: small sizes, one repetition: shows that everything runs, its figures mean little.
+    """
+
+    dataset: str
+    quick: bool = False
+
+    @property
+    def size(self) -> int:
+        return 2_000 if self.quick else 60_000
+
+    def rounds(self, count: int) -> int:
+        return 1 if self.quick else count
+
+    def images(self) -> np.ndarray:
+        """Training images, repeated where there are fewer than ``size`` (the stand-in): uint8 (size, 1, 28, 28)."""
+        images, _ = load_split("train", self.dataset)
+        return np.resize(images, (self.size, *images.shape[1:]))
