@@ -5,7 +5,6 @@ The four groups of the assignment: 20 points for the data, 30 for the RBM, 30 fo
 state of the hidden units of a small machine; the rest by NumPy, and never by a solution of the lab.
 """
 
-import functools
 import itertools
 
 import numpy as np
@@ -38,52 +37,50 @@ def data_inputs(rng) -> Arrays:
 
 def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     batch_size = int(inputs["batch_size"])
-    score, faults, hints = 0.0, [], []
-
-    def part(points, right, fault, hint):
-        nonlocal score
-        if right:
-            score += points
-        else:
-            faults.append(fault)
-            hints.append(hint)
-
     x = {name: get(answers, f"{name}_x") for name in ("first", "second", "test", "again")}
     n = {name: len(inputs[f"{name}_images"]) for name in ("train", "test")}
-    for name, want in (("first", (n["train"], 1, 28, 28)), ("test", (n["test"], 1, 28, 28))):
-        if x[name].shape != want:
-            loader = "train_loader" if name == "first" else "test_loader"
-            message = f"an epoch of {loader} holds images of shape {x[name].shape}, wanted is {want}"
+    for name, split in (("first", "train"), ("test", "test")):
+        if x[name].shape != (want := (n[split], 1, 28, 28)):
+            message = f"an epoch of {split}_loader holds images of shape {x[name].shape}, wanted is {want}"
             return 0, message, "use all images, the last and smaller batch too, and keep their shape (B, 1, 28, 28)"
-    scaled = bool((np.abs(x["test"] - inputs["test_images"] / 255) <= FLOAT32).all())
-    order = {name: np.rint(rows[:, 0, 0, 0] * 255).astype(int) for name, rows in x.items() if rows.ndim == 4}
-    if not scaled and x["test"].max() > 2:
-        message = f"pixels run from {x['test'].min():g} to {x['test'].max():g}, wanted is 0 to 1"
-        order = {name: np.rint(rows[:, 0, 0, 0]).astype(int) for name, rows in x.items() if rows.ndim == 4}
-    else:
-        message = "the pixels of the test images are not those given, in their order, divided by 255"
-    part(5, scaled, message, "images.float() / 255; the test images stay in order")
+    scaled = close(x["test"], inputs["test_images"] / 255, FLOAT32)
+    unscaled = not scaled and x["test"].max() > 2
+    order = {
+        name: np.rint(rows[:, 0, 0, 0] * (1 if unscaled else 255)).astype(int)
+        for name, rows in x.items()
+        if rows.ndim == 4
+    }
+    off = "the pixels of the test images are not those given, in their order, divided by 255"
+    if unscaled:
+        off = f"pixels run from {x['test'].min():g} to {x['test'].max():g}, wanted is 0 to 1"
     types = all(bool(get(answers, f"{name}_is_float32").all()) for name in ("first", "test"))
-    part(2, types, "the batches are not float32", "convert the images with .float()")
     sizes = get(answers, "first_sizes").tolist(), get(answers, "test_sizes").tolist()
     want_sizes = tuple([batch_size] * (count // batch_size) + [count % batch_size] for count in n.values())
-    message = f"batches of {sizes[0][:2]} ... {sizes[0][-1:]} images, wanted are {batch_size}, and the rest at the end"
-    part(4, sizes == want_sizes, message, "give batch_size to both loaders, and do not drop the last batch")
+    batches = f"batches of {sizes[0][:2]} ... {sizes[0][-1:]} images, wanted are {batch_size}, and the rest at the end"
     whole = all(sorted(order[name]) == list(range(n["train"])) for name in ("first", "second") if name in order)
     shuffled = whole and not np.array_equal(order["first"], np.arange(n["train"]))
     anew = shuffled and not np.array_equal(order["first"], order.get("second"))
-    part(4, anew, "train_loader does not shuffle anew in each epoch", "shuffle=True for the training images")
     repeats = anew and np.array_equal(order["first"], order.get("again"))
-    part(2, repeats, "the same generator does not give the same order again", "hand generator to the training loader")
-    pairs = (("first", "train"), ("test", "test"))
     labelled = all(
         np.array_equal(get(answers, f"{name}_y"), inputs[f"{split}_labels"][order[name]])
-        for name, split in pairs
+        for name, split in (("first", "train"), ("test", "test"))
         if sorted(order[name]) == list(range(n[split]))
     )
-    part(2, labelled, "labels do not go with their images", "put images and labels into one TensorDataset")
-    part(1, get(answers, "num_workers").tolist() == [2, 2], "num_workers is not used", "give it to both loaders")
-    return score, "; ".join(faults) or "both loaders are right", "; ".join(hints)
+    workers = get(answers, "num_workers").tolist() == [2, 2]
+    parts = (
+        (5, scaled, off, "images.float() / 255; the test images stay in order"),
+        (2, types, "the batches are not float32", "convert the images with .float()"),
+        (4, sizes == want_sizes, batches, "give batch_size to both loaders, and do not drop the last batch"),
+        (4, anew, "train_loader does not shuffle anew in each epoch", "shuffle=True for the training images"),
+        (2, repeats, "the same generator does not give the same order again", "give it to the training loader"),
+        (2, labelled, "labels do not go with their images", "put images and labels into one TensorDataset"),
+        (1, workers, "num_workers is not used", "give it to both loaders"),
+    )
+    faults = [(fault, hint) for _, right, fault, hint in parts if not right]
+    message, hint = (
+        ("; ".join(texts) for texts in zip(*faults, strict=True)) if faults else ("both loaders are right", "")
+    )
+    return sum(points for points, right, *_ in parts if right), message, hint
 
 
 # --------------------------------------------------------------------------- 3.2 RBM
@@ -168,17 +165,13 @@ def cd_inputs(rng) -> Arrays:
     for i, (v, h, k) in enumerate(CD_CASES):
         patterns = np.repeat(rng.integers(0, 2, size=(3, v)) * 0.75 + 0.125, CD_COPIES, axis=0)
         arrays |= {f"{name}_{i}": array for name, array in small_machine(rng, v, h, 2.0).items()}
-        arrays |= {
-            f"x_{i}": patterns,
-            f"k_{i}": np.array(k),
-            f"lr_{i}": np.array(0.5),
-            f"times_{i}": np.array(CD_TIMES),
-        }
+        numbers = {"k": k, "lr": 0.5, "times": CD_TIMES}
+        arrays |= {f"x_{i}": patterns} | {f"{name}_{i}": np.array(value) for name, value in numbers.items()}
     return arrays
 
 
 def expected_cd(x, fc, bias_v, bias_h, k: int, draw_visible: bool = False) -> dict[str, np.ndarray]:
-    """Expected gradients of CD-k, by going through every state that a chain can take.
+    """Expected gradients of CD-k: the Gibbs chain as a matrix over all states of the hidden units.
 
     Args:
         x: (N, V).
@@ -193,42 +186,23 @@ def expected_cd(x, fc, bias_v, bias_h, k: int, draw_visible: bool = False) -> di
     def states(n):
         return np.array(list(itertools.product((0.0, 1.0), repeat=n)))
 
-    def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (n,)
-        return np.prod(np.where(s == 1, p, 1 - p), axis=1)
+    def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (P, n): (P, S)
+        return np.prod(np.where(s == 1, p[:, None], 1 - p[:, None]), axis=2)
 
     def up(v):
         return expit(v @ fc + bias_h)
 
-    def ends(v, steps):  # [(probability, v, p_h)] after some steps from v
-        if steps == 0:
-            return [(1.0, v, up(v))]
-        found = []
-        hidden = states(len(bias_h))
-        for ph, h in zip(probabilities(up(v), hidden), hidden, strict=True):
-            p_v = expit(fc @ h + bias_v)
-            visible = states(len(bias_v)) if draw_visible else p_v[None]
-            weights = probabilities(p_v, visible) if draw_visible else [1.0]
-            if steps == 1 and draw_visible:  # nothing follows: the expectation of v is p_v, and p_h needs the states
-                mean = np.einsum("s,sh->h", weights, up(visible))
-                joint = np.einsum("s,sv,sh->vh", weights, visible, up(visible))
-                found.append((ph, p_v, mean, joint))
-                continue
-            for pv, vis in zip(weights, visible, strict=True):
-                found += [(ph * pv * end[0], *end[1:]) for end in ends(vis, steps - 1)]
-        return found
-
-    gradients = {name: np.zeros(np.shape(array)) for name, array in zip(PARAMETERS, (fc, bias_v, bias_h), strict=True)}
-    patterns, counts = np.unique(x, axis=0, return_counts=True)
-    for v, share in zip(patterns, counts / len(x), strict=True):
-        p_h = up(v)
-        gradients["fc"] += share * np.outer(v, p_h)
-        gradients["bias_v"] += share * v
-        gradients["bias_h"] += share * p_h
-        for weight, end_v, end_p, *joint in ends(v, k):
-            gradients["fc"] -= share * weight * (joint[0] if joint else np.outer(end_v, end_p))
-            gradients["bias_v"] -= share * weight * end_v
-            gradients["bias_h"] -= share * weight * end_p
-    return gradients
+    hidden = states(len(bias_h))
+    p_v = expit(hidden @ fc.T + bias_v)  # for each hidden state
+    visible = states(len(bias_v)) if draw_visible else p_v  # what the units below can be, and how likely each is
+    down = probabilities(p_v, visible) if draw_visible else np.eye(len(hidden))
+    first = probabilities(up(x), hidden).mean(axis=0)
+    last = first @ np.linalg.matrix_power(down @ probabilities(up(visible), hidden), k - 1) @ down
+    return {
+        "fc": x.T @ up(x) / len(x) - (last[:, None] * visible).T @ up(visible),
+        "bias_v": x.mean(axis=0) - last @ visible,
+        "bias_h": up(x).mean(axis=0) - last @ up(visible),
+    }
 
 
 def judge_cd(inputs, answers) -> tuple[float, str, str]:
@@ -241,7 +215,6 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
     # A mean of so many draws of numbers between 0 and 1.
     tolerance = NOISE * 0.5 / np.sqrt(CD_TIMES * CD_COPIES * 3)
 
-    @functools.cache  # the known mistakes ask for the same expectations again
     def wanted(i, steps=None, draw_visible=False):
         machine = [inputs[f"{name}_{i}"] for name in PARAMETERS]
         return expected_cd(inputs[f"x_{i}"], *machine, steps or CD_CASES[i][2], draw_visible)
@@ -308,11 +281,7 @@ def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
         return 1, "the RBM in training takes no part", "it stands on top of the stack: model.v2h2v"
     if close(got, stack_passes(inputs, machines, machines - 1), FLOAT32):
         return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
-    return (
-        0,
-        f"the reconstruction, of shape {got.shape}, is wrong",
-        "up the stack, up and down the model, down the stack",
-    )
+    return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, through the model, down the stack"
 
 
 # --------------------------------------------------------------------------- 3.3 autoencoder
@@ -357,25 +326,17 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
 
 def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
     machines = int(inputs["machines"])
-    faults = []
+    wanted = {}
     for i in range(machines):
-        j = machines - 1 - i
-        fc = inputs[f"fc_{i}"]
-        for name, want in (
-            (f"encoder.{i}.0.weight", fc.T),
-            (f"encoder.{i}.0.bias", inputs[f"bias_h_{i}"]),
-            (f"decoder.{j}.0.weight", fc),
-            (f"decoder.{j}.0.bias", inputs[f"bias_v_{i}"]),
-        ):
-            if not close(get(answers, name.replace(".", "_")), want, FLOAT32):
-                faults.append(name)
+        fc, bias_v, bias_h = (inputs[f"{name}_{i}"] for name in PARAMETERS)
+        encoder, decoder = f"encoder.{i}.0", f"decoder.{machines - 1 - i}.0"
+        wanted |= {f"{encoder}.weight": fc.T, f"{encoder}.bias": bias_h}
+        wanted |= {f"{decoder}.weight": fc, f"{decoder}.bias": bias_v}
+    faults = [name for name, w in wanted.items() if not close(get(answers, name.replace(".", "_")), w, FLOAT32)]
     if not faults:
-        same = close(get(answers, "output"), stack_passes(inputs, machines), FLOAT32)
-        return (
-            (12, "unrolling is right: the autoencoder computes the stack's pass up and down", "")
-            if same
-            else (6, "the parameters are right, but the output is not the stack's pass", "do not change the layers")
-        )
+        if close(get(answers, "output"), stack_passes(inputs, machines), FLOAT32):
+            return 12, "unrolling is right: the autoencoder computes the stack's pass up and down", ""
+        return 6, "the parameters are right, but the output is not the stack's pass", "do not change the layers"
     score = 12 * (4 * machines - len(faults)) // (4 * machines)
     message = f"not those of the stack: {', '.join(faults[:4])}{' ...' if len(faults) > 4 else ''}"
     return score, message, "encoder i: fc transposed, bias_h of RBM i; the decoder's mirror layer: fc, bias_v of RBM i"
@@ -420,7 +381,7 @@ def judge_tuning(inputs, answers) -> tuple[float, str, str]:
         return all(close(a, b, FLOAT32) for a, b in zip(got, want, strict=True))
 
     want, losses = descended(inputs)
-    returned = get(answers, "losses")
+    returned = np.concatenate([get(answers, f"loss_{i}").ravel() for i in range(2)])
     if arrived(want):
         if close(returned, np.array(losses), FLOAT32):
             return 10, "fine-tuning is right", ""
@@ -453,11 +414,8 @@ def judge_error(inputs, answers) -> tuple[float, str, str]:
     ):
         if close(got.reshape(np.shape(wrong)) if got.size == np.size(wrong) else got, np.asarray(wrong), 10 * FLOAT32):
             return 3, message, hint
-    return (
-        0,
-        f"wrong{comparison('the first image', got.ravel()[:1], want[:1])}",
-        "sum of (x - reconstructed) ** 2 over dim=1",
-    )
+    message = f"wrong{comparison('the first image', got.ravel()[:1], want[:1])}"
+    return 0, message, "sum of (x - reconstructed) ** 2 over dim=1"
 
 
 def probe_inputs(rng) -> Arrays:
