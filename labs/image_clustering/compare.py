@@ -13,7 +13,8 @@ import numpy as np
 
 from labs.image_clustering import submission
 from labs.image_clustering.pictures import KNOWN
-from labs.image_clustering.pipeline import CLUSTERERS, REDUCTIONS, Settings, Trained, as_tensor, cluster, reduce, train
+from labs.image_clustering.pipeline import Trained, as_tensor, cluster, reduce, train
+from labs.image_clustering.settings import CLUSTERERS, REDUCTIONS, Settings
 
 TRAININGS = {
     "as in the text": {},
