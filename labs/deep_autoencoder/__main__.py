@@ -10,6 +10,7 @@ Writes results/deep_autoencoder-<datetime>/: models/, config.yaml, results.json,
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import platform
@@ -37,21 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     shared.add_dataset(parser, DATASETS, "default: MNIST, or the offline stand-in where it cannot be had")
     cli.add_options(parser, "data_dir")
     return parser
-
-
-def device_of(gpu: int | None):
-    """The device of ``--gpu``, else the lab's choice.
-
-    Raises:
-        LabError: there is no such CUDA device.
-    """
-    if gpu is None:
-        return networks.get_device()
-    import torch
-
-    if not 0 <= gpu < torch.cuda.device_count():
-        raise LabError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} CUDA devices; leave --gpu out")
-    return torch.device("cuda", gpu)
 
 
 # --------------------------------------------------------------------------- the run's folder
@@ -137,18 +123,18 @@ def main(argv: list[str] | None = None) -> int:
     path = find_folder(args)
     saved = read_config(path)
     options = read_options(args, path, saved)
-    device = device_of(options.gpu)
+    # torch and scikit-learn stand behind these: a mistake in the command is told without them.
+    import torch
+
+    from labs.deep_autoencoder import analysis, bonus, training
+
+    device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
     dataset = shared.prepare(["mnist"], options.dataset, args.data_dir)
     options = dataclasses.replace(options, dataset=dataset)
     images = load_data_set(dataset)
     open_folder(path, options, saved)
     print(f"data: {DATASETS[dataset]}, {len(images.train):,} training and {len(images.test):,} test images")
     print(f"run: {path}", flush=True)
-    # torch and scikit-learn stand behind these: a mistake in the command is told without them.
-    import torch
-
-    from labs.deep_autoencoder import analysis, bonus, training
-
     try:
         trained = training.train(
             options, path, images, device=device, num_workers=options.num_workers, report=lambda s: print(s, flush=True)
@@ -167,17 +153,10 @@ def main(argv: list[str] | None = None) -> int:
     }
     if options.bonus:
         name, stage = next(iter(trained.autoencoders.items()))
-        severity = f"severity {options.severity}"
-        print(f"bonus: Colored MNIST, {severity}, codes of the autoencoder ({name})", flush=True)
-        title = f"Colored {SHORT_NAMES[dataset]}, {severity}"
-        coloured = bonus.run(
-            path,
-            images,
-            lambda x: training.in_batches(stage.model.encoder, x, device),
-            options.severity,
-            options.seed,
-            title,
-        )
+        print(f"bonus: Colored MNIST, severity {options.severity}, codes of the autoencoder ({name})", flush=True)
+        title = f"Colored {SHORT_NAMES[dataset]}, severity {options.severity}"
+        encode = functools.partial(training.in_batches, stage.model.encoder, device=device)
+        coloured = bonus.run(path, images, encode, options.severity, options.seed, title)
         print(f"\n{bonus.table(coloured)}\n")
         results["bonus"] = coloured.as_dict()
     files.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")

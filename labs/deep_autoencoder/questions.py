@@ -45,11 +45,8 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
             return 0, message, "use all images, the last and smaller batch too, and keep their shape (B, 1, 28, 28)"
     scaled = close(x["test"], inputs["test_images"] / 255, FLOAT32)
     unscaled = not scaled and x["test"].max() > 2
-    order = {
-        name: np.rint(rows[:, 0, 0, 0] * (1 if unscaled else 255)).astype(int)
-        for name, rows in x.items()
-        if rows.ndim == 4
-    }
+    scale = 1 if unscaled else 255
+    order = {name: np.rint(rows[:, 0, 0, 0] * scale).astype(int) for name, rows in x.items() if rows.ndim == 4}
     off = "the pixels of the test images are not those given, in their order, divided by 255"
     if unscaled:
         off = f"pixels run from {x['test'].min():g} to {x['test'].max():g}, wanted is 0 to 1"
@@ -76,10 +73,8 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         (2, labelled, "labels do not go with their images", "put images and labels into one TensorDataset"),
         (1, workers, "num_workers is not used", "give it to both loaders"),
     )
-    faults = [(fault, hint) for _, right, fault, hint in parts if not right]
-    message, hint = (
-        ("; ".join(texts) for texts in zip(*faults, strict=True)) if faults else ("both loaders are right", "")
-    )
+    faults = [(fault, hint) for _, right, fault, hint in parts if not right] or [("both loaders are right", "")]
+    message, hint = ("; ".join(texts) for texts in zip(*faults, strict=True))
     return sum(points for points, right, *_ in parts if right), message, hint
 
 
@@ -208,10 +203,10 @@ def expected_cd(x, fc, bias_v, bias_h, k: int, draw_visible: bool = False) -> di
 def judge_cd(inputs, answers) -> tuple[float, str, str]:
     points = {"fc": 8, "bias_v": 3, "bias_h": 3}
     got = [{name: get(answers, f"{name}_{i}") for name in points} for i in range(len(CD_CASES))]
-    for i, (v, h, _) in enumerate(CD_CASES):
-        for name, shape in (("fc", (v, h)), ("bias_v", (v,)), ("bias_h", (h,))):
-            if got[i][name].shape != shape or not np.isfinite(got[i][name]).all():
-                return 0, f"after an update {name} has shape {got[i][name].shape} or is not finite", "keep its shape"
+    for i, changes in enumerate(got):
+        for name, change in changes.items():
+            if change.shape != inputs[f"{name}_{i}"].shape or not np.isfinite(change).all():
+                return 0, f"after an update {name} has shape {change.shape} or is not finite", "keep its shape"
     # A mean of so many draws of numbers between 0 and 1.
     tolerance = NOISE * 0.5 / np.sqrt(CD_TIMES * CD_COPIES * 3)
 
@@ -224,10 +219,9 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
         best = set()
         for draw in (False, True):
             right = set(points)
-            for i in range(len(CD_CASES)):
-                want = wanted(i, steps, draw)
-                lr = float(inputs[f"lr_{i}"]) * factor
-                right -= {n for n in points if not close(got[i][n], lr * want[n], abs(lr) * tolerance + FLOAT32)}
+            for i, changes in enumerate(got):
+                want, lr = wanted(i, steps, draw), float(inputs[f"lr_{i}"]) * factor
+                right -= {n for n in points if not close(changes[n], lr * want[n], abs(lr) * tolerance + FLOAT32)}
             best = max(best, right, key=lambda names: sum(points[n] for n in names))
         return best
 
@@ -237,24 +231,22 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
         if not all(np.array_equal(get(answers, f"x_after_{i}"), inputs[f"x_{i}"]) for i in range(len(CD_CASES))):
             return 10, "contrastive_divergence changes the batch in place", "work on a new tensor"
         return 14, "contrastive divergence is right", ""
-    n = len(inputs["x_0"])
     for factor, message, hint in (
         (-1, "the signs are the wrong way round: the update makes the data less likely", "data minus chain"),
-        (n, "the gradients are summed over the batch", "divide by the number of rows of x"),
+        (len(inputs["x_0"]), "the gradients are summed over the batch", "divide by the number of rows of x"),
         (2, "the update is made twice", "hand the gradients to self.ascend once"),
     ):
         if sum(points[name] for name in matches(factor)) > score:
             return 7, message, hint
     if sum(points[name] for name in matches(steps=1)) > score:
         return 7, "k is not used: the chain takes one step whatever k is", "repeat down and up self.k times"
-    if all(not got[i][name].any() for i in range(len(got)) for name in points):
+    if not any(change.any() for changes in got for change in changes.values()):
         return 0, "no parameter changes", "hand the gradients to self.ascend"
     name = next(name for name in points if name not in right)
     lr = float(inputs["lr_0"])
-    want = lr * wanted(0)[name]
     given = f"V = 4, H = 3, k = 1, learning rate {lr:g}, mean change of {name} over {CD_TIMES} updates"
     hint = "probabilities at both ends, the hidden state drawn in between; the mean over the batch"
-    return score, f"{name} changes wrongly{comparison(given, got[0][name], want)}", hint
+    return score, f"{name} changes wrongly{comparison(given, got[0][name], lr * wanted(0)[name])}", hint
 
 
 def stack_inputs(rng, widths=(6, 5, 4, 3), n: int = 7) -> Arrays:
@@ -294,18 +286,17 @@ def layers_inputs(rng) -> Arrays:
 
 
 def judge_layers(inputs, answers) -> tuple[float, str, str]:
-    shapes = [*itertools.pairwise(LAYERS)]
-    decoder = [(b, a) for a, b in reversed(shapes)]
-    for side, wanted in (("encoder", shapes), ("decoder", decoder)):
-        for i, (a, b) in enumerate(wanted):
+    n = len(LAYERS) - 1
+    for side, widths in (("encoder", LAYERS), ("decoder", LAYERS[::-1])):
+        for i, (a, b) in enumerate(itertools.pairwise(widths)):
             got = get(answers, f"sigmoid_{side}_{i}_0_weight").shape
             if got != (b, a):
                 hint = "encoder: one basic_block for each pair of neighbours in layers; decoder: the mirror image"
                 return 0, f"{side}.{i}.0.weight has shape {got}, wanted is {(b, a)}", hint
-    score, faults = 4.0, []
-    for kind, part in (("sigmoid", 1), ("linear", 1)):
+    faults = []
+    for kind in ("sigmoid", "linear"):
         x = inputs["x"]
-        for side, n in (("encoder", len(shapes)), ("decoder", len(decoder))):
+        for side, name in (("encoder", "code"), ("decoder", "decoded")):
             for i in range(n):
                 weight, bias = (get(answers, f"{kind}_{side}_{i}_0_{name}") for name in ("weight", "bias"))
                 if weight.ndim != 2 or bias.shape != weight.shape[:1] or weight.shape[1:] != x.shape[1:]:
@@ -313,11 +304,9 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
                 x = x @ weight.T + bias
                 if not (kind == "linear" and side == "encoder" and i == n - 1):
                     x = expit(x)
-            name = "code" if side == "encoder" else "decoded"
-            if close(get(answers, f"{kind}_{name}"), x, FLOAT32):
-                score += part
-            else:
+            if not close(get(answers, f"{kind}_{name}"), x, FLOAT32):
                 faults.append(f"with a {kind} code, the {side} computes something else than its blocks in order")
+    score = 8 - len(faults)
     if any(not close(get(answers, f"{k}_whole"), get(answers, f"{k}_decoded"), FLOAT32) for k in ("sigmoid", "linear")):
         return min(score, 6), "model(x) is not decoder(encoder(x))", "forward: first the encoder, then the decoder"
     hint = "nn.Sequential of basic_block, whose `linear` only the last of the encoder takes" if faults else ""
@@ -345,10 +334,8 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
 def tuning_inputs(rng) -> Arrays:
     widths = (6, 4, 3)
     arrays = {"layers": np.array(widths), "lr": np.array(0.5)}
-    pairs = [*itertools.pairwise(widths)]
-    shapes = [(b, a) for a, b in pairs] + [(a, b) for a, b in reversed(pairs)]
-    for i, shape in enumerate(shapes):
-        weight, bias = as_float32(rng.normal(size=shape), rng.normal(size=shape[0]))
+    for i, (a, b) in enumerate(itertools.pairwise(widths + widths[-2::-1])):
+        weight, bias = as_float32(rng.normal(size=(b, a)), rng.normal(size=b))
         arrays |= {f"parameter_{2 * i}": weight, f"parameter_{2 * i + 1}": bias}
     return arrays | {f"x_{i}": as_float32(rng.uniform(size=(5, widths[0])))[0] for i in range(2)}
 
@@ -433,19 +420,19 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
 
     want = {"honest": mark("train") + mark("test"), "same_set": mark("test") + mark("test")}
     scores, returned = get(answers, "scores"), get(answers, "returned")
-    if scores.ndim != 2 or returned.shape != (2,):
+    if scores.ndim != 2 or scores.shape[1] != 6 or returned.shape != (2,):
         return 0, "the classifier was not scored, or not two numbers were returned", "fit, score; fit again, score"
     asked = {}
     for name, value in zip(want, returned, strict=True):
         place = round(float(value) * 7) - 1 if np.isfinite(value) else -1
-        asked[name] = scores[place].tolist() if 0 <= place < len(scores) else None
-    right = {name: asked[name] is not None and np.allclose(asked[name], want[name]) for name in want}
+        asked[name] = scores[place] if 0 <= place < len(scores) else np.full(6, np.nan)
+    right = {name: np.allclose(asked[name], want[name]) for name in want}
     if all(right.values()):
         return 6, "both probes are right", ""
-    if asked["honest"] is not None and np.allclose(asked["honest"], want["same_set"]):
+    if np.allclose(asked["honest"], want["same_set"]):
         message = "the first accuracy is fitted and scored on the same test images, so it is too high"
         return 3 * right["same_set"], message, "fit on train_codes, score on test_codes; return that first"
-    if asked["honest"] is not None and np.allclose(asked["honest"], mark("train") * 2):
+    if np.allclose(asked["honest"], mark("train") * 2):
         return 3 * right["same_set"], "the first accuracy is one of training images", "score on test_codes"
     wrong = next(name for name in right if not right[name])
     hint = "honest: fit on train, score on test; same_set: fit on test, score on test"

@@ -42,9 +42,7 @@ class Settings(shared.Settings):
     max_epoch_rbm: int | None = setting(None, "epochs of each RBM (default: max_epoch)", low=1, high=10**6)
     batch_size: int = setting(256, "images in a batch", low=1, high=10**6)
     lr_rbm: float = setting(0.1, "learning rate of the RBMs", above=0, high=100)
-    lr_ae: float = setting(
-        3e-3, "largest learning rate of fine-tuning; it rises over the first steps and falls to 0", above=0, high=100
-    )
+    lr_ae: float = setting(3e-3, "largest learning rate of fine-tuning, which rises and falls", above=0, high=100)
     k: int = setting(2, "Gibbs steps of contrastive divergence", low=1, high=10**4)
     momentum: float = setting(0.9, "momentum of the RBMs", low=0, below=1)
     weight_decay_rbm: float = setting(2e-4, "weight decay of the RBMs", low=0, below=1)
@@ -85,7 +83,7 @@ class Options(Config):
     """What the command line may hold besides, and no file keeps."""
 
     num_workers: int = setting(0, "processes that fetch batches", low=0, high=64)
-    gpu: int | None = setting(None, "number of the CUDA device (default: the first, if any)", metavar="I")
+    gpu: int | None = setting(None, "number of the CUDA device (default: the first, if any)", low=0, metavar="I")
     time_str: str | None = setting(
         None, f"the run's folder is results/{LAB}-NAME (default: the time)", metavar="NAME", parse=file_name
     )

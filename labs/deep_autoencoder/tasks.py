@@ -4,6 +4,8 @@ Tensors and lists among the answers are made arrays by the worker. No right answ
 the seed.
 """
 
+import itertools
+
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression  # before the child's clock starts  # noqa: F401
@@ -97,30 +99,23 @@ def rbm_cd(submission, inputs, settings) -> dict:
     return answers
 
 
-class GivenHandle:
+class GivenHandle(list):
     """A stack with set machines whose up and down pass are the lab's own."""
 
-    def __init__(self, models):
-        self.models = models
+    models = property(lambda self: self)
 
     def v2h(self, x):
-        for model in self.models:
+        for model in self:
             x = model.propup(x)
         return x
 
     def h2v(self, h):
-        for model in reversed(self.models):
+        for model in reversed(self):
             h = model.propdown(h)
         return h
 
     def v2h2v(self, x):
         return self.h2v(self.v2h(x))
-
-    def __len__(self):
-        return len(self.models)
-
-    def __getitem__(self, i):
-        return self.models[i]
 
 
 class GivenRBM(torch.nn.Module):
@@ -186,13 +181,12 @@ class Blocks(torch.nn.Module):
 
     def __init__(self, layers):
         super().__init__()
-        pairs = list(zip(layers[:-1], layers[1:], strict=True))
-        self.encoder = torch.nn.Sequential(*(self.block(a, b) for a, b in pairs))
-        self.decoder = torch.nn.Sequential(*(self.block(b, a) for a, b in reversed(pairs)))
+        self.encoder, self.decoder = self.blocks(layers), self.blocks(layers[::-1])
 
     @staticmethod
-    def block(a, b):
-        return torch.nn.Sequential(torch.nn.Linear(a, b), torch.nn.Sigmoid())
+    def blocks(layers):
+        pairs = itertools.pairwise(layers)
+        return torch.nn.Sequential(*(torch.nn.Sequential(torch.nn.Linear(*p), torch.nn.Sigmoid()) for p in pairs))
 
     def forward(self, x):
         return self.decoder(self.encoder(x))
@@ -225,8 +219,7 @@ def ae_fine_tuning(submission, inputs, settings) -> dict:
 
 
 def squared_error(submission, inputs, settings) -> dict:
-    x, rebuilt = tensor(inputs["x"]), tensor(inputs["reconstructed"])
-    return {"error": submission.squared_error_per_image(x, rebuilt)}
+    return {"error": submission.squared_error_per_image(tensor(inputs["x"]), tensor(inputs["reconstructed"]))}
 
 
 class Recorder:
