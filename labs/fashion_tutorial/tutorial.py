@@ -192,7 +192,8 @@ def project(
 def plot_samples(split: Split, dataset: str) -> Figure:
     """Two pictures of each class, with its name."""
     names = class_names(dataset)
-    columns = [split.images[np.flatnonzero(split.labels == k)[:2]].reshape(-1, 28, 28) for k in range(len(names))]
+    images = split.images.reshape(-1, 28, 28).numpy()
+    columns = [images[np.flatnonzero(split.labels == k)[:2]] for k in range(len(names))]
     return shared.picture_grid(itertools.zip_longest(*columns), top=names)
 
 
@@ -214,7 +215,7 @@ def plot_losses(result: Fitted, floor: float) -> Figure:
 def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8) -> Figure:
     """The first ``count`` pictures above, what the autoencoder makes of them below."""
     images = split.images[:count]
-    rows = (x.reshape(-1, 28, 28) for x in (images, reconstruct(autoencoder, images)))
+    rows = (x.reshape(-1, 28, 28).numpy() for x in (images, reconstruct(autoencoder, images)))
     names = [class_names(dataset)[label] for label in split.labels[:count]]
     return shared.picture_grid(rows, ["image", "reconstruction"], names)
 
