@@ -241,10 +241,9 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
     if not any(change.any() for changes in got for change in changes.values()):
         return 0, "no parameter changes", "hand the gradients to self.ascend"
     name = next(name for name in points if name not in right)
-    lr = float(inputs["lr_0"])
-    given = f"V = 4, H = 3, k = 1, learning rate {lr:g}, mean change of {name} over {CD_TIMES} updates"
+    given = f"V = 4, H = 3, k = 1, learning rate 0.5, mean change of {name} over {CD_TIMES} updates"
     hint = "probabilities at both ends, the hidden state drawn in between; the mean over the batch"
-    return score, f"{name} changes wrongly{comparison(given, got[0][name], lr * wanted(0)[name])}", hint
+    return score, f"{name} changes wrongly{comparison(given, got[0][name], 0.5 * wanted(0)[name])}", hint
 
 
 def stack_inputs(rng, widths=(6, 5, 4, 3), n: int = 7) -> Arrays:
@@ -432,9 +431,8 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
         return 3 * right["same_set"], message, "fit on train_codes, score on test_codes; return that first"
     if np.allclose(asked["honest"], mark("train") * 2):
         return 3 * right["same_set"], "the first accuracy is one of training images", "score on test_codes"
-    wrong = next(name for name in right if not right[name])
     hint = "honest: fit on train, score on test; same_set: fit on test, score on test"
-    return 3 * sum(right.values()), f"{wrong} is not what it should be", hint
+    return 3 * sum(right.values()), f"{min(right, key=right.get)} is not what it should be", hint
 
 
 QUESTIONS = {

@@ -130,7 +130,7 @@ test_loss.__test__ = False  # no test of pytest's, whatever its name
 def least_loss(images: torch.Tensor) -> float:
     """The entropy of the pixels themselves: the binary cross-entropy that a perfect reconstruction of (N, D) has.
 
-    It is not 0, for a grey pixel is no coin that always falls on one side.
+    It is not 0, for a grey pixel is not a coin that always falls on one side.
     """
     return F.binary_cross_entropy(images, images).item()
 
@@ -152,7 +152,7 @@ def kernel_width(codes: np.ndarray) -> float:
 
 
 def project(
-    codes: np.ndarray, seed: int, names: list[str] | None = None, announce: Callable[[str], None] | None = None
+    codes: np.ndarray, seed: int, names: list[str] | None = None, announce: Callable[[str], None] = lambda name: None
 ) -> list[Projection]:
     """Bring codes (N, d) into the plane by each method, one after the other.
 
@@ -172,15 +172,12 @@ def project(
             umap.UMAP(random_state=seed).fit_transform(codes[:50])
         methods["UMAP"] = umap.UMAP(n_neighbors=N_NEIGHBORS, random_state=seed, n_jobs=1)
     done = []
-    for name, method in methods.items():
-        if names is not None and name not in names:
-            continue
-        if announce is not None:
-            announce(name)
+    for name in [name for name in methods if names is None or name in names]:
+        announce(name)
         # Threads of few points mostly wait for each other, and waiting counts as processor time.
         with threadpool_limits(1):
             start = time.process_time()  # what other programs do meanwhile is no part of it
-            plane = np.asarray(method.fit_transform(codes), np.float64)
+            plane = np.asarray(methods[name].fit_transform(codes), np.float64)
             seconds = time.process_time() - start
         done.append(Projection(name, plane, seconds, trustworthiness(codes, plane, n_neighbors=N_NEIGHBORS)))
     return done

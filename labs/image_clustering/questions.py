@@ -154,7 +154,7 @@ def judge_consensus(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         labellings, got = inputs[f"labellings_{i}"], get(answers, f"agreed_{i}")
         want, n = majority(labellings), labellings.shape[1]
         if got.shape != (n,) or not np.isin(got, (0, 1)).all():
-            return 0, f"the result is no array of {n} zeros and ones", "one label for each image"
+            return 0, f"the result is not an array of {n} zeros and ones", "one label for each image"
         wrong = min(int((got != want).sum()), int((got == want).sum()))
         # A row of pure noise may be turned either way, which moves a vote or two.
         if wrong > (0 if i < 2 else 3):
