@@ -51,7 +51,8 @@ def setting(
         above, below: bounds that are not allowed themselves.
         choices: the only values allowed.
         metavar: stands for the value in ``--help``.
-        parse: makes the value of the flag's text; the field's own type where it is None.
+        parse: makes the value from a flag's text or from what a file holds, and checks it; raises
+            ``argparse.ArgumentTypeError``. The field's own type does where it is None.
         flag: whether the command line has it.
     """
     about = {"help": help, "low": low, "high": high, "above": above, "below": below, "metavar": metavar}
@@ -88,15 +89,19 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, *, defaults: bool = Tr
         parser.add_argument(name, type=kind, default=f.default if defaults else None, help=text, **options)
 
 
+def given(cls: type, args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of ``cls`` that parsed arguments hold."""
+    names = [f.name for f in dataclasses.fields(cls)]
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+
+
 def from_args(cls: type[T], args: argparse.Namespace, **more: Any) -> T:
     """The checked settings in parsed arguments; ``more`` adds or replaces some.
 
     Raises:
         LabError: as ``check``.
     """
-    names = [f.name for f in dataclasses.fields(cls)]
-    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
-    return check(cls(**given | more))
+    return check(cls(**given(cls, args) | more))
 
 
 def check(settings: T) -> T:
@@ -201,8 +206,11 @@ def load(cls: type[T], path: Path | str) -> T:
     if unknown:
         raise LabError(f"{path} has unknown settings: {', '.join(unknown[:10])}; remove them")
     try:
+        for f, _ in _fields(cls):
+            if f.metadata["parse"] and f.name in found:
+                found[f.name] = f.metadata["parse"](found[f.name])
         return check(cls(**found))
-    except LabError as error:
+    except (LabError, argparse.ArgumentTypeError) as error:
         raise LabError(f"{path}: {error}") from None
 
 

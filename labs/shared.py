@@ -1,67 +1,54 @@
-"""What the companion labs share besides the main lab's modules: their runs' folders, common flags, data, checks.
+"""What the companion labs share besides the main lab's modules: flags, data, a run's folder, pictures, checks.
 
+parser = shared.build_parser("fashion_tutorial", Settings, "Train ...", "python -m labs.fashion_tutorial")
 path = shared.run_path("fashion_tutorial", args.results_path)
 dataset = shared.prepare(["fashion_mnist"], args.dataset, args.data_dir)
 """
 
 import argparse
 import csv
-import json
+import dataclasses
 import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-import yaml
+from tqdm import tqdm
 
-from hi_mnist import cli, files, runs
+from hi_mnist import cli, files, networks, runs, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.prepare import IDX_DIR_VARIABLE, ensure
 from hi_mnist.runs import TrainConfig
+from hi_mnist.settings import setting
 
 
-def run_path(lab: str, results_path: str | None) -> Path:
-    """Where a new run of a lab goes: ``results_path``, else ``results/<lab>-<now>``; checked before slow work starts.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The setting that every lab has; theirs are derived from it."""
 
-    Raises:
-        LabError: nothing new can be written there.
-    """
-    if results_path is not None:
-        path = runs.new_run_path(results_path)
-    else:
-        path = files.results_dir() / f"{lab}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    files.check_new_folder(path)
-    return path
+    seed: int = setting(TrainConfig.seed, "random seed", low=0, high=2**32 - 1)
 
 
-def build_parser(lab: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every lab has."""
-    parser = cli.one_line_errors(
-        argparse.ArgumentParser(
-            prog=f"python -m labs.{lab}",
-            allow_abbrev=False,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-    )
-    parser.add_argument("--results_path", metavar="DIR", help=f"folder of this run (default: results/{lab}-<datetime>)")
-    parser.add_argument("--seed", type=int, default=TrainConfig.seed, help="random seed (default: %(default)s)")
+def build_parser(lab: str, kind: type, description: str, *examples: str) -> argparse.ArgumentParser:
+    """A parser with the flags that every lab has and those of ``kind``, a dataclass; one that is not given is None."""
+    parser = cli.make_parser(f"python -m labs.{lab}", description, *examples)
+    cli.add_options(parser, results_path=f"folder of this run (default: results/{lab}-<datetime>)")
     parser.add_argument("--check", action="store_true", help="check the code of submission.py and do no more")
+    settings.add_flags(parser, kind, defaults=False)
     return parser
 
 
-def check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise LabError(f"--seed must be between 0 and {2**32 - 1}, got {seed}")
+def add_dataset(parser: argparse.ArgumentParser, datasets: Iterable[str], text: str) -> None:
+    parser.add_argument("--dataset", type=str.lower, choices=list(datasets), help=text)
 
 
-def check_range(flag: str, value: float, low: float, high: float) -> None:
-    """Refuse a number outside ``low`` to ``high``; NaN is outside."""
-    if not low <= value <= high:
-        raise LabError(f"{flag} must be between {low:,} and {high:,}, got {value:,}")
+def run_path(lab: str, results_path: str | None, name: str | None = None) -> Path:
+    """Where a run of a lab goes: ``results_path``, else ``results/<lab>-<name>``; the time is the name of a new one."""
+    if results_path is not None:
+        return runs.new_run_path(results_path)
+    return files.results_dir() / f"{lab}-{name or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
 
 
 def prepare(wanted: list[str], dataset: str | None, data_dir: str | None = None) -> str:
@@ -82,34 +69,89 @@ def prepare(wanted: list[str], dataset: str | None, data_dir: str | None = None)
     if dataset is not None:
         return ensure(dataset, data_dir)
     for name in wanted:
-        named = data_dir or os.environ.get(IDX_DIR_VARIABLE[name])
         try:
             if ensure(None if name == "mnist" else name, data_dir) == "digits":
                 return ensure("digits")
         except LabError:
-            if named:  # a folder that the user named must not be passed over
+            if data_dir or os.environ.get(IDX_DIR_VARIABLE[name]):  # what the user named must not be passed over
                 raise
             print(f"{DATASETS[name]} cannot be had: taking {DATASETS['digits']}", flush=True)
             return ensure("digits")
     return wanted[0]
 
 
-def write_settings(path: Path, settings: dict) -> None:
-    """Write a run's resolved settings as ``config.yaml``."""
-    files.write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+def progress(items: Iterable | None = None, **how) -> tqdm:
+    """A progress bar that shows up after a second and leaves nothing behind."""
+    return tqdm(items, delay=1, leave=False, ascii=True, **how)
+
+
+# --------------------------------------------------------------------------- a run's folder
+
+
+def write_run(path: Path, lab: str, facts: dict, pictures: dict, tables: dict[str, tuple], model=None) -> None:
+    """Write a run's folder, whole or not at all.
+
+    Args:
+        path: new or empty.
+        lab: its name, the first of the settings.
+        facts: the resolved settings, and what else goes into ``config.yaml``.
+        pictures: matplotlib's figures by name.
+        tables: the header and the rows of each CSV file, by name.
+        model: a trained network with ``save_pretrained``.
+    """
+    with files.new_folder(path) as folder:
+        for name, figure in pictures.items():
+            save_figure(figure, folder / f"{name}.png")
+        for name, (header, rows) in tables.items():
+            write_csv(folder / f"{name}.csv", header, rows)
+        if model is not None:
+            networks.save_network(model, folder / "model")
+        settings.save({"lab": lab, **facts}, folder / "config.yaml")
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     """Write a table, whole or not at all."""
     with files.atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+        csv.writer(file).writerows([header, *rows])
 
 
 def save_figure(figure, path: Path) -> None:
     with files.atomic_path(path) as partial:
         figure.savefig(partial)
+
+
+def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterable[str] = (), title="", **how):
+    """A figure of small images in rows and columns.
+
+    Args:
+        rows: of images, grey (H, W) or colour (H, W, 3); None leaves a gap.
+        left: a text for each row.
+        top: a text for each column.
+        title: of the whole.
+        how: other arguments of ``imshow`` than those of grey images in [0, 1].
+    """
+    from matplotlib.figure import Figure
+
+    rows, left = [list(row) for row in rows], list(left)
+    n_columns = max(map(len, rows))
+    size = (0.8 * n_columns + (1.8 if left else 0), 0.85 * len(rows) + (0.7 if title else 0.2))
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[], frame_on=False)
+    for line, images in zip(axes, rows, strict=True):
+        for ax, image in zip(line, images, strict=False):
+            if image is not None:
+                ax.imshow(image, **({"cmap": "gray", "vmin": 0, "vmax": 1} | how))
+    for ax, text in zip(axes[:, 0], left, strict=False):
+        ax.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9)
+    for ax, text in zip(axes[0], top, strict=False):
+        ax.set_title(text, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+# --------------------------------------------------------------------------- the tasks
 
 
 def check_submission(lab: str, questions: dict) -> int:
@@ -128,7 +170,3 @@ def check_submission(lab: str, questions: dict) -> int:
     print(f"{'sum':<26}{sum(q['score'] for q in answered):>7.2f} /{points:>3}\n")
     print(table.guard_lines(table.summary(answered, points)["guards"]))
     return 0
-
-
-def as_json(content) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -63,6 +63,7 @@ labs/fashion_tutorial/README.md
 labs/fashion_tutorial/__init__.py
 labs/fashion_tutorial/__main__.py
 labs/fashion_tutorial/questions.py
+labs/fashion_tutorial/settings.py
 labs/fashion_tutorial/submission.py
 labs/fashion_tutorial/tasks.py
 labs/fashion_tutorial/tutorial.ipynb
@@ -74,6 +75,7 @@ labs/image_clustering/compare.py
 labs/image_clustering/pictures.py
 labs/image_clustering/pipeline.py
 labs/image_clustering/questions.py
+labs/image_clustering/settings.py
 labs/image_clustering/submission.py
 labs/image_clustering/tasks.py
 labs/shared.py

@@ -1,21 +1,27 @@
 """The assignment's analysis of a trained run: errors, probes, t-SNE, the table, the CSV file and the pictures.
 
-    rows = analysis.compare(representations, train_labels, test_labels)
+    rows = analyse(folder, trained, load_data_set("mnist"), "STUDENT_ID", "nn-mse", device)
 
 Symbols: N images, D = 784 pixels, d numbers of a code. Pixels lie in [0, 1]; errors are squared errors per image,
 summed over its pixels, as in the paper.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
 
 from hi_mnist import files, scatter
-from hi_mnist.data import N_CLASSES
+from hi_mnist.data import N_CLASSES, DataSet
 from labs import shared
+from labs.deep_autoencoder import submission, training
 
 PCA_DIMENSIONS = 30  # as many as the assignment's code has
 PROBE_ITERATIONS = 300  # of L-BFGS; on raw pixels it would go on for thousands that change the third digit
@@ -62,58 +68,87 @@ class Row:
     cpu_seconds: float
 
 
+def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: str, device) -> list[Row]:
+    """Probes, errors and pictures of a trained run, written into its folder: the rows of the table.
+
+    Args:
+        folder: of the run.
+        trained: what ``training.train`` returns; its models are on ``device``.
+        images: the prepared data set.
+        student_id: names the assignment's CSV file.
+        loss_fn: of fine-tuning, for the picture.
+        device: to compute on.
+    """
+    train, test = training.pixels(images.train), training.pixels(images.test)
+    found = representations(trained, train, test, device)
+    rows = []
+    for r in shared.progress(found, desc="probes", unit="probe"):
+        error = None if r.rebuilt is None else squared_error(test, r.rebuilt)
+        honest, same_set = probe(r.train, images.train_labels, r.test, images.test_labels)
+        rows.append(Row(r.name, r.test.shape[1], error, honest, same_set, r.seconds, r.cpu_seconds))
+    shared.write_csv(folder / "table.csv", HEADER, map(astuple, rows))
+    first = next(row for row in rows if row.name in trained.autoencoders)
+    # The assignment's own form: a name, and the accuracy of its own variant of the probe.
+    files.write_text(folder / f"{student_id}.csv", f"{first.name},{first.probe_same_set}\n")
+    plot_reconstructions(test, images.test_labels, found[1:], rows[1:], folder / "reconstructions.png")
+    plot_training(trained.rbms, trained.autoencoders, loss_fn, folder / "training.png")
+    if trained.rbms:
+        plot_filters(trained.rbms[0].model.fc.cpu().numpy(), folder / "rbm-filters.png")
+    for r in found:
+        if r.name in ("raw", "pretrained", "scratch"):
+            print(f"t-SNE: {TITLES[r.name]}", flush=True)
+            plot_tsne(r.test, images.test_labels, folder / f"t-sne-{r.name}.png", TITLES[r.name])
+    return rows
+
+
+def representations(trained, train: np.ndarray, test: np.ndarray, device) -> list[Representation]:
+    """All ways to encode pixels, float32 (N, D) in [0, 1]; training after pretraining has the times of both."""
+    found = [Representation("raw", train, test), pca_representation(train, test)]
+
+    def add(name, encode, decode, stages):
+        codes = [training.in_batches(encode, x, device) for x in (train, test)]
+        times = [sum(getattr(stage, what) for stage in stages) for what in ("seconds", "cpu_seconds")]
+        found.append(Representation(name, *codes, training.in_batches(decode, codes[1], device), *times))
+
+    if trained.rbms:
+        add("stack", trained.stack.v2h, trained.stack.h2v, trained.rbms)
+    for name, stage in trained.autoencoders.items():
+        before = trained.rbms if name == "pretrained" else []
+        add(name, stage.model.encoder, stage.model.decoder, [*before, stage])
+    return found
+
+
 def pca_representation(train: np.ndarray, test: np.ndarray, dimensions: int = PCA_DIMENSIONS) -> Representation:
     """scikit-learn's PCA of pixels, float32 (N, D) in [0, 1], fitted on the training images."""
-    from sklearn.decomposition import PCA
-
     pca = PCA(min(dimensions, *train.shape), svd_solver="covariance_eigh").fit(train)
     codes = pca.transform(test)
     return Representation("pca", pca.transform(train), codes, pca.inverse_transform(codes).astype(np.float32))
 
 
+class Probe(LogisticRegression):
+    """scikit-learn's logistic regression, stopped after a number of iterations that README names."""
+
+    def __init__(self):
+        super().__init__(max_iter=PROBE_ITERATIONS)
+
+    def fit(self, X, y):
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # the limit is meant
+            return super().fit(X, y)
+
+
 def probe(train, train_labels, test, test_labels) -> tuple[float, float]:
     """``submission.probe`` with scikit-learn's logistic regression."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    from labs.deep_autoencoder import submission
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the limit is meant, and README names it
-        classifier = LogisticRegression(max_iter=PROBE_ITERATIONS)
-        return submission.probe(train, train_labels, test, test_labels, classifier)
+    return submission.probe(train, train_labels, test, test_labels, Probe())
 
 
 def squared_error(x: np.ndarray, rebuilt: np.ndarray) -> float:
     """Mean over the images of ``submission.squared_error_per_image``."""
-    import torch
-
-    from labs.deep_autoencoder import submission
-
     return float(submission.squared_error_per_image(torch.from_numpy(x), torch.from_numpy(rebuilt)).mean())
 
 
-def compare(representations: list[Representation], train_labels, test_labels, pixels: np.ndarray) -> list[Row]:
-    """The table: one row for each representation; ``pixels`` are the test images, float32 (N, D) in [0, 1]."""
-    from tqdm import tqdm
-
-    rows = []
-    for r in tqdm(representations, desc="probes", unit="probe", delay=1, leave=False, ascii=True):
-        error = None if r.rebuilt is None else squared_error(pixels, r.rebuilt)
-        honest, same_set = probe(r.train, train_labels, r.test, test_labels)
-        rows.append(Row(r.name, r.test.shape[1], error, honest, same_set, r.seconds, r.cpu_seconds))
-    return rows
-
-
 HEADER = (
-    "representation",
-    "dimensions",
-    "squared error",
-    "probe: train -> test",
-    "probe: test -> test",
-    "train s",
-    "CPU s",
-)
+    "representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s",
+)  # fmt: skip
 
 
 def table(rows: list[Row]) -> str:
@@ -132,13 +167,6 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_student_csv(folder: Path, student_id: str, row: Row) -> Path:
-    """The assignment's file, in its own form: a name, and the accuracy of its own variant of the probe."""
-    path = folder / f"{student_id}.csv"
-    files.write_text(path, f"{row.name},{row.probe_same_set}\n")
-    return path
-
-
 # --------------------------------------------------------------------------- pictures
 
 
@@ -153,8 +181,6 @@ def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         float (n, 2), and the indices of the n codes that were drawn.
     """
-    from sklearn.manifold import TSNE
-
     n = min(N_TSNE, len(codes))
     chosen = np.random.default_rng(TSNE_SEED).choice(len(codes), n, replace=False)
     drawn = codes[chosen].astype(np.float64)
@@ -169,36 +195,18 @@ def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def plot_tsne(codes: np.ndarray, labels: np.ndarray, path: Path, title: str) -> None:
     """The picture of ``tsne_plane``, coloured by digit; labels int64 (N,)."""
     plane, chosen = tsne_plane(codes)
+    title = f"{title[0].upper()}{title[1:]}: t-SNE of {len(plane):,} test images"
     names = [str(i) for i in range(N_CLASSES)]
-    title = f"{title}: t-SNE of {len(plane):,} test images"
     scatter.plot_plane(plane, labels[chosen], names, path, title, "true digit (number)")
 
 
-def plot_reconstructions(
-    pixels: np.ndarray, labels: np.ndarray, shown: list[Representation], errors, path: Path
-) -> None:
-    """Ten test images, one of each digit, above what each representation makes of them.
-
-    Args:
-        pixels: float32 (N, D), the test images.
-        labels: int64 (N,).
-        shown: representations with ``rebuilt``.
-        errors: their squared errors.
-        path: of the PNG.
-    """
+def plot_reconstructions(pixels: np.ndarray, labels: np.ndarray, shown: list[Representation], rows, path: Path) -> None:
+    """Test images, float32 (N, D), one of each digit, above what each representation makes of them."""
     columns = [int(np.flatnonzero(labels == digit)[0]) for digit in np.unique(labels)]
-    rows = [("test image", pixels)]
-    rows += [(f"{TITLES[r.name]}\nsquared error {e:.2f}", r.rebuilt) for r, e in zip(shown, errors, strict=True)]
-    figure = Figure(figsize=(2.6 + 0.8 * len(columns), 0.5 + 0.9 * len(rows)), dpi=120, layout="constrained")
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
-    for line, (name, images) in zip(axes, rows, strict=True):
-        for ax, i in zip(line, columns, strict=True):
-            ax.imshow(images[i].reshape(28, 28), cmap="gray", vmin=0, vmax=1)
-            ax.set_xticks([])
-            ax.set_yticks([])
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    figure.suptitle("Test images and their reconstructions (error: mean over all test images)", fontsize=11)
-    shared.save_figure(figure, path)
+    left = ["test image", *(f"{TITLES[row.name]}\nsquared error {row.squared_error:.2f}" for row in rows)]
+    images = [x[columns].reshape(-1, 28, 28) for x in (pixels, *(r.rebuilt for r in shown))]
+    title = "Test images and their reconstructions (error: mean over all test images)"
+    shared.save_figure(shared.picture_grid(images, left, title=title), path)
 
 
 def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
@@ -206,44 +214,31 @@ def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
     n = 2 if rbms else 1
     figure = Figure(figsize=(5.6 * n, 4.2), dpi=120, layout="constrained")
     *left, right = figure.subplots(1, n, squeeze=False)[0]
-    for ax in left:
-        for i, stage in enumerate(rbms, start=1):
-            shape = tuple(stage.model.fc.shape)
-            ax.plot(
-                np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=f"RBM {i}: {shape[0]}-{shape[1]}"
-            )
-        ax.set_title("Pretraining: up through the stack and down again")
-        ax.set_ylabel("squared error per image (1,000 training images)")
-    for name, stage in autoencoders.items():
-        right.plot(np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=TITLES[name])
-    right.set_title("Fine-tuning")
-    right.set_ylabel(f"mean training loss ({loss_fn})")
-    right.set_yscale("log")
-    for ax in (*left, right):
-        ax.set_xlabel("epoch")
+    stacked = [(f"RBM {i}: {'-'.join(map(str, s.model.fc.shape))}", s) for i, s in enumerate(rbms, start=1)]
+    tuned = [(TITLES[name], stage) for name, stage in autoencoders.items()]
+    for ax, stages in [*((ax, stacked) for ax in left), (right, tuned)]:
+        for name, stage in stages:
+            ax.plot(np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
+    for ax in left:
+        label = f"squared error per image ({training.EVALUATED:,} training images)"
+        ax.set(title="Pretraining: up through the stack and down again", xlabel="epoch", ylabel=label)
+    right.set(title="Fine-tuning", xlabel="epoch", ylabel=f"mean training loss ({loss_fn})", yscale="log")
     shared.save_figure(figure, path)
 
 
-def plot_filters(fc: np.ndarray, path: Path, count: int = 64) -> None:
-    """What the first hidden units of the lowest RBM look for: their weights as images, red positive, blue negative.
+def plot_filters(fc: np.ndarray, path: Path, side: int = 8) -> None:
+    """What hidden units of the lowest RBM look for: their weights as images, red positive, blue negative.
 
     Args:
         fc: float (D, H).
         path: of the PNG.
-        count: how many units, those with the largest weights first.
+        side: units in a row and rows, those with the largest weights first.
     """
-    order = np.argsort(-np.linalg.norm(fc, axis=0))[:count]
-    side = int(np.ceil(np.sqrt(len(order))))
-    figure = Figure(figsize=(7, 7.4), dpi=110, layout="constrained")
-    for ax in (grid := figure.subplots(side, side, squeeze=False)).flat:
-        ax.axis("off")
-    for ax, unit in zip(grid.flat, order, strict=False):
-        bound = np.abs(fc[:, unit]).max() or 1.0
-        ax.imshow(fc[:, unit].reshape(28, 28), cmap="RdBu_r", vmin=-bound, vmax=bound)
-    figure.suptitle(
-        f"Weights of {len(order)} hidden units of the first RBM\nred: ink excites the unit, blue: ink inhibits it"
-    )
-    shared.save_figure(figure, path)
+    order = np.argsort(-np.linalg.norm(fc, axis=0))[: side**2]
+    units = [(fc[:, unit] / (np.abs(fc[:, unit]).max() or 1)).reshape(28, 28) for unit in order]
+    title = f"Weights of {len(order)} hidden units of the first RBM\nred: ink excites the unit, blue: ink inhibits it"
+    rows = [units[i : i + side] for i in range(0, len(units), side)]
+    shared.save_figure(shared.picture_grid(rows, title=title, cmap="RdBu_r", vmin=-1), path)

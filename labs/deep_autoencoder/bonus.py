@@ -12,17 +12,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hi_mnist import scatter
-from hi_mnist.data import N_CLASSES
+from hi_mnist.data import N_CLASSES, DataSet
 from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.deep_autoencoder import analysis, colored
 
 PROBED = 10_000  # training images to which the probes are fitted
 UNBIASED = 1 / N_CLASSES
-DETECTORS = {
-    "grey pixels": "nearest neighbours, grey pixels (assignment)",
-    "codes": "nearest neighbours, codes of the autoencoder",
-    "ink": "distance to the median ink of the class (ours)",
+DETECTORS = {  # name: what it is, and the colour of its bars
+    "grey pixels": ("nearest neighbours, grey pixels (assignment)", "#b0b0b0"),
+    "codes": ("nearest neighbours, codes of the autoencoder", "#4c78a8"),
+    "ink": ("distance to the median ink of the class (ours)", "#e45756"),
 }
 Encoder = Callable[[np.ndarray], np.ndarray]  # grey pixels float32 (N, D) in [0, 1] -> codes float32 (N, d)
 
@@ -44,68 +44,45 @@ class Result:
     detectors: dict[str, colored.Detected]
 
     def as_dict(self) -> dict:
-        detectors = {
-            name: {
-                "recall": d.overall,
-                "recall_by_class": [None if r != r else r for r in d.by_class.tolist()],
-                "auc": d.auc,
-            }
-            for name, d in self.detectors.items()
-        }  # None for an absent class: JSON knows no NaN
+        """For JSON, which knows no NaN: the recall of an absent class is None."""
+        detectors = {}
+        for name, d in self.detectors.items():
+            recalls = [None if np.isnan(recall) else recall for recall in d.by_class.tolist()]
+            detectors[name] = {"recall": d.overall, "recall_by_class": recalls, "auc": d.auc}
         return {"severity": self.severity, "probes": [asdict(p) for p in self.probes], "detectors": detectors}
 
 
-def run(
-    folder: Path,
-    train_split: tuple[np.ndarray, np.ndarray],
-    test_split: tuple[np.ndarray, np.ndarray],
-    encode: Encoder,
-    severity: int = 1,
-    seed: int = 0,
-    name: str = "MNIST",
-) -> Result:
+def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int, title: str) -> Result:
     """Colour the data, probe, detect, and write the pictures into the run's folder.
 
     Args:
         folder: of the run.
-        train_split, test_split: grey images uint8 (N, 1, 28, 28) and labels int64 (N,).
+        images: the prepared grey data set.
         encode: the trained encoder.
         severity: 1 to 5, as in ``colored.colorize``.
         seed: of the colouring.
-        name: of the grey data, for the pictures.
+        title: of the coloured data, for the pictures.
     """
-    train = colored.colorize(*train_split, severity, seed)
-    test = colored.colorize(*test_split, severity, seed + 1, aligned=UNBIASED)
-    plot_samples(train, folder / "colored-mnist.png", f"Colored {name}, severity {severity}")
-    grey = colored.grey(train.images)
-    codes = encode(grey)
-    test_grey = colored.grey(test.images)
-    test_codes = encode(test_grey)
+    train = colored.colorize(images.train, images.train_labels, severity, seed)
+    test = colored.colorize(images.test, images.test_labels, severity, seed + 1, aligned=UNBIASED)
+    plot_samples(train, folder / "colored-mnist.png", title)
+    grey, test_grey = colored.grey(train.images), colored.grey(test.images)
+    codes, test_codes = encode(grey), encode(test_grey)
     probes = probe_all(train, test, {"grey pixels": (grey, test_grey), "codes": (codes, test_codes)}, seed)
-    plot_tsne(test, test_codes, folder / "t-sne-colored-mnist-test.png", f"Colored {name}, severity {severity}")
+    plot_tsne(test, test_codes, folder / "t-sne-colored-mnist-test.png", title)
     detectors = detect(train, grey, codes)
-    plot_recall(detectors, folder / "detectors.png", f"Colored {name}, severity {severity}")
+    plot_recall(detectors, folder / "detectors.png", title)
     return Result(severity, probes, detectors)
 
 
 def probe_all(train, test, representations: dict[str, tuple[np.ndarray, np.ndarray]], seed: int) -> list[ProbeRow]:
     """Probes of colour pixels and of the representations (training, test), fitted to ``PROBED`` training images."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from tqdm import tqdm
-
     chosen = np.random.default_rng(seed).permutation(len(train.images))[:PROBED]
-    colour_pixels = (train.images[chosen], test.images)
-    pairs = {"colour pixels": tuple(x.reshape(len(x), -1).astype(np.float32) / 255 for x in colour_pixels)}
-    pairs |= {name: (a[chosen], b) for name, (a, b) in representations.items()}
+    colour_pixels = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (train.images[chosen], test.images))
+    pairs = {"colour pixels": tuple(colour_pixels)} | {name: (a[chosen], b) for name, (a, b) in representations.items()}
     rows = []
-    for name, (fitted, scored) in tqdm(pairs.items(), desc="probes", unit="probe", delay=1, leave=False, ascii=True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            classifier = LogisticRegression(max_iter=analysis.PROBE_ITERATIONS).fit(fitted, train.labels[chosen])
-        right = classifier.predict(scored) == test.labels
+    for name, (fitted, scored) in shared.progress(pairs.items(), desc="probes", unit="probe"):
+        right = analysis.Probe().fit(fitted, train.labels[chosen]).predict(scored) == test.labels
         kinds = (right, right[~test.conflicting], right[test.conflicting])
         rows.append(ProbeRow(name, *(float(kind.mean()) if len(kind) else float("nan") for kind in kinds)))
     return rows
@@ -113,16 +90,9 @@ def probe_all(train, test, representations: dict[str, tuple[np.ndarray, np.ndarr
 
 def detect(train: colored.Colored, grey: np.ndarray, codes: np.ndarray) -> dict[str, colored.Detected]:
     """All detectors on the training images; each sees images and digit labels, never colours."""
-    from tqdm import tqdm
-
-    def bar(what):
-        return lambda classes: tqdm(
-            classes, desc=f"nearest neighbours, {what}", unit="class", delay=1, leave=False, ascii=True
-        )
-
     scores = {
-        "grey pixels": colored.neighbour_distance(grey, train.labels, bar("grey pixels")),
-        "codes": colored.neighbour_distance(codes, train.labels, bar("codes")),
+        "grey pixels": colored.neighbour_distance(grey, train.labels),
+        "codes": colored.neighbour_distance(codes, train.labels),
         "ink": colored.colour_distance(train.images, train.labels),
     }
     return {name: colored.evaluate(values, train) for name, values in scores.items()}
@@ -136,7 +106,7 @@ def table(result: Result) -> str:
     lines += [f"{row.name:<47}{row.all:>12.4f}{row.aligned:>12.4f}{row.conflicting:>14.4f}" for row in result.probes]
     lines += ["", f"{'detector, 10 % flagged: recall':<47}{'all classes':>12}{'worst class':>12}{'ROC area':>14}"]
     for name, d in result.detectors.items():
-        lines.append(f"{DETECTORS[name]:<47}{d.overall:>12.4f}{np.nanmin(d.by_class):>12.4f}{d.auc:>14.4f}")
+        lines.append(f"{DETECTORS[name][0]:<47}{d.overall:>12.4f}{np.nanmin(d.by_class):>12.4f}{d.auc:>14.4f}")
     lines.append("recall by class (10 % flagged in each class by itself):")
     for name, d in result.detectors.items():
         lines.append(f"  {name:<14}" + " ".join(f"{value:6.3f}" for value in d.by_class))
@@ -148,18 +118,16 @@ def table(result: Result) -> str:
 
 def plot_samples(data: colored.Colored, path: Path, title: str, own: int = 6, other: int = 4) -> None:
     """A row for each class: images in its own colour, and after a gap images in other colours."""
-    figure = Figure(figsize=(7.6, 7.2), dpi=110, layout="constrained")
-    grid = figure.subplots(N_CLASSES, own + 1 + other, squeeze=False)
-    for ax in grid.flat:
-        ax.axis("off")
-    for label, line in enumerate(grid):
-        for members, places in ((~data.conflicting, line[:own]), (data.conflicting, line[own + 1 :])):
-            for i, ax in zip(np.flatnonzero(members & (data.labels == label)), places, strict=False):
-                ax.imshow(data.images[i].transpose(1, 2, 0))
-    grid[0, own // 2].set_title("own colour of the class (90 %)", fontsize=10)
-    grid[0, own + 1 + other // 2].set_title("other colours (10 %)", fontsize=10)
-    figure.suptitle(f"{title}: training images")
-    shared.save_figure(figure, path)
+    rows = []
+    for label in range(N_CLASSES):
+        members = data.labels == label
+        row = [None] * (own + 1 + other)
+        for start, stop, kind in ((0, own, ~data.conflicting), (own + 1, len(row), data.conflicting)):
+            found = np.flatnonzero(members & kind)[: stop - start]
+            row[start : start + len(found)] = data.images[found].transpose(0, 2, 3, 1)
+        rows.append(row)
+    title = f"{title}: training images\nleft: own colour of the class (90 %), right: other colours (10 %)"
+    shared.save_figure(shared.picture_grid(rows, title=title), path)
 
 
 def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) -> None:
@@ -167,20 +135,22 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
     plane, chosen = analysis.tsne_plane(codes)
     figure = Figure(figsize=(12.4, 6.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
-    palette = np.array(PALETTE)
-    left.scatter(*plane.T, s=9, c=palette[data.labels[chosen]], alpha=0.75, linewidths=0)
-    left.set_title("colour: the digit")
+    for ax, colours, name in (
+        (left, np.array(PALETTE)[data.labels[chosen]], "colour: the digit"),
+        (
+            right,
+            colored.ink_colour(data.images[chosen]),
+            "colour: the ink, which the encoder sees as a grey level only",
+        ),
+    ):
+        ax.scatter(*plane.T, s=9, c=colours, linewidths=0)
+        ax.set(title=name, xticks=[], yticks=[])
+        ax.set_aspect("equal", adjustable="datalim")
+    right.set_facecolor("black")
     spots = scatter.densest_points(plane, data.labels[chosen], N_CLASSES)
     for digit, spot in scatter.spread_labels(spots, plane).items():
-        box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": palette[digit], "linewidth": 2}
+        box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": PALETTE[digit], "linewidth": 2}
         left.text(*spot, str(digit), ha="center", va="center", fontweight="bold", bbox=box)
-    right.scatter(*plane.T, s=9, c=colored.ink_colour(data.images[chosen]), linewidths=0)
-    right.set_facecolor("black")
-    right.set_title("colour: the ink of the image, which the encoder sees as a grey level only")
-    for ax in (left, right):
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.set_aspect("equal", adjustable="datalim")
     figure.suptitle(f"t-SNE of the autoencoder's codes: {len(plane):,} test images of {title}, all colours alike")
     shared.save_figure(figure, path)
 
@@ -189,24 +159,14 @@ def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) 
     """Recall by class and over all classes, a bar for each detector."""
     figure = Figure(figsize=(10, 4.6), dpi=110, layout="constrained")
     ax = figure.subplots()
-    places = np.arange(N_CLASSES + 1)
-    width = 0.8 / len(detectors)
+    places, width = np.arange(N_CLASSES + 1), 0.8 / len(detectors)
     for i, (name, d) in enumerate(detectors.items()):
-        heights = [*d.by_class, d.overall]
-        ax.bar(
-            places + (i - 1) * width,
-            heights,
-            width * 0.92,
-            label=DETECTORS[name],
-            color=("#b0b0b0", "#4c78a8", "#e45756")[i],
-        )
+        label, colour = DETECTORS[name]
+        ax.bar(places + (i - 1) * width, [*d.by_class, d.overall], width * 0.92, label=label, color=colour)
     ax.axhline(0.1, color="black", lw=0.8, ls=":", label="flagging at random")
     ax.axhline(0.95, color="black", lw=0.8, ls="--", label="0.95")
     ax.set_xticks(places, [*(f"{k}\n{colored.COLOUR_NAMES[k]}" for k in range(N_CLASSES)), "all\nclasses"])
-    ax.set_ylim(0, 1.05)
-    ax.set_ylabel("recall when 10 % are flagged")
-    ax.set_title(
-        f"{title}: share of the odd-coloured training images that each detector finds\n(no colour labels used)"
-    )
+    share = "share of the odd-coloured training images that each detector finds\n(no colour labels used)"
+    ax.set(ylim=(0, 1.05), ylabel="recall when 10 % are flagged", title=f"{title}: {share}")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
     shared.save_figure(figure, path)

@@ -12,29 +12,18 @@ A detector gives each image a score, higher for what looks less like its class; 
 Symbols: N images, K = 10 classes and as many colours.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES
+from labs import shared
 
 # RGB in [0, 1]; any two lie at least 0.45 apart, and black is no neighbour of any.
-COLOURS = np.array(
-    [
-        [0.85, 0.05, 0.05],
-        [0.10, 0.65, 0.10],
-        [0.15, 0.25, 0.95],
-        [0.95, 0.95, 0.20],
-        [0.90, 0.15, 0.85],
-        [0.10, 0.85, 0.85],
-        [1.00, 0.50, 0.05],
-        [0.50, 0.10, 0.55],
-        [0.95, 0.95, 0.95],
-        [0.55, 0.50, 0.40],
-    ],
-    dtype=np.float32,
-)
+COLOURS = np.array([
+    [0.85, 0.05, 0.05], [0.10, 0.65, 0.10], [0.15, 0.25, 0.95], [0.95, 0.95, 0.20], [0.90, 0.15, 0.85],
+    [0.10, 0.85, 0.85], [1.00, 0.50, 0.05], [0.50, 0.10, 0.55], [0.95, 0.95, 0.95], [0.55, 0.50, 0.40],
+], dtype=np.float32)  # fmt: skip
 COLOUR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan", "orange", "purple", "white", "grey-brown")
 SEVERITIES = (0.05, 0.02, 0.01, 0.005, 0.002)  # standard deviation of each RGB channel, severity 1 to 5
 ALIGNED = 0.9  # share of a class in its own colour
@@ -92,13 +81,12 @@ def grey(images: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------- detectors
 
 
-def neighbour_distance(rows: np.ndarray, labels: np.ndarray, progress: Callable = iter) -> np.ndarray:
+def neighbour_distance(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The assignment's kind of detector: mean distance to the nearest neighbours of the same class.
 
     Args:
         rows: float (N, d): grey pixels, colour pixels or codes.
         labels: int64 (N,).
-        progress: wraps the sequence of classes.
 
     Returns:
         float64 (N,).
@@ -106,7 +94,7 @@ def neighbour_distance(rows: np.ndarray, labels: np.ndarray, progress: Callable 
     from sklearn.neighbors import NearestNeighbors
 
     scores = np.zeros(len(rows))
-    for label in progress(np.unique(labels)):
+    for label in shared.progress(np.unique(labels), desc="nearest neighbours", unit="class"):
         members = np.flatnonzero(labels == label)
         k = min(N_NEIGHBOURS, len(members) - 1)
         if k:
@@ -152,15 +140,6 @@ def flag(scores: np.ndarray, share: float = 1 - ALIGNED) -> np.ndarray:
     return flagged
 
 
-def flag_by_class(scores: np.ndarray, labels: np.ndarray, share: float = 1 - ALIGNED) -> np.ndarray:
-    """Flag that share of each class by itself: bool (N,)."""
-    flagged = np.zeros(len(scores), bool)
-    for label in np.unique(labels):
-        members = labels == label
-        flagged[members] = flag(scores[members], share)
-    return flagged
-
-
 def recall(flagged: np.ndarray, conflicting: np.ndarray) -> float:
     """Share of the bias-conflicting images that are flagged; NaN where there are none."""
     return float(flagged[conflicting].mean()) if conflicting.any() else float("nan")
@@ -178,10 +157,9 @@ def evaluate(scores: np.ndarray, data: Colored, share: float = 1 - ALIGNED) -> D
     """Judge a detector's scores by the true colours."""
     from sklearn.metrics import roc_auc_score
 
-    flagged = flag_by_class(scores, data.labels, share)
-    by_class = [
-        recall(flagged[members], data.conflicting[members])
-        for members in (data.labels == label for label in range(N_CLASSES))
-    ]
+    by_class = np.full(N_CLASSES, np.nan)
+    for label in range(N_CLASSES):
+        members = data.labels == label
+        by_class[label] = recall(flag(scores[members], share), data.conflicting[members])
     overall = recall(flag(scores, share), data.conflicting)
-    return Detected(overall, np.array(by_class), float(roc_auc_score(data.conflicting, scores)))
+    return Detected(overall, by_class, float(roc_auc_score(data.conflicting, scores)))

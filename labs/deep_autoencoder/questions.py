@@ -5,7 +5,6 @@ The four groups of the assignment: 20 points for the data, 30 for the RBM, 30 fo
 state of the hidden units of a small machine; the rest by NumPy, and never by a solution of the lab.
 """
 
-import functools
 import itertools
 
 import numpy as np
@@ -19,9 +18,9 @@ PARAMETERS = ("fc", "bias_v", "bias_h")
 BY_HAND = 8
 
 
-def as_float32(*arrays: np.ndarray) -> list[np.ndarray]:
+def as_float32(array: np.ndarray) -> np.ndarray:
     """The numbers that the submission gets: float32 values as float64."""
-    return [np.asarray(array, np.float32).astype(np.float64) for array in arrays]
+    return np.asarray(array, np.float32).astype(np.float64)
 
 
 # --------------------------------------------------------------------------- 3.1 data
@@ -38,52 +37,45 @@ def data_inputs(rng) -> Arrays:
 
 def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     batch_size = int(inputs["batch_size"])
-    score, faults, hints = 0.0, [], []
-
-    def part(points, right, fault, hint):
-        nonlocal score
-        if right:
-            score += points
-        else:
-            faults.append(fault)
-            hints.append(hint)
-
     x = {name: get(answers, f"{name}_x") for name in ("first", "second", "test", "again")}
     n = {name: len(inputs[f"{name}_images"]) for name in ("train", "test")}
-    for name, want in (("first", (n["train"], 1, 28, 28)), ("test", (n["test"], 1, 28, 28))):
-        if x[name].shape != want:
-            loader = "train_loader" if name == "first" else "test_loader"
-            message = f"an epoch of {loader} holds images of shape {x[name].shape}, wanted is {want}"
+    for name, split in (("first", "train"), ("test", "test")):
+        if x[name].shape != (want := (n[split], 1, 28, 28)):
+            message = f"an epoch of {split}_loader holds images of shape {x[name].shape}, wanted is {want}"
             return 0, message, "use all images, the last and smaller batch too, and keep their shape (B, 1, 28, 28)"
-    scaled = bool((np.abs(x["test"] - inputs["test_images"] / 255) <= FLOAT32).all())
-    order = {name: np.rint(rows[:, 0, 0, 0] * 255).astype(int) for name, rows in x.items() if rows.ndim == 4}
-    if not scaled and x["test"].max() > 2:
-        message = f"pixels run from {x['test'].min():g} to {x['test'].max():g}, wanted is 0 to 1"
-        order = {name: np.rint(rows[:, 0, 0, 0]).astype(int) for name, rows in x.items() if rows.ndim == 4}
-    else:
-        message = "the pixels of the test images are not those given, in their order, divided by 255"
-    part(5, scaled, message, "images.float() / 255; the test images stay in order")
+    scaled = close(x["test"], inputs["test_images"] / 255, FLOAT32)
+    unscaled = not scaled and x["test"].max() > 2
+    scale = 1 if unscaled else 255
+    order = {name: np.rint(rows[:, 0, 0, 0] * scale).astype(int) for name, rows in x.items() if rows.ndim == 4}
+    off = "the pixels of the test images are not those given, in their order, divided by 255"
+    if unscaled:
+        off = f"pixels run from {x['test'].min():g} to {x['test'].max():g}, wanted is 0 to 1"
     types = all(bool(get(answers, f"{name}_is_float32").all()) for name in ("first", "test"))
-    part(2, types, "the batches are not float32", "convert the images with .float()")
     sizes = get(answers, "first_sizes").tolist(), get(answers, "test_sizes").tolist()
     want_sizes = tuple([batch_size] * (count // batch_size) + [count % batch_size] for count in n.values())
-    message = f"batches of {sizes[0][:2]} ... {sizes[0][-1:]} images, wanted are {batch_size}, and the rest at the end"
-    part(4, sizes == want_sizes, message, "give batch_size to both loaders, and do not drop the last batch")
+    batches = f"batches of {sizes[0][:2]} ... {sizes[0][-1:]} images, wanted are {batch_size}, and the rest at the end"
     whole = all(sorted(order[name]) == list(range(n["train"])) for name in ("first", "second") if name in order)
     shuffled = whole and not np.array_equal(order["first"], np.arange(n["train"]))
     anew = shuffled and not np.array_equal(order["first"], order.get("second"))
-    part(4, anew, "train_loader does not shuffle anew in each epoch", "shuffle=True for the training images")
     repeats = anew and np.array_equal(order["first"], order.get("again"))
-    part(2, repeats, "the same generator does not give the same order again", "hand generator to the training loader")
-    pairs = (("first", "train"), ("test", "test"))
     labelled = all(
         np.array_equal(get(answers, f"{name}_y"), inputs[f"{split}_labels"][order[name]])
-        for name, split in pairs
+        for name, split in (("first", "train"), ("test", "test"))
         if sorted(order[name]) == list(range(n[split]))
     )
-    part(2, labelled, "labels do not go with their images", "put images and labels into one TensorDataset")
-    part(1, get(answers, "num_workers").tolist() == [2, 2], "num_workers is not used", "give it to both loaders")
-    return score, "; ".join(faults) or "both loaders are right", "; ".join(hints)
+    workers = get(answers, "num_workers").tolist() == [2, 2]
+    parts = (
+        (5, scaled, off, "images.float() / 255; the test images stay in order"),
+        (2, types, "the batches are not float32", "convert the images with .float()"),
+        (4, sizes == want_sizes, batches, "give batch_size to both loaders, and do not drop the last batch"),
+        (4, anew, "train_loader does not shuffle anew in each epoch", "shuffle=True for the training images"),
+        (2, repeats, "the same generator does not give the same order again", "give it to the training loader"),
+        (2, labelled, "labels do not go with their images", "put images and labels into one TensorDataset"),
+        (1, workers, "num_workers is not used", "give it to both loaders"),
+    )
+    faults = [(fault, hint) for _, right, fault, hint in parts if not right] or [("both loaders are right", "")]
+    message, hint = ("; ".join(texts) for texts in zip(*faults, strict=True))
+    return sum(points for points, right, *_ in parts if right), message, hint
 
 
 # --------------------------------------------------------------------------- 3.2 RBM
@@ -95,8 +87,7 @@ def parameters_inputs(rng) -> Arrays:
 
 def judge_parameters(inputs, answers) -> tuple[float, str, str]:
     v, h = int(inputs["n_visible"]), int(inputs["n_hidden"])
-    want = {"fc": (v, h), "bias_v": (v,), "bias_h": (h,)}
-    for name, shape in want.items():
+    for name, shape in {"fc": (v, h), "bias_v": (v,), "bias_h": (h,)}.items():
         got = get(answers, name)
         if got.shape != shape:
             return 0, f"{name} has shape {got.shape}, wanted is {shape}", f"RBM({v}, {h}) has {v} visible units"
@@ -113,8 +104,8 @@ def judge_parameters(inputs, answers) -> tuple[float, str, str]:
 
 
 def small_machine(rng, v: int, h: int, scale: float = 1.5) -> dict[str, np.ndarray]:
-    arrays = as_float32(rng.normal(size=(v, h)) * scale, rng.normal(size=v), rng.normal(size=h))
-    return dict(zip(PARAMETERS, arrays, strict=True))
+    arrays = rng.normal(size=(v, h)) * scale, rng.normal(size=v), rng.normal(size=h)
+    return dict(zip(PARAMETERS, map(as_float32, arrays), strict=True))
 
 
 def sampling_inputs(rng) -> Arrays:
@@ -123,8 +114,7 @@ def sampling_inputs(rng) -> Arrays:
 
 
 def judge_sampling(inputs, answers) -> tuple[float, str, str]:
-    (p,) = as_float32(inputs["p"])
-    first, second = get(answers, "first"), get(answers, "second")
+    p, first, second = as_float32(inputs["p"]), get(answers, "first"), get(answers, "second")
     if first.shape != p.shape:
         return 0, f"a draw has shape {first.shape}, wanted is that of p, {p.shape}", "draw each entry by itself"
     if not np.isin(first, (0, 1)).all():
@@ -133,7 +123,7 @@ def judge_sampling(inputs, answers) -> tuple[float, str, str]:
     if (np.abs(first.mean(axis=0) - p[0]) > bound).any():
         return 0, f"p = {shown(p[0])}, but the share of ones is {shown(first.mean(axis=0))}", "1 with probability p"
     inner = first[:, 1:4]
-    alike = (inner == inner[0]).all() or (inner[:, 0] == (inner[:, 1] * inner[:, 0])).all()
+    alike = (inner == inner[0]).all() or (inner[:, 0] <= inner[:, 1]).all()
     if np.array_equal(first, second) or alike:
         return 2, "draws are not independent of each other", "a fresh random number for each entry: torch.rand_like(p)"
     if not np.array_equal(get(answers, "p_after"), p):
@@ -155,8 +145,8 @@ def judge_down(inputs, answers) -> tuple[float, str, str]:
     if close(got, expit(h @ fc.T), FLOAT32):
         return 2, "bias_v is left out", "add it before the logistic function"
     given = f"h = {shown(h[0])}, fc = {shown(fc)}, bias_v = {shown(bias_v)}"
-    row = got[0] if got.shape == want.shape else got
-    return 0, f"p(v | h) is wrong{comparison(given, row, want[0])}", "the same fc as upwards, transposed, and bias_v"
+    lines = comparison(given, got[0] if got.shape == want.shape else got, want[0])
+    return 0, f"p(v | h) is wrong{lines}", "the same fc as upwards, transposed, and bias_v"
 
 
 CD_CASES = ((4, 3, 1), (5, 3, 2))  # V, H, k
@@ -168,17 +158,13 @@ def cd_inputs(rng) -> Arrays:
     for i, (v, h, k) in enumerate(CD_CASES):
         patterns = np.repeat(rng.integers(0, 2, size=(3, v)) * 0.75 + 0.125, CD_COPIES, axis=0)
         arrays |= {f"{name}_{i}": array for name, array in small_machine(rng, v, h, 2.0).items()}
-        arrays |= {
-            f"x_{i}": patterns,
-            f"k_{i}": np.array(k),
-            f"lr_{i}": np.array(0.5),
-            f"times_{i}": np.array(CD_TIMES),
-        }
+        numbers = {"k": k, "lr": 0.5, "times": CD_TIMES}
+        arrays |= {f"x_{i}": patterns} | {f"{name}_{i}": np.array(value) for name, value in numbers.items()}
     return arrays
 
 
 def expected_cd(x, fc, bias_v, bias_h, k: int, draw_visible: bool = False) -> dict[str, np.ndarray]:
-    """Expected gradients of CD-k, by going through every state that a chain can take.
+    """Expected gradients of CD-k: the Gibbs chain as a matrix over all states of the hidden units.
 
     Args:
         x: (N, V).
@@ -193,55 +179,35 @@ def expected_cd(x, fc, bias_v, bias_h, k: int, draw_visible: bool = False) -> di
     def states(n):
         return np.array(list(itertools.product((0.0, 1.0), repeat=n)))
 
-    def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (n,)
-        return np.prod(np.where(s == 1, p, 1 - p), axis=1)
+    def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (P, n): (P, S)
+        return np.prod(np.where(s == 1, p[:, None], 1 - p[:, None]), axis=2)
 
     def up(v):
         return expit(v @ fc + bias_h)
 
-    def ends(v, steps):  # [(probability, v, p_h)] after some steps from v
-        if steps == 0:
-            return [(1.0, v, up(v))]
-        found = []
-        hidden = states(len(bias_h))
-        for ph, h in zip(probabilities(up(v), hidden), hidden, strict=True):
-            p_v = expit(fc @ h + bias_v)
-            visible = states(len(bias_v)) if draw_visible else p_v[None]
-            weights = probabilities(p_v, visible) if draw_visible else [1.0]
-            if steps == 1 and draw_visible:  # nothing follows: the expectation of v is p_v, and p_h needs the states
-                mean = np.einsum("s,sh->h", weights, up(visible))
-                joint = np.einsum("s,sv,sh->vh", weights, visible, up(visible))
-                found.append((ph, p_v, mean, joint))
-                continue
-            for pv, vis in zip(weights, visible, strict=True):
-                found += [(ph * pv * end[0], *end[1:]) for end in ends(vis, steps - 1)]
-        return found
-
-    gradients = {name: np.zeros(np.shape(array)) for name, array in zip(PARAMETERS, (fc, bias_v, bias_h), strict=True)}
-    patterns, counts = np.unique(x, axis=0, return_counts=True)
-    for v, share in zip(patterns, counts / len(x), strict=True):
-        p_h = up(v)
-        gradients["fc"] += share * np.outer(v, p_h)
-        gradients["bias_v"] += share * v
-        gradients["bias_h"] += share * p_h
-        for weight, end_v, end_p, *joint in ends(v, k):
-            gradients["fc"] -= share * weight * (joint[0] if joint else np.outer(end_v, end_p))
-            gradients["bias_v"] -= share * weight * end_v
-            gradients["bias_h"] -= share * weight * end_p
-    return gradients
+    hidden = states(len(bias_h))
+    p_v = expit(hidden @ fc.T + bias_v)  # for each hidden state
+    visible = states(len(bias_v)) if draw_visible else p_v  # what the units below can be, and how likely each is
+    down = probabilities(p_v, visible) if draw_visible else np.eye(len(hidden))
+    first = probabilities(up(x), hidden).mean(axis=0)
+    last = first @ np.linalg.matrix_power(down @ probabilities(up(visible), hidden), k - 1) @ down
+    return {
+        "fc": x.T @ up(x) / len(x) - (last[:, None] * visible).T @ up(visible),
+        "bias_v": x.mean(axis=0) - last @ visible,
+        "bias_h": up(x).mean(axis=0) - last @ up(visible),
+    }
 
 
 def judge_cd(inputs, answers) -> tuple[float, str, str]:
     points = {"fc": 8, "bias_v": 3, "bias_h": 3}
     got = [{name: get(answers, f"{name}_{i}") for name in points} for i in range(len(CD_CASES))]
-    for i, (v, h, _) in enumerate(CD_CASES):
-        for name, shape in (("fc", (v, h)), ("bias_v", (v,)), ("bias_h", (h,))):
-            if got[i][name].shape != shape or not np.isfinite(got[i][name]).all():
-                return 0, f"after an update {name} has shape {got[i][name].shape} or is not finite", "keep its shape"
+    for i, changes in enumerate(got):
+        for name, change in changes.items():
+            if change.shape != inputs[f"{name}_{i}"].shape or not np.isfinite(change).all():
+                return 0, f"after an update {name} has shape {change.shape} or is not finite", "keep its shape"
     # A mean of so many draws of numbers between 0 and 1.
     tolerance = NOISE * 0.5 / np.sqrt(CD_TIMES * CD_COPIES * 3)
 
-    @functools.cache  # the known mistakes ask for the same expectations again
     def wanted(i, steps=None, draw_visible=False):
         machine = [inputs[f"{name}_{i}"] for name in PARAMETERS]
         return expected_cd(inputs[f"x_{i}"], *machine, steps or CD_CASES[i][2], draw_visible)
@@ -251,10 +217,9 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
         best = set()
         for draw in (False, True):
             right = set(points)
-            for i in range(len(CD_CASES)):
-                want = wanted(i, steps, draw)
-                lr = float(inputs[f"lr_{i}"]) * factor
-                right -= {n for n in points if not close(got[i][n], lr * want[n], abs(lr) * tolerance + FLOAT32)}
+            for i, changes in enumerate(got):
+                want, lr = wanted(i, steps, draw), float(inputs[f"lr_{i}"]) * factor
+                right -= {n for n in points if not close(changes[n], lr * want[n], abs(lr) * tolerance + FLOAT32)}
             best = max(best, right, key=lambda names: sum(points[n] for n in names))
         return best
 
@@ -264,28 +229,25 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
         if not all(np.array_equal(get(answers, f"x_after_{i}"), inputs[f"x_{i}"]) for i in range(len(CD_CASES))):
             return 10, "contrastive_divergence changes the batch in place", "work on a new tensor"
         return 14, "contrastive divergence is right", ""
-    n = len(inputs["x_0"])
-    for factor, message, hint in (
-        (-1, "the signs are the wrong way round: the update makes the data less likely", "data minus chain"),
-        (n, "the gradients are summed over the batch", "divide by the number of rows of x"),
-        (2, "the update is made twice", "hand the gradients to self.ascend once"),
+    signs = "the signs are the wrong way round: the update makes the data less likely"
+    for factor, steps, message, hint in (
+        (-1, None, signs, "data minus chain"),
+        (len(inputs["x_0"]), None, "the gradients are summed over the batch", "divide by the number of rows of x"),
+        (2, None, "the update is made twice", "hand the gradients to self.ascend once"),
+        (1, 1, "k is not used: the chain takes one step whatever k is", "repeat down and up self.k times"),
     ):
-        if sum(points[name] for name in matches(factor)) > score:
+        if sum(points[name] for name in matches(factor, steps)) > score:
             return 7, message, hint
-    if sum(points[name] for name in matches(steps=1)) > score:
-        return 7, "k is not used: the chain takes one step whatever k is", "repeat down and up self.k times"
-    if all(not got[i][name].any() for i in range(len(got)) for name in points):
+    if not any(change.any() for changes in got for change in changes.values()):
         return 0, "no parameter changes", "hand the gradients to self.ascend"
     name = next(name for name in points if name not in right)
-    lr = float(inputs["lr_0"])
-    want = lr * wanted(0)[name]
-    given = f"V = 4, H = 3, k = 1, learning rate {lr:g}, mean change of {name} over {CD_TIMES} updates"
+    given = f"V = 4, H = 3, k = 1, learning rate 0.5, mean change of {name} over {CD_TIMES} updates"
     hint = "probabilities at both ends, the hidden state drawn in between; the mean over the batch"
-    return score, f"{name} changes wrongly{comparison(given, got[0][name], want)}", hint
+    return score, f"{name} changes wrongly{comparison(given, got[0][name], 0.5 * wanted(0)[name])}", hint
 
 
 def stack_inputs(rng, widths=(6, 5, 4, 3), n: int = 7) -> Arrays:
-    arrays = {"machines": np.array(len(widths) - 1), "x": as_float32(rng.uniform(size=(n, widths[0])))[0]}
+    arrays = {"machines": np.array(len(widths) - 1), "x": as_float32(rng.uniform(size=(n, widths[0])))}
     for i, (a, b) in enumerate(itertools.pairwise(widths)):
         arrays |= {f"{name}_{i}": array for name, array in small_machine(rng, a, b).items()}
     return arrays
@@ -308,11 +270,7 @@ def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
         return 1, "the RBM in training takes no part", "it stands on top of the stack: model.v2h2v"
     if close(got, stack_passes(inputs, machines, machines - 1), FLOAT32):
         return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
-    return (
-        0,
-        f"the reconstruction, of shape {got.shape}, is wrong",
-        "up the stack, up and down the model, down the stack",
-    )
+    return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, through the model, down the stack"
 
 
 # --------------------------------------------------------------------------- 3.3 autoencoder
@@ -321,22 +279,21 @@ LAYERS = (7, 5, 4, 3)
 
 
 def layers_inputs(rng) -> Arrays:
-    return {"layers": np.array(LAYERS), "x": as_float32(rng.uniform(size=(6, LAYERS[0])))[0]}
+    return {"layers": np.array(LAYERS), "x": as_float32(rng.uniform(size=(6, LAYERS[0])))}
 
 
 def judge_layers(inputs, answers) -> tuple[float, str, str]:
-    shapes = [*itertools.pairwise(LAYERS)]
-    decoder = [(b, a) for a, b in reversed(shapes)]
-    for side, wanted in (("encoder", shapes), ("decoder", decoder)):
-        for i, (a, b) in enumerate(wanted):
+    n = len(LAYERS) - 1
+    for side, widths in (("encoder", LAYERS), ("decoder", LAYERS[::-1])):
+        for i, (a, b) in enumerate(itertools.pairwise(widths)):
             got = get(answers, f"sigmoid_{side}_{i}_0_weight").shape
             if got != (b, a):
                 hint = "encoder: one basic_block for each pair of neighbours in layers; decoder: the mirror image"
                 return 0, f"{side}.{i}.0.weight has shape {got}, wanted is {(b, a)}", hint
-    score, faults = 4.0, []
-    for kind, part in (("sigmoid", 1), ("linear", 1)):
+    faults = []
+    for kind in ("sigmoid", "linear"):
         x = inputs["x"]
-        for side, n in (("encoder", len(shapes)), ("decoder", len(decoder))):
+        for side, name in (("encoder", "code"), ("decoder", "decoded")):
             for i in range(n):
                 weight, bias = (get(answers, f"{kind}_{side}_{i}_0_{name}") for name in ("weight", "bias"))
                 if weight.ndim != 2 or bias.shape != weight.shape[:1] or weight.shape[1:] != x.shape[1:]:
@@ -344,11 +301,9 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
                 x = x @ weight.T + bias
                 if not (kind == "linear" and side == "encoder" and i == n - 1):
                     x = expit(x)
-            name = "code" if side == "encoder" else "decoded"
-            if close(get(answers, f"{kind}_{name}"), x, FLOAT32):
-                score += part
-            else:
+            if not close(get(answers, f"{kind}_{name}"), x, FLOAT32):
                 faults.append(f"with a {kind} code, the {side} computes something else than its blocks in order")
+    score = 8 - len(faults)
     if any(not close(get(answers, f"{k}_whole"), get(answers, f"{k}_decoded"), FLOAT32) for k in ("sigmoid", "linear")):
         return min(score, 6), "model(x) is not decoder(encoder(x))", "forward: first the encoder, then the decoder"
     hint = "nn.Sequential of basic_block, whose `linear` only the last of the encoder takes" if faults else ""
@@ -357,25 +312,17 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
 
 def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
     machines = int(inputs["machines"])
-    faults = []
+    wanted = {}
     for i in range(machines):
-        j = machines - 1 - i
-        fc = inputs[f"fc_{i}"]
-        for name, want in (
-            (f"encoder.{i}.0.weight", fc.T),
-            (f"encoder.{i}.0.bias", inputs[f"bias_h_{i}"]),
-            (f"decoder.{j}.0.weight", fc),
-            (f"decoder.{j}.0.bias", inputs[f"bias_v_{i}"]),
-        ):
-            if not close(get(answers, name.replace(".", "_")), want, FLOAT32):
-                faults.append(name)
+        fc, bias_v, bias_h = (inputs[f"{name}_{i}"] for name in PARAMETERS)
+        encoder, decoder = f"encoder.{i}.0", f"decoder.{machines - 1 - i}.0"
+        wanted |= {f"{encoder}.weight": fc.T, f"{encoder}.bias": bias_h}
+        wanted |= {f"{decoder}.weight": fc, f"{decoder}.bias": bias_v}
+    faults = [name for name, w in wanted.items() if not close(get(answers, name.replace(".", "_")), w, FLOAT32)]
     if not faults:
-        same = close(get(answers, "output"), stack_passes(inputs, machines), FLOAT32)
-        return (
-            (12, "unrolling is right: the autoencoder computes the stack's pass up and down", "")
-            if same
-            else (6, "the parameters are right, but the output is not the stack's pass", "do not change the layers")
-        )
+        if close(get(answers, "output"), stack_passes(inputs, machines), FLOAT32):
+            return 12, "unrolling is right: the autoencoder computes the stack's pass up and down", ""
+        return 6, "the parameters are right, but the output is not the stack's pass", "do not change the layers"
     score = 12 * (4 * machines - len(faults)) // (4 * machines)
     message = f"not those of the stack: {', '.join(faults[:4])}{' ...' if len(faults) > 4 else ''}"
     return score, message, "encoder i: fc transposed, bias_h of RBM i; the decoder's mirror layer: fc, bias_v of RBM i"
@@ -384,12 +331,10 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
 def tuning_inputs(rng) -> Arrays:
     widths = (6, 4, 3)
     arrays = {"layers": np.array(widths), "lr": np.array(0.5)}
-    pairs = [*itertools.pairwise(widths)]
-    shapes = [(b, a) for a, b in pairs] + [(a, b) for a, b in reversed(pairs)]
-    for i, shape in enumerate(shapes):
-        weight, bias = as_float32(rng.normal(size=shape), rng.normal(size=shape[0]))
-        arrays |= {f"parameter_{2 * i}": weight, f"parameter_{2 * i + 1}": bias}
-    return arrays | {f"x_{i}": as_float32(rng.uniform(size=(5, widths[0])))[0] for i in range(2)}
+    for i, (a, b) in enumerate(itertools.pairwise(widths + widths[-2::-1])):
+        for j, shape in enumerate([(b, a), b]):
+            arrays[f"parameter_{2 * i + j}"] = as_float32(rng.normal(size=shape))
+    return arrays | {f"x_{i}": as_float32(rng.uniform(size=(5, widths[0]))) for i in range(2)}
 
 
 def descended(inputs, *, accumulate: bool = False) -> tuple[list[np.ndarray], list[float]]:
@@ -420,7 +365,7 @@ def judge_tuning(inputs, answers) -> tuple[float, str, str]:
         return all(close(a, b, FLOAT32) for a, b in zip(got, want, strict=True))
 
     want, losses = descended(inputs)
-    returned = get(answers, "losses")
+    returned = np.concatenate([get(answers, f"loss_{i}").ravel() for i in range(2)])
     if arrived(want):
         if close(returned, np.array(losses), FLOAT32):
             return 10, "fine-tuning is right", ""
@@ -436,7 +381,7 @@ def judge_tuning(inputs, answers) -> tuple[float, str, str]:
 
 
 def error_inputs(rng) -> Arrays:
-    return {name: as_float32(rng.uniform(size=(9, 20)))[0] for name in ("x", "reconstructed")}
+    return {name: as_float32(rng.uniform(size=(9, 20))) for name in ("x", "reconstructed")}
 
 
 def judge_error(inputs, answers) -> tuple[float, str, str]:
@@ -451,13 +396,10 @@ def judge_error(inputs, answers) -> tuple[float, str, str]:
         (squares.sum(), "one number for all images", "one number an image: sum over dim=1"),
         (want.mean(), "the mean over the images", "one number an image: leave the mean out"),
     ):
-        if close(got.reshape(np.shape(wrong)) if got.size == np.size(wrong) else got, np.asarray(wrong), 10 * FLOAT32):
+        if close(got.ravel(), np.ravel(wrong), 10 * FLOAT32):
             return 3, message, hint
-    return (
-        0,
-        f"wrong{comparison('the first image', got.ravel()[:1], want[:1])}",
-        "sum of (x - reconstructed) ** 2 over dim=1",
-    )
+    lines = comparison("the first image", got.ravel()[:1], want[:1])
+    return 0, f"wrong{lines}", "sum of (x - reconstructed) ** 2 over dim=1"
 
 
 def probe_inputs(rng) -> Arrays:
@@ -475,23 +417,22 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
 
     want = {"honest": mark("train") + mark("test"), "same_set": mark("test") + mark("test")}
     scores, returned = get(answers, "scores"), get(answers, "returned")
-    if scores.ndim != 2 or returned.shape != (2,):
+    if scores.ndim != 2 or scores.shape[1] != 6 or returned.shape != (2,):
         return 0, "the classifier was not scored, or not two numbers were returned", "fit, score; fit again, score"
     asked = {}
     for name, value in zip(want, returned, strict=True):
         place = round(float(value) * 7) - 1 if np.isfinite(value) else -1
-        asked[name] = scores[place].tolist() if 0 <= place < len(scores) else None
-    right = {name: asked[name] is not None and np.allclose(asked[name], want[name]) for name in want}
+        asked[name] = scores[place] if 0 <= place < len(scores) else np.full(6, np.nan)
+    right = {name: np.allclose(asked[name], want[name]) for name in want}
     if all(right.values()):
         return 6, "both probes are right", ""
-    if asked["honest"] is not None and np.allclose(asked["honest"], want["same_set"]):
+    if np.allclose(asked["honest"], want["same_set"]):
         message = "the first accuracy is fitted and scored on the same test images, so it is too high"
         return 3 * right["same_set"], message, "fit on train_codes, score on test_codes; return that first"
-    if asked["honest"] is not None and np.allclose(asked["honest"], mark("train") * 2):
+    if np.allclose(asked["honest"], mark("train") * 2):
         return 3 * right["same_set"], "the first accuracy is one of training images", "score on test_codes"
-    wrong = next(name for name in right if not right[name])
     hint = "honest: fit on train, score on test; same_set: fit on test, score on test"
-    return 3 * sum(right.values()), f"{wrong} is not what it should be", hint
+    return 3 * sum(right.values()), f"{min(right, key=right.get)} is not what it should be", hint
 
 
 QUESTIONS = {

@@ -1,78 +1,62 @@
 """The settings of a run, apart from what computes with them: ``--help`` and a mistyped flag need no torch."""
 
-import dataclasses
+import argparse
+import re
 from dataclasses import dataclass
 
-from hi_mnist.cli import LabError
-from hi_mnist.data import N_PIXELS
-from hi_mnist.runs import TrainConfig
+from hi_mnist.data import DATASETS, N_PIXELS
+from hi_mnist.settings import setting
 from labs import shared
 
-LOSSES = ("nn-mse", "nn-bce")
-OPTIMIZERS = ("adam", "sgd")
-CODES = ("sigmoid", "linear")
+LAB = "deep_autoencoder"
+
+
+def widths(value: str | list) -> tuple[int, ...]:
+    """The widths of the layers in ``784-2000-1000-500-30``, or in a list of numbers."""
+    try:
+        text = value if isinstance(value, str) else "-".join(map(str, value))
+        layers = tuple(int(width) for width in text.split("-"))
+    except (TypeError, ValueError):
+        layers = ()
+    if len(layers) < 2 or layers[0] != N_PIXELS or not 1 <= min(layers) <= max(layers) <= 10**5:
+        raise argparse.ArgumentTypeError(
+            f"layers must begin with {N_PIXELS} and go on with widths of 1 to 100,000, as in 784-2000-1000-500-30, "
+            f"got {str(value)[:60]!r}"
+        )
+    return layers
+
+
+def file_name(value: str) -> str:
+    """A text that can be part of a file's name."""
+    if not re.fullmatch(r"[\w.-]{1,64}", str(value), re.ASCII):
+        raise argparse.ArgumentTypeError(f"it must be 1 to 64 letters, digits, '.', - and _, got {str(value)[:70]!r}")
+    return str(value)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What decides a run's numbers, saved as ``config.yaml``. Defaults live here and nowhere else.
+class Settings(shared.Settings):
+    """What decides a run's numbers."""
 
-    Attributes:
-        do_train_rbm: pretrain by RBMs; an autoencoder without pretraining is trained in any case.
-        max_epoch: epochs of each RBM and of each fine-tuning.
-        max_epoch_rbm: epochs of each RBM where they are to be others; None takes ``max_epoch``.
-        batch_size: images in a batch.
-        lr_rbm: learning rate of the RBMs.
-        lr_ae: largest learning rate of fine-tuning; it rises over the first steps and falls to 0 along a cosine.
-        k: Gibbs steps of contrastive divergence.
-        momentum: of the RBMs.
-        weight_decay_rbm: of the RBMs' weights.
-        weight_decay: of fine-tuning's optimiser.
-        loss_fn: ``nn-mse`` or ``nn-bce`` (the paper's cross-entropy).
-        optimizer: of fine-tuning, ``adam`` or ``sgd`` (momentum 0.9).
-        code: ``sigmoid`` (the assignment's code layer) or ``linear`` (the paper's).
-        layers: widths from the pixels to the code.
-        seed: of everything random.
-        dataset: ``mnist``, ``fashion_mnist`` or ``digits``.
-    """
-
-    do_train_rbm: bool = False
-    max_epoch: int = 10
-    max_epoch_rbm: int | None = None
-    batch_size: int = 256
-    lr_rbm: float = 0.1
-    lr_ae: float = 3e-3
-    k: int = 2
-    momentum: float = 0.9
-    weight_decay_rbm: float = 2e-4
-    weight_decay: float = 0.0
-    loss_fn: str = "nn-mse"
-    optimizer: str = "adam"
-    code: str = "sigmoid"
-    layers: tuple[int, ...] = (784, 2000, 1000, 500, 30)
-    seed: int = TrainConfig.seed
-    dataset: str = "mnist"
-
-    def validate(self) -> "Settings":
-        """Raises LabError that names the flag, its value and what is allowed."""
-        limits = {"max_epoch": (1, 10**6), "batch_size": (1, 10**6), "k": (1, 10**4), "seed": (0, 2**32 - 1)}
-        limits |= {} if self.max_epoch_rbm is None else {"max_epoch_rbm": (1, 10**6)}
-        for flag, (low, high) in limits.items():
-            shared.check_range(f"--{flag}", getattr(self, flag), low, high)
-        for flag in ("lr_rbm", "lr_ae"):
-            value = getattr(self, flag)
-            if not 0 < value <= 100:  # NaN, too, is refused
-                raise LabError(f"--{flag} must be above 0 and at most 100, got {value:g}")
-        for flag in ("momentum", "weight_decay", "weight_decay_rbm"):
-            value = getattr(self, flag)
-            if not 0 <= value < 1:
-                raise LabError(f"--{flag} must be at least 0 and below 1, got {value:g}")
-        if len(self.layers) < 2 or self.layers[0] != N_PIXELS or not 1 <= min(self.layers) <= max(self.layers) <= 10**5:
-            raise LabError(
-                f"--layers must begin with {N_PIXELS} and go on with widths of 1 to 100,000, as in "
-                f"784-2000-1000-500-30, got {'-'.join(map(str, self.layers))}"
-            )
-        return self
+    do_train_rbm: bool = setting(False, "pretrain by RBMs; left out, only the autoencoder without them is trained")
+    max_epoch: int = setting(10, "epochs of each RBM and of each fine-tuning", low=1, high=10**6)
+    max_epoch_rbm: int | None = setting(None, "epochs of each RBM (default: max_epoch)", low=1, high=10**6)
+    batch_size: int = setting(256, "images in a batch", low=1, high=10**6)
+    lr_rbm: float = setting(0.1, "learning rate of the RBMs", above=0, high=100)
+    lr_ae: float = setting(3e-3, "largest learning rate of fine-tuning, which rises and falls", above=0, high=100)
+    k: int = setting(2, "Gibbs steps of contrastive divergence", low=1, high=10**4)
+    momentum: float = setting(0.9, "momentum of the RBMs", low=0, below=1)
+    weight_decay_rbm: float = setting(2e-4, "weight decay of the RBMs", low=0, below=1)
+    weight_decay: float = setting(0.0, "weight decay of fine-tuning", low=0, below=1)
+    loss_fn: str = setting("nn-mse", "loss of fine-tuning; nn-bce is the paper's", choices=("nn-mse", "nn-bce"))
+    optimizer: str = setting("adam", "of fine-tuning; sgd has a momentum of 0.9", choices=("adam", "sgd"))
+    code: str = setting("sigmoid", "code layer: the assignment's, or the paper's linear", choices=("sigmoid", "linear"))
+    layers: tuple[int, ...] = setting(
+        (784, 2000, 1000, 500, 30),
+        "widths from the pixels to the code (default: 784-2000-1000-500-30)",
+        metavar="784-...",
+        parse=widths,
+    )
+    dataset: str | None = setting(None, "None is still to be chosen", choices=DATASETS, flag=False)
 
     @property
     def epochs_rbm(self) -> int:
@@ -82,6 +66,24 @@ class Settings:
     def linear_code(self) -> bool:
         return self.code == "linear"
 
-    def as_dict(self) -> dict:
-        """The settings as plain YAML holds them."""
-        return dataclasses.asdict(self) | {"layers": list(self.layers)}
+
+@dataclass(frozen=True)
+class Config(Settings):
+    """What ``config.yaml`` holds: the settings, and remarks that have no influence on the training."""
+
+    lab: str = setting(LAB, "which lab the run is of", choices=[LAB], flag=False)
+    bonus: bool = setting(False, "work on ColoredMNIST, too")
+    severity: int = setting(1, "of ColoredMNIST; the higher, the more colour tells", choices=range(1, 6))
+    student_id: str = setting("STUDENT_ID", "names the CSV file", parse=file_name)
+    notes: str = setting("", "a remark, kept in config.yaml (default: none)")
+
+
+@dataclass(frozen=True)
+class Options(Config):
+    """What the command line may hold besides, and no file keeps."""
+
+    num_workers: int = setting(0, "processes that fetch batches", low=0, high=64)
+    gpu: int | None = setting(None, "number of the CUDA device (default: the first, if any)", low=0, metavar="I")
+    time_str: str | None = setting(
+        None, f"the run's folder is results/{LAB}-NAME (default: the time)", metavar="NAME", parse=file_name
+    )

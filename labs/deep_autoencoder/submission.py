@@ -19,11 +19,7 @@ LAYERS = (784, 2000, 1000, 500, 30)
 
 
 def prepare_dataloaders(
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    batch_size: int,
-    num_workers: int = 0,
-    generator: torch.Generator | None = None,
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], batch_size: int, num_workers=0, generator=None
 ) -> tuple[DataLoader, DataLoader]:
     """Batches of images and labels.
 
@@ -32,7 +28,7 @@ def prepare_dataloaders(
         test: the same of the test images.
         batch_size: images in a batch; the last one may be smaller.
         num_workers: processes that fetch batches; 0 fetches them in this one.
-        generator: decides the order of the training images, anew in each epoch.
+        generator: a torch.Generator that decides the order of the training images, anew in each epoch.
 
     Returns:
         train_loader, which shuffles, and test_loader, which keeps the order. Both yield x float32 (B, 1, 28, 28) in
@@ -67,25 +63,14 @@ class RBM(nn.Module):
         fc (V, H), bias_v (V,), bias_h (H,): float32, without gradients: contrastive divergence needs none.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        k: int = 2,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        gaussian_hidden: bool = False,
-    ):
+    def __init__(self, in_features: int, out_features: int, k=2, momentum=0.0, weight_decay=0.0, gaussian_hidden=False):
         super().__init__()
         # BEGIN_YOUR_CODE 3.2 RBM parameters
         self.fc = nn.Parameter(0.01 * torch.randn(in_features, out_features), requires_grad=False)
         self.bias_v = nn.Parameter(torch.zeros(in_features), requires_grad=False)
         self.bias_h = nn.Parameter(torch.zeros(out_features), requires_grad=False)
         # END_YOUR_CODE
-        self.k = k
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.gaussian_hidden = gaussian_hidden
+        self.k, self.momentum, self.weight_decay, self.gaussian_hidden = k, momentum, weight_decay, gaussian_hidden
         self.register_buffer("velocity_fc", torch.zeros(in_features, out_features))
         self.register_buffer("velocity_v", torch.zeros(in_features))
         self.register_buffer("velocity_h", torch.zeros(out_features))
@@ -285,11 +270,7 @@ def squared_error_per_image(x: Tensor, reconstructed: Tensor) -> Tensor:
 
 
 def probe(
-    train_codes: np.ndarray,
-    train_labels: np.ndarray,
-    test_codes: np.ndarray,
-    test_labels: np.ndarray,
-    classifier,
+    train_codes: np.ndarray, train_labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, classifier
 ) -> tuple[float, float]:
     """How well a linear classifier reads the digit from codes.
 

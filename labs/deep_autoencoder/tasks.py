@@ -1,7 +1,10 @@
-"""What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, arrays out.
+"""What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
 
-No right answer is known in here. ``settings`` holds the seed.
+Tensors and lists among the answers are made arrays by the worker. No right answer is known in here. ``settings`` holds
+the seed.
 """
+
+import itertools
 
 import numpy as np
 import torch
@@ -12,17 +15,6 @@ torch.nn.functional.mse_loss(torch.nn.Linear(2, 2)(torch.zeros(1, 2)), torch.zer
 torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
 
 
-def numbers(value) -> np.ndarray:
-    """A tensor, array or number as float64; empty where it is nothing of the kind."""
-    try:
-        if isinstance(value, torch.Tensor):
-            value = value.detach().cpu().numpy()
-        array = np.array(value, subok=False)
-    except (ValueError, TypeError, RuntimeError):
-        return np.zeros(0)
-    return array.astype(np.float64) if array.dtype.kind in "biuf" else np.zeros(0)
-
-
 def tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
@@ -31,36 +23,34 @@ def data(submission, inputs, settings) -> dict:
     """Two epochs of the training batches and one of the test batches, with their settings."""
     batch_size, num_workers = (int(inputs[name]) for name in ("batch_size", "num_workers"))
 
-    def splits():
-        return [tuple(torch.from_numpy(inputs[f"{s}_{what}"].copy()) for what in ("images", "labels")) for s in SPLITS]
-
     def loaders(workers):
-        return submission.prepare_dataloaders(*splits(), batch_size, workers, torch.Generator().manual_seed(1))
+        splits = [
+            tuple(torch.from_numpy(inputs[f"{split}_{what}"].copy()) for what in ("images", "labels"))
+            for split in ("train", "test")
+        ]
+        return submission.prepare_dataloaders(*splits, batch_size, workers, torch.Generator().manual_seed(1))
 
     train, test = loaders(0)
-    answers = {"num_workers": numbers([loader.num_workers for loader in loaders(num_workers)])}
+    answers = {"num_workers": [loader.num_workers for loader in loaders(num_workers)]}
     for name, loader in (("first", train), ("second", train), ("test", test), ("again", loaders(0)[0])):
         batches = list(loader)
-        answers[f"{name}_sizes"] = numbers([len(x) for x, _ in batches])
-        answers[f"{name}_x"] = numbers(torch.cat([x for x, _ in batches]))
-        answers[f"{name}_y"] = numbers(torch.cat([y for _, y in batches]))
-        answers[f"{name}_is_float32"] = numbers(all(x.dtype == torch.float32 for x, _ in batches))
+        answers[f"{name}_sizes"] = [len(x) for x, _ in batches]
+        answers[f"{name}_x"] = torch.cat([x for x, _ in batches])
+        answers[f"{name}_y"] = torch.cat([y for _, y in batches])
+        answers[f"{name}_is_float32"] = all(x.dtype == torch.float32 for x, _ in batches)
     return answers
 
 
-SPLITS = ("train", "test")
+PARAMETERS = ("fc", "bias_v", "bias_h")
 
 
 def rbm_parameters(submission, inputs, settings) -> dict:
     """A new machine's ``fc``, ``bias_v`` and ``bias_h``, and whether any of them asks for gradients."""
     rbm = submission.RBM(int(inputs["n_visible"]), int(inputs["n_hidden"]))
-    answers = {name: numbers(getattr(rbm, name, None)) for name in PARAMETERS}
-    answers["saved"] = numbers([name in rbm.state_dict() for name in PARAMETERS])
-    answers["gradients"] = numbers([bool(getattr(getattr(rbm, n, None), "requires_grad", False)) for n in PARAMETERS])
+    answers = {name: getattr(rbm, name, None) for name in PARAMETERS}
+    answers["saved"] = [name in rbm.state_dict() for name in PARAMETERS]
+    answers["gradients"] = [bool(getattr(answers[name], "requires_grad", False)) for name in PARAMETERS]
     return answers
-
-
-PARAMETERS = ("fc", "bias_v", "bias_h")
 
 
 def machine(submission, inputs, end="", **options):
@@ -69,8 +59,7 @@ def machine(submission, inputs, end="", **options):
     torch.nn.Module.__init__(rbm)
     for name in PARAMETERS:
         setattr(rbm, name, torch.nn.Parameter(tensor(inputs[f"{name}{end}"]), requires_grad=False))
-    settings = {"k": 1, "momentum": 0.0, "weight_decay": 0.0, "gaussian_hidden": False} | options
-    for name, value in settings.items():
+    for name, value in {"k": 1, "momentum": 0.0, "weight_decay": 0.0, "gaussian_hidden": False, **options}.items():
         setattr(rbm, name, value)
     for name, like in (("fc", rbm.fc), ("v", rbm.bias_v), ("h", rbm.bias_h)):
         rbm.register_buffer(f"velocity_{name}", torch.zeros_like(like))
@@ -82,12 +71,12 @@ def rbm_sampling(submission, inputs, settings) -> dict:
     rbm = machine(submission, inputs)
     p = tensor(inputs["p"])
     first, second = rbm.sample_p(p), rbm.sample_p(p)
-    return {"first": numbers(first), "second": numbers(second), "p_after": numbers(p)}
+    return {"first": first, "second": second, "p_after": p}
 
 
 def rbm_down(submission, inputs, settings) -> dict:
     """``p_v`` for hidden states ``h``."""
-    return {"p_v": numbers(machine(submission, inputs).propdown(tensor(inputs["h"])))}
+    return {"p_v": machine(submission, inputs).propdown(tensor(inputs["h"]))}
 
 
 def rbm_cd(submission, inputs, settings) -> dict:
@@ -105,35 +94,28 @@ def rbm_cd(submission, inputs, settings) -> dict:
             rbm.contrastive_divergence(x, lr)
             for name, value in start.items():
                 change[name] += getattr(rbm, name).detach().double() - value
-        answers |= {f"{name}_{i}": numbers(total / times) for name, total in change.items()}
-        answers[f"x_after_{i}"] = numbers(x)
+        answers |= {f"{name}_{i}": total / times for name, total in change.items()}
+        answers[f"x_after_{i}"] = x
     return answers
 
 
-class GivenHandle:
+class GivenHandle(list):
     """A stack with set machines whose up and down pass are the lab's own."""
 
-    def __init__(self, models):
-        self.models = models
+    models = property(lambda self: self)
 
     def v2h(self, x):
-        for model in self.models:
-            x = torch.sigmoid(x @ model.fc + model.bias_h)
+        for model in self:
+            x = model.propup(x)
         return x
 
     def h2v(self, h):
-        for model in reversed(self.models):
-            h = torch.sigmoid(h @ model.fc.T + model.bias_v)
+        for model in reversed(self):
+            h = model.propdown(h)
         return h
 
     def v2h2v(self, x):
         return self.h2v(self.v2h(x))
-
-    def __len__(self):
-        return len(self.models)
-
-    def __getitem__(self, i):
-        return self.models[i]
 
 
 class GivenRBM(torch.nn.Module):
@@ -170,7 +152,7 @@ def given_stack(inputs) -> list[GivenRBM]:
 def rbm_reconstruction(submission, inputs, settings) -> dict:
     """The reconstruction while the highest of the machines is in training."""
     *below, model = given_stack(inputs)
-    return {"reconstructed": numbers(submission.reconstruct(model, GivenHandle(below), tensor(inputs["x"])))}
+    return {"reconstructed": submission.reconstruct(model, GivenHandle(below), tensor(inputs["x"]))}
 
 
 def ae_layers(submission, inputs, settings) -> dict:
@@ -181,14 +163,14 @@ def ae_layers(submission, inputs, settings) -> dict:
         model = submission.Autoencoder(layers, linear_code=linear)
         for name, value in model.state_dict().items():
             value.mul_(5)  # far enough from the middle of the logistic function to see where it stands
-            answers[f"{kind}_{name.replace('.', '_')}"] = numbers(value)
+            answers[f"{kind}_{name.replace('.', '_')}"] = value
         try:
             with torch.no_grad():
                 x = tensor(inputs["x"])
                 code = model.encoder(x)
-                answers[f"{kind}_code"] = numbers(code)
-                answers[f"{kind}_decoded"] = numbers(model.decoder(code))
-                answers[f"{kind}_whole"] = numbers(model(x))
+                answers[f"{kind}_code"] = code
+                answers[f"{kind}_decoded"] = model.decoder(code)
+                answers[f"{kind}_whole"] = model(x)
         except RuntimeError:  # layers that do not fit each other: their shapes tell which
             continue
     return answers
@@ -199,13 +181,12 @@ class Blocks(torch.nn.Module):
 
     def __init__(self, layers):
         super().__init__()
-        pairs = list(zip(layers[:-1], layers[1:], strict=True))
-        self.encoder = torch.nn.Sequential(*(self.block(a, b) for a, b in pairs))
-        self.decoder = torch.nn.Sequential(*(self.block(b, a) for a, b in reversed(pairs)))
+        self.encoder, self.decoder = self.blocks(layers), self.blocks(layers[::-1])
 
     @staticmethod
-    def block(a, b):
-        return torch.nn.Sequential(torch.nn.Linear(a, b), torch.nn.Sigmoid())
+    def blocks(layers):
+        pairs = itertools.pairwise(layers)
+        return torch.nn.Sequential(*(torch.nn.Sequential(torch.nn.Linear(*p), torch.nn.Sigmoid()) for p in pairs))
 
     def forward(self, x):
         return self.decoder(self.encoder(x))
@@ -217,9 +198,9 @@ def ae_unrolling(submission, inputs, settings) -> dict:
     layers = [stack[0].fc.shape[0], *(rbm.fc.shape[1] for rbm in stack)]
     model = Blocks(layers)
     submission.load_rbm_pretrained_models(model, GivenHandle(stack))
-    answers = {name.replace(".", "_"): numbers(value) for name, value in model.state_dict().items()}
+    answers = {name.replace(".", "_"): value for name, value in model.state_dict().items()}
     with torch.no_grad():
-        answers["output"] = numbers(model(tensor(inputs["x"])))
+        answers["output"] = model(tensor(inputs["x"]))
     return answers
 
 
@@ -230,16 +211,15 @@ def ae_fine_tuning(submission, inputs, settings) -> dict:
     for i, parameter in enumerate(model.parameters()):
         parameter.data.copy_(tensor(inputs[f"parameter_{i}"]))
     optimizer = torch.optim.SGD(model.parameters(), lr=float(inputs["lr"]))
-    losses = []
+    answers = {}
     for i in range(2):
-        losses.append(submission.train_step(model, tensor(inputs[f"x_{i}"]), torch.nn.MSELoss(), optimizer))
-    answers = {f"after_{i}": numbers(parameter) for i, parameter in enumerate(model.parameters())}
-    return answers | {"losses": np.concatenate([numbers(loss).reshape(-1) for loss in losses])}
+        x = tensor(inputs[f"x_{i}"])
+        answers[f"loss_{i}"] = submission.train_step(model, x, torch.nn.MSELoss(), optimizer)
+    return answers | {f"after_{i}": parameter for i, parameter in enumerate(model.parameters())}
 
 
 def squared_error(submission, inputs, settings) -> dict:
-    x, rebuilt = tensor(inputs["x"]), tensor(inputs["reconstructed"])
-    return {"error": numbers(submission.squared_error_per_image(x, rebuilt))}
+    return {"error": submission.squared_error_per_image(tensor(inputs["x"]), tensor(inputs["reconstructed"]))}
 
 
 class Recorder:
@@ -267,19 +247,13 @@ def probe(submission, inputs, settings) -> dict:
     recorder = Recorder()
     names = ("train_codes", "train_labels", "test_codes", "test_labels")
     returned = submission.probe(*(inputs[name].copy() for name in names), recorder)
-    return {"scores": numbers(recorder.scores), "returned": numbers(returned), "fits": numbers(recorder.fits)}
+    return {"scores": recorder.scores, "returned": returned}
 
 
 TASKS = {
-    "data": data,
-    "rbm_parameters": rbm_parameters,
-    "rbm_sampling": rbm_sampling,
-    "rbm_down": rbm_down,
-    "rbm_cd": rbm_cd,
-    "rbm_reconstruction": rbm_reconstruction,
-    "ae_layers": ae_layers,
-    "ae_unrolling": ae_unrolling,
-    "ae_fine_tuning": ae_fine_tuning,
-    "squared_error": squared_error,
-    "probe": probe,
-}
+    task.__name__: task
+    for task in (
+        data, rbm_parameters, rbm_sampling, rbm_down, rbm_cd, rbm_reconstruction, ae_layers, ae_unrolling,
+        ae_fine_tuning, squared_error, probe,
+    )
+}  # fmt: skip

@@ -1,7 +1,7 @@
 """Train the stack of RBMs and the autoencoders of a run, epoch by epoch, so that a killed run goes on where it stopped.
 
     settings = Settings(do_train_rbm=True, max_epoch=10)
-    trained = train(settings, Path("results/deep_autoencoder-x"), train_split, test_split)
+    trained = train(settings, Path("results/deep_autoencoder-x"), load_data_set("mnist"))
     trained.autoencoders["pretrained"].model(x)
 
 After every epoch the stage's weights, and what its optimiser remembers, are written to ``models/STAGE.safetensors``.
@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,11 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from hi_mnist import data, files, training
+from hi_mnist import data, files, text, training
 from hi_mnist.cli import LabError
-from hi_mnist.data import N_PIXELS
+from hi_mnist.data import N_PIXELS, DataSet
+from labs import shared
 from labs.deep_autoencoder import submission
 from labs.deep_autoencoder.settings import Settings
 from labs.deep_autoencoder.submission import RBM, Autoencoder, RBMHandle
@@ -59,14 +60,10 @@ class Trained:
         return RBMHandle([stage.model for stage in self.rbms])
 
 
-Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, 1, 28, 28), labels int64 (N,)
-
-
 def train(
     settings: Settings,
     folder: Path,
-    train_split: Split,
-    test_split: Split,
+    images: DataSet,
     *,
     device: torch.device | str = "cpu",
     num_workers: int = 0,
@@ -77,7 +74,7 @@ def train(
     Args:
         settings: checked.
         folder: of the run; ``models/`` in it holds what an earlier call left.
-        train_split, test_split: of the prepared data set.
+        images: the prepared data set.
         device: to compute on.
         num_workers: processes that fetch batches.
         report: gets a line for each stage that is done.
@@ -87,47 +84,43 @@ def train(
     """
     (folder / "models").mkdir(exist_ok=True)
     generator = torch.Generator()
-    loader, _ = submission.prepare_dataloaders(
-        *(tuple(map(torch.from_numpy, split)) for split in (train_split, test_split)),
-        settings.batch_size,
-        num_workers,
-        generator,
-    )
+    splits = (tuple(map(torch.from_numpy, split)) for split in (images[:2], images[2:]))
+    loader, _ = submission.prepare_dataloaders(*splits, settings.batch_size, num_workers, generator)
     trainer = _Trainer(settings, folder / "models", loader, generator, torch.device(device), report)
     trained = Trained([], {})
     if settings.do_train_rbm:
-        trained.rbms = trainer.rbms(evaluated=pixels(train_split[0][:EVALUATED]).to(device))
+        trained.rbms = trainer.rbms(torch.from_numpy(pixels(images.train[:EVALUATED])).to(device))
         trained.autoencoders["pretrained"] = trainer.autoencoder("pretrained", 100, trained.stack)
     trained.autoencoders["scratch"] = trainer.autoencoder("scratch", 101, RBMHandle())
     return trained
 
 
-def pixels(images: np.ndarray) -> Tensor:
+def pixels(images: np.ndarray) -> np.ndarray:
     """Images uint8 (N, 1, 28, 28) of 0..255 as float32 (N, 784) in [0, 1]."""
-    return torch.from_numpy(data.flatten(images)).float() / 255
+    return data.flatten(images).astype(np.float32) / 255
 
 
-def in_batches(function: Callable[[Tensor], Tensor], x: Tensor, device, batch_size: int = 1000) -> Tensor:
-    """``function`` of all rows of x without gradients, on ``device``, brought back to the CPU."""
+def in_batches(function: Callable[[Tensor], Tensor], x: np.ndarray, device, batch_size: int = 1000) -> np.ndarray:
+    """``function`` of all rows of x, float32 (N, D), without gradients and on ``device``: float32 (N, d)."""
     with torch.no_grad():
-        return torch.cat([function(rows.to(device)).cpu() for rows in x.split(batch_size)])
+        return torch.cat([function(rows.to(device)).cpu() for rows in torch.from_numpy(x).split(batch_size)]).numpy()
 
 
+@dataclass
 class _Trainer:
     """The stages of one run."""
 
-    def __init__(self, settings, folder, loader, generator, device, report):
-        self.settings = settings
-        self.folder = folder
-        self.loader = loader
-        self.generator = generator
-        self.device = device
-        self.report = report
+    settings: Settings
+    folder: Path
+    loader: torch.utils.data.DataLoader
+    generator: torch.Generator
+    device: torch.device
+    report: Callable[[str], None]
 
     def rbms(self, evaluated: Tensor) -> list[Stage]:
         s = self.settings
         stack, stages = RBMHandle(), []
-        shapes = list(zip(s.layers[:-1], s.layers[1:], strict=True))
+        shapes = list(pairwise(s.layers))
         for i, (n_visible, n_hidden) in enumerate(shapes):
             gaussian = s.linear_code and i == len(shapes) - 1
             self.seed(i, 0)
@@ -160,16 +153,13 @@ class _Trainer:
             optimizer = torch.optim.Adam(model.parameters(), **options)
         else:
             optimizer = torch.optim.SGD(model.parameters(), momentum=0.9, **options)
-        done, total = 0, s.max_epoch * len(self.loader)
+        per_epoch = len(self.loader)
         losses: list[Tensor] = []
 
         def step(x, epoch):
-            nonlocal done
-            if not losses:
-                done = epoch * len(self.loader)
+            done = epoch * per_epoch + len(losses)
             for group in optimizer.param_groups:
-                group["lr"] = s.lr_ae * learning_rate_factor(done, total)
-            done += 1
+                group["lr"] = s.lr_ae * learning_rate_factor(done, s.max_epoch * per_epoch)
             losses.append(submission.train_step(model, x, criterion, optimizer))
 
         def loss():
@@ -177,26 +167,17 @@ class _Trainer:
             losses.clear()
             return mean
 
-        with_or_without = "with" if kind == "pretrained" else "without"
-        name = f"autoencoder {with_or_without} pretraining"
+        name = f"autoencoder {'with' if kind == 'pretrained' else 'without'} pretraining"
         return self.run(f"ae-{kind}", number, name, s.loss_fn, model, optimizer, step, loss, s.max_epoch)
 
     def run(self, file: str, number: int, name: str, measure: str, model, optimizer, step, loss, epochs) -> Stage:
         """Train one stage from the epoch that its file holds to the last."""
-        path = self.folder / f"{file}.safetensors"
-        stage, epoch = self.restored(path, model, optimizer, epochs)
+        path, per_epoch = self.folder / f"{file}.safetensors", len(self.loader)
+        stage = self.restored(path, model, optimizer)
+        epoch = min(len(stage.loss), epochs)
         if stage.loss:
-            state = "is trained" if epoch == epochs else f"goes on after epoch {epoch} of {epochs}"
-            self.report(f"{name}: {state}")
-        with tqdm(
-            total=epochs * len(self.loader),
-            initial=epoch * len(self.loader),
-            desc=name,
-            unit="batch",
-            delay=1,
-            leave=False,
-            ascii=True,
-        ) as bar:
+            self.report(f"{name}: {'is trained' if epoch == epochs else f'goes on after epoch {epoch} of {epochs}'}")
+        with shared.progress(total=epochs * per_epoch, initial=epoch * per_epoch, desc=name, unit="batch") as bar:
             while epoch < epochs:
                 self.seed(number, epoch + 1)
                 wall, cpu = time.monotonic(), time.process_time()
@@ -204,18 +185,16 @@ class _Trainer:
                     step(x.flatten(1).to(self.device), epoch)
                     bar.update()
                 stage.loss.append(loss())
+                epoch += 1
                 if not math.isfinite(stage.loss[-1]):
                     flag = "--lr_ae" if optimizer else "--lr_rbm"
-                    raise LabError(f"{name}: the loss is {stage.loss[-1]} after epoch {epoch + 1}; lower {flag}")
+                    raise LabError(f"{name}: the loss is {stage.loss[-1]} after epoch {epoch}; lower {flag}")
                 stage.seconds += time.monotonic() - wall
                 stage.cpu_seconds += time.process_time() - cpu
-                epoch += 1
                 bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}")
-                self.save(path, stage, None if epoch == epochs else optimizer, final=epoch == epochs)
-        self.report(
-            f"{name}: {measure} {stage.loss[-1]:.4g} after {epoch} epochs, {stage.seconds:.0f} s "
-            f"({stage.cpu_seconds:.0f} s of processor time)"
-        )
+                self.save(path, stage, optimizer, final=epoch == epochs)
+        times = f"{stage.seconds:.0f} s ({stage.cpu_seconds:.0f} s of processor time)"
+        self.report(f"{name}: {measure} {stage.loss[-1]:.4g} after {epoch} epochs, {times}")
         return stage
 
     def seed(self, *key: int) -> None:
@@ -225,45 +204,43 @@ class _Trainer:
         self.generator.manual_seed(b)
 
     def save(self, path: Path, stage: Stage, optimizer, final: bool) -> None:
+        """Write the weights and, until the last epoch, what the training needs to go on."""
         tensors = {f"model.{key}": value for key, value in stage.model.state_dict().items()}
         if final:
             tensors = {key: value for key, value in tensors.items() if ".velocity_" not in key}
-        if optimizer is not None:
+        elif optimizer is not None:
             for i, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         facts = {key: getattr(stage, key) for key in ("loss", "seconds", "cpu_seconds")}
-        content = safetensors.torch.save(tensors, {"stage": json.dumps(facts)})
         with files.atomic_path(path) as partial:
-            partial.write_bytes(content)
+            safetensors.torch.save_file(tensors, partial, {"stage": json.dumps(facts)})
 
-    def restored(self, path: Path, model: nn.Module, optimizer, epochs: int) -> tuple[Stage, int]:
-        """The stage as its file left it, and how many epochs it has behind it; a fresh one where there is no file."""
-        stage = Stage(model)
+    def restored(self, path: Path, model: nn.Module, optimizer) -> Stage:
+        """The stage as its file left it, as many losses as epochs behind it; a fresh one where there is no file."""
         if not path.is_file():
-            return stage, 0
+            return Stage(model)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = json.loads(file.metadata()["stage"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no dict
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             weights = {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
             left_out = model.load_state_dict(weights, strict=False)
             lost = [key for key in left_out.missing_keys if not key.startswith("velocity_")]
             if lost or left_out.unexpected_keys:
                 raise ValueError(f"it lacks {lost}, and has {left_out.unexpected_keys} besides")
-            stage.loss = [float(value) for value in facts["loss"]]
-            stage.seconds, stage.cpu_seconds = float(facts["seconds"]), float(facts["cpu_seconds"])
             remembered: dict[int, dict] = {}
-            for key, value in tensors.items():
-                if key.startswith("optimizer."):
-                    _, i, what = key.split(".")
-                    remembered.setdefault(int(i), {})[what] = value
+            for key in tensors.keys() - {f"model.{key}" for key in weights}:
+                _, i, what = key.split(".")
+                remembered.setdefault(int(i), {})[what] = tensors[key]
             if optimizer is not None and remembered:
                 optimizer.load_state_dict(optimizer.state_dict() | {"state": remembered})
+            losses = [float(value) for value in facts["loss"]]
+            return Stage(model, losses, float(facts["seconds"]), float(facts["cpu_seconds"]))
         except (safetensors.SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            cause = " ".join(str(error).split())[:200]
-            raise LabError(f"{path} cannot be read ({cause}); delete it, and its training begins anew") from None
-        return stage, min(len(stage.loss), epochs)
+            raise LabError(
+                f"{path} cannot be read ({text.one_line(error)}); delete it, and its training begins anew"
+            ) from None
 
 
 def learning_rate_factor(step: int, total: int) -> float:

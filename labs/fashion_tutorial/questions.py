@@ -4,6 +4,8 @@ Judged by NumPy, SciPy and scikit-learn, never by a solution of the lab: the net
 that it has, the training step by hand.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.special import expit, xlogy
 
@@ -23,42 +25,36 @@ def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
 
 def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     d_in, hidden, latent = (int(size) for size in inputs["sizes"])
-    wanted = {"encoder": [d_in, hidden, hidden, latent], "decoder": [latent, hidden, hidden, d_in]}
+    codes, output = get(answers, "codes"), get(answers, "output")
     score, faults, hints = 0, [], []
-    given = {"encoder": inputs["x"], "decoder": get(answers, "codes")}
-    found = {"encoder": get(answers, "codes"), "decoder": get(answers, "output")}
-    for side, sizes in wanted.items():
-        shapes = [(after, before) for before, after in zip(sizes[:-1], sizes[1:], strict=True)]
-        weights = [get(answers, f"{side}_weight_{i}") for i in range(sum(f"{side}_weight" in key for key in answers))]
-        if [weight.shape for weight in weights] != shapes:
-            chain = "-".join(map(str, sizes))
-            faults.append(f"the {side}'s dense layers are {[w.shape[::-1] for w in weights]}, not those of {chain}")
-            hints.append(f"three nn.Linear in the {side}, in that order")
+    for side, sizes, given, got in (
+        ("encoder", (d_in, hidden, hidden, latent), inputs["x"], codes),
+        ("decoder", (latent, hidden, hidden, d_in), codes, output),
+    ):
+        count = sum(f"{side}_weight" in key for key in answers)
+        layers = [tuple(get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")) for i in range(count)]
+        if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(sizes)]:
+            found, chain = [w.shape[::-1] for w, _ in layers], "-".join(map(str, sizes))
+            faults.append(f"the {side}'s dense layers are {found}, not those of {chain}, each with its bias")
+            hints.append(f"three nn.Linear in the {side}, in that order, with nn.Linear's bias")
             continue
-        biases = [get(answers, f"{side}_bias_{i}") for i in range(3)]
-        if [bias.shape for bias in biases] != [(size,) for size in sizes[1:]]:
-            faults.append(f"a dense layer of the {side} lacks its bias")
-            hints.append("leave nn.Linear's bias as it is")
-            continue
-        x = given[side].reshape(-1, sizes[0]) if given[side].size else np.zeros((7, sizes[0]))
-        for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        x = given.reshape(-1, sizes[0]) if given.size else np.zeros((7, sizes[0]))
+        for i, (weight, bias) in enumerate(layers):
             x = x @ weight.T + bias
             if i < 2:
                 x = np.maximum(x, 0)
         want = expit(x) if side == "decoder" else x
-        if close(found[side], want, FLOAT32):
+        if close(got, want, FLOAT32):
             score += 5
             continue
-        rules = "relu between the layers, none after the last" if side == "encoder" else "relu between, sigmoid last"
-        if close(found[side], x, FLOAT32):
-            faults.append("the decoder's output is no pixel: its sigmoid is missing")
+        if close(got, x, FLOAT32):
+            faults.append("the decoder's output is not a pixel: its sigmoid is missing")
         else:
-            row, expected = (found[side][0], want[0]) if found[side].shape == want.shape else (found[side], want[0])
-            faults.append(f"the {side} computes something else\ngot: {shown(row)}\nwant: {shown(expected)}")
-        hints.append(rules)
-    if not faults:
-        return 10, "the layers are right", ""
-    return score, "; ".join(faults), "; ".join(hints)
+            row = got[0] if got.shape == want.shape else got
+            faults.append(f"the {side} computes something else\ngot: {shown(row)}\nwant: {shown(want[0])}")
+        last = "none after the last" if side == "encoder" else "sigmoid last"
+        hints.append(f"relu between the layers, {last}")
+    return score, "; ".join(faults) or "the layers are right", "; ".join(hints)
 
 
 # --------------------------------------------------------------------------- 1.2 training step
@@ -96,29 +92,26 @@ def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         return all(close(f.reshape(np.shape(w)), np.asarray(w), FLOAT32) for f, w in zip(found, wanted, strict=True))
 
     if any(loss.size != 1 for loss in losses):
-        return 0, "train_step returned no number", "return loss.item()"
+        return 0, "train_step does not return a number", "return loss.item()"
     if any(weight.shape != (3, 3) for weight in weights):
         return 0, "the network's weights were replaced", "let the optimizer change them: optimizer.step()"
     want_losses, want_weights = three_steps(inputs)
-    right_loss, right_start = same(losses, want_losses), same(losses[:1], want_losses[:1])
+    start = 2 if same(losses[:1], want_losses[:1]) else 0
     if same(weights, want_weights):
-        if right_loss:
+        if same(losses, want_losses):
             return 10, "the step is right", ""
         message = f"the weights are right, the loss returned is not\ngot: {losses[0]}\nwant: {want_losses[0]}"
         return 7, message, "return the mean over all N x D pixels, before the step"
     if same(weights, three_steps(inputs, accumulate=True)[1]):
-        return (
-            5,
-            "the gradients of earlier steps are added to each step's own",
-            "optimizer.zero_grad() before backward()",
-        )
-    if all(np.array_equal(weight, weights[0]) for weight in weights) and close(weights[0], inputs["weight"], FLOAT32):
-        return 2 if right_start else 0, "the weights do not change", "loss.backward(), then optimizer.step()"
+        message = "the gradients of earlier steps are added to each step's own"
+        return 5, message, "optimizer.zero_grad() before backward()"
+    if same(weights, [inputs["weight"]] * 3):
+        return start, "the weights do not change", "loss.backward(), then optimizer.step()"
     if same(weights, three_steps(inputs, total=True)[1]):
         return 5, "the loss is the sum over the pixels, not their mean", "F.binary_cross_entropy's default is the mean"
     lines = f"\ngot: {shown(weights[0])}\nwant: {shown(want_weights[0])}"
     hint = "binary cross-entropy of autoencoder(images) against images, in this order; one step"
-    return 2 if right_start else 0, f"the weights after the first step are wrong{lines}", hint
+    return start, f"the weights after the first step are wrong{lines}", hint
 
 
 # --------------------------------------------------------------------------- 2.1 projections
@@ -159,10 +152,8 @@ def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
             score += 2
         else:
             faults.append(f"{name}: {fault}")
-    if not faults:
-        return 10, "all five are right", ""
     hint = "two dimensions each; gamma=kernel_width for kernel PCA; n_neighbors for LLE and Isomap"
-    return score, "; ".join(faults), hint
+    return score, "; ".join(faults) or "all five are right", hint
 
 
 QUESTIONS = {

@@ -10,40 +10,30 @@ Symbols: N images, D = 784 pixels in [0, 1], d dimensions of the code.
 """
 
 import importlib.util
+import itertools
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from sklearn.manifold import trustworthiness
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from hi_mnist import data, networks, training
 from hi_mnist.cli import LabError
 from hi_mnist.data import FASHION_NAMES, N_CLASSES
-from hi_mnist.runs import TrainConfig
 from hi_mnist.scatter import colours
+from labs import shared
 from labs.fashion_tutorial import submission
+from labs.fashion_tutorial.settings import Settings
 
 N_NEIGHBORS = 10  # of LLE, Isomap and UMAP
 N_POINTS = 500  # codes that are projected
-
-
-@dataclass
-class Settings:
-    """The tutorial's own numbers. Defaults live here and nowhere else."""
-
-    epochs: int = 5
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    hidden_dim: int = 128
-    latent_dim: int = 10
-    seed: int = TrainConfig.seed
 
 
 class Split(NamedTuple):
@@ -73,11 +63,8 @@ class Projection(NamedTuple):
 
 def load(dataset: str) -> tuple[Split, Split]:
     """The training and the test split of a prepared data set."""
-    return tuple(_as_split(*data.load_split(split, dataset)) for split in ("train", "test"))
-
-
-def _as_split(images: np.ndarray, labels: np.ndarray) -> Split:
-    return Split(torch.from_numpy(data.flatten(images)).float() / 255, labels)
+    splits = (data.load_split(split, dataset) for split in ("train", "test"))
+    return tuple(Split(torch.from_numpy(data.flatten(images)).float() / 255, labels) for images, labels in splits)
 
 
 def class_names(dataset: str) -> list[str]:
@@ -107,7 +94,7 @@ def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     images, order = images.to(device), torch.Generator().manual_seed(settings.seed)
     per_epoch = len(images) // settings.batch_size
     losses, steps, start = [], [], time.monotonic()
-    with tqdm(total=settings.epochs * per_epoch, desc="training", unit="step", leave=False, delay=1) as bar:
+    with shared.progress(total=settings.epochs * per_epoch, desc="training", unit="step") as bar:
         for _ in range(settings.epochs):
             batches = torch.randperm(len(images), generator=order).to(device).split(settings.batch_size)
             for rows in batches[:per_epoch]:
@@ -120,18 +107,16 @@ def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     return Fitted(autoencoder.eval(), losses, steps, time.monotonic() - start)
 
 
-def reconstruct(autoencoder, images: torch.Tensor) -> torch.Tensor:
-    """The autoencoder's pictures of ``images``: float32 (N, D), on the CPU."""
-    device = next(autoencoder.parameters()).device
+def reconstruct(network, images: torch.Tensor) -> torch.Tensor:
+    """What a network makes of ``images``, its pictures of them where it is the autoencoder: float32, on the CPU."""
+    device = next(network.parameters()).device
     with torch.inference_mode():
-        return torch.cat([autoencoder(block.to(device)).cpu() for block in images.split(1000)])
+        return torch.cat([network(block.to(device)).cpu() for block in images.split(1000)])
 
 
 def encode(autoencoder, images: torch.Tensor) -> np.ndarray:
     """The codes of ``images``: float32 (N, d)."""
-    device = next(autoencoder.parameters()).device
-    with torch.inference_mode():
-        return torch.cat([autoencoder.encoder(block.to(device)).cpu() for block in images.split(1000)]).numpy()
+    return reconstruct(autoencoder.encoder, images).numpy()
 
 
 def test_loss(autoencoder, images: torch.Tensor) -> float:
@@ -145,7 +130,7 @@ test_loss.__test__ = False  # no test of pytest's, whatever its name
 def least_loss(images: torch.Tensor) -> float:
     """The entropy of the pixels themselves: the binary cross-entropy that a perfect reconstruction of (N, D) has.
 
-    It is not 0, for a grey pixel is no coin that always falls on one side.
+    It is not 0, for a grey pixel is not a coin that always falls on one side.
     """
     return F.binary_cross_entropy(images, images).item()
 
@@ -167,7 +152,7 @@ def kernel_width(codes: np.ndarray) -> float:
 
 
 def project(
-    codes: np.ndarray, seed: int, names: list[str] | None = None, announce: Callable[[str], None] | None = None
+    codes: np.ndarray, seed: int, names: list[str] | None = None, announce: Callable[[str], None] = lambda name: None
 ) -> list[Projection]:
     """Bring codes (N, d) into the plane by each method, one after the other.
 
@@ -177,8 +162,6 @@ def project(
         names: which methods; None takes all, with UMAP where it is installed.
         announce: called with the name of each method before it starts.
     """
-    from sklearn.manifold import trustworthiness
-
     codes = np.asarray(codes, np.float64)
     methods = submission.projections(N_NEIGHBORS, kernel_width(codes), seed)
     if has_umap() and (names is None or "UMAP" in names):
@@ -189,15 +172,12 @@ def project(
             umap.UMAP(random_state=seed).fit_transform(codes[:50])
         methods["UMAP"] = umap.UMAP(n_neighbors=N_NEIGHBORS, random_state=seed, n_jobs=1)
     done = []
-    for name, method in methods.items():
-        if names is not None and name not in names:
-            continue
-        if announce is not None:
-            announce(name)
+    for name in [name for name in methods if names is None or name in names]:
+        announce(name)
         # Threads of few points mostly wait for each other, and waiting counts as processor time.
         with threadpool_limits(1):
             start = time.process_time()  # what other programs do meanwhile is no part of it
-            plane = np.asarray(method.fit_transform(codes), np.float64)
+            plane = np.asarray(methods[name].fit_transform(codes), np.float64)
             seconds = time.process_time() - start
         done.append(Projection(name, plane, seconds, trustworthiness(codes, plane, n_neighbors=N_NEIGHBORS)))
     return done
@@ -209,15 +189,9 @@ def project(
 def plot_samples(split: Split, dataset: str) -> Figure:
     """Two pictures of each class, with its name."""
     names = class_names(dataset)
-    figure = Figure(figsize=(8.6, 2.1), dpi=100, layout="constrained")
-    axes = figure.subplots(2, len(names))
-    for k, name in enumerate(names):
-        for row, i in enumerate(np.flatnonzero(split.labels == k)[:2]):
-            axes[row, k].imshow(split.images[i].reshape(28, 28).numpy(), cmap="gray", vmin=0, vmax=1)
-        axes[0, k].set_title(name, fontsize=8)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    return figure
+    images = split.images.reshape(-1, 28, 28).numpy()
+    columns = [images[np.flatnonzero(split.labels == k)[:2]] for k in range(len(names))]
+    return shared.picture_grid(itertools.zip_longest(*columns), top=names)
 
 
 def plot_losses(result: Fitted, floor: float) -> Figure:
@@ -238,40 +212,23 @@ def plot_losses(result: Fitted, floor: float) -> Figure:
 def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8) -> Figure:
     """The first ``count`` pictures above, what the autoencoder makes of them below."""
     images = split.images[:count]
-    pairs = torch.stack([images, reconstruct(autoencoder, images)]).reshape(2, count, 28, 28).numpy()
-    figure = Figure(figsize=(1.05 * count, 2.5), dpi=100, layout="constrained")
-    axes = figure.subplots(2, count)
-    for row, title in enumerate(("image", "reconstruction")):
-        for i in range(count):
-            axes[row, i].imshow(pairs[row, i], cmap="gray", vmin=0, vmax=1)
-            axes[row, i].set(xticks=[], yticks=[])
-        axes[row, 0].set_ylabel(title, fontsize=9)
-    for i, label in enumerate(split.labels[:count]):
-        axes[0, i].set_title(class_names(dataset)[label], fontsize=9)
-    return figure
+    rows = (x.reshape(-1, 28, 28).numpy() for x in (images, reconstruct(autoencoder, images)))
+    names = [class_names(dataset)[label] for label in split.labels[:count]]
+    return shared.picture_grid(rows, ["image", "reconstruction"], names)
 
 
 def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -> Figure:
     """All projections in one figure, coloured by class, each with its time and its trustworthiness."""
-    from matplotlib.lines import Line2D
-
     names, palette = class_names(dataset), colours(N_CLASSES)
-    columns = 3
-    rows = -(-len(done) // columns)
-    figure = Figure(figsize=(9.6, 2.9 * rows), dpi=100, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax, projection in zip(axes.flat, done, strict=False):
-        ax.scatter(*projection.plane.T, c=[palette[k] for k in labels], s=9, linewidths=0)
-        ax.set_title(
-            f"{projection.name}: {projection.seconds:.3f} s, trustworthiness {projection.trustworthiness:.2f}",
-            fontsize=9,
-        )
-        ax.set(xticks=[], yticks=[])
+    figure = Figure(figsize=(9.6, 2.9 * -(-len(done) // 3)), dpi=100, layout="constrained")
+    axes = figure.subplots(-(-len(done) // 3), 3, squeeze=False)
     for ax in axes.flat[len(done) :]:
         ax.set_axis_off()
-    handles = [
-        Line2D([], [], marker="o", linestyle="", color=colour, label=name)
-        for colour, name in zip(palette, names, strict=True)
-    ]
+    for ax, p in zip(axes.flat, done, strict=False):
+        ax.scatter(*p.plane.T, c=[palette[k] for k in labels], s=9, linewidths=0)
+        ax.set_title(f"{p.name}: {p.seconds:.3f} s, trustworthiness {p.trustworthiness:.2f}", fontsize=9)
+        ax.set(xticks=[], yticks=[])
+    look = {"marker": "o", "linestyle": ""}
+    handles = [Line2D([], [], color=c, label=name, **look) for c, name in zip(palette, names, strict=True)]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9)
     return figure

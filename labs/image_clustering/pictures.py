@@ -9,9 +9,13 @@ Images are uint8 (N, 32, 32, 3) of 0..255.
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.datasets import load_sample_images
 
-from hi_mnist import data
+from hi_mnist import data, text
 from hi_mnist.cli import LabError
+from hi_mnist.scatter import colours
 
 SIZE = 32
 KNOWN = 5  # images at the front whose label is known: all of kind 0
@@ -30,8 +34,8 @@ def load_images(path: str) -> np.ndarray:
     try:
         images = np.load(file, allow_pickle=False)
     except Exception as error:  # whatever a file that is no array makes of NumPy's reader
-        cause = " ".join(str(error).split())[:120]
-        raise LabError(f"--images: {file} is no .npy file of numbers ({cause}); save it by numpy.save") from None
+        cause = text.one_line(error, 120)
+        raise LabError(f"--images: {file} is not a .npy file of numbers ({cause}); save it by numpy.save") from None
     if not isinstance(images, np.ndarray):
         images.close()
         raise LabError(f"--images: {file} holds several arrays; save the images alone by numpy.save")
@@ -87,9 +91,6 @@ def tinted(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def photograph_pieces(count: int, rng: np.random.Generator) -> np.ndarray:
     """Square pieces of the two photographs that come with scikit-learn, grey: uint8 (count, 28, 28)."""
-    from PIL import Image
-    from sklearn.datasets import load_sample_images
-
     photographs = [Image.fromarray(photograph).convert("L") for photograph in load_sample_images().images]
     pieces = np.empty((count, 28, 28), np.uint8)
     for i in range(count):
@@ -98,3 +99,32 @@ def photograph_pieces(count: int, rng: np.random.Generator) -> np.ndarray:
         left, top = (int(rng.integers(0, length - side)) for length in photograph.size)
         pieces[i] = photograph.crop((left, top, left + side, top + side)).resize((28, 28), Image.Resampling.BOX)
     return pieces
+
+
+# --------------------------------------------------------------------------- what a run shows
+
+
+def plot_clusters(images: np.ndarray, labels: np.ndarray, seed: int) -> Figure:
+    """Forty pictures of each cluster, drawn at random."""
+    rng = np.random.default_rng(seed)
+    figure = Figure(figsize=(9.6, 2.7), dpi=100, layout="constrained")
+    for k, ax in enumerate(figure.subplots(1, 2)):
+        members = np.flatnonzero(labels == k)
+        chosen = rng.permutation(members)[:40]
+        sheet = np.zeros((40, SIZE, SIZE, 3), np.uint8)
+        sheet[: len(chosen)] = images[chosen]
+        ax.imshow(sheet.reshape(4, 10, SIZE, SIZE, 3).swapaxes(1, 2).reshape(4 * SIZE, 10 * SIZE, 3))
+        ax.set_title(f"label {k}: {len(members):,} images", fontsize=10)
+        ax.set_axis_off()
+    return figure
+
+
+def plot_plane(points: np.ndarray, labels: np.ndarray) -> Figure:
+    """The first two dimensions of what was clustered, (N, d), in two colours."""
+    figure = Figure(figsize=(6.2, 5), dpi=100, layout="constrained")
+    ax = figure.subplots()
+    for k, colour in enumerate(colours(2)):
+        ax.scatter(*points[labels == k, :2].T, s=5, linewidths=0, alpha=0.6, color=colour, label=f"label {k}")
+    ax.legend(markerscale=3, frameon=False)
+    ax.set(xticks=[], yticks=[], title="first two dimensions after the second reduction")
+    return figure

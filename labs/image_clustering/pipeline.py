@@ -8,26 +8,27 @@ Symbols: N images, D numbers in a code, d dimensions after the second reduction.
 """
 
 import hashlib
-import importlib.util
-import json
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import safe_open
+from scipy.sparse.csgraph import connected_components
+from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from torch import nn
-from tqdm import tqdm
 
 from hi_mnist import files, networks, projections, training
 from hi_mnist.cli import LabError
 from hi_mnist.projections import TSNE_SETTINGS
-from hi_mnist.runs import TrainConfig
+from labs import shared
 from labs.image_clustering import submission
+from labs.image_clustering.settings import Settings
 
 LOSSES = {"mae": nn.L1Loss, "mse": nn.MSELoss}
 OPTIMIZERS = {
@@ -36,33 +37,8 @@ OPTIMIZERS = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
 }
-ACTIVATIONS = ("none", "relu")
-REDUCTIONS = ("pca", "svd", "tsne", "umap", "none")
-CLUSTERERS = ("kmeans", "gmm", "spectral")
 TRAINED_BY = ("epochs", "batch_size", "latent_dim", "activation", "loss", "optimizer", "learning_rate", "seed")
 NEIGHBORS = 10  # in the graph of spectral clustering
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The pipeline's numbers; these defaults are the text's."""
-
-    epochs: int = 20
-    batch_size: int = 32
-    latent_dim: int = submission.CODE_SIZE
-    activation: str = "none"
-    loss: str = "mae"
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    reduction: str = "pca"
-    reduced_dim: int = 32
-    clusterer: str = "kmeans"
-    ensemble: int = 1
-    seed: int = TrainConfig.seed
-
-
-# Chosen on images of other seeds than the default's; see the table in README.md.
-BEST = Settings(clusterer="spectral")
 
 
 class Trained(NamedTuple):
@@ -103,46 +79,29 @@ def train(images: torch.Tensor, settings: Settings) -> Trained:
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
     autoencoder = autoencoder.to(networks.get_device(), memory_format=torch.channels_last)
     images = images.to(networks.get_device(), memory_format=torch.channels_last)
-    path = _cached(images, settings)
-    losses, seconds = _read_cache(path, autoencoder, settings)
-    if not losses:
+
+    def compute() -> files.Arrays:
         start = time.monotonic()
         losses = _descend(autoencoder, images, settings)
-        seconds = time.monotonic() - start
-        with files.atomic_path(path) as partial:
-            facts = {"losses": json.dumps(losses), "seconds": str(seconds)}
-            safetensors.torch.save_file(_contiguous(autoencoder), partial, metadata=facts)
+        state = {name: value.cpu().numpy() for name, value in autoencoder.state_dict().items()}
+        return state | {"losses": np.array(losses), "seconds": np.array(time.monotonic() - start)}
+
+    shapes = {name: tuple(value.shape) for name, value in autoencoder.state_dict().items()}
+    shapes |= {"losses": (settings.epochs,), "seconds": ()}
+    kept = files.cached("clustering", _depends_on(images, settings), shapes, compute)
+    losses, seconds = kept.pop("losses").tolist(), float(kept.pop("seconds"))
+    autoencoder.load_state_dict({name: torch.from_numpy(array) for name, array in kept.items()})
     codes = submission.standardise(encode(autoencoder.eval(), images))
     if not np.isfinite(codes).all():
         raise LabError("the standardised codes hold NaN or infinity; check task 2.1 of submission.py")
     return Trained(autoencoder, codes, losses, seconds)
 
 
-def _contiguous(autoencoder: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.cpu().contiguous() for name, value in autoencoder.state_dict().items()}
-
-
-def _cached(images: torch.Tensor, settings: Settings) -> Path:
-    """Where a trained autoencoder is kept: named by all that it depends on, the student's code among it."""
+def _depends_on(images: torch.Tensor, settings: Settings) -> list:
+    """All that a trained autoencoder depends on, the student's code among it."""
     trained_by = {name: getattr(settings, name) for name in TRAINED_BY}
     code = hashlib.sha256(Path(submission.__file__).read_bytes()).hexdigest()
-    key = json.dumps([trained_by, files.data_hash(images.cpu().numpy()), code, torch.__version__], sort_keys=True)
-    return files.cache_dir() / f"clustering-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
-
-
-def _read_cache(path: Path, autoencoder: nn.Module, settings: Settings) -> tuple[list[float], float]:
-    """Fill ``autoencoder`` from the cache: losses and seconds of its training; no losses where it is not there."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = file.metadata()
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        losses, seconds = [float(loss) for loss in json.loads(facts["losses"])], float(facts["seconds"])
-        if len(losses) != settings.epochs:
-            return [], 0.0
-        autoencoder.load_state_dict(state)
-    except Exception:  # not there, or damaged in whatever way: train
-        return [], 0.0
-    return losses, seconds
+    return [trained_by, files.data_hash(images.cpu().numpy()), code, torch.__version__]
 
 
 def _descend(autoencoder: nn.Module, images: torch.Tensor, settings: Settings) -> list[float]:
@@ -151,7 +110,7 @@ def _descend(autoencoder: nn.Module, images: torch.Tensor, settings: Settings) -
     optimizer = OPTIMIZERS[settings.optimizer](autoencoder.parameters(), lr=settings.learning_rate)
     device, order = images.device, torch.Generator().manual_seed(settings.seed)
     losses = []
-    with tqdm(range(settings.epochs), desc="training", unit="epoch", leave=False, delay=1) as bar:
+    with shared.progress(range(settings.epochs), desc="training", unit="epoch") as bar:
         for _ in bar:
             total = torch.zeros((), device=device)
             for rows in torch.randperm(len(images), generator=order).to(device).split(settings.batch_size):
@@ -175,58 +134,35 @@ def encode(autoencoder, images: torch.Tensor) -> np.ndarray:
 
 
 def reduce(codes: np.ndarray, settings: Settings) -> np.ndarray:
-    """The second reduction of codes (N, D): float (N, d); t-SNE and UMAP have d = 2.
-
-    Raises:
-        LabError: UMAP is asked for and not installed.
-    """
+    """The second reduction of codes (N, D): float (N, d); t-SNE and UMAP have d = 2."""
     d = min(settings.reduced_dim, *codes.shape)
-    if settings.reduction == "pca":
-        from sklearn.decomposition import PCA
+    match settings.reduction:
+        case "pca":
+            return PCA(d, random_state=settings.seed).fit_transform(codes)
+        case "svd":  # the solver finds fewer than D directions
+            return TruncatedSVD(min(d, codes.shape[1] - 1), random_state=settings.seed).fit_transform(codes)
+        case "tsne":  # it begins with a number of principal components: columns of zeros change none of them
+            missing = max(0, TSNE_SETTINGS["pca_dimensions"] - codes.shape[1])
+            return projections.compute_tsne(np.pad(codes, ((0, 0), (0, missing))))
+        case "umap":
+            import umap  # it may not be installed
 
-        return PCA(d, random_state=settings.seed).fit_transform(codes)
-    if settings.reduction == "svd":
-        from sklearn.decomposition import TruncatedSVD
-
-        # The solver finds fewer than D directions.
-        return TruncatedSVD(min(d, codes.shape[1] - 1), random_state=settings.seed).fit_transform(codes)
-    if settings.reduction == "tsne":
-        pass  # gone
-
-        # It begins with so many principal components: columns of zeros change none of them.
-        missing = max(0, TSNE_SETTINGS["pca_dimensions"] - codes.shape[1])
-        return projections.compute_tsne(np.pad(codes, ((0, 0), (0, missing))))
-    if settings.reduction == "umap":
-        check_umap()
-        import umap
-
-        start = reduce(codes, replace(settings, reduction="pca"))
-        with warnings.catch_warnings(action="ignore"):  # that a seed costs its threads
-            return umap.UMAP(n_neighbors=15, min_dist=0.0, random_state=settings.seed).fit_transform(start)
+            start = reduce(codes, replace(settings, reduction="pca"))
+            with warnings.catch_warnings(action="ignore"):  # that a seed costs its threads
+                return umap.UMAP(n_neighbors=15, min_dist=0.0, random_state=settings.seed).fit_transform(start)
     return codes
-
-
-def has_umap() -> bool:
-    return importlib.util.find_spec("umap") is not None
-
-
-def check_umap() -> None:
-    if not has_umap():
-        raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
 
 
 def cluster(points: np.ndarray, settings: Settings) -> np.ndarray:
     """Two clusters of points (N, d): int64 (N,) of 0 and 1, named at random."""
     if settings.clusterer == "kmeans":
-        from sklearn.cluster import KMeans
-
-        return KMeans(2, n_init=10, random_state=settings.seed).fit_predict(points).astype(np.int64)
-    if settings.clusterer == "gmm":
-        from sklearn.mixture import GaussianMixture
-
-        points = np.asarray(points, np.float64)  # float32 makes covariances singular
-        return GaussianMixture(2, n_init=3, reg_covar=1e-4, random_state=settings.seed).fit_predict(points)
-    return cut(points, settings.seed).astype(np.int64)
+        labels = KMeans(2, n_init=10, random_state=settings.seed).fit_predict(points)
+    elif settings.clusterer == "gmm":
+        mixture = GaussianMixture(2, n_init=3, reg_covar=1e-4, random_state=settings.seed)
+        labels = mixture.fit_predict(np.asarray(points, np.float64))  # float32 makes covariances singular
+    else:
+        labels = cut(points, settings.seed)
+    return labels.astype(np.int64)
 
 
 def cut(points: np.ndarray, seed: int) -> np.ndarray:
@@ -235,15 +171,10 @@ def cut(points: np.ndarray, seed: int) -> np.ndarray:
     Shi and Malik 2000 (normalised cut). Small islands that no edge leads to would be cut off for nothing, so the
     largest connected part is cut and each island goes with its nearest point of it.
     """
-    from scipy.sparse.csgraph import connected_components
-    from sklearn.cluster import SpectralClustering
-    from sklearn.neighbors import NearestNeighbors, kneighbors_graph
-
     graph = kneighbors_graph(points, min(NEIGHBORS, len(points) - 1))
     graph = (graph + graph.T) / 2
     _, parts = connected_components(graph, directed=False)
-    sizes = np.bincount(parts)
-    largest = parts == sizes.argmax()
+    largest = parts == np.bincount(parts).argmax()
     if (~largest).sum() >= 0.1 * len(points):  # no islands: the data fall into parts by themselves
         return (~largest).astype(np.int64)
     labels = np.zeros(len(points), np.int64)
@@ -253,12 +184,6 @@ def cut(points: np.ndarray, seed: int) -> np.ndarray:
         nearest = NearestNeighbors(n_neighbors=1).fit(points[largest])
         labels[~largest] = labels[largest][nearest.kneighbors(points[~largest], return_distance=False)[:, 0]]
     return labels
-
-
-def label(codes: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """From codes (N, D) to labels, named at random, int64 (N,), and the points that were clustered, (N, d)."""
-    points = reduce(codes, settings)
-    return cluster(points, settings), points
 
 
 def run(images: np.ndarray, settings: Settings, known: np.ndarray) -> Result:
@@ -273,8 +198,8 @@ def run(images: np.ndarray, settings: Settings, known: np.ndarray) -> Result:
     for member in range(settings.ensemble):
         chosen = replace(settings, seed=(settings.seed + member) % 2**32)
         trained = train(tensor, chosen)
-        labels, points = label(trained.codes, chosen)
-        labellings.append(labels)
+        points = reduce(trained.codes, chosen)
+        labellings.append(cluster(points, chosen))
     members = np.array(labellings)
     labels = submission.consensus(members) if len(members) > 1 else members[0]
     return Result(np.asarray(submission.flip(labels, known), np.int64), points, trained, members)

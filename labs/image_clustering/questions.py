@@ -11,10 +11,7 @@ import numpy as np
 from grading.checks import Arrays, Question, close, get, shown
 
 FLOAT32 = 1e-4  # absolute, on numbers of about 1
-SHAPES = {
-    "encoder": [(8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,)],
-    "decoder": [(16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,)],
-}
+SHAPES = {"encoder": [(8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,)], "decoder": [(16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,)]}
 
 
 # --------------------------------------------------------------------------- 1.1 convolutional autoencoder
@@ -40,40 +37,33 @@ def recomputed(side: str, x: np.ndarray, parameters: list[np.ndarray], relu: boo
     return layer(inner.relu() if relu else inner, *p[2:]).numpy()
 
 
+def fault_of(side: str, activation: str, inputs: Arrays, answers: Arrays) -> tuple[str, str] | None:
+    """What is wrong with one side of the network, and a hint; None where nothing is."""
+    count = sum(key.startswith(f"{activation}_{side}_") for key in answers)
+    parameters = [get(answers, f"{activation}_{side}_{i}") for i in range(count)]
+    if (found := [parameter.shape for parameter in parameters]) != SHAPES[side]:
+        hint = f"two layers in the {side}, with the channels of the text"
+        return f"the {side}'s parameters have the shapes {found}, wanted are {SHAPES[side]}", hint
+    codes = get(answers, f"{activation}_codes")
+    if codes.shape != (3, 16, 8, 8):
+        hint = "stride 2 twice; kernels of 3 with padding 1 in the encoder, of 2 in the decoder"
+        return f"three images have codes of shape {codes.shape}, wanted is (3, 16, 8, 8)", hint
+    given, got = (inputs["x"], codes) if side == "encoder" else (codes, get(answers, f"{activation}_output"))
+    want = recomputed(side, given, parameters, activation == "relu")
+    if close(got, want if side == "encoder" else np.tanh(want), FLOAT32):
+        return None
+    if side == "decoder" and close(got, want, FLOAT32):
+        return "the decoder's tanh is missing", "images run from -1 to 1: nn.Tanh() last"
+    what = "with relu" if activation == "relu" else "without activation"
+    hint = "one inner() between the two layers of each side; no other layers"
+    return f"the {side} computes something else {what}\ngot: {shown(got[:1, 0, 0])}", hint
+
+
 def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    score, faults, hints = 0, [], []
-    for side, shapes in SHAPES.items():
-        right = []
-        for activation in ("none", "relu"):
-            count = sum(key.startswith(f"{activation}_{side}_") for key in answers)
-            parameters = [get(answers, f"{activation}_{side}_{i}") for i in range(count)]
-            found = [parameter.shape for parameter in parameters]
-            if found != shapes:
-                faults.append(f"the {side}'s parameters have the shapes {found}, wanted are {shapes}")
-                hints.append(f"two layers in the {side}, with the channels of the text")
-                break
-            codes = get(answers, f"{activation}_codes")
-            if codes.shape != (3, 16, 8, 8):
-                faults.append(f"three images have codes of shape {codes.shape}, wanted is (3, 16, 8, 8)")
-                hints.append("stride 2 twice; kernels of 3 with padding 1 in the encoder, of 2 in the decoder")
-                break
-            want = recomputed(side, inputs["x"] if side == "encoder" else codes, parameters, activation == "relu")
-            got = codes if side == "encoder" else get(answers, f"{activation}_output")
-            right.append(close(got, want if side == "encoder" else np.tanh(want), FLOAT32))
-            if not right[-1] and side == "decoder" and close(got, want, FLOAT32):
-                faults.append("the decoder's tanh is missing")
-                hints.append("images run from -1 to 1: nn.Tanh() last")
-                break
-            if not right[-1]:
-                what = "with relu" if activation == "relu" else "without activation"
-                faults.append(f"the {side} computes something else {what}\ngot: {shown(got[:1, 0, 0])}")
-                hints.append("one inner() between the two layers of each side; no other layers")
-                break
-        if right == [True, True]:
-            score += 6
-    if not faults:
-        return 12, "the layers are right", ""
-    return score, "; ".join(dict.fromkeys(faults)), "; ".join(dict.fromkeys(hints))
+    sides = [[fault_of(side, way, inputs, answers) for way in ("none", "relu")] for side in SHAPES]
+    first = [next(filter(None, faults)) for faults in sides if any(faults)] or [("the layers are right", "")]
+    message, hint = ("; ".join(dict.fromkeys(texts)) for texts in zip(*first, strict=True))
+    return sum(6 for faults in sides if not any(faults)), message, hint
 
 
 # --------------------------------------------------------------------------- 2.1 standard codes
@@ -111,17 +101,11 @@ def judge_standardise(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
 
 def flip_inputs(rng: np.random.Generator) -> Arrays:
     """By hand: all right, all wrong, two of five wrong, three of five wrong; known labels that are not all zero."""
-    fronts = {
-        0: ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0]),
-        1: ([1, 1, 1, 1, 1], [0, 0, 0, 0, 0]),
-        2: ([0, 1, 0, 1, 0], [0, 0, 0, 0, 0]),
-        3: ([1, 0, 1, 1, 0], [0, 0, 0, 0, 0]),
-        4: ([1, 0, 1], [1, 0, 1]),
-        5: ([0, 1, 0, 0, 0], [1, 1, 1, 0, 1]),
-    }
+    cases = ("00000 00000", "11111 00000", "01010 00000", "10110 00000", "101 101", "01000 11101")
     arrays = {}
-    for i, (front, known) in fronts.items():
-        arrays |= {f"labels_{i}": np.array(front + rng.integers(0, 2, size=9).tolist()), f"known_{i}": np.array(known)}
+    for i, case in enumerate(cases):
+        front, known = (np.array([int(digit) for digit in digits]) for digits in case.split())
+        arrays |= {f"labels_{i}": np.append(front, rng.integers(0, 2, size=9)), f"known_{i}": known}
     return arrays
 
 
@@ -170,7 +154,7 @@ def judge_consensus(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         labellings, got = inputs[f"labellings_{i}"], get(answers, f"agreed_{i}")
         want, n = majority(labellings), labellings.shape[1]
         if got.shape != (n,) or not np.isin(got, (0, 1)).all():
-            return 0, f"the result is no array of {n} zeros and ones", "one label for each image"
+            return 0, f"the result is not an array of {n} zeros and ones", "one label for each image"
         wrong = min(int((got != want).sum()), int((got == want).sum()))
         # A row of pure noise may be turned either way, which moves a vote or two.
         if wrong > (0 if i < 2 else 3):

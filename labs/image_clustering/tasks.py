@@ -1,6 +1,7 @@
-"""What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, arrays out.
+"""What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
 
-No right answer is known in here. ``settings`` holds the seed.
+Tensors and lists among the answers are made arrays by the worker. No right answer is known in here. ``settings`` holds
+the seed.
 """
 
 import numpy as np
@@ -12,17 +13,6 @@ torch.nn.functional.conv_transpose2d(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 
 torch.nn.functional.conv2d(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
 
 
-def numbers(value) -> np.ndarray:
-    """A tensor, array or number as float64; empty where it is nothing of the kind."""
-    try:
-        if isinstance(value, torch.Tensor):
-            value = value.detach().cpu().numpy()
-        array = np.array(value, subok=False)
-    except (ValueError, TypeError, RuntimeError):
-        return np.zeros(0)
-    return array.astype(np.float64) if array.dtype.kind in "biuf" else np.zeros(0)
-
-
 def autoencoder(submission, inputs, settings) -> dict:
     """For no activation and for relu: the parameters, the codes and the reconstructions of ``x``."""
     torch.manual_seed(settings["seed"])
@@ -31,28 +21,28 @@ def autoencoder(submission, inputs, settings) -> dict:
         net = submission.Autoencoder(activation=activation)
         for side in ("encoder", "decoder"):
             for i, parameter in enumerate(getattr(net, side).parameters()):
-                answers[f"{activation}_{side}_{i}"] = numbers(parameter)
+                answers[f"{activation}_{side}_{i}"] = parameter
         with torch.no_grad():
             codes, output = net(x)
-        answers |= {f"{activation}_codes": numbers(codes), f"{activation}_output": numbers(output)}
+        answers |= {f"{activation}_codes": codes, f"{activation}_output": output}
     return answers
 
 
 def standardise(submission, inputs, settings) -> dict:
-    return {"z": numbers(submission.standardise(inputs["codes"].copy()))}
+    return {"z": submission.standardise(inputs["codes"].copy())}
 
 
 def flip(submission, inputs, settings) -> dict:
     n_cases = sum(key.startswith("labels_") for key in inputs)
     return {
-        f"flipped_{i}": numbers(submission.flip(inputs[f"labels_{i}"].copy(), inputs[f"known_{i}"].copy()))
+        f"flipped_{i}": submission.flip(inputs[f"labels_{i}"].copy(), inputs[f"known_{i}"].copy())
         for i in range(n_cases)
     }
 
 
 def consensus(submission, inputs, settings) -> dict:
     n_cases = sum(key.startswith("labellings_") for key in inputs)
-    return {f"agreed_{i}": numbers(submission.consensus(inputs[f"labellings_{i}"].copy())) for i in range(n_cases)}
+    return {f"agreed_{i}": submission.consensus(inputs[f"labellings_{i}"].copy()) for i in range(n_cases)}
 
 
 TASKS = {"autoencoder": autoencoder, "standardise": standardise, "flip": flip, "consensus": consensus}
