@@ -24,6 +24,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from hi_mnist.text import one_line, plain, size
+
 # What is taken from a run's folder, and the most bytes that each may have: K = 10 and d = 784 make 49 MiB of covs.
 RUN_FILES = {
     "config.yaml": 1 << 16,
@@ -40,12 +42,15 @@ MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it re
 MOST_RUNS = 50
 LONGEST_PATH = 500  # characters
 LONGEST_NAME = 255
+KEEP = "zip submission.py, results and the report only"
+LINKS = "links or devices"
+MARK = "\ufffd"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 CHUNK = 1 << 16
 
-# Foreign archives by their first bytes; zipfile only says that they are none.
+# Foreign archives by their first bytes; zipfile only says that they are not zips.
 _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
 # Course systems put their own words and numbers before the student's file name: lee_LATE_123_456_2100000022+...
 _NAME = re.compile(
@@ -174,10 +179,9 @@ def decoded(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace")
 
 
-def clean(text: str) -> str:
-    """Text in NFC on one line, without what could change how the rest is shown."""
-    text = unicodedata.normalize("NFC", text)
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
+def clean(name: str) -> str:
+    """A name in NFC on one line, with a mark for whatever could change how the rest is shown."""
+    return plain(unicodedata.normalize("NFC", name), mark=MARK).replace("\n", MARK)
 
 
 # --------------------------------------------------------------------------- reading one
@@ -192,9 +196,9 @@ def read(found: Found) -> HandIn:
     except Refused as refusal:
         handin.refused = str(refusal)
     except _DAMAGE as error:
-        handin.refused = f"it is damaged or no zip archive ({clean(' '.join(str(error).split()))[:120]})"
+        handin.refused = f"it is damaged or not a zip archive ({one_line(error, 120)})"
     if not handin.student_id:
-        handin.review.append("its name has not the form student_id+name+LAB3")
+        handin.review.append("its name does not have the form student_id+name+LAB3")
     elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
         told = f"id {handin.student_id!r} and name {handin.name!r}"
         handin.review.append(f"{told} may be the wrong way round; rename it to student_id+name+LAB3 and --resume")
@@ -225,18 +229,15 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
         if not handin.student_id:
             handin.student_id, handin.name = parse_name(display(path.name))
     with path.open("rb") as file:
-        _check_zip(file.read(4))
+        start = file.read(4)
+        if not start:
+            raise Refused("an empty file; ask for it again")
+        for kind in (kind for magic, kind in _FOREIGN.items() if start.startswith(magic)):
+            raise Refused(
+                f"a {kind} archive; unpack it into a folder of the same name, remove it, and run again with --resume"
+            )
         with zipfile.ZipFile(_Bounded(file)) as archive:
             yield list(_zip_entries(archive, handin))
-
-
-def _check_zip(start: bytes) -> None:
-    if not start:
-        raise Refused("an empty file; ask for it again")
-    for magic, kind in _FOREIGN.items():
-        if start.startswith(magic):
-            remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
-            raise Refused(f"a {kind} archive; {remedy}")
 
 
 class _Bounded:
@@ -246,10 +247,10 @@ class _Bounded:
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
-    def read(self, size: int = -1) -> bytes:
-        if size > MOST_DIRECTORY:
-            raise Refused(f"its list of entries has {size:,} bytes; zip submission.py, results and the report only")
-        return self._file.read(MOST_DIRECTORY if size < 0 else size)
+    def read(self, length: int = -1) -> bytes:
+        if length > MOST_DIRECTORY:
+            raise Refused(f"its list of entries has {size(length)}; {KEEP}")
+        return self._file.read(MOST_DIRECTORY if length < 0 else length)
 
 
 def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
@@ -261,28 +262,27 @@ def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
         raise Refused("it is encrypted; ask for one without a password")
     declared = sum(info.file_size for info in members)
     if declared > MOST_DECLARED:
-        raise Refused(f"it would unpack to {declared / 2**30:,.1f} GiB; zip submission.py, results and the report only")
-    unsafe, links, seen, twice = [], [], set(), []
+        raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
+    passed, seen = {"unsafe paths": [], LINKS: [], "the same file twice": []}, set()
     for info in members:
         name = _zip_name(info)
         parts = safe_parts(name)
-        mode = info.external_attr >> 16
+        kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
         if parts is None:
-            unsafe.append(clean(name[:80]))
-        elif stat.S_ISLNK(mode):
-            links.append("/".join(parts))
+            passed["unsafe paths"].append(clean(name[:80]))
+        elif kind == stat.S_IFLNK:
+            passed[LINKS].append("/".join(parts))
         elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
             continue
-        elif (stat.S_IFMT(mode) or stat.S_IFREG) != stat.S_IFREG:
-            links.append("/".join(parts))
+        elif kind != stat.S_IFREG:
+            passed[LINKS].append("/".join(parts))
         elif parts in seen:
-            twice.append("/".join(parts))
+            passed["the same file twice"].append("/".join(parts))
         else:
             seen.add(parts)
             yield Entry(parts, partial(_member, archive, info, parts[-1]))
-    _report(handin, "unsafe paths", unsafe)
-    _report(handin, "links or devices", links)
-    _report(handin, "the same file twice", twice)
+    for what, names in passed.items():
+        _report(handin, what, names)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -304,7 +304,7 @@ def _streamed(read: Callable[[int], bytes], limit: int, name: str) -> bytes:
     while chunk := read(CHUNK):
         content += chunk
         if len(content) > limit:
-            raise Refused(f"{name} is larger than {limit / 2**20:.3g} MiB")
+            raise Refused(f"{name} is larger than {size(limit)}")
     return bytes(content)
 
 
@@ -325,7 +325,7 @@ def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
                 links.append("/".join(parts))
             elif _wanted(parts):
                 yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
-    _report(handin, "links or devices", links)
+    _report(handin, LINKS, links)
 
 
 def _file(path: str, name: str, limit: int) -> bytes:
@@ -336,7 +336,7 @@ def _file(path: str, name: str, limit: int) -> bytes:
 
 def _check_count(count: int) -> None:
     if count > MOST_ENTRIES:
-        raise Refused(f"it has more than {MOST_ENTRIES:,} entries; zip submission.py, results and the report only")
+        raise Refused(f"it has more than {MOST_ENTRIES:,} entries; {KEEP}")
 
 
 def _report(handin: HandIn, what: str, names: list[str]) -> None:
@@ -368,20 +368,18 @@ def _wanted(parts: tuple[str, ...]) -> bool:
 
 
 def _take(handin: HandIn, entries: list[Entry]) -> None:
-    if not handin.student_id:
-        tops = {entry.parts[0] for entry in entries if len(entry.parts) > 1}
-        named = {pair for pair in map(parse_name, tops) if pair[0]}
-        if len(named) == 1:
-            ((handin.student_id, handin.name),) = named
-            handin.notes.append("id and name are those of the folder in it")
+    named = {parse_name(entry.parts[0]) for entry in entries if len(entry.parts) > 1} - {("", "")}
+    if not handin.student_id and len(named) == 1:
+        ((handin.student_id, handin.name),) = named
+        handin.notes.append("id and name are those of the folder in it")
     _take_code(handin, entries)
     _take_run(handin, entries)
-    reports = [e for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
+    reports = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
     handin.has_report = bool(reports)
     if not reports:
         handin.notes.append(NO_REPORT)
-    elif not any(e.parts[-1].lower().endswith(".pdf") for e in reports):
-        handin.notes.append(f"the report is no PDF: {reports[0].parts[-1]}")
+    elif not any(name.lower().endswith(".pdf") for name in reports):
+        handin.notes.append(f"the report is not a PDF: {reports[0]}")
 
 
 def _take_code(handin: HandIn, entries: list[Entry]) -> None:
