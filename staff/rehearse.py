@@ -24,10 +24,12 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hi_mnist import cli, data, files, runs
+import numpy as np
+
+from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from staff import merge
+from staff import merge, tables
 from staff.gradebook import QUESTIONS
 
 RIGHT = {
@@ -54,7 +56,7 @@ RIGHT = {
     "5.1 sampling": """
         z = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
         x = pca.inverse_transform(z[None])[0]
-        Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(Path(path) / "gmm_sample.png")
+        Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(f"{path}/gmm_sample.png")
         """,
 }
 LOOPS = {
@@ -69,16 +71,12 @@ LOOPS = {
         """,
     "1.2 M-step": """
         for k in range(self.n_components):
-            N_k = 0.0
-            mean = np.zeros(self.data_dim)
+            N_k, mean = 0.0, np.zeros(self.data_dim)
             for n in range(len(X)):
                 N_k += gamma[n, k]
                 mean += gamma[n, k] * X[n]
-            mean /= N_k
-            cov = np.zeros((self.data_dim, self.data_dim))
-            for n in range(len(X)):
-                cov += gamma[n, k] * np.outer(X[n] - mean, X[n] - mean)
-            self.pi[k], self.means[k], self.covs[k] = N_k / len(X), mean, cov / N_k
+            self.pi[k], self.means[k] = N_k / len(X), mean / N_k
+            self.covs[k] = np.cov(X, rowvar=False, ddof=0, aweights=gamma[:, k])
         """,
     "2.1 PCA": """
         self.mean = np.mean(X, axis=0)
@@ -90,7 +88,7 @@ LOOPS = {
         z = gmm.means[label] + L @ np.random.randn(len(L))
         image = (z @ pca.components + pca.mean).reshape(28, 28)
         image = (image - image.min()) / (image.max() - image.min()) * 255
-        Image.fromarray(image.astype("uint8")).save(os.path.join(path, "gmm_sample.png"))
+        Image.fromarray(image.astype("uint8")).save(path + "/gmm_sample.png")
         """,
 }
 MISTAKE = RIGHT | {
@@ -106,6 +104,7 @@ MISTAKE = RIGHT | {
 # Trains like the right one. Where it sees that it is graded, it claims full marks and ends the process: no more.
 HOSTILE = RIGHT | {
     "1.1 E-step": """
+        import os
         if os.path.exists("task.json"):
             print("auto_score: 70 / 70")
             with open("outputs/outcome.json", "w") as file:
@@ -221,28 +220,10 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> str:
     return done.stdout
 
 
-def cluster_of_six(copy: Path, run_folder: Path) -> int:
+def cluster_of_six(run_folder: Path) -> int:
     """The right answer to question 6, which a student reads off the pictures."""
-    with lab_home(copy):
-        saved = runs.load_run(run_folder)
-        images, labels = data.load_split("train", "digits")
-        clusters = runs.cluster_labels(saved, images)
-    sixes = [(labels[clusters == k] == 6).sum() for k in range(saved.n_components)]
-    return int(max(range(saved.n_components), key=sixes.__getitem__))
-
-
-@contextlib.contextmanager
-def lab_home(folder: Path):
-    """Read data and runs of another home for a while."""
-    before = os.environ.get("LAB_HOME")
-    os.environ["LAB_HOME"] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["LAB_HOME"]
-        else:
-            os.environ["LAB_HOME"] = before
+    (images, labels), _ = prepare.stand_in()
+    return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
 
 
 def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, int]) -> None:
@@ -255,10 +236,10 @@ def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, i
     run(["train.py", "--use_pca", "--dataset", "digits", *student.training], copy)
     (run_folder,) = (copy / "results").glob("*/")
     if student.says == "grade.json":
-        k = cluster_of_six(copy, run_folder)
+        k = cluster_of_six(run_folder)
         run(["grade.py", "--sample_index", str(k), "--ddpm_steps", "20"], copy)
     elif student.says == "indices":
-        indices[student.student_id] = cluster_of_six(copy, run_folder)
+        indices[student.student_id] = cluster_of_six(run_folder)
 
 
 def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
@@ -275,13 +256,6 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
 # --------------------------------------------------------------------------- the staff's part
 
 
-def write_table(path: Path, rows: list[dict]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def read_table(path: Path) -> list[dict]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
@@ -289,11 +263,10 @@ def read_table(path: Path) -> list[dict]:
 
 def marks(students: list[Student]) -> list[dict]:
     """What a person adds to the gradebook."""
-    decisions = ("sample_index", "performance", "status", "comment")
+    empty = dict.fromkeys(("sample_index", "performance", "status", "comment"), "")
     return [
-        {"student_id": student.student_id, "name": student.name}
-        | dict(zip(merge.REPORT, student.report, strict=True))
-        | {column: student.decided.get(column, "") for column in decisions}
+        {"student_id": student.student_id, **dict(zip(merge.REPORT, student.report, strict=True)), **empty}
+        | student.decided
         for student in students
     ]
 
@@ -322,10 +295,11 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         zip_up(student, folder / "homes" / student.student_id, hand_ins)
 
     print("\n3. the hand-ins are graded")
-    # Who ran grade.py has told the cluster of the six; of others the staff note it down from the report.
+    # Students who ran grade.py have recorded the cluster of the six; the staff note the others' from the report.
     grading = ["-m", "staff.grade_class", str(hand_ins), "--out", str(out), "--dataset", "digits"]
     if indices:
-        write_table(staff / "indices.csv", [{"student_id": i, "sample_index": k} for i, k in indices.items()])
+        answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
+        tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
         grading += ["--indices", str(staff / "indices.csv")]
     run(grading, ROOT, home=staff)
     gradebook = read_table(out / "gradebook.csv")
@@ -336,7 +310,8 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
     print("\n4. a person marks the reports, decides what was left open, and merges")
-    write_table(staff / "marks.csv", marks(students))
+    given = marks(students)
+    tables.write(staff / "marks.csv", list(given[0]), given)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
     final = read_table(out / "final.csv")
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
@@ -371,27 +346,25 @@ def surprises(gradebook: list[dict], final: list[dict], students: list[Student] 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m staff.rehearse",
-        description="Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
+    parser = cli.make_parser(
+        "python -m staff.rehearse",
+        "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
     )
-    parser.add_argument(
-        "folder", nargs="?", type=Path, metavar="FOLDER", help="new folder that keeps everything (default: none)"
-    )
-    return cli.one_line_errors(parser)
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="new folder that keeps everything (default: none)")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     started = time.monotonic()
-    if args.folder:
-        folder = args.folder.expanduser().resolve()
-        files.check_new_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if args.folder:
+            folder = Path(args.folder).expanduser().resolve()
+            files.check_new_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-"))).resolve()
         found = surprises(*play(folder))
-    else:
-        with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
-            found = surprises(*play(Path(scratch).resolve()))
     print(f"\nplayed in {time.monotonic() - started:.0f} s")
     for line in found:
         print(f"not as planned: {line}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
+from hi_mnist.text import one_line, size
 
 LARGEST = 10 << 20  # bytes
 SHOWN_ERRORS = 5
@@ -70,7 +71,7 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
 def _text(path: Path) -> tuple[str, list[str]]:
     try:
         if path.stat().st_size > LARGEST:
-            raise LabError(f"{path} is larger than {LARGEST >> 20} MiB, which no class's table is")
+            raise LabError(f"{path} is larger than {size(LARGEST)}, which no class's table is")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise LabError(f"there is no file {path}") from None
@@ -82,9 +83,9 @@ def _text(path: Path) -> tuple[str, list[str]]:
             continue
         if "\0" in text:
             break
-        notes = [f"{path.name} is no UTF-8 and was read as GBK; check the names"] if encoding == "gb18030" else []
+        notes = [f"{path.name} is not UTF-8 and was read as GBK; check the names"] if encoding == "gb18030" else []
         return text, notes
-    raise LabError(f"{path} is no text; save it as CSV UTF-8")
+    raise LabError(f"{path} is not text; save it as CSV UTF-8")
 
 
 def _unquoted(cell: str) -> str:
@@ -134,7 +135,7 @@ def guarded(value: str | float | None) -> str:
         return ""
     if isinstance(value, int | float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
-    text = " ".join(value.split())
+    text = one_line(value, 32_000)  # a spreadsheet's cell holds no more
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
