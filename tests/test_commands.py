@@ -9,10 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 
 from hi_mnist.files import ROOT
 from staff import handout, rehearse
@@ -102,11 +102,12 @@ def test_a_companion_lab(lab, solved, run, start):
 def kill_in_the_middle(training: subprocess.Popen, results: Path) -> None:
     """Kill a training once it has saved something: what --resume is there for."""
     finished = set(results.iterdir())
-    deadline = time.monotonic() + 300
-    while not any(any(path.glob("models/*")) for path in set(results.iterdir()) - finished):
+
+    def saved_something() -> bool:
         assert training.poll() is None, training.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return any(any(path.glob("models/*")) for path in set(results.iterdir()) - finished)
+
+    wait_until(saved_something, seconds=300)
     training.kill()
     training.communicate()
 
