@@ -103,41 +103,34 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int], list[str]]:
-    """The staff's list of answers to question 6, by id (or ``hand_in``) in small letters, and notes on the file.
+    """The staff's list of answers to question 6, by ``hand_in``, and notes on the file.
 
     Raises:
         LabError: naming line and column.
     """
     rows, notes = tables.read(path, ["student_id", "sample_index"])
-    known = {name.casefold() for one in found for name in tables.names_of(one.student_id, one.hand_in)}
-    indices, errors = {}, []
-    for row in rows:
-        key, text = row.cells["student_id"].casefold(), row.cells["sample_index"]
-        if key not in known:
-            hint = tables.changed_id(row.cells["student_id"], [one.student_id for one in found])
-            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']!r} handed nothing in{hint}")
-        elif key in indices:
-            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} is there twice")
-        elif not text:
-            continue  # not known yet
-        elif not re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
-            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
-        else:
-            indices[key] = int(text.partition(".")[0])
-    tables.refuse(path, errors)
-    return indices, notes
-
-
-def answers_of(to_grade: list[archives.Found], found: list[archives.Found], indices: dict[str, int]) -> dict[str, int]:
-    """The answers by ``hand_in``."""
-    ids = {one.student_id.casefold() for one in found} - {""}
-    answers = {}
-    for one in to_grade:
+    ids = {one.student_id.casefold() for one in found}
+    meant: dict[str, list[str]] = {}
+    for one in found:
         for name in map(str.casefold, tables.names_of(one.student_id, one.hand_in)):
-            # A file without an id of its own may be named after somebody else's.
-            if name in indices and (one.student_id or name not in ids):
-                answers[one.hand_in] = indices[name]
-    return answers
+            if one.student_id or name not in ids:  # a file without an id may be named after somebody else's
+                meant.setdefault(name, []).append(one.hand_in)
+    answers, seen, errors = {}, set(), []
+    for row in rows:
+        shown, text = row.cells["student_id"], row.cells["sample_index"]
+        key = shown.casefold()
+        if key not in meant:
+            hint = tables.changed_id(shown, [one.student_id for one in found])
+            errors.append(f"line {row.line}, column student_id: {shown!r} handed nothing in{hint}")
+        elif key in seen:
+            errors.append(f"line {row.line}, column student_id: {shown} is there twice")
+        elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
+            seen.add(key)
+            answers |= dict.fromkeys(meant[key], int(text.partition(".")[0]))
+        elif text:  # an empty cell is not known yet
+            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
+    tables.refuse(path, errors)
+    return answers, notes
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
@@ -234,7 +227,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     found, others = archives.find(args.handins)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: no zip, no folder")
-    indices, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     to_grade, rivals = counting(found)
     earlier = earlier_records(args, to_grade)
     prepare.ensure(args.dataset, args.data_dir)
@@ -244,7 +237,6 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         partial.unlink(missing_ok=True)
 
     jobs, done = [], {}
-    answers = {} if args.indices is None else answers_of(to_grade, found, indices)
     for one in to_grade:
         record = earlier.get(one.hand_in)
         index = answers.get(one.hand_in)
@@ -283,7 +275,7 @@ def stored(out: Path, record: dict, settings: Settings) -> dict:
         gradebook.save_record(out, record)
     except ValueError as error:  # a text or a number that has no form in JSON and UTF-8
         handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
-        record = grade_one.internal_record(handin, record["settings"].get("index"), settings, grade_one.fault(error))
+        record = grade_one.internal_record(handin, record["settings"].get("index"), settings, error)
         gradebook.save_record(out, record)
     return record
 

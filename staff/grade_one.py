@@ -122,9 +122,13 @@ def made_under(settings: Settings, index: int | None) -> dict:
     return dataclasses.asdict(settings) | {"index": index}
 
 
-def internal_record(handin: archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
+def internal_record(
+    one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: BaseException | str
+) -> dict:
     """The record of a hand-in that could not be graded, by a fault of ours."""
-    return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", cause)}
+    handin = one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name)
+    told = cause if isinstance(cause, str) else fault(cause)
+    return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", told)}
 
 
 def entry(name: str, verdict: str, message: str, hint: str = "", score: float = 0.0) -> dict:

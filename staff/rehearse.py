@@ -59,7 +59,7 @@ RIGHT = {
         Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(f"{path}/gmm_sample.png")
         """,
 }
-LOOPS = {
+LOOPS = RIGHT | {
     "1.1 E-step": """
         gamma = np.zeros((len(X), self.n_components))
         for k in range(self.n_components):
@@ -82,13 +82,6 @@ LOOPS = {
         self.mean = np.mean(X, axis=0)
         U, S, Vt = np.linalg.svd(X - self.mean, full_matrices=False)
         self.components = Vt[: self.dim]
-        """,
-    "5.1 sampling": """
-        L = np.linalg.cholesky(gmm.covs[label])
-        z = gmm.means[label] + L @ np.random.randn(len(L))
-        image = (z @ pca.components + pca.mean).reshape(28, 28)
-        image = (image - image.min()) / (image.max() - image.min()) * 255
-        Image.fromarray(image.astype("uint8")).save(path + "/gmm_sample.png")
         """,
 }
 MISTAKE = RIGHT | {
