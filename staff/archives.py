@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from hi_mnist.text import one_line, plain, size
 
@@ -38,7 +39,7 @@ RUN_FILES = {
 CODE_LIMIT = 1 << 20
 MOST_ENTRIES = 20_000
 MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
-MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it really holds is counted as it comes
+MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what is unpacked is bounded by the limits above
 MOST_RUNS = 50
 LONGEST_PATH = 500  # characters
 LONGEST_NAME = 255
@@ -48,7 +49,6 @@ MARK = "\ufffd"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-CHUNK = 1 << 16
 
 # Foreign archives by their first bytes; zipfile only says that they are not zips.
 _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
@@ -86,7 +86,6 @@ class HandIn:
         source: submission.py as it is; None where there is none.
         run: the graded run's folder as it was called; None where there is none.
         files: that run's files by their names in ``RUN_FILES``.
-        has_report: whether a report was found.
         notes: what is worth knowing.
         review: what a person should look at.
         refused: why nothing was read; empty where something was.
@@ -98,7 +97,6 @@ class HandIn:
     source: bytes | None = None
     run: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
-    has_report: bool = False
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
     refused: str = ""
@@ -122,10 +120,6 @@ class Entry:
     parts: tuple[str, ...]
     read: Callable[[int], bytes]
     file: str = ""
-
-    @property
-    def path(self) -> str:
-        return "/".join(self.parts)
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -232,10 +226,10 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
         start = file.read(4)
         if not start:
             raise Refused("an empty file; ask for it again")
-        for kind in (kind for magic, kind in _FOREIGN.items() if start.startswith(magic)):
-            raise Refused(
-                f"a {kind} archive; unpack it into a folder of the same name, remove it, and run again with --resume"
-            )
+        for magic, kind in _FOREIGN.items():
+            if start.startswith(magic):
+                remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
+                raise Refused(f"a {kind} archive; {remedy}")
         with zipfile.ZipFile(_Bounded(file)) as archive:
             yield list(_zip_entries(archive, handin))
 
@@ -295,17 +289,15 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: i
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Refused(f"{name} is compressed by an uncommon method ({info.compress_type}); ask for an ordinary zip")
     with archive.open(info) as file:
-        return _streamed(file.read, limit, name)
+        return _bounded(file, limit, name)
 
 
-def _streamed(read: Callable[[int], bytes], limit: int, name: str) -> bytes:
-    """All bytes, counted as they come: a bomb is dropped as soon as it passes the limit."""
-    content = bytearray()
-    while chunk := read(CHUNK):
-        content += chunk
-        if len(content) > limit:
-            raise Refused(f"{name} is larger than {size(limit)}")
-    return bytes(content)
+def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
+    """All bytes of a file; of a bomb, no more than the limit is unpacked."""
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise Refused(f"{name} is larger than {size(limit)}")
+    return content
 
 
 def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
@@ -331,7 +323,7 @@ def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
 def _file(path: str, name: str, limit: int) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
-        return _streamed(file.read, limit, name)
+        return _bounded(file, limit, name)
 
 
 def _check_count(count: int) -> None:
@@ -375,7 +367,6 @@ def _take(handin: HandIn, entries: list[Entry]) -> None:
     _take_code(handin, entries)
     _take_run(handin, entries)
     reports = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
-    handin.has_report = bool(reports)
     if not reports:
         handin.notes.append(NO_REPORT)
     elif not any(name.lower().endswith(".pdf") for name in reports):
@@ -396,7 +387,7 @@ def _take_code(handin: HandIn, entries: list[Entry]) -> None:
         handin.notes.append(f"the code is in {chosen.parts[-1]}")
     if len(candidates) > 1:
         level = [e for e in candidates if len(e.parts) == len(chosen.parts)]
-        line = f"{len(candidates)} files submission.py; {chosen.path} was graded"
+        line = f"{len(candidates)} files submission.py; {'/'.join(chosen.parts)} was graded"
         (handin.review if len(level) > 1 else handin.notes).append(line)
     handin.source = chosen.read(CODE_LIMIT)
 

@@ -3,10 +3,9 @@
     python -m staff.pretrain ae      writes pretrained/mnist-ae/
     python -m staff.pretrain ddpm    writes pretrained/mnist-ddpm/
 
-Both show progress and the loss, save a checkpoint every minute into the work folder, and go on from there
-when they are started again after Ctrl-C or a kill (``--restart`` begins anew). ``--smoke`` runs
-everything in seconds on a few images, to see that it works; its weights go nowhere near ``pretrained/``
-unless ``--out`` says so.
+Both show progress and the loss, save a checkpoint every minute into the work folder, and go on from there when they are
+started again after Ctrl-C or a kill (``--restart`` begins anew). ``--dataset digits --steps 6`` shows in seconds that
+training works; such weights go nowhere near ``pretrained/`` unless ``--out`` says so.
 
 The autoencoder learns without labels, in three stages, each a function that takes images only:
 
@@ -18,7 +17,6 @@ The autoencoder learns without labels, in three stages, each a function that tak
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +31,7 @@ from tqdm import tqdm
 
 from hi_mnist import cli, data, files, prepare
 from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.networks import get_device, save_network
 from hi_mnist.settings import add_flags, from_args, setting
@@ -267,21 +266,23 @@ def fit_autoencoder(
 
 
 def train_ae(images: Tensor, *, args: "AeOptions", work_dir: Path, device) -> AE:
-    """All three stages; what is finished is read back from the work folder. Takes images, never labels."""
+    """All three stages; what is finished is read back. Takes images, never labels."""
     common = {"seed": args.seed, "work_dir": work_dir, "device": device}
     contrast = learn_features(images, steps=args.contrast_steps, batch=args.contrast_batch, **common)
-    features = _kept(work_dir / "ae-2-features.npy", lambda: encode_features(contrast, images, device))
-    plane = torch.from_numpy(_kept(work_dir / "ae-2-plane.npy", lambda: lay_out(features, images, seed=args.seed)))
-    return fit_autoencoder(images, plane, contrast, steps=args.steps, batch=args.batch, **common)
-
-
-def _kept(path: Path, compute) -> np.ndarray:
-    """The array in ``path``, computed and written there when it is missing."""
-    if not path.exists():
-        array = compute()
-        with files.atomic_path(path) as partial:
-            np.save(partial, array)
-    return np.load(path)
+    weights = [value.cpu().numpy() for value in contrast.state_dict().values()]
+    features = files.cached(
+        "pretrain-features",
+        [files.data_hash(images.numpy(), *weights)],
+        {"features": (None, AE.feature_dim)},
+        lambda: {"features": encode_features(contrast, images, device)},
+    )["features"]
+    plane = files.cached(
+        "pretrain-plane",
+        [files.data_hash(features, images.numpy()), args.seed],
+        {"plane": (None, 2)},
+        lambda: {"plane": lay_out(features, images, seed=args.seed)},
+    )["plane"]
+    return fit_autoencoder(images, torch.from_numpy(plane), contrast, steps=args.steps, batch=args.batch, **common)
 
 
 # --------------------------------------------------------------------------- diffusion
@@ -323,13 +324,13 @@ def train_ddpm(images: Tensor, labels: Tensor, *, args: "DdpmOptions", work_dir:
 class Options:
     """What the flags for either network may be."""
 
+    dataset: str = setting("mnist", "what to train on; the shipped networks were trained on mnist", choices=DATASETS)
     out: str | None = setting(None, "where the weights go (default: its folder in pretrained/)", metavar="DIR")
     work_dir: str | None = setting(None, "folder of the checkpoints (default: pretrain_work/)", metavar="DIR")
     data_dir: str | None = setting(None, "folder of the MNIST IDX files (default: MNIST_DIR)", metavar="DIR")
     seed: int = setting(0, "random seed", low=0, high=2**32 - 1)
     device: str | None = setting(None, "cuda, mps or cpu (default: the best there is)")
     restart: bool = setting(False, "forget the checkpoints")
-    smoke: bool = setting(False, "a run of seconds on few images, to see that it works")
 
 
 @dataclass
@@ -355,10 +356,6 @@ NETWORKS = {
     "ae": (AeOptions, "the autoencoder, without labels (about 45 minutes on two cores)"),
     "ddpm": (DdpmOptions, "the class-conditional diffusion model (90 minutes on one core of two)"),
 }
-SMOKE = {
-    "ae": {"contrast_steps": 4, "contrast_batch": 64, "steps": 6, "batch": 32},
-    "ddpm": {"steps": 6, "batch": 32},
-}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -378,21 +375,14 @@ def main(argv: list[str] | None = None) -> int:
     network, name = parsed.network, f"mnist-{parsed.network}"
     args = from_args(NETWORKS[network][0], parsed)
     work_dir = Path(args.work_dir) if args.work_dir else files.lab_home() / "pretrain_work"
-    out = ROOT / "pretrained" / name
-    if args.smoke:
-        work_dir = work_dir / "smoke"
-        out = work_dir / name
-        args = dataclasses.replace(args, **SMOKE[network])
-    out = Path(args.out) if args.out else out
+    out = Path(args.out or (ROOT / "pretrained" if args.dataset == "mnist" else work_dir) / name)
     work_dir.mkdir(parents=True, exist_ok=True)
-    if args.restart or args.smoke:
-        for checkpoint in [*work_dir.glob(f"{network}*.ckpt"), *work_dir.glob(f"{network}-*.npy")]:
+    if args.restart:
+        for checkpoint in work_dir.glob(f"{network}*.ckpt"):
             checkpoint.unlink()
-    # A smoke run must do without the real data, which may be absent.
-    dataset = prepare.ensure("digits" if args.smoke else "mnist", data_dir=args.data_dir)
+    prepare.ensure(args.dataset, data_dir=args.data_dir)
     device = get_device(args.device)
-    n_images = 600 if args.smoke else None
-    images, labels = (torch.from_numpy(array[:n_images]) for array in data.load_split("train", dataset))
+    images, labels = map(torch.from_numpy, data.load_split("train", args.dataset))
     start = time.monotonic()
     if network == "ae":
         net = train_ae(images, args=args, work_dir=work_dir, device=device)

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import textwrap
 import time
-import unicodedata
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -312,16 +311,12 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
 
 
 def show(rows: list[dict], columns: tuple[str, ...]) -> None:
-    """Print some columns of a table; wide characters count twice, as terminals draw them."""
-
-    def width(text: str) -> int:
-        return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-    lines = [dict(zip(columns, columns, strict=True)), *rows]
-    widths = {name: max(width(line[name]) for line in lines) for name in columns}
+    """Print some columns of a table."""
+    lines = [columns, *([row[name] for name in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     print()
     for line in lines:
-        print("  " + "  ".join(line[c] + " " * (widths[c] - width(line[c])) for c in columns).rstrip())
+        print("  " + "  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 def surprises(gradebook: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:

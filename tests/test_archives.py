@@ -63,7 +63,7 @@ def only(folder: Path) -> archives.HandIn:
 def expect_ordinary(handin: archives.HandIn) -> None:
     assert (handin.refused, handin.review, handin.notes) == ("", [], [])
     assert (handin.student_id, handin.name) == ("PB23000001", "张三")
-    assert (handin.source, handin.files, handin.has_report) == (CODE, RUN, True)
+    assert (handin.source, handin.files) == (CODE, RUN)
     assert handin.run.endswith("results/2026-11-20_10-00-00")
 
 

@@ -63,24 +63,29 @@ def test_labels_change_nothing_about_the_autoencoder(tmp_path, monkeypatch):
     for run, labels in enumerate((np.zeros(64, np.int64), np.arange(64) % 10)):
         monkeypatch.setattr(pretrain.data, "load_split", lambda split, dataset, labels=labels: (images, labels))
         out = tmp_path / f"out{run}"
-        args = ["ae", "--smoke", "--out", str(out), "--work_dir", str(tmp_path / f"work{run}"), "--device", "cpu"]
-        assert pretrain.main(args) == 0
+        monkeypatch.setenv("LAB_HOME", str(tmp_path / f"home{run}"))
+        train("ae", out, tmp_path / f"work{run}", "--contrast_steps", 4, "--contrast_batch", 32)
         weights.append((out / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
 
 
-def test_smoke_run_of_the_ddpm_writes_a_network_that_loads(tmp_path):
+def train(network, out, work_dir, *options):
+    """A training of seconds."""
+    options = ["--dataset", "digits", "--steps", 4, "--batch", 32, "--out", out, "--work_dir", work_dir, *options]
+    assert pretrain.main([network, "--device", "cpu", *map(str, options)]) == 0
+
+
+def test_a_short_training_of_the_ddpm_writes_a_network_that_loads(tmp_path, standin):
     out = tmp_path / "ddpm"
-    arguments = ["ddpm", "--smoke", "--out", str(out), "--work_dir", str(tmp_path), "--device", "cpu"]
-    assert pretrain.main(arguments) == 0
+    train("ddpm", out, tmp_path)
     assert networks.draw_digits(networks.load_ddpm(out), [6], steps=1, seed=0).shape == (1, 1, 28, 28)
 
 
 @pytest.mark.slow
-def test_smoke_run_of_the_autoencoder_goes_through_umap(tmp_path):
+def test_a_short_training_of_the_autoencoder_goes_through_umap(tmp_path, standin):
     pytest.importorskip("umap", reason="umap-learn is in requirements-extra.txt")
     out = tmp_path / "ae"
-    assert pretrain.main(["ae", "--smoke", "--out", str(out), "--work_dir", str(tmp_path)]) == 0
+    train("ae", out, tmp_path, "--contrast_steps", 4, "--contrast_batch", 64)
     assert networks.ae_encode(networks.load_ae(out), np.zeros((3, 1, 28, 28), np.uint8)).shape == (3, 2)
 
 
