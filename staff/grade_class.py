@@ -109,16 +109,11 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
         LabError: naming line and column.
     """
     rows, notes = tables.read(path, ["student_id", "sample_index"])
-    ids = {one.student_id.casefold() for one in found}
-    meant: dict[str, list[str]] = {}
-    for one in found:
-        for name in map(str.casefold, tables.names_of(one.student_id, one.hand_in)):
-            if one.student_id or name not in ids:  # a file without an id may be named after somebody else's
-                meant.setdefault(name, []).append(one.hand_in)
+    meant = tables.called((one.student_id, one.hand_in) for one in found)
     answers, seen, errors = {}, set(), []
     for row in rows:
         shown, text = row.cells["student_id"], row.cells["sample_index"]
-        key = shown.casefold()
+        key = tables.key(shown)
         if key not in meant:
             hint = tables.changed_id(shown, [one.student_id for one in found])
             errors.append(f"line {row.line}, column student_id: {shown!r} handed nothing in{hint}")

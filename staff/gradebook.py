@@ -1,6 +1,6 @@
 """From the records of single hand-ins to what staff and students read: the gradebook, the feedback, the summary.
 
-A record is written as soon as its hand-in is graded. Everything else is made anew from all records, in an order of its
+A record is written as soon as its hand-in is graded. Everything else is made again from all records, in an order of its
 own, so that it is the same whatever was graded first, by how many processes, or after how many interruptions.
 """
 

@@ -85,7 +85,7 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
     lines: dict[str, dict] = {}
     for row in in_order(rows):
         if row.record:  # two hand-ins of one id have one line
-            lines.setdefault(_key(row.student_id or row.hand_in), row.cells())
+            lines.setdefault(tables.key(row.student_id or row.hand_in), row.cells())
     open_questions = [name for name in QUESTIONS if any(cells[name] is None for cells in lines.values())]
     columns = [*names, *REPORT, *open_questions, "status", "comment"]
     empty = dict.fromkeys(columns)
@@ -100,18 +100,16 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
     that the gradebook does not know is left out if it gives no points: that student handed nothing in.
     """
     rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
-    by_id: dict[str, list[str]] = {}
-    for row in graded:
-        for key in {_key(name) for name in tables.names_of(row["student_id"], row["hand_in"])}:
-            by_id.setdefault(key, []).append(row["hand_in"])
-    by_name = {_key(row["hand_in"]): [row["hand_in"]] for row in graded}
+    known = {
+        "student_id": tables.called((row["student_id"], row["hand_in"]) for row in graded),
+        "hand_in": {tables.key(row["hand_in"]): [row["hand_in"]] for row in graded},
+    }
     most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
     marks, errors, absent = {}, [], []
     for row in rows:
         column = "student_id" if row.cells["student_id"] else "hand_in"
         shown = row.cells.get(column, "")
-        key = _key(shown)
-        meant = (by_id if column == "student_id" else by_name).get(key, [])
+        meant = known[column].get(tables.key(shown), [])
         if not meant:
             if shown and not any(row.cells.get(name) for name in (*most, "status")):
                 absent.append(shown)
@@ -139,11 +137,6 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
     if absent:
         notes.append(f"not in the gradebook and without marks, left out: {', '.join(absent)}")
     return marks, notes
-
-
-def _key(name: str) -> str:
-    """An id or a hand-in's name, by which what a spreadsheet gives back is found."""
-    return " ".join(name.split()).casefold()
 
 
 def number(text: str, largest: float) -> float | None:

@@ -115,7 +115,7 @@ class Student:
         student_id, name: as in the name of the hand-in.
         work: the regions that were filled in; none hands in the untouched skeleton.
         about: what there is to see.
-        training: further options of train.py; runs that differ in them are no copies of each other.
+        training: further options of train.py; runs that differ in them do not look copied.
         says: how the cluster of the six is told: by grade.json, by the staff's file of indices, or in the report only.
         report: points for the report: log, tuning, results, questions, feedback.
         decided: what a person decides after the grading, by column of marks.csv.

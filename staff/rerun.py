@@ -84,7 +84,7 @@ def reproduce(
 
 
 def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> tuple[float | None, str]:
-    """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is no mixture."""
+    """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is not a mixture."""
     if outcome.status == "raised":
         where = f", line {outcome.error['line']}" if outcome.error["line"] else ""
         return None, f"{outcome.error['type']}{where}: {one_line(outcome.error['text'].partition(chr(10))[0])}"

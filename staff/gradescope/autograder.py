@@ -31,7 +31,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 FIRST_USER, USERS = 64_000, 1000  # numbers that belong to nobody, so that all of their processes are ours
 LONGEST_ANSWER = 1 << 20  # bytes of the second process
 OUR_FAULT = (
-    "Grading failed, and that is our fault, not yours. The 0 points shown are no judgement of your work. "
+    "Grading failed, and that is our fault, not yours. The 0 points shown do not judge your work. "
     "Please tell the course staff and ask for a rerun; your hand-in is stored."
 )
 PR_SET_DUMPABLE = 4  # of prctl
@@ -82,7 +82,7 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
     Args:
         folder: a copy of the hand-in that ``user`` may read.
         settings: of the bundle; they go through a pipe, because the file is root's.
-        user: who grades; None stays who we are.
+        user: the number of the user who grades; None for our own.
 
     Raises:
         RuntimeError: no answer, or not one of the form that is expected.
