@@ -326,13 +326,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
-    final = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
-    for note in final.notes:
+    rows, notes = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
+    for note in notes:
         print(f"note: {note}")
-    open_rows = final.undecided()
-    for row in open_rows:
+    undecided = [row for row in rows if row["undecided"]]
+    for row in undecided:
         print(f"undecided: {row['student_id']} {row['name']} ({row['hand_in']}): {row['undecided']}")
-    print(f"wrote {args.out / 'final.csv'}: {len(final.rows)} students, {len(open_rows)} undecided")
+    print(f"wrote {args.out / 'final.csv'}: {len(rows)} students, {len(undecided)} undecided")
     return 0
 
 

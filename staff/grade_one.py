@@ -183,7 +183,10 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     with tempfile.TemporaryDirectory(prefix="lab-class-") as folder:
         path = archives.unpack(handin, Path(folder).resolve())
         try:
-            config = load_config(path, settings)
+            config = TrainConfig.load(path / "config.yaml")
+            if config.dataset != settings.dataset:
+                theirs, ours = DATASETS[config.dataset], DATASETS[settings.dataset]
+                raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
             if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
                 cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to be scored with the class"
                 return entries(RUN_QUESTIONS, "REVIEW", cause)
@@ -202,19 +205,6 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     if settings.rerun and scored["db"] is not None:
         performance = reproduced(performance, handin, run, scored["db"], record)
     return [told_by_hand(by_index, answer), performance]
-
-
-def load_config(path: Path, settings: Settings) -> TrainConfig:
-    """The run's settings.
-
-    Raises:
-        LabError: damaged, or of another data set.
-    """
-    config = TrainConfig.load(path / "config.yaml")
-    if config.dataset != settings.dataset:
-        theirs, ours = DATASETS[config.dataset], DATASETS[settings.dataset]
-        raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
-    return config
 
 
 def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: float, record: dict) -> dict:

@@ -106,12 +106,9 @@ def undecided_causes(record: dict) -> list[str]:
     causes: dict[str, list[str]] = {}
     for q in record["questions"]:
         if q["verdict"] in UNDECIDED and q["message"] not in record["review"]:
-            causes.setdefault(f"{q['verdict']}: {first_line(q['message'])}", []).append(q["id"])
+            cause = q["message"].partition("\n")[0]
+            causes.setdefault(f"{q['verdict']}: {cause}", []).append(q["id"])
     return [f"{', '.join(names)} {cause}" for cause, names in causes.items()]
-
-
-def first_line(text: str) -> str:
-    return text.partition("\n")[0]
 
 
 # --------------------------------------------------------------------------- records
@@ -333,6 +330,6 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
 
 def _cause(question: dict) -> str:
     """A message without its numbers and places, by which equal causes are counted together."""
-    text = re.sub("^(not attempted): .*", r"\1", first_line(question["message"]))
+    text = re.sub("^(not attempted): .*", r"\1", question["message"].partition("\n")[0])
     text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", text)
     return f"{question['verdict']}: {text[:160]}"

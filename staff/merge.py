@@ -1,7 +1,7 @@
 """The final gradebook: what was graded, the 30 points of the report, and what a person decided."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hi_mnist import files
@@ -29,19 +29,11 @@ class Marks:
     comment: str
 
 
-@dataclass
-class Final:
-    """The final gradebook: its rows, and notes on how the tables were read."""
-
-    rows: list[dict]
-    notes: list[str] = field(default_factory=list)
-
-    def undecided(self) -> list[dict]:
-        return [row for row in self.rows if row["undecided"]]
-
-
-def merge(out: Path, marks_path: Path) -> Final:
+def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     """Write ``final.csv`` from what was graded and the marks, which stay as they are, and tell it in the feedback.
+
+    Returns:
+        the rows of the final gradebook, and notes on how the tables were read.
 
     Raises:
         LabError: the class is not graded to its end, or the marks cannot be read; naming line and column.
@@ -65,7 +57,7 @@ def merge(out: Path, marks_path: Path) -> Final:
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
     for row in rows:
         tell(out, row)
-    return Final(rows, notes)
+    return rows, notes
 
 
 def write_template(out: Path, rows: list[Row]) -> list[str]:

@@ -160,7 +160,7 @@ def test_students_who_handed_nothing_in_and_have_no_marks_are_left_out(handins, 
     add(handins, "PB1")
     rows = final(f"{REPORT},comment\nPB1,{FULL},\nPB8,,,,,,ill\nPB9,,,,,,\n")
     assert list(rows) == ["PB1"]
-    notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv").notes
+    _, notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert notes == ["not in the gradebook and without marks, left out: PB8, PB9"]
 
 
@@ -191,7 +191,7 @@ def test_the_template_is_accepted_once_it_is_filled(handins, grade, tmp_path):
     assert not any(text for row in rows for text in list(row.values())[3:])
     filled = [row | merge.REPORT | {"performance": 25, "status": "OK"} for row in rows]
     tables.write(path, list(rows[0]), filled)
-    assert [row["total"] for row in merge.merge(tmp_path / "out", path).rows] == [95, 95]
+    assert [row["total"] for row in merge.merge(tmp_path / "out", path)[0]] == [95, 95]
 
 
 def test_the_template_has_one_line_for_a_student_and_keeps_marks(handins, grade, tmp_path):
