@@ -81,30 +81,15 @@ def test_performance_is_that_of_the_saved_parameters(handin, grade_run, trained_
     assert {name: record[name] for name in scored} == scored
 
 
-DAMAGED = {  # file: content (None: it is missing), and a word of the cause; test_runs.py has the rest of them
-    "config.yaml": [
-        (None, "config.yaml is missing"),
-        (b"a: &a [1]\nb: [*a]\n", "alias"),
-        (b"!!python/object/apply:os.system [ls]\n", "plain YAML"),
-        (b"use_pca: true\nn_components: 010\ndataset: digits\n", "n_components 8"),
-        (b"x" * 65_537, "64 KiB"),
-        (b"use_pca: true\ndataset: mnist\n", "the class works on the offline stand-in"),
-    ],
-    "gmm/gmm.safetensors": [(None, "missing"), (b"\x80\x04\x95" + b"x" * 100, "damaged")],
-    "gmm/config.json": [(b'{"n_components": true, "data_dim": 10}', "n_components")],
-    "pca/pca.safetensors": [(None, "missing")],
-}
-EDITED = {  # tensor: what is done to it, and a word of the cause
-    "covs": (lambda a: -a, "positive definite"),
-    "means": (lambda a: a[:9], "shape"),
-    "components": (lambda a: a.astype(np.int64), "int64"),
-}
-
-
 def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run):
-    cases = [(changed, name, *case) for name, some in DAMAGED.items() for case in some]
-    cases += [(edited, name, *case) for name, case in EDITED.items()]
-    for damage, name, how, cause in cases:
+    for damage, name, how, cause in (  # test_runs.py has all that a run may suffer from
+        (changed, "config.yaml", None, "config.yaml is missing"),
+        (changed, "config.yaml", b"a: &a [1]\nb: [*a]\n", "alias"),
+        (changed, "config.yaml", b"use_pca: true\ndataset: mnist\n", "the class works on the offline stand-in"),
+        (changed, "gmm/gmm.safetensors", b"\x80\x04\x95" + b"x" * 100, "damaged"),
+        (changed, "pca/pca.safetensors", None, "missing"),
+        (edited, "covs", lambda a: -a, "positive definite"),
+    ):
         for question in grade_run(damage(copy.deepcopy(handin), name, how))[1:]:
             assert (question["verdict"], question["score"]) == ("ERROR", 0), (name, cause)
             assert cause in question["message"]
@@ -132,12 +117,6 @@ def test_no_run_and_an_ae_run(handin, grade_run):
     assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-def test_a_claimed_score_does_not_count(handin, grade_run):
-    claim = {"auto_score": 70, "db": 0.1, "questions": [{"id": "performance", "score": 30}]}
-    first = grade_run(handin)[2]
-    assert grade_run(changed(handin, "grade.json", json.dumps(claim).encode()))[2] == first
-
-
 # --------------------------------------------------------------------------- what was reproduced
 
 
@@ -156,30 +135,23 @@ def test_only_what_is_reproduced_has_points(handin, grade_run, settings, monkeyp
         assert (performance["score"] > 0) == (verdict == "PASS")
         assert "the handed-in fit: Davies-Bouldin 3.0000" in performance["message"]
         assert record["reproduced"] == {"way": way, "attempts": attempts}
-
-
-def test_without_code_nothing_is_reproduced(handin, grade_run, settings):
     handin.source = None
-    again = dataclasses.replace(settings, rerun=True)
-    assert grade_run(handin, settings=again)[2]["verdict"] == "REVIEW"
+    assert grade_run(handin, settings=settings)[2]["verdict"] == "REVIEW"
 
 
 # --------------------------------------------------------------------------- the cluster of "6"
 
 
-def test_the_answer_is_a_claim_that_is_judged(handin, grade_run, right_index):
-    for k in range(10):
-        claim = {"sample_index": k, "questions": [{"id": "sample_index", "score": 5, "verdict": "PASS"}]}
-        record, index, _ = grade_run(changed(handin, "grade.json", json.dumps(claim).encode()))
-        assert (index["verdict"], index["score"]) == (("PASS", 5) if k == right_index else ("WRONG", 0))
+def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_run, right_index):
+    performance = grade_run(handin)[2]
+    for k in (*range(10), -1, 10, 10**8):
+        questions = [{"id": "sample_index", "score": 5, "verdict": "PASS"}, {"id": "performance", "score": 30}]
+        claim = {"sample_index": k, "auto_score": 70, "db": 0.1, "questions": questions}
+        record, index, again = grade_run(changed(handin, "grade.json", json.dumps(claim).encode()))
+        assert (index["verdict"], index["score"]) == (("PASS", 5) if k == right_index else ("WRONG", 0)), k
+        assert ("numbered 0 to 9" in index["message"]) == (not 0 <= k < 10)
         assert record["sample_index"] == k
-
-
-def test_an_answer_out_of_range_is_wrong(handin, grade_run):
-    for k in (-1, 10, 10**8):
-        _, index, _ = grade_run(changed(handin, "grade.json", json.dumps({"sample_index": k}).encode()))
-        assert (index["verdict"], index["score"]) == ("WRONG", 0)
-        assert "numbered 0 to 9" in index["message"]
+        assert again == performance
 
 
 NO_CLAIM = [
@@ -195,11 +167,8 @@ def test_what_is_not_an_answer_leaves_the_question_to_the_list_or_a_person(handi
             changed(handin, "grade.json", content)
         assert grade_one.claimed_index(handin, None) is None, content
         assert grade_one.claimed_index(handin, 3) == 3, content
-
-
-def test_the_hand_ins_answer_comes_before_the_list(handin, grade_run, right_index):
-    changed(handin, "grade.json", b'{"sample_index": %d}' % ((right_index + 1) % 10))
-    assert grade_run(handin, right_index)[1]["verdict"] == "WRONG"
+    changed(handin, "grade.json", b'{"sample_index": 4}')  # comes before the list
+    assert grade_one.claimed_index(handin, 3) == 4
 
 
 # --------------------------------------------------------------------------- whole records
