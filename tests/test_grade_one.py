@@ -25,7 +25,7 @@ def settings(standin) -> grade_one.Settings:
 def handin(trained_run) -> archives.HandIn:
     """A hand-in with the solution's run."""
     files = {name: (trained_run / name).read_bytes() for name in archives.RUN_FILES if (trained_run / name).is_file()}
-    return archives.HandIn("PB1+Ann+LAB3", "PB1", "Ann", SOURCE, "results/1", files, True)
+    return archives.HandIn("PB1+Ann+LAB3", "PB1", "Ann", SOURCE, "results/1", files)
 
 
 @pytest.fixture
