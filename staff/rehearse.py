@@ -174,7 +174,7 @@ def solve(skeleton: str, work: dict[str, str]) -> str:
     return skeleton
 
 
-def run(command: list[str], folder: Path, home: Path | None = None) -> str:
+def run(command: list[str], folder: Path, home: Path | None = None) -> None:
     """Show and run ``python ...`` in ``folder``.
 
     Args:
@@ -182,26 +182,21 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> str:
         folder: where it runs; the student's copy or the staff's.
         home: ``LAB_HOME`` of the command; None keeps data and runs in the lab's own folder.
 
-    Returns:
-        its standard output.
-
     Raises:
         LabError: it failed; with its last line.
     """
     print(f"  python {shlex.join(command)}", flush=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAB_", "PYTHON"))}
-    if "LAB_BUBBLEWRAP" in os.environ:
-        environment["LAB_BUBBLEWRAP"] = os.environ["LAB_BUBBLEWRAP"]
+    ours = ("LAB_", "PYTHON")
+    environment = {k: v for k, v in os.environ.items() if k == "LAB_BUBBLEWRAP" or not k.startswith(ours)}
+    environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
     if home is not None:
         environment["LAB_HOME"] = str(home)
-    environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
     )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise LabError(f"the command above ended with status {done.returncode}: {said[-1]}")
-    return done.stdout
 
 
 def cluster_of_six(run_folder: Path) -> int:
@@ -228,9 +223,8 @@ def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, i
 
 def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
     """The hand-in as a student makes it: submission.py, the run, and a report."""
-    with zipfile.ZipFile(
-        hand_ins / f"{student.student_id}+{student.name}+LAB3.zip", "w", zipfile.ZIP_DEFLATED
-    ) as archive:
+    path = hand_ins / f"{student.student_id}+{student.name}+LAB3.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(copy / "submission.py", "submission.py")
         for path in sorted((copy / "results").rglob("*")):
             if path.is_file() and path.name != "README.md":
