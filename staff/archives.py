@@ -23,6 +23,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import IO
+
+from hi_mnist.text import one_line, plain, size
 
 # What is taken from a run's folder, and the most bytes that each may have: K = 10 and d = 784 make 49 MiB of covs.
 RUN_FILES = {
@@ -36,16 +39,18 @@ RUN_FILES = {
 CODE_LIMIT = 1 << 20
 MOST_ENTRIES = 20_000
 MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
-MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what it really holds is counted as it comes
+MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what is unpacked is bounded by the limits above
 MOST_RUNS = 50
 LONGEST_PATH = 500  # characters
 LONGEST_NAME = 255
+KEEP = "zip submission.py, results and the report only"
+LINKS = "links or devices"
+MARK = "\ufffd"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-CHUNK = 1 << 16
 
-# Foreign archives by their first bytes; zipfile only says that they are none.
+# Foreign archives by their first bytes; zipfile only says that they are not zips.
 _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
 # Course systems put their own words and numbers before the student's file name: lee_LATE_123_456_2100000022+...
 _NAME = re.compile(
@@ -81,7 +86,6 @@ class HandIn:
         source: submission.py as it is; None where there is none.
         run: the graded run's folder as it was called; None where there is none.
         files: that run's files by their names in ``RUN_FILES``.
-        has_report: whether a report was found.
         notes: what is worth knowing.
         review: what a person should look at.
         refused: why nothing was read; empty where something was.
@@ -93,7 +97,6 @@ class HandIn:
     source: bytes | None = None
     run: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
-    has_report: bool = False
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
     refused: str = ""
@@ -117,10 +120,6 @@ class Entry:
     parts: tuple[str, ...]
     read: Callable[[int], bytes]
     file: str = ""
-
-    @property
-    def path(self) -> str:
-        return "/".join(self.parts)
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -174,10 +173,9 @@ def decoded(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace")
 
 
-def clean(text: str) -> str:
-    """Text in NFC on one line, without what could change how the rest is shown."""
-    text = unicodedata.normalize("NFC", text)
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
+def clean(name: str) -> str:
+    """A name in NFC on one line, with a mark for whatever could change how the rest is shown."""
+    return plain(unicodedata.normalize("NFC", name), mark=MARK).replace("\n", MARK)
 
 
 # --------------------------------------------------------------------------- reading one
@@ -192,9 +190,9 @@ def read(found: Found) -> HandIn:
     except Refused as refusal:
         handin.refused = str(refusal)
     except _DAMAGE as error:
-        handin.refused = f"it is damaged or no zip archive ({clean(' '.join(str(error).split()))[:120]})"
+        handin.refused = f"it is damaged or not a zip archive ({one_line(error, 120)})"
     if not handin.student_id:
-        handin.review.append("its name has not the form student_id+name+LAB3")
+        handin.review.append("its name does not have the form student_id+name+LAB3")
     elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
         told = f"id {handin.student_id!r} and name {handin.name!r}"
         handin.review.append(f"{told} may be the wrong way round; rename it to student_id+name+LAB3 and --resume")
@@ -225,18 +223,15 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
         if not handin.student_id:
             handin.student_id, handin.name = parse_name(display(path.name))
     with path.open("rb") as file:
-        _check_zip(file.read(4))
+        start = file.read(4)
+        if not start:
+            raise Refused("an empty file; ask for it again")
+        for magic, kind in _FOREIGN.items():
+            if start.startswith(magic):
+                remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
+                raise Refused(f"a {kind} archive; {remedy}")
         with zipfile.ZipFile(_Bounded(file)) as archive:
             yield list(_zip_entries(archive, handin))
-
-
-def _check_zip(start: bytes) -> None:
-    if not start:
-        raise Refused("an empty file; ask for it again")
-    for magic, kind in _FOREIGN.items():
-        if start.startswith(magic):
-            remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
-            raise Refused(f"a {kind} archive; {remedy}")
 
 
 class _Bounded:
@@ -246,10 +241,10 @@ class _Bounded:
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
-    def read(self, size: int = -1) -> bytes:
-        if size > MOST_DIRECTORY:
-            raise Refused(f"its list of entries has {size:,} bytes; zip submission.py, results and the report only")
-        return self._file.read(MOST_DIRECTORY if size < 0 else size)
+    def read(self, length: int = -1) -> bytes:
+        if length > MOST_DIRECTORY:
+            raise Refused(f"its list of entries has {size(length)}; {KEEP}")
+        return self._file.read(MOST_DIRECTORY if length < 0 else length)
 
 
 def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
@@ -261,28 +256,27 @@ def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
         raise Refused("it is encrypted; ask for one without a password")
     declared = sum(info.file_size for info in members)
     if declared > MOST_DECLARED:
-        raise Refused(f"it would unpack to {declared / 2**30:,.1f} GiB; zip submission.py, results and the report only")
-    unsafe, links, seen, twice = [], [], set(), []
+        raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
+    passed, seen = {"unsafe paths": [], LINKS: [], "the same file twice": []}, set()
     for info in members:
         name = _zip_name(info)
         parts = safe_parts(name)
-        mode = info.external_attr >> 16
+        kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
         if parts is None:
-            unsafe.append(clean(name[:80]))
-        elif stat.S_ISLNK(mode):
-            links.append("/".join(parts))
+            passed["unsafe paths"].append(clean(name[:80]))
+        elif kind == stat.S_IFLNK:
+            passed[LINKS].append("/".join(parts))
         elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
             continue
-        elif (stat.S_IFMT(mode) or stat.S_IFREG) != stat.S_IFREG:
-            links.append("/".join(parts))
+        elif kind != stat.S_IFREG:
+            passed[LINKS].append("/".join(parts))
         elif parts in seen:
-            twice.append("/".join(parts))
+            passed["the same file twice"].append("/".join(parts))
         else:
             seen.add(parts)
             yield Entry(parts, partial(_member, archive, info, parts[-1]))
-    _report(handin, "unsafe paths", unsafe)
-    _report(handin, "links or devices", links)
-    _report(handin, "the same file twice", twice)
+    for what, names in passed.items():
+        _report(handin, what, names)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -295,17 +289,15 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: i
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Refused(f"{name} is compressed by an uncommon method ({info.compress_type}); ask for an ordinary zip")
     with archive.open(info) as file:
-        return _streamed(file.read, limit, name)
+        return _bounded(file, limit, name)
 
 
-def _streamed(read: Callable[[int], bytes], limit: int, name: str) -> bytes:
-    """All bytes, counted as they come: a bomb is dropped as soon as it passes the limit."""
-    content = bytearray()
-    while chunk := read(CHUNK):
-        content += chunk
-        if len(content) > limit:
-            raise Refused(f"{name} is larger than {limit / 2**20:.3g} MiB")
-    return bytes(content)
+def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
+    """All bytes of a file; of a bomb, no more than the limit is unpacked."""
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise Refused(f"{name} is larger than {size(limit)}")
+    return content
 
 
 def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
@@ -325,18 +317,18 @@ def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
                 links.append("/".join(parts))
             elif _wanted(parts):
                 yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
-    _report(handin, "links or devices", links)
+    _report(handin, LINKS, links)
 
 
 def _file(path: str, name: str, limit: int) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
-        return _streamed(file.read, limit, name)
+        return _bounded(file, limit, name)
 
 
 def _check_count(count: int) -> None:
     if count > MOST_ENTRIES:
-        raise Refused(f"it has more than {MOST_ENTRIES:,} entries; zip submission.py, results and the report only")
+        raise Refused(f"it has more than {MOST_ENTRIES:,} entries; {KEEP}")
 
 
 def _report(handin: HandIn, what: str, names: list[str]) -> None:
@@ -368,20 +360,17 @@ def _wanted(parts: tuple[str, ...]) -> bool:
 
 
 def _take(handin: HandIn, entries: list[Entry]) -> None:
-    if not handin.student_id:
-        tops = {entry.parts[0] for entry in entries if len(entry.parts) > 1}
-        named = {pair for pair in map(parse_name, tops) if pair[0]}
-        if len(named) == 1:
-            ((handin.student_id, handin.name),) = named
-            handin.notes.append("id and name are those of the folder in it")
+    named = {parse_name(entry.parts[0]) for entry in entries if len(entry.parts) > 1} - {("", "")}
+    if not handin.student_id and len(named) == 1:
+        ((handin.student_id, handin.name),) = named
+        handin.notes.append("id and name are those of the folder in it")
     _take_code(handin, entries)
     _take_run(handin, entries)
-    reports = [e for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
-    handin.has_report = bool(reports)
+    reports = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
     if not reports:
         handin.notes.append(NO_REPORT)
-    elif not any(e.parts[-1].lower().endswith(".pdf") for e in reports):
-        handin.notes.append(f"the report is no PDF: {reports[0].parts[-1]}")
+    elif not any(name.lower().endswith(".pdf") for name in reports):
+        handin.notes.append(f"the report is not a PDF: {reports[0]}")
 
 
 def _take_code(handin: HandIn, entries: list[Entry]) -> None:
@@ -398,7 +387,7 @@ def _take_code(handin: HandIn, entries: list[Entry]) -> None:
         handin.notes.append(f"the code is in {chosen.parts[-1]}")
     if len(candidates) > 1:
         level = [e for e in candidates if len(e.parts) == len(chosen.parts)]
-        line = f"{len(candidates)} files submission.py; {chosen.path} was graded"
+        line = f"{len(candidates)} files submission.py; {'/'.join(chosen.parts)} was graded"
         (handin.review if len(level) > 1 else handin.notes).append(line)
     handin.source = chosen.read(CODE_LIMIT)
 

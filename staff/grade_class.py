@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
@@ -22,26 +23,34 @@ from grading import sandbox
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
+from hi_mnist.settings import add_flags, from_args, setting
 from staff import archives, grade_one, gradebook, merge, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, read, records
 
 
+@dataclass
+class Options:
+    """What the flags of this command may be that have a range."""
+
+    jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
+    seed: int = setting(0, "seed of the numbers to check with", low=0, high=2**32 - 1, metavar="S")
+    dataset: str = setting("mnist", "the class's data", choices=DATASETS)
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m staff.grade_class",
-        allow_abbrev=False,
-        description="Grade a class's hand-ins: gradebook, summary and everybody's feedback.",
-        epilog="then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
+    parser = cli.make_parser(
+        "python -m staff.grade_class", "Grade a class's hand-ins: gradebook, summary and everybody's feedback."
+    )
+    parser.epilog = (
+        "then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
         "      (see: python -m staff.grade_class merge --help)\n\n"
         "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
         "They need this version of the lab and its packages, and the same data set prepared:\n"
-        "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
     )
     parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder of zips or folders, one a hand-in")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all that is written")
-    parser.add_argument("--jobs", type=int, metavar="N", help="hand-ins at a time (default: one for each processor)")
     parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or was interrupted")
     parser.add_argument("--no-rerun", action="store_true", help="believe Performance without reproducing it")
     parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
@@ -49,28 +58,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--indices", type=Path, metavar="FILE.csv", help="student_id,sample_index for hand-ins without grade.json"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the numbers to check with (default: 0)")
-    parser.add_argument(
-        "--dataset", choices=list(DATASETS), default="mnist", help="the class's data (default: %(default)s)"
-    )
-    parser.add_argument("--data_dir", metavar="DIR", help="folder of the IDX files (default: MNIST_DIR, else download)")
-    return cli.one_line_errors(parser)
+    add_flags(parser, Options)
+    cli.add_options(parser, "data_dir")
+    return parser
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m staff.grade_class merge",
-        allow_abbrev=False,
-        description="Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all.",
-        epilog=f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
+    parser = cli.make_parser(
+        "python -m staff.grade_class merge",
+        "Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all.",
+    )
+    parser.epilog = (
+        f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
         f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
         "hand_in, which names the row where student_id is empty;\n"
-        "status: OK for a row that was to be looked at; comment, for the student. An empty cell is not decided yet.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "status: OK for a row that was to be looked at; comment, for the student. An empty cell is not decided yet."
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
-    return cli.one_line_errors(parser)
+    return parser
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -79,6 +85,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     Raises:
         LabError: naming the argument.
     """
+    from_args(Options, args)
     args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
     if not args.handins.is_dir():
         raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
@@ -86,10 +93,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"--out {args.out} lies in the hand-ins' folder and would be graded; name another one")
     if args.out.is_file():
         raise LabError(f"--out {args.out} is a file; name a folder")
-    if args.jobs is not None and args.jobs < 1:
-        raise LabError(f"--jobs must be at least 1, got {args.jobs}")
-    if not 0 <= args.seed < 2**32:
-        raise LabError(f"--seed must be between 0 and {2**32 - 1}, got {args.seed}")
     if (args.backend == "dask") != (args.scheduler is not None):
         raise LabError("--backend dask and --scheduler ADDRESS belong together")
     if not args.resume and any((args.out / "records").glob("*.json")):
@@ -100,29 +103,29 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int], list[str]]:
-    """The staff's list of answers to question 6, by id (or ``hand_in``) in small letters, and notes on the file.
+    """The staff's list of answers to question 6, by ``hand_in``, and notes on the file.
 
     Raises:
         LabError: naming line and column.
     """
     rows, notes = tables.read(path, ["student_id", "sample_index"])
-    known = {name.casefold() for one in found for name in tables.names_of(one.student_id, one.hand_in)}
-    indices, errors = {}, []
+    meant = tables.called((one.student_id, one.hand_in) for one in found)
+    answers, seen, errors = {}, set(), []
     for row in rows:
-        key, text = row.cells["student_id"].casefold(), row.cells["sample_index"]
-        if key not in known:
-            hint = tables.changed_id(row.cells["student_id"], [one.student_id for one in found])
-            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']!r} handed nothing in{hint}")
-        elif key in indices:
-            errors.append(f"line {row.line}, column student_id: {row.cells['student_id']} is there twice")
-        elif not text:
-            continue  # not known yet
-        elif not re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
-            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is no whole number from 0")
-        else:
-            indices[key] = int(text.partition(".")[0])
+        shown, text = row.cells["student_id"], row.cells["sample_index"]
+        key = tables.key(shown)
+        if key not in meant:
+            hint = tables.changed_id(shown, [one.student_id for one in found])
+            errors.append(f"line {row.line}, column student_id: {shown!r} handed nothing in{hint}")
+        elif key in seen:
+            errors.append(f"line {row.line}, column student_id: {shown} is there twice")
+        elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
+            seen.add(key)
+            answers |= dict.fromkeys(meant[key], int(text.partition(".")[0]))
+        elif text:  # an empty cell is not known yet
+            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
     tables.refuse(path, errors)
-    return indices, notes
+    return answers, notes
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
@@ -219,7 +222,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     found, others = archives.find(args.handins)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: no zip, no folder")
-    indices, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     to_grade, rivals = counting(found)
     earlier = earlier_records(args, to_grade)
     prepare.ensure(args.dataset, args.data_dir)
@@ -229,13 +232,9 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         partial.unlink(missing_ok=True)
 
     jobs, done = [], {}
-    ids = {one.student_id.casefold() for one in found}
     for one in to_grade:
-        names = [name.casefold() for name in tables.names_of(one.student_id, one.hand_in)]
-        if not one.student_id:  # its file may be named after somebody else's id
-            names = [name for name in names if name not in ids]
-        index = next((indices[name] for name in names if name in indices), None)
         record = earlier.get(one.hand_in)
+        index = answers.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # what an earlier list said still holds
         again = record and kept(record, read(one, settings, index), index, settings)
@@ -271,7 +270,7 @@ def stored(out: Path, record: dict, settings: Settings) -> dict:
         gradebook.save_record(out, record)
     except ValueError as error:  # a text or a number that has no form in JSON and UTF-8
         handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
-        record = grade_one.internal_record(handin, record["settings"].get("index"), settings, grade_one.fault(error))
+        record = grade_one.internal_record(handin, record["settings"].get("index"), settings, error)
         gradebook.save_record(out, record)
     return record
 
@@ -327,13 +326,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
-    final = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
-    for note in final.notes:
+    rows, notes = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
+    for note in notes:
         print(f"note: {note}")
-    open_rows = final.undecided()
-    for row in open_rows:
+    undecided = [row for row in rows if row["undecided"]]
+    for row in undecided:
         print(f"undecided: {row['student_id']} {row['name']} ({row['hand_in']}): {row['undecided']}")
-    print(f"wrote {args.out / 'final.csv'}: {len(final.rows)} students, {len(open_rows)} undecided")
+    print(f"wrote {args.out / 'final.csv'}: {len(rows)} students, {len(undecided)} undecided")
     return 0
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +21,11 @@ from hi_mnist import data, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, DataSet
 from hi_mnist.files import ROOT
-from hi_mnist.runs import TrainConfig
-from staff import archives, gradebook, rerun
+from hi_mnist.runs import SavedRun, TrainConfig
+from hi_mnist.text import one_line
+from staff import archives, gradebook, handout, rerun
 
-# Besides grading/: a change in any of them may change a record.
-GRADING_PROGRAM = [
-    "hi_mnist/data.py",
-    "hi_mnist/runs.py",
-    "submission.py",
-    "staff/archives.py",
-    "staff/grade_one.py",
-    "staff/rerun.py",
-]
+OF_STAFF = ["staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]  # they decide on records as well
 RUN_QUESTIONS = ("sample_index", "performance")
 LARGEST_K = 100  # more would cost us minutes; 10 is the lab's
 LARGEST_DIM = 128  # its baseline takes minutes, and no reproduction would end in time
@@ -69,8 +62,8 @@ def facts(dataset: str) -> tuple[str, str]:
     prepare.ensure(dataset)
     there = images(dataset)
     digest = hashlib.sha256()
-    for path in [*sorted((ROOT / "grading").glob("*.py")), *(ROOT / name for name in GRADING_PROGRAM)]:
-        digest.update(path.name.encode() + path.read_bytes())
+    for name in handout.find(handout.GRADING_FILES) + OF_STAFF:
+        digest.update(name.encode() + (ROOT / name).read_bytes())
     return files.data_hash(*there), digest.hexdigest()
 
 
@@ -89,16 +82,15 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
     # One BLAS thread everywhere: with another number sums would differ in their last digits.
     with threadpool_limits(limits=1):
         if handin.refused:
-            record["questions"] = [entry(name, "REVIEW", handin.refused) for name in gradebook.QUESTIONS]
+            record["questions"] = entries(gradebook.QUESTIONS, "REVIEW", handin.refused)
             record["review"].insert(0, handin.refused)
             return record
         if (settings.data, settings.code) != facts(settings.dataset):
             raise RuntimeError("this worker has other images or another version of the lab")
         # The run first: what it is measured by is read before any of the student's code runs.
-        run = guarded(list(RUN_QUESTIONS), lambda: grade_run(handin, index, settings, record), record)
-        code = guarded(list(checks.QUESTIONS), lambda: grade_code(handin, settings, record), record)
-    by_id = {q["id"]: q for q in code + run}
-    summary = table.summary([by_id[name] for name in gradebook.QUESTIONS])
+        run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record))
+        code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record))
+    summary = table.summary(code + run)
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
@@ -130,38 +122,39 @@ def made_under(settings: Settings, index: int | None) -> dict:
     return dataclasses.asdict(settings) | {"index": index}
 
 
-def internal_record(handin: archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
+def internal_record(
+    one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: BaseException | str
+) -> dict:
     """The record of a hand-in that could not be graded, by a fault of ours."""
-    record = empty_record(handin, index, settings)
-    record["questions"] = [entry(name, "INTERNAL", cause) for name in gradebook.QUESTIONS]
-    return record
+    handin = one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name)
+    told = cause if isinstance(cause, str) else fault(cause)
+    return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", told)}
 
 
 def entry(name: str, verdict: str, message: str, hint: str = "", score: float = 0.0) -> dict:
     """An entry of ``questions``."""
-    label, points = gradebook.QUESTIONS[name]
-    return scores.question(name, label, points) | {
-        "score": score,
-        "verdict": verdict,
-        "message": message,
-        "hint": hint,
-    }
+    told = {"score": score, "verdict": verdict, "message": message, "hint": hint}
+    return checks.question(name, *gradebook.QUESTIONS[name]) | told
 
 
-def guarded(names: list[str], grade: Callable[[], list[dict]], record: dict) -> list[dict]:
+def entries(names: Iterable[str], verdict: str, message: str, hint: str = "") -> list[dict]:
+    """The same for several questions."""
+    return [entry(name, verdict, message, hint) for name in names]
+
+
+def guarded(names: Iterable[str], grade: Callable[[], list[dict]]) -> list[dict]:
     """The entries that ``grade`` gives; INTERNAL ones where it fails, for its faults are ours."""
     try:
         return grade()
     except Exception as error:
-        cause = fault(error)
-        return [entry(name, "INTERNAL", cause) for name in names]
+        return entries(names, "INTERNAL", fault(error))
 
 
 def fault(error: BaseException) -> str:
     """One line for an exception in our own code."""
     where = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({Path(where[0].filename).name}, line {where[0].lineno})" if where else ""
-    return f"a fault of the grading program: {type(error).__name__}: {' '.join(str(error).split())[:200]}{place}"
+    return f"a fault of the grading program: {type(error).__name__}: {one_line(error)}{place}"
 
 
 # --------------------------------------------------------------------------- its code
@@ -171,7 +164,7 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
     """The four questions on the code; notes its fingerprint in the record."""
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
-        return [entry(name, "ERROR", message, hint) for name in checks.QUESTIONS]
+        return entries(checks.QUESTIONS, "ERROR", message, hint)
     questions = table.check_code(handin.source, seed=settings.seed, jobs=1)
     outcome = sandbox.run("fingerprint", handin.source, {})
     for name, tree in outcome.arrays.items():
@@ -185,22 +178,25 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
 def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, record: dict) -> list[dict]:
     """Question 6 from the saved parameters; notes what was measured in the record."""
     if handin.run is None:
-        return refused("the hand-in has no results", "hand in results/<datetime> of the run that counts")
+        hint = "hand in results/<datetime> of the run that counts"
+        return entries(RUN_QUESTIONS, "ERROR", "the hand-in has no results", hint)
     with tempfile.TemporaryDirectory(prefix="lab-class-") as folder:
         path = archives.unpack(handin, Path(folder).resolve())
         try:
-            config = load_config(path, settings)
+            config = TrainConfig.load(path / "config.yaml")
+            if config.dataset != settings.dataset:
+                theirs, ours = DATASETS[config.dataset], DATASETS[settings.dataset]
+                raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
             if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
                 cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to be scored with the class"
-                return [entry(name, "REVIEW", cause) for name in RUN_QUESTIONS]
+                return entries(RUN_QUESTIONS, "REVIEW", cause)
             run = runs.load_run(path)
         except LabError as error:
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
-            return refused(cause, hint)
+            return entries(RUN_QUESTIONS, "ERROR", cause, hint)
     record["config"] = dataclasses.asdict(run.config)
     if not run.config.use_pca:  # nor is it scored: its AutoEncoder may be anything anywhere
-        cause = "the run is not a PCA run; only those count"
-        return [entry(name, "SKIPPED", cause) for name in RUN_QUESTIONS]
+        return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
     answer = claimed_index(handin, index)
     scored = scores.score_run(run, images(settings.dataset), answer)
     by_index, performance = scored.pop("questions")
@@ -211,46 +207,24 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     return [told_by_hand(by_index, answer), performance]
 
 
-def load_config(path: Path, settings: Settings) -> TrainConfig:
-    """The run's settings.
-
-    Raises:
-        LabError: damaged, or of another data set.
-    """
-    config = TrainConfig.load(path / "config.yaml")
-    if config.dataset != settings.dataset:
-        theirs, ours = DATASETS[config.dataset], DATASETS[settings.dataset]
-        raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
-    return config
-
-
-def refused(cause: str, hint: str) -> list[dict]:
-    return [entry(name, "ERROR", cause, hint) for name in RUN_QUESTIONS]
-
-
-def reproduced(performance: dict, handin: archives.HandIn, run, db: float, record: dict) -> dict:
+def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: float, record: dict) -> dict:
     """The entry of Performance after its run was made again."""
+    found = performance["message"]
     if handin.source is None:
-        return performance | {
-            "score": 0.0,
-            "verdict": "REVIEW",
-            "message": f"{performance['message']}; not reproduced: there is no submission.py",
-        }
+        message = f"{found}; not reproduced: there is no submission.py"
+        return performance | {"score": 0.0, "verdict": "REVIEW", "message": message}
     again = rerun.reproduce(handin.source, run.config, db, images(run.config.dataset))
     record["reproduced"] = {"way": again.way, "attempts": again.attempts}
-    told = f"{performance['message']}; {again.sentence()}"
     if again.way is not None:
-        return performance | {"message": f"{performance['message']}; reproduced by {again.sentence()}"}
+        return performance | {"message": f"{found}; reproduced by {again.sentence()}"}
+    told = f"{found}; {again.sentence()}"
     if performance["verdict"] == "REVIEW":
         return performance | {"message": told}
     if again.our_fault:
         return performance | {"score": 0.0, "verdict": "INTERNAL", "message": told}
-    return performance | {
-        "score": 0.0,
-        "verdict": "REVIEW",
-        "message": f"not reproduced: the saved parameters give {told}; a person decides",
-        "hint": "hand in the submission.py that made the run, with the run's own config.yaml",
-    }
+    message = f"not reproduced: the saved parameters give {told}; a person decides"
+    hint = "hand in the submission.py that made the run, with the run's own config.yaml"
+    return performance | {"score": 0.0, "verdict": "REVIEW", "message": message, "hint": hint}
 
 
 def told_by_hand(entry: dict, answer: int | None) -> dict:

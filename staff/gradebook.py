@@ -1,6 +1,6 @@
 """From the records of single hand-ins to what staff and students read: the gradebook, the feedback, the summary.
 
-A record is written as soon as its hand-in is graded. Everything else is made anew from all records, in an order of its
+A record is written as soon as its hand-in is graded. Everything else is made again from all records, in an order of its
 own, so that it is the same whatever was graded first, by how many processes, or after how many interruptions.
 """
 
@@ -18,6 +18,7 @@ from grading.scores import PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.runs import SavedRun
+from hi_mnist.text import markdown
 from staff import archives, tables
 
 QUESTIONS = {
@@ -32,9 +33,16 @@ COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", 
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
 FEEDBACK = ("feedback.md", "feedback.json")
-LARGEST_RECORD = 4 << 20
 # Records hold these for staff and for --resume; they are not the student's business.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
+MEASURES = {
+    "db": "Davies-Bouldin (784 pixels, lower is better)",
+    "db_sklearn": "Davies-Bouldin of scikit-learn",
+    "accuracy": "accuracy (clusters matched to digits)",
+    "nmi": "normalised mutual information",
+    "ari": "adjusted Rand index",
+    "log_likelihood": "mean log-likelihood",
+}
 SAME_PARAMETERS = 1e-4  # relative; two machines differ by less, two seeds by more
 SIMILAR_CODE = 0.9  # share of common eight-word pieces of two syntax trees
 PIECE = 8
@@ -81,6 +89,11 @@ def decided(question: dict | None) -> float | None:
     return None if question is None or question["verdict"] in UNDECIDED else question["score"]
 
 
+def given(points: float | None) -> str:
+    """Points as people read them."""
+    return "open" if points is None else tables.guarded(points)
+
+
 def own_status(record: dict, review: list[str] = ()) -> str:
     verdicts = {q["verdict"] for q in record["questions"]}
     if review or record["review"] or verdicts & {"REVIEW", "INTERNAL"}:
@@ -93,12 +106,9 @@ def undecided_causes(record: dict) -> list[str]:
     causes: dict[str, list[str]] = {}
     for q in record["questions"]:
         if q["verdict"] in UNDECIDED and q["message"] not in record["review"]:
-            causes.setdefault(f"{q['verdict']}: {first_line(q['message'])}", []).append(q["id"])
+            cause = q["message"].partition("\n")[0]
+            causes.setdefault(f"{q['verdict']}: {cause}", []).append(q["id"])
     return [f"{', '.join(names)} {cause}" for cause, names in causes.items()]
-
-
-def first_line(text: str) -> str:
-    return text.partition("\n")[0]
 
 
 # --------------------------------------------------------------------------- records
@@ -122,14 +132,11 @@ def load_record(out: Path, hand_in: str) -> dict | None:
     """The record of a hand-in; None where there is none, or it is damaged."""
     path = out / "records" / f"{file_name(hand_in)}.json"
     try:
-        if path.stat().st_size > LARGEST_RECORD:
-            return None
         record = json.loads(path.read_text(encoding="utf-8"))
         complete = record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == list(QUESTIONS)
-        complete = complete and isinstance(record["settings"], dict)
+        return record if complete and isinstance(record["settings"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if complete else None
 
 
 def _json(content: dict | list) -> str:
@@ -179,29 +186,27 @@ def compare(rows: list[Row]) -> None:
     """Note equal parameters in the rows' ``notes``, and nearly equal code with them in their ``review``."""
     graded = in_order([row for row in rows if row.record and row.record["signature"]])
     codes = {row.hand_in: Code.of(row.record["fingerprint"]) for row in graded}
-    copies: dict[str, list[Row]] = {row.hand_in: [] for row in graded}
-    equals: dict[str, list[Row]] = {row.hand_in: [] for row in graded}
+    copies, equals = ({row.hand_in: [] for row in graded} for _ in range(2))
     for one, other in combinations(graded, 2):
         one_student = one.student_id and one.student_id.casefold() == other.student_id.casefold()
         if one_student or not same_parameters(one.record["signature"], other.record["signature"]):
             continue
-        both = codes[one.hand_in], codes[other.hand_in]
+        code, others_code = codes[one.hand_in], codes[other.hand_in]
         # Code whose steps are found under no name of theirs cannot clear anybody.
-        suspect = both[0].similar(both[1]) or any(code.hidden() for code in both)
+        suspect = code.similar(others_code) or code.hidden() or others_code.hidden()
         pairs = copies if suspect else equals
-        pairs[one.hand_in].append(other)
-        pairs[other.hand_in].append(one)
+        pairs[one.hand_in].append(other.hand_in)
+        pairs[other.hand_in].append(one.hand_in)
     for row in graded:
         if copies[row.hand_in]:
-            told = "nearly the same code" if not codes[row.hand_in].hidden() else "code that cannot be compared"
+            told = "code that cannot be compared" if codes[row.hand_in].hidden() else "nearly the same code"
             row.review.append(f"{told} and the same parameters as {_listed(copies[row.hand_in])}")
         if equals[row.hand_in]:
             row.notes.append(f"the same parameters as {_listed(equals[row.hand_in])}")
 
 
-def _listed(rows: list[Row]) -> str:
-    names = sorted(row.hand_in for row in rows)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _listed(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 # --------------------------------------------------------------------------- what is written
@@ -264,12 +269,9 @@ def student_record(record: dict) -> dict:
 
 def feedback_text(shown: dict) -> str:
     """A student's feedback as Markdown; what came from their code stands in blocks, where nothing is interpreted."""
-    lines = [f"# Lab 3: {_inline(shown['hand_in'])}", ""]
-    lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
+    lines = [f"# Lab 3: {markdown(shown['hand_in'])}", "", "| question | points | verdict |", "| --- | ---: | --- |"]
     for q in shown["questions"]:
-        points = decided(q)
-        given = "open" if points is None else tables.guarded(points)
-        lines.append(f"| {q['label']} | {given} / {q['points']} | {q['verdict']} |")
+        lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
     lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {AUTO_POINTS} | |", ""]
     if any(decided(q) is None for q in shown["questions"]):
         lines += ["What is open is decided by a person; it is not lost.", ""]
@@ -286,23 +288,10 @@ def feedback_text(shown: dict) -> str:
 
 
 def run_lines(shown: dict) -> list[str]:
-    names = {
-        "db": "Davies-Bouldin (784 pixels, lower is better)",
-        "db_sklearn": "Davies-Bouldin of scikit-learn",
-        "accuracy": "accuracy (clusters matched to digits)",
-        "nmi": "normalised mutual information",
-        "ari": "adjusted Rand index",
-        "log_likelihood": "mean log-likelihood",
-    }
     lines = [f"folder: {shown['run']}"]
-    lines += [f"{text}: {shown[name]:.4f}" for name, text in names.items() if shown.get(name) is not None]
-    for attempt in (shown.get("reproduced") or {}).get("attempts", []):
-        lines.append(f"{attempt['what']}: {attempt['result']}")
-    return lines
-
-
-def _inline(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|!&])", r"\\\1", text)
+    lines += [f"{text}: {shown[name]:.4f}" for name, text in MEASURES.items() if shown.get(name) is not None]
+    attempts = (shown.get("reproduced") or {}).get("attempts", [])
+    return lines + [f"{attempt['what']}: {attempt['result']}" for attempt in attempts]
 
 
 def block(text: str) -> list[str]:
@@ -315,34 +304,32 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
     statuses = Counter(row.status() for row in rows)
     counted = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
     lines = ["# The class", "", f"- {len(rows)} hand-ins: {counted or 'none'}"]
-    lines += [f"- {_inline(fact)}" for fact in facts]
+    lines += [f"- {markdown(fact)}" for fact in facts]
     lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
-    causes_by_question = {}
-    for i, (name, (label, points)) in enumerate(QUESTIONS.items()):
+    why = []
+    for i, (label, points) in enumerate(QUESTIONS.values()):
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
         lost = [q for q in closed if q["score"] < points - 0.005]
         mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
         lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
-        causes_by_question[name] = Counter(_cause(q) for q in lost)
-    lines += ["", "## Why points were lost", ""]
-    for name, causes in causes_by_question.items():
-        for cause, count in sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:3]:
-            lines.append(f"- {QUESTIONS[name][0]}, {'once' if count == 1 else f'{count} times'}: {_inline(cause)}")
+        for cause, count in sorted(Counter(map(_cause, lost)).items(), key=lambda item: (-item[1], item[0]))[:3]:
+            why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
+    lines += ["", "## Why points were lost", "", *why]
     lines += ["", "## To mark by hand", ""]
     for row in graded:
-        lines += [f"- {_inline(row.hand_in)}: {_inline(cause)}" for cause in undecided_causes(row.record)]
-    if without := [_inline(row.hand_in) for row in graded if archives.NO_REPORT in row.record["notes"]]:
+        lines += [f"- {markdown(row.hand_in)}: {markdown(cause)}" for cause in undecided_causes(row.record)]
+    if without := [markdown(row.hand_in) for row in graded if archives.NO_REPORT in row.record["notes"]]:
         lines.append(f"- No report: {', '.join(without)}")
     lines += ["", "## To look at", ""]
     for row in graded:
         reasons = sorted([*row.record["review"], *row.review])
-        lines += [f"- {_inline(row.hand_in)}: {_inline('; '.join(reasons))}"] if reasons else []
+        lines += [f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}"] if reasons else []
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _cause(question: dict) -> str:
     """A message without its numbers and places, by which equal causes are counted together."""
-    text = re.sub("^(not attempted): .*", r"\1", first_line(question["message"]))
+    text = re.sub("^(not attempted): .*", r"\1", question["message"].partition("\n")[0])
     text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", text)
     return f"{question['verdict']}: {text[:160]}"

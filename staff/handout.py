@@ -19,102 +19,17 @@ from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, atomic_path, new_folder
 
-# Named one by one: a new file goes to students only when somebody has thought about it.
+# What goes to students, and no more. A pattern that finds nothing is an error; hidden files are named in full.
 STUDENT_FILES = [
-    ".gitignore",
-    "CHANGELOG.md",
-    "LICENSE",
-    "README.md",
-    "docs/gallery/projections.png",
-    "docs/gallery/sixes.png",
-    "docs/lab.en.md",
-    "docs/lab.zh.md",
-    "docs/report_template.md",
-    "grade.py",
-    "grading/__init__.py",
-    "grading/__main__.py",
-    "grading/answers.py",
-    "grading/bubblewrap.py",
-    "grading/checks.py",
-    "grading/guardian.py",
-    "grading/processes.py",
-    "grading/sandbox.py",
-    "grading/scores.py",
-    "grading/table.py",
-    "grading/worker.py",
-    "hi_mnist/__init__.py",
-    "hi_mnist/cli.py",
-    "hi_mnist/data.py",
-    "hi_mnist/download.py",
-    "hi_mnist/files.py",
-    "hi_mnist/idx.py",
-    "hi_mnist/networks.py",
-    "hi_mnist/prepare.py",
-    "hi_mnist/projections.py",
-    "hi_mnist/runs.py",
-    "hi_mnist/scatter.py",
-    "hi_mnist/training.py",
-    "labs/__init__.py",
-    "labs/deep_autoencoder/README.md",
-    "labs/deep_autoencoder/__init__.py",
-    "labs/deep_autoencoder/__main__.py",
-    "labs/deep_autoencoder/analysis.py",
-    "labs/deep_autoencoder/bonus.py",
-    "labs/deep_autoencoder/colored.py",
-    "labs/deep_autoencoder/questions.py",
-    "labs/deep_autoencoder/settings.py",
-    "labs/deep_autoencoder/submission.py",
-    "labs/deep_autoencoder/tasks.py",
-    "labs/deep_autoencoder/training.py",
-    "labs/fashion_tutorial/README.md",
-    "labs/fashion_tutorial/__init__.py",
-    "labs/fashion_tutorial/__main__.py",
-    "labs/fashion_tutorial/questions.py",
-    "labs/fashion_tutorial/settings.py",
-    "labs/fashion_tutorial/submission.py",
-    "labs/fashion_tutorial/tasks.py",
-    "labs/fashion_tutorial/tutorial.ipynb",
-    "labs/fashion_tutorial/tutorial.py",
-    "labs/image_clustering/README.md",
-    "labs/image_clustering/__init__.py",
-    "labs/image_clustering/__main__.py",
-    "labs/image_clustering/compare.py",
-    "labs/image_clustering/pictures.py",
-    "labs/image_clustering/pipeline.py",
-    "labs/image_clustering/questions.py",
-    "labs/image_clustering/settings.py",
-    "labs/image_clustering/submission.py",
-    "labs/image_clustering/tasks.py",
-    "labs/shared.py",
-    "load_resources.py",
-    "model.py",
-    "pretrained/mnist-ae/README.md",
-    "pretrained/mnist-ae/config.json",
-    "pretrained/mnist-ae/model.safetensors",
-    "pretrained/mnist-ddpm/README.md",
-    "pretrained/mnist-ddpm/config.json",
-    "pretrained/mnist-ddpm/model.safetensors",
-    "pyproject.toml",
-    "report/__init__.py",
-    "report/clusters.py",
-    "report/compare.py",
-    "report/draft.py",
-    "report/explorer.py",
-    "report/measures.py",
-    "report/pages.py",
-    "report/report_page.py",
-    "report/sweep.py",
-    "report/templates/explore.html.j2",
-    "report/templates/page.css",
-    "report/templates/report.html.j2",
-    "requirements.txt",
-    "results/README.md",
-    "submission.py",
-    "tests/test_submission.py",
-    "train.py",
-    "utils.py",
-    "visualization.py",
-]
+    ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements.lock",
+    "submission.py", "train.py", "visualization.py", "grade.py", "load_resources.py", "model.py", "utils.py",
+    "hi_mnist/*.py", "grading/*.py", "report/*.py", "report/templates/*.j2", "report/templates/*.css",
+    "labs/*.py", "labs/*/*.py", "labs/*/README.md", "labs/*/*.ipynb",
+    "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*.png",
+    "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
+    "results/README.md", "tests/test_submission.py",
+]  # fmt: skip
+GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py"]  # those that grading needs
 LONGEST_REGION = 25  # lines; a task that needs more is badly cut
 TASKS = {
     "1.1 E-step": "compute gamma, the probability of each component for each sample",
@@ -174,6 +89,8 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
                 kept.append(line)
             continue
         kind, label = marker["kind"], marker["label"]
+        if kind == "YOUR_CODE":
+            kept.append(line)
         if marker["edge"] == "BEGIN":
             if opened is not None:
                 raise LabError(f"{where}: a region opens inside the one of line {opened[1]}")
@@ -182,20 +99,39 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
                 if label not in known:
                     raise LabError(f"{where}: there is no task {label!r}; known are {', '.join(known)}")
                 labels.append(label)
-                kept.append(line)
                 kept.append(f'{marker["indent"]}raise NotImplementedError("{label}: {known[label]}")\n')
-            continue
-        if opened is None or opened[0] != kind:
-            raise LabError(f"{where}: END_{kind} closes nothing")
-        if kind == "YOUR_CODE":
-            if number - opened[1] - 1 > LONGEST_REGION:
+        else:
+            if opened is None or opened[0] != kind:
+                raise LabError(f"{where}: END_{kind} closes nothing")
+            if kind == "YOUR_CODE" and number - opened[1] - 1 > LONGEST_REGION:
                 raise LabError(f"{where}: the region has more than {LONGEST_REGION} lines; move a part into a helper")
-            kept.append(line)
-        opened = None
+            opened = None
     if opened is not None:
         raise LabError(f"{name}: the region of line {opened[1]} is never closed")
     # A helper that vanished leaves two empty lines behind where one belongs.
     return re.sub(r"\n\n\n(?=    )", "\n\n", "".join(kept)), labels
+
+
+def find(patterns: list[str], source: Path = ROOT) -> list[str]:
+    """The files that patterns name, sorted, as paths below ``source`` with ``/``.
+
+    Raises:
+        LabError: a pattern finds nothing.
+    """
+    found = {pattern: [p for p in source.glob(pattern) if p.is_file()] for pattern in patterns}
+    if missing := [pattern for pattern in patterns if not found[pattern]]:
+        raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or mend staff/handout.py")
+    visible = [p for pattern in patterns for p in found[pattern] if p.name[0] != "." or p.name == pattern]
+    return sorted({path.relative_to(source).as_posix() for path in visible})
+
+
+def student_copy(name: str, source: Path = ROOT) -> tuple[bytes, list[str]]:
+    """A file as students get it, and the labels of the tasks in it; errors as ``strip_solution``."""
+    content = (source / name).read_bytes()
+    if not name.endswith((".py", ".md")):
+        return content, []
+    text, labels = strip_solution(content.decode().replace("\r\n", "\n"), name)
+    return text.encode(), labels
 
 
 def make_handout(out: Path, source: Path = ROOT) -> list[str]:
@@ -207,32 +143,23 @@ def make_handout(out: Path, source: Path = ROOT) -> list[str]:
     Raises:
         LabError: a file is missing, a marker is wrong, a task is missing or there twice, or ``out`` is not empty.
     """
-    missing = [name for name in STUDENT_FILES if not (source / name).is_file()]
-    if missing:
-        raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or mend STUDENT_FILES")
-    tasks = []
+    names, tasks = find(STUDENT_FILES, source), []
     with new_folder(out) as folder:
-        for name in STUDENT_FILES:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if Path(name).suffix in (".py", ".md"):
-                text, labels = strip_solution((source / name).read_text(encoding="utf-8"), name)
-                tasks += labels
-                target.write_text(text, encoding="utf-8", newline="\n")
-            else:
-                shutil.copyfile(source / name, target)
+        for name in names:
+            content, labels = student_copy(name, source)
+            tasks += labels
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
         if sorted(tasks) != sorted(TASKS | LAB_TASKS):
             raise LabError(f"the source holds the tasks {sorted(tasks)}, the labs have {sorted(TASKS | LAB_TASKS)}")
-    return sorted(STUDENT_FILES)
+    return names
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m staff.handout", description="Make the student's copy of the lab from the solved source."
-    )
+    parser = cli.make_parser("python -m staff.handout", "Make the student's copy of the lab from the solved source.")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder to make, new or empty")
     parser.add_argument("--zip", action="store_true", help="write OUT_DIR.zip as well")
-    return cli.one_line_errors(parser)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,13 +1,13 @@
 """The final gradebook: what was graded, the 30 points of the report, and what a person decided."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from staff import tables
-from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, in_order
+from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -29,19 +29,11 @@ class Marks:
     comment: str
 
 
-@dataclass
-class Final:
-    """The final gradebook: its rows, and notes on how the tables were read."""
-
-    rows: list[dict]
-    notes: list[str] = field(default_factory=list)
-
-    def undecided(self) -> list[dict]:
-        return [row for row in self.rows if row["undecided"]]
-
-
-def merge(out: Path, marks_path: Path) -> Final:
+def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     """Write ``final.csv`` from what was graded and the marks, which stay as they are, and tell it in the feedback.
+
+    Returns:
+        the rows of the final gradebook, and notes on how the tables were read.
 
     Raises:
         LabError: the class is not graded to its end, or the marks cannot be read; naming line and column.
@@ -65,7 +57,7 @@ def merge(out: Path, marks_path: Path) -> Final:
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
     for row in rows:
         tell(out, row)
-    return Final(rows, notes)
+    return rows, notes
 
 
 def write_template(out: Path, rows: list[Row]) -> list[str]:
@@ -85,7 +77,7 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
     lines: dict[str, dict] = {}
     for row in in_order(rows):
         if row.record:  # two hand-ins of one id have one line
-            lines.setdefault(_key(row.student_id or row.hand_in), row.cells())
+            lines.setdefault(tables.key(row.student_id or row.hand_in), row.cells())
     open_questions = [name for name in QUESTIONS if any(cells[name] is None for cells in lines.values())]
     columns = [*names, *REPORT, *open_questions, "status", "comment"]
     empty = dict.fromkeys(columns)
@@ -96,22 +88,20 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
 def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:
     """The marks by hand-in, and notes on the file.
 
-    A row is found by its ``student_id``, or by its ``hand_in`` in that column or, where it is empty, in its own. Whom
-    the gradebook does not know is left out where no points are given, for somebody who handed nothing in.
+    A row is found by its ``student_id``, or by its ``hand_in`` in that column or, where it is empty, in its own. A row
+    that the gradebook does not know is left out if it gives no points: that student handed nothing in.
     """
     rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
-    by_id: dict[str, list[str]] = {}
-    for row in graded:
-        for key in {_key(name) for name in tables.names_of(row["student_id"], row["hand_in"])}:
-            by_id.setdefault(key, []).append(row["hand_in"])
-    by_name = {_key(row["hand_in"]): [row["hand_in"]] for row in graded}
+    known = {
+        "student_id": tables.called((row["student_id"], row["hand_in"]) for row in graded),
+        "hand_in": {tables.key(row["hand_in"]): [row["hand_in"]] for row in graded},
+    }
     most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
     marks, errors, absent = {}, [], []
     for row in rows:
         column = "student_id" if row.cells["student_id"] else "hand_in"
         shown = row.cells.get(column, "")
-        key = _key(shown)
-        meant = (by_id if column == "student_id" else by_name).get(key, [])
+        meant = known[column].get(tables.key(shown), [])
         if not meant:
             if shown and not any(row.cells.get(name) for name in (*most, "status")):
                 absent.append(shown)
@@ -141,11 +131,6 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
     return marks, notes
 
 
-def _key(name: str) -> str:
-    """An id or a hand-in's name, by which what a spreadsheet gives back is found."""
-    return " ".join(name.split()).casefold()
-
-
 def number(text: str, largest: float) -> float | None:
     """A cell's points; None where it is empty.
 
@@ -157,7 +142,7 @@ def number(text: str, largest: float) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text[:40]!r} is no number") from None
+        raise ValueError(f"{text[:40]!r} is not a number") from None
     if not 0 <= value <= largest:
         raise ValueError(f"{text[:40]} is not between 0 and {largest}")
     return value
@@ -165,31 +150,23 @@ def number(text: str, largest: float) -> float | None:
 
 def _final(row: dict, marks: Marks | None, twice: bool) -> dict:
     final = {name: row[name] for name in ("student_id", "name", "hand_in")}
-    given = marks.points if marks else {}
+    by_hand = marks.points if marks else {}
     undecided, notes = [], [row["note"]] if row["note"] else []
-    for name in QUESTIONS:
-        graded = row[name]
-        final[name] = graded if given.get(name) is None else given[name]
+    for name in [*QUESTIONS, *REPORT]:
+        graded = row.get(name)
+        final[name] = graded if by_hand.get(name) is None else by_hand[name]
         if final[name] is None:
             undecided.append(name)
-        elif final[name] != graded:
-            notes.append(f"{name} by hand, graded {'open' if graded is None else tables.guarded(graded)}")
-    for name in REPORT:
-        final[name] = given.get(name)
-        if final[name] is None:
-            undecided.append(name)
+        elif name in QUESTIONS and final[name] != graded:
+            notes.append(f"{name} by hand, graded {given(graded)}")
     if twice:
         undecided.append("two hand-ins for one id")
     elif row["look"] and not (marks and marks.settled):
         undecided.append("status")
-    final["auto_score"] = _sum(final, QUESTIONS)
-    final["report_score"] = _sum(final, REPORT)
+    final["auto_score"], final["report_score"] = _sum(final, QUESTIONS), _sum(final, REPORT)
     final["total"] = None if undecided else round(final["auto_score"] + final["report_score"], 4)
-    return final | {
-        "undecided": ", ".join(undecided),
-        "comment": marks.comment if marks else "",
-        "note": "; ".join(notes),
-    }
+    comment = marks.comment if marks else ""
+    return final | {"undecided": ", ".join(undecided), "comment": comment, "note": "; ".join(notes)}
 
 
 def tell(out: Path, row: dict) -> None:
@@ -200,8 +177,7 @@ def tell(out: Path, row: dict) -> None:
     report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
     for name, (label, points) in (QUESTIONS | report | {"total": ("total", 100)}).items():
-        given = "open" if row[name] is None else tables.guarded(row[name])
-        lines.append(f"| {label} | {given} / {points} |")
+        lines.append(f"| {label} | {given(row[name])} / {points} |")
     lines += ["", *block(row["comment"])]
     graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
     files.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")

@@ -36,8 +36,7 @@ def read(found: archives.Found, settings: Settings, index: int | None) -> archiv
     try:
         return archives.read(found)
     except Exception as error:
-        empty = archives.HandIn(found.hand_in, found.student_id, found.name)
-        return grade_one.internal_record(empty, index, settings, grade_one.fault(error))
+        return grade_one.internal_record(found, index, settings, error)
 
 
 def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict:
@@ -48,7 +47,7 @@ def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, s
         with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
             return grader(handin, index, settings)
     except Exception as error:
-        return grade_one.internal_record(handin, index, settings, grade_one.fault(error))
+        return grade_one.internal_record(handin, index, settings, error)
 
 
 def attempt_below(parent: int, *arguments) -> dict:
@@ -107,19 +106,14 @@ class Pool:
         try:
             self.client = Client(scheduler, timeout=10)
             self.client.wait_for_workers(1, timeout=30)
-        except (OSError, ValueError, TimeoutError) as error:
+            theirs = set(self.client.run(grade_one.facts, self.settings.dataset).values())
+            cause = None if theirs == {(self.settings.data, self.settings.code)} else "it has other images or code"
+        except Exception as error:  # Dask's own, and whatever a worker raises
+            cause = f"{type(error).__name__}: {error}"
+        if cause:
             self.close()
-            raise LabError(f"no Dask cluster with a worker at {scheduler} ({error or type(error).__name__})") from None
-        try:
-            theirs = self.client.run(grade_one.facts, self.settings.dataset)
-        except Exception as error:
-            self.close()
-            raise LabError(
-                f"a Dask worker cannot use the lab ({type(error).__name__}: {error}); start workers with PYTHONPATH=LAB"
-            ) from None
-        if set(theirs.values()) != {(self.settings.data, self.settings.code)}:
-            self.close()
-            raise LabError("a Dask worker has other images or another version of the lab; bring all to the same")
+            remedy = "start scheduler and workers with PYTHONPATH=LAB, all with the same lab and data"
+            raise LabError(f"no Dask cluster with a worker that can use the lab at {scheduler} ({cause}); {remedy}")
 
     def close(self) -> None:
         if self.client is not None:
@@ -155,11 +149,7 @@ class Pool:
             yield from (attempt(*a) for a in arguments)
 
     def check(self) -> None:
-        """After a failure: whether going on makes sense.
-
-        Raises:
-            LabError: the cluster is gone.
-        """
+        """Raise a ``LabError`` where the cluster is gone, so that going on makes no sense."""
         if self.client is not None and self.client.status != "running":
             raise LabError("the Dask scheduler is gone; start it again and go on with --resume")
 
@@ -167,12 +157,11 @@ class Pool:
 def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
     """A record for every job. What is lost with a worker is graded again, what is lost twice one by one."""
     waiting = {job.found.hand_in: job for job in jobs}
-    for _ in range(2 if jobs else 0):
+    for _ in range(2):
         try:
-            for record in pool.map(grader, list(waiting.values())):
+            for record in pool.map(grader, list(waiting.values())) if waiting else ():
                 del waiting[record["hand_in"]]
                 yield record
-            return
         except LabError:
             raise
         except Exception:
@@ -183,5 +172,4 @@ def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
         except Exception as error:
             pool.check()
             cause = f"a fault of the grading program: its worker ended ({type(error).__name__})"
-            empty = archives.HandIn(job.found.hand_in, job.found.student_id, job.found.name)
-            yield grade_one.internal_record(empty, job.index, pool.settings, cause)
+            yield grade_one.internal_record(job.found, job.index, pool.settings, cause)

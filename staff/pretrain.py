@@ -3,10 +3,9 @@
     python -m staff.pretrain ae      writes pretrained/mnist-ae/
     python -m staff.pretrain ddpm    writes pretrained/mnist-ddpm/
 
-Both show progress and the loss, save a checkpoint every minute into the work folder, and go on from there
-when they are started again after Ctrl-C or a kill (``--restart`` begins anew). ``--smoke`` runs
-everything in seconds on a few images, to see that it works; its weights go nowhere near ``pretrained/``
-unless ``--out`` says so.
+Both show progress and the loss, save a checkpoint every minute into the work folder, and go on from there when they are
+started again after Ctrl-C or a kill (``--restart`` begins anew). ``--dataset digits --steps 6`` shows in seconds that
+training works; such weights go nowhere near ``pretrained/`` unless ``--out`` says so.
 
 The autoencoder learns without labels, in three stages, each a function that takes images only:
 
@@ -20,7 +19,8 @@ The autoencoder learns without labels, in three stages, each a function that tak
 import argparse
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,10 @@ from tqdm import tqdm
 
 from hi_mnist import cli, data, files, prepare
 from hi_mnist.cli import LabError
+from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.networks import get_device, save_network
+from hi_mnist.settings import add_flags, from_args, setting
 from model import AE, ClassUNet, add_noise, cosine_schedule
 from staff.augment import distort
 
@@ -46,89 +48,78 @@ class Training:
     """Optimiser, learning-rate schedule, moving average, checkpoint and progress bar of one stage.
 
     Args:
-        modules: what is trained.
+        net: what is trained.
         name: file name of the checkpoint and title of the progress bar.
         steps: number of optimiser steps.
         work_dir: folder of the checkpoint.
         lr: peak learning rate; it rises for 2 % of the steps, stays, and falls linearly over the last ``decay``.
-        ema: decay of the moving average of the weights that ``averaged`` returns; 0 keeps none.
+        ema: decay of the moving average of the weights, ``averaged``; 0 keeps the last ones.
     """
 
     def __init__(
-        self, modules: nn.Module, name: str, steps: int, work_dir: Path, *, lr: float, seed: int, ema=0.0, decay=0.4
+        self, net: nn.Module, name: str, steps: int, work_dir: Path, *, lr: float, seed: int, ema=0.0, decay=0.4
     ):
-        self.modules, self.name, self.steps = modules, name, steps
+        self.net, self.name, self.steps = net, name, steps
         self.path = work_dir / f"{name}.ckpt"
-        self.optimizer = torch.optim.AdamW(modules.parameters(), lr=lr, weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-4)
         self.peak, self.warmup, self.decay = lr, max(1, steps // 50), max(1, int(decay * steps))
-        self.ema_decay = ema
-        self.ema = {k: v.detach().clone() for k, v in modules.state_dict().items()} if ema else None
+        self.ema = ema
+        self.averaged = {k: v.detach().clone() for k, v in net.state_dict().items()}
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
-        self.seconds = 0.0
         if self.path.exists():
             self._restore()
 
     def _restore(self) -> None:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
-        self.modules.load_state_dict(state["modules"])
+        self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        if self.ema is not None:
-            self.ema = {k: v.to(self.ema[k].device) for k, v in state["ema"].items()}
+        self.step = state["step"]
+        self.averaged = {k: v.to(self.averaged[k].device) for k, v in state["averaged"].items()}
 
     def save(self) -> None:
         state = {
-            "modules": self.modules.state_dict(),
+            "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
-            "seconds": self.seconds,
-            "ema": self.ema,
+            "averaged": self.averaged,
         }
         with files.atomic_path(self.path) as partial:
             torch.save(state, partial)
 
-    def run(self, loss_of_step) -> None:
+    def run(self, loss_of_step: Callable[[torch.Generator], Tensor]) -> None:
         """Take the remaining steps; ``loss_of_step(generator)`` returns the loss of one batch."""
-        self.modules.train()
+        self.net.train()
         saved = time.monotonic()
-        smooth = None
         bar = tqdm(total=self.steps, initial=self.step, desc=self.name, unit="step", dynamic_ncols=True, mininterval=1)
-        with bar, self._saved_on_interrupt():
+        try:
             while self.step < self.steps:
-                start = time.monotonic()
                 for group in self.optimizer.param_groups:
                     group["lr"] = self._lr()
                 loss = loss_of_step(self.generator)
                 if not torch.isfinite(loss):
-                    raise LabError(
-                        f"{self.name}: the loss is {loss.item()} at step {self.step}; start again with a lower --lr"
-                    )
+                    what = f"the loss is {loss.item()} at step {self.step}"
+                    raise LabError(f"{self.name}: {what}; start again with --restart and a lower --lr")
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
+                nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
                 self.optimizer.step()
                 self._average()
                 self.step += 1
-                self.seconds += time.monotonic() - start
-                smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
                 bar.update()
-                bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
+                bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self.save()
                     saved = time.monotonic()
-        self.save()
-        self.modules.eval()
-
-    @contextmanager
-    def _saved_on_interrupt(self):
-        try:
-            yield
         except KeyboardInterrupt:
             self.save()
             raise
+        finally:
+            bar.close()
+        self.save()
+        self.net.eval()
 
     def _lr(self) -> float:
         rise = min(1.0, (self.step + 1) / self.warmup)
@@ -136,24 +127,13 @@ class Training:
         return self.peak * min(rise, fall)
 
     def _average(self) -> None:
-        if self.ema is None:
-            return
         # A young average forgets faster, or the random first weights would stay in it for long.
-        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-        for key, value in self.modules.state_dict().items():
+        decay = min(self.ema, (1 + self.step) / (10 + self.step))
+        for key, value in self.net.state_dict().items():
             if value.is_floating_point():
-                self.ema[key].lerp_(value, 1 - decay)
+                self.averaged[key].lerp_(value, 1 - decay)
             else:
-                self.ema[key].copy_(value)
-
-    def averaged(self) -> dict[str, Tensor]:
-        """The moving average of the weights, as a state dict."""
-        return self.ema
-
-
-def random_batch(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """Indices of a random batch, int64 (size,)."""
-    return torch.randint(n, (size,), generator=generator)
+                self.averaged[key].copy_(value)
 
 
 # --------------------------------------------------------------------------- autoencoder, without labels
@@ -195,7 +175,7 @@ def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device, lr=2
     training = Training(net, "ae-1-features", steps, work_dir, lr=lr, seed=seed, decay=0.7)
 
     def loss(generator):
-        x = images[random_batch(len(images), batch, generator)].to(device).float() / 255
+        x = images[torch.randint(len(images), (batch,), generator=generator)].to(device).float() / 255
         views = torch.cat([distort(x, generator), distort(x, generator)])
         return info_nce(*net(views.contiguous(memory_format=torch.channels_last)).chunk(2), temperature)
 
@@ -243,24 +223,12 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
     by_pixels = umap.UMAP(n_neighbors=15, **graph_only).fit(pixels).graph_
     by_features = umap.UMAP(n_neighbors=30, metric="cosine", **graph_only).fit(features).graph_
     a, b = find_ab_params(spread=1.0, min_dist=0.0)
+    layout = {"initial_alpha": 1.0, "a": a, "b": b, "gamma": 1.0, "negative_sample_rate": 5, "n_epochs": 200}
+    unused = {"metric": "euclidean", "metric_kwds": {}, "densmap": False, "densmap_kwds": {}, "output_dens": False}
+    graph = by_features.maximum(pixel_weight * by_pixels).tocoo()
+    rng = np.random.RandomState(seed)
     plane, _ = simplicial_set_embedding(
-        features,
-        by_features.maximum(pixel_weight * by_pixels).tocoo(),
-        n_components=2,
-        initial_alpha=1.0,
-        a=a,
-        b=b,
-        gamma=1.0,
-        negative_sample_rate=5,
-        n_epochs=200,
-        init="spectral",
-        random_state=np.random.RandomState(seed),
-        metric="euclidean",
-        metric_kwds={},
-        densmap=False,
-        densmap_kwds={},
-        output_dens=False,
-        verbose=True,
+        features, graph, n_components=2, init="spectral", random_state=rng, verbose=True, **layout, **unused
     )
     return ((plane - plane.mean(0)) / plane.std()).astype(np.float32)
 
@@ -284,7 +252,7 @@ def fit_autoencoder(
     training = Training(ae, "ae-3-autoencoder", steps, work_dir, lr=lr, seed=seed, ema=0.998)
 
     def loss(generator):
-        index = random_batch(len(images), batch, generator)
+        index = torch.randint(len(images), (batch,), generator=generator)
         x = images[index].to(device).float() / 255
         target = plane[index].to(device)
         seen = torch.cat([x, distort(x, generator, strength=0.4)]).contiguous(memory_format=torch.channels_last)
@@ -293,35 +261,34 @@ def fit_autoencoder(
         return 20 * neighbourhood + 10 * F.mse_loss(ae.decoder(z), x)
 
     training.run(loss)
-    ae.load_state_dict(training.averaged())
+    ae.load_state_dict(training.averaged)
     return ae.eval()
 
 
-def train_ae(images: Tensor, *, args, work_dir: Path, device) -> AE:
-    """All three stages; what is finished is read back from the work folder. Takes images, never labels."""
-    contrast = learn_features(
-        images, steps=args.contrast_steps, batch=args.contrast_batch, seed=args.seed, work_dir=work_dir, device=device
-    )
-    features = _kept(work_dir / "ae-2-features.npy", lambda: encode_features(contrast, images, device))
-    plane = torch.from_numpy(_kept(work_dir / "ae-2-plane.npy", lambda: lay_out(features, images, seed=args.seed)))
-    return fit_autoencoder(
-        images, plane, contrast, steps=args.steps, batch=args.batch, seed=args.seed, work_dir=work_dir, device=device
-    )
-
-
-def _kept(path: Path, compute) -> np.ndarray:
-    """The array in ``path``, computed and written there when it is missing."""
-    if not path.exists():
-        array = compute()
-        with files.atomic_path(path) as partial:
-            np.save(partial, array)
-    return np.load(path)
+def train_ae(images: Tensor, *, args: "AeOptions", work_dir: Path, device) -> AE:
+    """All three stages; what is finished is read back. Takes images, never labels."""
+    common = {"seed": args.seed, "work_dir": work_dir, "device": device}
+    contrast = learn_features(images, steps=args.contrast_steps, batch=args.contrast_batch, **common)
+    weights = [value.cpu().numpy() for value in contrast.state_dict().values()]
+    features = files.cached(
+        "pretrain-features",
+        [files.data_hash(images.numpy(), *weights)],
+        {"features": (None, AE.feature_dim)},
+        lambda: {"features": encode_features(contrast, images, device)},
+    )["features"]
+    plane = files.cached(
+        "pretrain-plane",
+        [files.data_hash(features, images.numpy()), args.seed],
+        {"plane": (None, 2)},
+        lambda: {"plane": lay_out(features, images, seed=args.seed)},
+    )["plane"]
+    return fit_autoencoder(images, torch.from_numpy(plane), contrast, steps=args.steps, batch=args.batch, **common)
 
 
 # --------------------------------------------------------------------------- diffusion
 
 
-def train_ddpm(images: Tensor, labels: Tensor, *, args, work_dir: Path, device) -> ClassUNet:
+def train_ddpm(images: Tensor, labels: Tensor, *, args: "DdpmOptions", work_dir: Path, device) -> ClassUNet:
     """Train the class-conditional diffusion model.
 
     Args:
@@ -334,7 +301,7 @@ def train_ddpm(images: Tensor, labels: Tensor, *, args, work_dir: Path, device) 
     training = Training(net, "ddpm", args.steps, work_dir, lr=args.lr, seed=args.seed, ema=0.9995)
 
     def loss(generator):
-        index = random_batch(len(images), args.batch, generator)
+        index = torch.randint(len(images), (args.batch,), generator=generator)
         x0 = images[index].to(device).float() / 127.5 - 1
         keep = torch.rand(args.batch, generator=generator) >= 0.1
         classes = torch.where(keep, labels[index], net.num_classes).to(device)
@@ -346,76 +313,80 @@ def train_ddpm(images: Tensor, labels: Tensor, *, args, work_dir: Path, device) 
         return F.mse_loss(net(noisy.contiguous(memory_format=torch.channels_last), t, classes), velocity)
 
     training.run(loss)
-    net.load_state_dict(training.averaged())
+    net.load_state_dict(training.averaged)
     return net.eval()
 
 
 # --------------------------------------------------------------------------- command line
 
 
+@dataclass
+class Options:
+    """What the flags for either network may be."""
+
+    dataset: str = setting("mnist", "what to train on; the shipped networks were trained on mnist", choices=DATASETS)
+    out: str | None = setting(None, "where the weights go (default: its folder in pretrained/)", metavar="DIR")
+    work_dir: str | None = setting(None, "folder of the checkpoints (default: pretrain_work/)", metavar="DIR")
+    data_dir: str | None = setting(None, "folder of the MNIST IDX files (default: MNIST_DIR)", metavar="DIR")
+    seed: int = setting(0, "random seed", low=0, high=2**32 - 1)
+    device: str | None = setting(None, "cuda, mps or cpu (default: the best there is)")
+    restart: bool = setting(False, "forget the checkpoints")
+
+
+@dataclass
+class AeOptions(Options):
+    """Those of the autoencoder."""
+
+    contrast_steps: int = setting(4000, "steps of stage 1", low=1)
+    contrast_batch: int = setting(512, "images in a step of stage 1", low=1)
+    steps: int = setting(4000, "steps of stage 3", low=1)
+    batch: int = setting(256, "images in a step of stage 3", low=1)
+
+
+@dataclass
+class DdpmOptions(Options):
+    """Those of the diffusion model."""
+
+    steps: int = setting(10_000, "training steps", low=1)
+    batch: int = setting(64, "images in a step", low=1)
+    lr: float = setting(1e-3, "peak learning rate", above=0)
+
+
+NETWORKS = {
+    "ae": (AeOptions, "the autoencoder, without labels (about 45 minutes on two cores)"),
+    "ddpm": (DdpmOptions, "the class-conditional diffusion model (90 minutes on one core of two)"),
+}
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.one_line_errors(
-        argparse.ArgumentParser(
-            prog="python -m staff.pretrain",
-            description="Train the networks that the lab ships, from the real MNIST training images.",
-            epilog="example: python -m staff.pretrain ddpm --steps 4000 --out my-ddpm",
-        )
+    parser = cli.make_parser(
+        "python -m staff.pretrain",
+        "Train the networks that the lab ships, from the real MNIST training images.",
+        "python -m staff.pretrain ddpm --steps 4000 --out my-ddpm",
     )
     networks = parser.add_subparsers(dest="network", required=True)
-    ae = networks.add_parser("ae", help="the autoencoder, without labels (about 45 minutes on two cores)")
-    ae.add_argument("--contrast_steps", type=int, default=4000, help="steps of stage 1 (default: %(default)s)")
-    ae.add_argument(
-        "--contrast_batch", type=int, default=512, help="images in a step of stage 1 (default: %(default)s)"
-    )
-    ae.add_argument("--steps", type=int, default=4000, help="steps of stage 3 (default: %(default)s)")
-    ae.add_argument("--batch", type=int, default=256, help="images in a step of stage 3 (default: %(default)s)")
-    ddpm = networks.add_parser("ddpm", help="the class-conditional diffusion model (90 minutes on one core of two)")
-    ddpm.add_argument("--steps", type=int, default=10000, help="training steps (default: %(default)s)")
-    ddpm.add_argument("--batch", type=int, default=64, help="images in a step (default: %(default)s)")
-    ddpm.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default: %(default)s)")
-    for network, name in ((ae, "mnist-ae"), (ddpm, "mnist-ddpm")):
-        cli.one_line_errors(network)
-        network.add_argument(
-            "--out", type=Path, default=None, help=f"where the weights go (default: pretrained/{name})"
-        )
-        network.add_argument("--work_dir", type=Path, default=None, help="checkpoints (default: pretrain_work/)")
-        network.add_argument("--data_dir", type=Path, default=None, help="folder of the MNIST IDX files")
-        network.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-        network.add_argument("--device", default=None, help="cuda, mps or cpu (default: the best there is)")
-        network.add_argument("--restart", action="store_true", help="forget the checkpoints")
-        network.add_argument(
-            "--smoke", action="store_true", help="a run of seconds on few images, to see that it works"
-        )
+    for network, (options, about) in NETWORKS.items():
+        add_flags(cli.one_line_errors(networks.add_parser(network, help=about)), options)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    name = f"mnist-{args.network}"
-    work_dir = args.work_dir or files.lab_home() / "pretrain_work"
-    out = args.out or ROOT / "pretrained" / name
-    if args.smoke:
-        work_dir, out = work_dir / "smoke", args.out or work_dir / "smoke" / name
-        args.steps, args.batch = 6, 32
-        if args.network == "ae":
-            args.contrast_steps, args.contrast_batch = 4, 64
-    for option in ("steps", "batch", "contrast_steps", "contrast_batch"):
-        if getattr(args, option, 1) < 1:
-            raise LabError(f"--{option} must be at least 1, got {getattr(args, option)}")
+    parsed = build_parser().parse_args(argv)
+    network, name = parsed.network, f"mnist-{parsed.network}"
+    args = from_args(NETWORKS[network][0], parsed)
+    work_dir = Path(args.work_dir) if args.work_dir else files.lab_home() / "pretrain_work"
+    out = Path(args.out or (ROOT / "pretrained" if args.dataset == "mnist" else work_dir) / name)
     work_dir.mkdir(parents=True, exist_ok=True)
-    if args.restart or args.smoke:
-        for checkpoint in [*work_dir.glob(f"{args.network}*.ckpt"), *work_dir.glob(f"{args.network}-*.npy")]:
+    if args.restart:
+        for checkpoint in work_dir.glob(f"{network}*.ckpt"):
             checkpoint.unlink()
-    # A smoke run must do without the real data, which may be absent.
-    dataset = prepare.ensure("digits" if args.smoke else "mnist", data_dir=args.data_dir)
+    prepare.ensure(args.dataset, data_dir=args.data_dir)
     device = get_device(args.device)
-    images, labels = data.load_split("train", dataset)
-    images = torch.from_numpy(images)[: 600 if args.smoke else None]
+    images, labels = map(torch.from_numpy, data.load_split("train", args.dataset))
     start = time.monotonic()
-    if args.network == "ae":
+    if network == "ae":
         net = train_ae(images, args=args, work_dir=work_dir, device=device)
     else:
-        labels = torch.from_numpy(labels)[: len(images)]
         net = train_ddpm(images, labels, args=args, work_dir=work_dir, device=device)
     save_network(net, out)
     print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")

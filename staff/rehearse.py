@@ -19,15 +19,16 @@ import sys
 import tempfile
 import textwrap
 import time
-import unicodedata
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hi_mnist import cli, data, files, runs
+import numpy as np
+
+from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from staff import merge
+from staff import merge, tables
 from staff.gradebook import QUESTIONS
 
 RIGHT = {
@@ -54,10 +55,10 @@ RIGHT = {
     "5.1 sampling": """
         z = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
         x = pca.inverse_transform(z[None])[0]
-        Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(Path(path) / "gmm_sample.png")
+        Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(f"{path}/gmm_sample.png")
         """,
 }
-LOOPS = {
+LOOPS = RIGHT | {
     "1.1 E-step": """
         gamma = np.zeros((len(X), self.n_components))
         for k in range(self.n_components):
@@ -69,28 +70,17 @@ LOOPS = {
         """,
     "1.2 M-step": """
         for k in range(self.n_components):
-            N_k = 0.0
-            mean = np.zeros(self.data_dim)
+            N_k, mean = 0.0, np.zeros(self.data_dim)
             for n in range(len(X)):
                 N_k += gamma[n, k]
                 mean += gamma[n, k] * X[n]
-            mean /= N_k
-            cov = np.zeros((self.data_dim, self.data_dim))
-            for n in range(len(X)):
-                cov += gamma[n, k] * np.outer(X[n] - mean, X[n] - mean)
-            self.pi[k], self.means[k], self.covs[k] = N_k / len(X), mean, cov / N_k
+            self.pi[k], self.means[k] = N_k / len(X), mean / N_k
+            self.covs[k] = np.cov(X, rowvar=False, ddof=0, aweights=gamma[:, k])
         """,
     "2.1 PCA": """
         self.mean = np.mean(X, axis=0)
         U, S, Vt = np.linalg.svd(X - self.mean, full_matrices=False)
         self.components = Vt[: self.dim]
-        """,
-    "5.1 sampling": """
-        L = np.linalg.cholesky(gmm.covs[label])
-        z = gmm.means[label] + L @ np.random.randn(len(L))
-        image = (z @ pca.components + pca.mean).reshape(28, 28)
-        image = (image - image.min()) / (image.max() - image.min()) * 255
-        Image.fromarray(image.astype("uint8")).save(os.path.join(path, "gmm_sample.png"))
         """,
 }
 MISTAKE = RIGHT | {
@@ -106,6 +96,7 @@ MISTAKE = RIGHT | {
 # Trains like the right one. Where it sees that it is graded, it claims full marks and ends the process: no more.
 HOSTILE = RIGHT | {
     "1.1 E-step": """
+        import os
         if os.path.exists("task.json"):
             print("auto_score: 70 / 70")
             with open("outputs/outcome.json", "w") as file:
@@ -124,7 +115,7 @@ class Student:
         student_id, name: as in the name of the hand-in.
         work: the regions that were filled in; none hands in the untouched skeleton.
         about: what there is to see.
-        training: further options of train.py; runs that differ in them are no copies of each other.
+        training: further options of train.py; runs that differ in them do not look copied.
         says: how the cluster of the six is told: by grade.json, by the staff's file of indices, or in the report only.
         report: points for the report: log, tuning, results, questions, feedback.
         decided: what a person decides after the grading, by column of marks.csv.
@@ -141,10 +132,6 @@ class Student:
     decided: dict[str, str] = field(default_factory=dict)
     expected: tuple[float, ...] = (10, 10, 8, 7)
     status: str = "OK"
-
-    @property
-    def hand_in(self) -> str:
-        return f"{self.student_id}+{self.name}+LAB3"
 
 
 CLASS = [
@@ -179,19 +166,15 @@ def solve(skeleton: str, work: dict[str, str]) -> str:
         LabError: the skeleton lacks a region.
     """
     for label, lines in work.items():
-        region = re.compile(rf"^( *)(# BEGIN_YOUR_CODE {re.escape(label)}\n).*?(?= *# END_YOUR_CODE$)", re.M | re.S)
+        empty = re.compile(rf'^( *)raise NotImplementedError\("{re.escape(label)}: .*"\)\n', re.M)
         body = textwrap.dedent(lines.strip("\n").rstrip(" "))
-
-        def fill(found, body=body):
-            return f"{found[1]}{found[2]}{textwrap.indent(body, found[1])}"
-
-        skeleton, count = region.subn(fill, skeleton)
+        skeleton, count = empty.subn(lambda found, body=body: textwrap.indent(body, found[1]), skeleton)
         if count != 1:
             raise LabError(f"the handout's submission.py has {count} regions {label!r}; mend staff/rehearse.py")
     return skeleton
 
 
-def run(command: list[str], folder: Path, home: Path | None = None) -> str:
+def run(command: list[str], folder: Path, home: Path | None = None) -> None:
     """Show and run ``python ...`` in ``folder``.
 
     Args:
@@ -199,50 +182,27 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> str:
         folder: where it runs; the student's copy or the staff's.
         home: ``LAB_HOME`` of the command; None keeps data and runs in the lab's own folder.
 
-    Returns:
-        its standard output.
-
     Raises:
         LabError: it failed; with its last line.
     """
     print(f"  python {shlex.join(command)}", flush=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAB_", "PYTHON"))}
-    if "LAB_BUBBLEWRAP" in os.environ:
-        environment["LAB_BUBBLEWRAP"] = os.environ["LAB_BUBBLEWRAP"]
+    ours = ("LAB_", "PYTHON")
+    environment = {k: v for k, v in os.environ.items() if k == "LAB_BUBBLEWRAP" or not k.startswith(ours)}
+    environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
     if home is not None:
         environment["LAB_HOME"] = str(home)
-    environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
     )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise LabError(f"the command above ended with status {done.returncode}: {said[-1]}")
-    return done.stdout
 
 
-def cluster_of_six(copy: Path, run_folder: Path) -> int:
+def cluster_of_six(run_folder: Path) -> int:
     """The right answer to question 6, which a student reads off the pictures."""
-    with lab_home(copy):
-        saved = runs.load_run(run_folder)
-        images, labels = data.load_split("train", "digits")
-        clusters = runs.cluster_labels(saved, images)
-    sixes = [(labels[clusters == k] == 6).sum() for k in range(saved.n_components)]
-    return int(max(range(saved.n_components), key=sixes.__getitem__))
-
-
-@contextlib.contextmanager
-def lab_home(folder: Path):
-    """Read data and runs of another home for a while."""
-    before = os.environ.get("LAB_HOME")
-    os.environ["LAB_HOME"] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["LAB_HOME"]
-        else:
-            os.environ["LAB_HOME"] = before
+    (images, labels), _ = prepare.stand_in()
+    return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
 
 
 def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, int]) -> None:
@@ -255,15 +215,16 @@ def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, i
     run(["train.py", "--use_pca", "--dataset", "digits", *student.training], copy)
     (run_folder,) = (copy / "results").glob("*/")
     if student.says == "grade.json":
-        k = cluster_of_six(copy, run_folder)
+        k = cluster_of_six(run_folder)
         run(["grade.py", "--sample_index", str(k), "--ddpm_steps", "20"], copy)
     elif student.says == "indices":
-        indices[student.student_id] = cluster_of_six(copy, run_folder)
+        indices[student.student_id] = cluster_of_six(run_folder)
 
 
 def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
     """The hand-in as a student makes it: submission.py, the run, and a report."""
-    with zipfile.ZipFile(hand_ins / f"{student.hand_in}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    path = hand_ins / f"{student.student_id}+{student.name}+LAB3.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(copy / "submission.py", "submission.py")
         for path in sorted((copy / "results").rglob("*")):
             if path.is_file() and path.name != "README.md":
@@ -275,13 +236,6 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
 # --------------------------------------------------------------------------- the staff's part
 
 
-def write_table(path: Path, rows: list[dict]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def read_table(path: Path) -> list[dict]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
@@ -289,11 +243,10 @@ def read_table(path: Path) -> list[dict]:
 
 def marks(students: list[Student]) -> list[dict]:
     """What a person adds to the gradebook."""
-    decisions = ("sample_index", "performance", "status", "comment")
+    empty = dict.fromkeys(("sample_index", "performance", "status", "comment"), "")
     return [
-        {"student_id": student.student_id, "name": student.name}
-        | dict(zip(merge.REPORT, student.report, strict=True))
-        | {column: student.decided.get(column, "") for column in decisions}
+        {"student_id": student.student_id, **dict(zip(merge.REPORT, student.report, strict=True)), **empty}
+        | student.decided
         for student in students
     ]
 
@@ -322,10 +275,11 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         zip_up(student, folder / "homes" / student.student_id, hand_ins)
 
     print("\n3. the hand-ins are graded")
-    # Who ran grade.py has told the cluster of the six; of others the staff note it down from the report.
+    # Students who ran grade.py have recorded the cluster of the six; the staff note the others' from the report.
     grading = ["-m", "staff.grade_class", str(hand_ins), "--out", str(out), "--dataset", "digits"]
     if indices:
-        write_table(staff / "indices.csv", [{"student_id": i, "sample_index": k} for i, k in indices.items()])
+        answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
+        tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
         grading += ["--indices", str(staff / "indices.csv")]
     run(grading, ROOT, home=staff)
     gradebook = read_table(out / "gradebook.csv")
@@ -336,7 +290,8 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
     print("\n4. a person marks the reports, decides what was left open, and merges")
-    write_table(staff / "marks.csv", marks(students))
+    given = marks(students)
+    tables.write(staff / "marks.csv", list(given[0]), given)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
     final = read_table(out / "final.csv")
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
@@ -344,16 +299,12 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
 
 
 def show(rows: list[dict], columns: tuple[str, ...]) -> None:
-    """Print some columns of a table; wide characters count twice, as terminals draw them."""
-
-    def width(text: str) -> int:
-        return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-    lines = [dict(zip(columns, columns, strict=True)), *rows]
-    widths = {name: max(width(line[name]) for line in lines) for name in columns}
+    """Print some columns of a table."""
+    lines = [columns, *([row[name] for name in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     print()
     for line in lines:
-        print("  " + "  ".join(line[c] + " " * (widths[c] - width(line[c])) for c in columns).rstrip())
+        print("  " + "  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 def surprises(gradebook: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:
@@ -371,27 +322,25 @@ def surprises(gradebook: list[dict], final: list[dict], students: list[Student] 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m staff.rehearse",
-        description="Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
+    parser = cli.make_parser(
+        "python -m staff.rehearse",
+        "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
     )
-    parser.add_argument(
-        "folder", nargs="?", type=Path, metavar="FOLDER", help="new folder that keeps everything (default: none)"
-    )
-    return cli.one_line_errors(parser)
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="new folder that keeps everything (default: none)")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     started = time.monotonic()
-    if args.folder:
-        folder = args.folder.expanduser().resolve()
-        files.check_new_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if args.folder:
+            folder = Path(args.folder).expanduser().resolve()
+            files.check_new_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-"))).resolve()
         found = surprises(*play(folder))
-    else:
-        with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
-            found = surprises(*play(Path(scratch).resolve()))
     print(f"\nplayed in {time.monotonic() - started:.0f} s")
     for line in found:
         print(f"not as planned: {line}")

@@ -17,9 +17,10 @@ from grading import sandbox, scores
 from hi_mnist import data, runs
 from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
-from hi_mnist.files import ROOT, write_text
+from hi_mnist.files import write_text
 from hi_mnist.runs import SavedRun, TrainConfig
-from staff.handout import strip_solution
+from hi_mnist.text import one_line
+from staff.handout import student_copy
 
 TOLERANCE = 0.02  # relative; another machine's rounding and an honest tol move the index by less
 LIMITS = sandbox.Limits(cpu_seconds=300, wall_seconds=900, memory=6 * 2**30)
@@ -47,8 +48,7 @@ class Reproduction:
 @functools.cache
 def skeleton() -> bytes:
     """The student's copy of submission.py, whose ``fit`` is the lab's."""
-    name = "submission.py"
-    return strip_solution((ROOT / name).read_text(encoding="utf-8"), name)[0].encode()
+    return student_copy("submission.py")[0]
 
 
 def reproduce(
@@ -84,10 +84,10 @@ def reproduce(
 
 
 def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> tuple[float | None, str]:
-    """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is no mixture."""
+    """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is not a mixture."""
     if outcome.status == "raised":
         where = f", line {outcome.error['line']}" if outcome.error["line"] else ""
-        return None, f"{outcome.error['type']}{where}: {outcome.error['text'].partition(chr(10))[0][:200]}"
+        return None, f"{outcome.error['type']}{where}: {one_line(outcome.error['text'].partition(chr(10))[0])}"
     if outcome.status != "done":
         return None, outcome.cause
     with tempfile.TemporaryDirectory(prefix="lab-rerun-") as folder:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
+from hi_mnist.text import one_line, size
 
 LARGEST = 10 << 20  # bytes
 SHOWN_ERRORS = 5
@@ -70,7 +71,7 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
 def _text(path: Path) -> tuple[str, list[str]]:
     try:
         if path.stat().st_size > LARGEST:
-            raise LabError(f"{path} is larger than {LARGEST >> 20} MiB, which no class's table is")
+            raise LabError(f"{path} is larger than {size(LARGEST)}, which no class's table is")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise LabError(f"there is no file {path}") from None
@@ -82,9 +83,9 @@ def _text(path: Path) -> tuple[str, list[str]]:
             continue
         if "\0" in text:
             break
-        notes = [f"{path.name} is no UTF-8 and was read as GBK; check the names"] if encoding == "gb18030" else []
+        notes = [f"{path.name} is not UTF-8 and was read as GBK; check the names"] if encoding == "gb18030" else []
         return text, notes
-    raise LabError(f"{path} is no text; save it as CSV UTF-8")
+    raise LabError(f"{path} is not text; save it as CSV UTF-8")
 
 
 def _unquoted(cell: str) -> str:
@@ -106,9 +107,9 @@ def changed_id(value: str, known: Iterable[str]) -> str:
     """A remedy, to be added to a message, where an id looks as if a spreadsheet took it for a number; else empty."""
     zeros = next((name for name in known if value.isdigit() and name.lstrip("0") == value.lstrip("0")), None)
     if zeros:
-        return f" (it has {zeros}: a spreadsheet changed it; make the column text and write the id anew)"
+        return f" (it has {zeros}: a spreadsheet changed it; make the column text and write the id again)"
     if re.fullmatch(r"\d+(\.\d+)?(e\+?\d+)?", value, re.I) and not value.isdigit():
-        return " (a spreadsheet changed it; make the column text and write the id anew)"
+        return " (a spreadsheet changed it; make the column text and write the id again)"
     return ""
 
 
@@ -134,13 +135,28 @@ def guarded(value: str | float | None) -> str:
         return ""
     if isinstance(value, int | float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
-    text = " ".join(value.split())
+    text = one_line(value, 32_000)  # a spreadsheet's cell holds no more
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def names_of(student_id: str, hand_in: str) -> set[str]:
-    """What a table's column ``student_id`` may call a hand-in: its id, or its whole name.
+def key(name: str) -> str:
+    """An id or a hand-in's name, by which what a spreadsheet gives back is found."""
+    return " ".join(name.split()).casefold()
 
-    A file that is only named after another student's id is not called by it: it would get that one's marks.
+
+def called(hand_ins: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """What a table's column ``student_id`` may call hand-ins, by ``key``: their ids, or their whole names.
+
+    A file that is only named after another student's id is not called by it: it would get that student's marks.
+
+    Args:
+        hand_ins: ids and names of the rows.
     """
-    return {student_id or hand_in, hand_in if "+" in hand_in else ""} - {""}
+    hand_ins = list(hand_ins)
+    ids = {key(student_id) for student_id, _ in hand_ins}
+    found: dict[str, list[str]] = {}
+    for student_id, hand_in in hand_ins:
+        for name in {key(student_id or hand_in), key(hand_in if "+" in hand_in else "")} - {""}:
+            if student_id or name not in ids:
+                found.setdefault(name, []).append(hand_in)
+    return found

@@ -20,12 +20,14 @@ RUN = {
     "pca/pca.safetensors": b"pca",
     "grade.json": b'{"sample_index": 3}',
 }
+RUN_PATH = "results/2026-11-20_10-00-00"
 NAME = "PB23000001+张三+LAB3"
 
 
-def files(run: str = "results/2026-11-20_10-00-00") -> dict[str, bytes]:
+def files(run: str = RUN_PATH, without: tuple[str, ...] = ()) -> dict[str, bytes]:
     """An ordinary hand-in, by path."""
-    return {"submission.py": CODE, "report.pdf": b"%PDF"} | {f"{run}/{name}": text for name, text in RUN.items()}
+    contents = {"submission.py": CODE, "report.pdf": b"%PDF"} | {f"{run}/{name}": text for name, text in RUN.items()}
+    return {name: content for name, content in contents.items() if not name.endswith(without or "?")}
 
 
 def zipped(path: Path, contents: dict, **options) -> Path:
@@ -63,8 +65,8 @@ def only(folder: Path) -> archives.HandIn:
 def expect_ordinary(handin: archives.HandIn) -> None:
     assert (handin.refused, handin.review, handin.notes) == ("", [], [])
     assert (handin.student_id, handin.name) == ("PB23000001", "张三")
-    assert (handin.source, handin.files, handin.has_report) == (CODE, RUN, True)
-    assert handin.run.endswith("results/2026-11-20_10-00-00")
+    assert (handin.source, handin.files) == (CODE, RUN)
+    assert handin.run.endswith(RUN_PATH)
 
 
 # --------------------------------------------------------------------------- ordinary ones
@@ -74,13 +76,13 @@ def test_zip_is_read(hand_in):
     expect_ordinary(hand_in(files()))
 
 
-@pytest.mark.parametrize("above", ["", f"{NAME}/", "a/b/c/"])
-def test_folder_is_read_at_any_depth(tmp_path, above):
-    for name, content in files().items():
-        path = tmp_path / "class" / NAME / above / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    expect_ordinary(only(tmp_path / "class"))
+def test_folders_are_read_at_any_depth(tmp_path):
+    for i, above in enumerate(("", f"{NAME}/", "a/b/c/")):
+        for name, content in files().items():
+            path = tmp_path / str(i) / NAME / above / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        expect_ordinary(only(tmp_path / str(i)))
 
 
 def test_a_zip_alone_in_its_folder_is_opened(tmp_path):
@@ -89,22 +91,15 @@ def test_a_zip_alone_in_its_folder_is_opened(tmp_path):
     expect_ordinary(only(tmp_path / "class"))
 
 
-@pytest.mark.parametrize("above", [f"{NAME}/", "work/lab 3/"])
-def test_nested_folders_do_not_matter(hand_in, above):
-    expect_ordinary(hand_in({above + name: content for name, content in files().items()}))
-
-
-def test_backslashes_separate(hand_in):
+def test_zips_are_read_at_any_depth_whatever_separates(hand_in):
+    for above in (f"{NAME}/", "work/lab 3/"):
+        expect_ordinary(hand_in({above + name: content for name, content in files().items()}))
     expect_ordinary(hand_in({name.replace("/", "\\"): content for name, content in files().items()}))
 
 
 def test_what_systems_leave_behind_is_passed_over(hand_in):
     junk = ["__MACOSX/._submission.py", "__MACOSX/submission.py", "._submission.py", ".DS_Store", ".git/config.yaml"]
-    junk += [
-        ".ipynb_checkpoints/submission.py",
-        "__pycache__/submission.py",
-        "results/.2026-12-01.7.partial/config.yaml",
-    ]
+    junk += [".ipynb_checkpoints/submission.py", "__pycache__/submission.py", "results/.2026.7.partial/config.yaml"]
     expect_ordinary(hand_in(files() | dict.fromkeys(junk, b"junk")))
 
 
@@ -136,29 +131,24 @@ def test_gbk_bytes_in_a_file_name_are_read(tmp_path):
     expect_ordinary(only(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("name", "student_id", "person"),
-    [
-        ("PB23000001+张三+LAB3", "PB23000001", "张三"),
-        ("PB23000001＋张三＋LAB3", "PB23000001", "张三"),
-        ("2023001 + Ann Lee + lab3 (1)", "2023001", "Ann Lee"),
-        ("2023001+O'Neil-Ó+LAB3_final", "2023001", "O'Neil-Ó"),
-        ("2023001+=cmd|' /C calc'!A0+LAB3", "2023001", "=cmd|' /C calc'!A0"),
-        ("PB23000001-张三-LAB3", "", ""),
-        ("PB23000001+张三+LAB30", "", ""),
-        ("PB23000001+张三", "", ""),
-        ("张三+PB23000001+LAB3", "", ""),
-        ("+张三+LAB3", "", ""),
-        ("canvasc_LATE_12345_6789_2100000022+Can Vas+LAB3", "2100000022", "Can Vas"),
-        ("Can Vas_12345_assignsubmission_file_2100000022+Can Vas+LAB3", "2100000022", "Can Vas"),
-        ("张三_12345_PB23000001+张三+LAB3-1", "PB23000001", "张三"),
-        ("2023_001+Ann+LAB3", "2023_001", "Ann"),
-        ("PB\u017f2300001+Ann+LAB3", "", ""),  # a long s is no letter of an id
-        ("A+" + 440 * " " + "LAB3", "", ""),
-    ],
-)
-def test_id_and_name_are_read_from_the_name(name, student_id, person):
-    assert archives.parse_name(name) == (student_id, person)
+NAMES = {
+    "PB23000001+张三+LAB3": ("PB23000001", "张三"),
+    "PB23000001＋张三＋LAB3": ("PB23000001", "张三"),
+    "2023001 + Ann Lee + lab3 (1)": ("2023001", "Ann Lee"),
+    "2023001+O'Neil-Ó+LAB3_final": ("2023001", "O'Neil-Ó"),
+    "2023001+=cmd|' /C calc'!A0+LAB3": ("2023001", "=cmd|' /C calc'!A0"),
+    "canvasc_LATE_12345_6789_2100000022+Can Vas+LAB3": ("2100000022", "Can Vas"),
+    "Can Vas_12345_assignsubmission_file_2100000022+Can Vas+LAB3": ("2100000022", "Can Vas"),
+    "张三_12345_PB23000001+张三+LAB3-1": ("PB23000001", "张三"),
+    "2023_001+Ann+LAB3": ("2023_001", "Ann"),
+}
+NO_NAMES = ["PB23000001-张三-LAB3", "PB23000001+张三+LAB30", "PB23000001+张三", "张三+PB23000001+LAB3", "+张三+LAB3"]
+NO_NAMES += ["PB\u017f2300001+Ann+LAB3", "A+" + 440 * " " + "LAB3"]  # a long s is not a letter of an id
+
+
+def test_id_and_name_are_read_from_the_name():
+    for name, parts in (NAMES | dict.fromkeys(NO_NAMES, ("", ""))).items():
+        assert archives.parse_name(name) == parts, name
 
 
 def test_name_without_the_expected_parts_is_read_but_reviewed(hand_in):
@@ -167,87 +157,68 @@ def test_name_without_the_expected_parts_is_read_but_reviewed(hand_in):
     assert "student_id+name+LAB3" in handin.review[0]
 
 
-@pytest.mark.parametrize("name", ["Swap+2100000024+LAB3", "Swap+Lee+LAB3", "2100000024+2100000025+LAB3"])
-def test_an_id_and_a_name_that_may_be_swapped_are_reviewed(hand_in, name):
-    handin = hand_in(files(), f"{name}.zip")
-    student_id, person, _ = name.split("+")
-    assert f"id {student_id!r} and name {person!r} may be the wrong way round" in handin.review[0]
+def test_an_id_and_a_name_that_may_be_swapped_are_reviewed():
+    for name in ("Swap+2100000024+LAB3", "Swap+Lee+LAB3", "2100000024+2100000025+LAB3"):
+        found = archives.Found(Path("nowhere.zip"), name, *archives.parse_name(name))
+        student_id, person, _ = name.split("+")
+        assert f"id {student_id!r} and name {person!r} may be the wrong way round" in archives.read(found).review[0]
 
 
 # --------------------------------------------------------------------------- something is missing, or there twice
 
 
-def test_no_submission(hand_in):
-    contents = files()
-    del contents["submission.py"]
-    handin = hand_in(contents | {"all.rar": b"Rar!"})
-    assert handin.source is None
-    assert handin.review == ["no submission.py; it holds another archive, all.rar"]
-    assert handin.files == RUN
+# What is handed in, and what is read of it.
+READ = [
+    (
+        files(without=("submission.py",)) | {"all.rar": b"Rar!"},
+        {"source": None, "files": RUN, "review": ["no submission.py; it holds another archive, all.rar"]},
+    ),
+    (
+        {"submission.py": CODE, "report.pdf": b"%PDF", "pretrained/config.json": b"{}"},
+        {"run": None, "files": {}, "review": ["no results"]},
+    ),
+    (files(without=(".pdf",)), {"notes": ["no report (.pdf)"]}),
+    (files(without=(".pdf",)) | {"报告.docx": b"PK"}, {"notes": ["the report is not a PDF: 报告.docx"]}),
+    (
+        files("results/2026-11-21") | files("results/2026-11-03") | files("results/2026-11-19"),
+        {
+            "run": "results/2026-11-21",
+            "notes": ["3 results folders; results/2026-11-21, the newest by name, was graded"],
+        },
+    ),
+    (
+        files() | files("results/2026-12-24", without=("pca.safetensors", "pca/config.json")),  # an AE run
+        {"run": RUN_PATH, "notes": [f"2 results folders; {RUN_PATH}, the newest PCA run by name, was graded"]},
+    ),
+    (files(without=("config.yaml",)), {"run": RUN_PATH, "review": [], "notes": []}),
+    (
+        files() | {"old/submission.py": b"old"},
+        {"source": CODE, "review": [], "notes": ["2 files submission.py; submission.py was graded"]},
+    ),
+    (
+        {f"{top}/submission.py": top.encode() for top in "ab"} | files(without=("submission.py",)),
+        {"source": b"a", "review": ["2 files submission.py; a/submission.py was graded"]},
+    ),
+    (
+        files(without=("submission.py",)) | {"Submission.PY": CODE},
+        {"source": CODE, "notes": ["the code is in Submission.PY"]},
+    ),
+]
 
 
-def test_no_results(hand_in):
-    handin = hand_in({"submission.py": CODE, "report.pdf": b"%PDF", "pretrained/config.json": b"{}"})
-    assert (handin.run, handin.files, handin.review) == (None, {}, ["no results"])
+def test_what_is_missing_or_there_twice_is_told(hand_in):
+    for contents, expected in READ:
+        handin = hand_in(contents)
+        assert {name: getattr(handin, name) for name in expected} == expected
 
 
-def test_no_report_and_a_report_that_is_no_pdf(hand_in):
-    contents = files()
-    del contents["report.pdf"]
-    assert hand_in(contents).notes == ["no report (.pdf)"]
-    assert hand_in(contents | {"报告.docx": b"PK"}).notes == ["the report is no PDF: 报告.docx"]
-
-
-def test_of_several_pca_runs_the_newest_by_name_counts(hand_in):
-    handin = hand_in(files("results/2026-11-21") | files("results/2026-11-03") | files("results/2026-11-19"))
-    assert handin.run == "results/2026-11-21"
-    assert handin.notes == ["3 results folders; results/2026-11-21, the newest by name, was graded"]
-
-
-def test_a_pca_run_counts_before_a_newer_ae_run(hand_in):
-    ae_run = {name: content for name, content in files("results/2026-12-24").items() if "pca" not in name}
-    handin = hand_in(files() | ae_run)
-    assert handin.run == "results/2026-11-20_10-00-00"
-    assert "newest PCA run" in handin.notes[0]
-
-
-def test_a_run_without_its_config_is_still_taken(hand_in):
-    contents = files()
-    del contents["results/2026-11-20_10-00-00/config.yaml"]
-    assert "gmm/gmm.safetensors" in hand_in(contents).files
-
-
-def test_the_outermost_submission_counts(hand_in):
-    handin = hand_in(files() | {"old/submission.py": b"old"})
-    assert handin.source == CODE
-    assert handin.notes == ["2 files submission.py; submission.py was graded"]
-
-
-def test_two_submissions_side_by_side_are_reviewed(hand_in):
-    handin = hand_in({f"{top}/{name}": text for top in "ab" for name, text in files().items()})
-    assert "a/submission.py was graded" in handin.review[0]
-
-
-def test_a_capital_in_the_name_is_forgiven(hand_in):
-    contents = files()
-    contents["Submission.PY"] = contents.pop("submission.py")
-    handin = hand_in(contents)
-    assert (handin.source, handin.notes) == (CODE, ["the code is in Submission.PY"])
-
-
-def test_the_same_name_twice_is_reviewed(hand_in):
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        handin = hand_in_twice(hand_in)
+def test_the_same_name_twice_is_reviewed(tmp_path):
+    path = zipped(tmp_path / f"{NAME}.zip", files())
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("submission.py", b"other")
+    handin = only(tmp_path)
     assert handin.source == CODE
     assert "the same file twice" in handin.review[0]
-
-
-def hand_in_twice(hand_in):
-    class Twice(dict):
-        def items(self):
-            return [*super().items(), ("submission.py", b"other")]
-
-    return hand_in(Twice(files()))
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -266,7 +237,7 @@ def test_every_upload_gets_a_row_and_other_files_are_named(tmp_path):
     assert [f.student_id for f in found] == ["PB23000001", "PB23000001", "PB3", "PB4"]
     assert others == ["sample_index.csv"]
     assert archives.read(found[2]).refused.startswith("a RAR archive; unpack it")
-    assert "no zip archive" in archives.read(found[3]).refused
+    assert "not a zip archive" in archives.read(found[3]).refused
 
 
 def test_an_empty_folder_has_nothing(tmp_path):
@@ -275,22 +246,17 @@ def test_an_empty_folder_has_nothing(tmp_path):
     assert (handin.refused, handin.review) == ("", ["no submission.py", "no results"])
 
 
-def test_an_empty_zip_is_refused(hand_in):
+def test_what_is_not_an_ordinary_zip_is_named(tmp_path, hand_in):
     assert hand_in({}).refused == "the zip is empty; ask for it again"
-
-
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [
-        (b"", "an empty file; ask for it again"),
-        (b"Rar!\x1a\x07\x00", "a RAR archive; unpack it into a folder of the same name"),
-        (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
-        (b"\x1f\x8b\x08", "a gzip archive; unpack it"),
-    ],
-)
-def test_other_archives_are_named(tmp_path, content, cause):
-    (tmp_path / f"{NAME}.zip").write_bytes(content)
-    assert only(tmp_path).refused.startswith(cause)
+    unpack = "archive; unpack it into a folder of the same name"
+    for content, cause in {
+        b"": "an empty file; ask for it again",
+        b"Rar!\x1a\x07\x00": f"a RAR {unpack}",
+        b"7z\xbc\xaf\x27\x1c": f"a 7z {unpack}",
+        b"\x1f\x8b\x08": f"a gzip {unpack}",
+    }.items():
+        (tmp_path / "class" / f"{NAME}.zip").write_bytes(content)
+        assert only(tmp_path / "class").refused.startswith(cause)
 
 
 def test_of_two_archives_in_one_folder_none_is_guessed(tmp_path):
@@ -302,30 +268,17 @@ def test_of_two_archives_in_one_folder_none_is_guessed(tmp_path):
 
 # --------------------------------------------------------------------------- hostile ones
 
-EVIL = [
-    "../evil.py",
-    "a/../../evil.py",
-    "/etc/evil.py",
-    "C:\\evil.py",
-    "C:evil.py",
-    "\\\\host\\share\\evil.py",
-    "..\\evil.py",
-    "long/" * 2000 + "evil.py",
-]
+EVIL = ["../evil.py", "a/../../evil.py", "/etc/evil.py", "C:\\evil.py", "C:evil.py", "\\\\host\\share\\evil.py"]
+EVIL += ["..\\evil.py", "long/" * 2000 + "evil.py"]
 
 
-@pytest.mark.parametrize("name", EVIL, ids=range(len(EVIL)))
-def test_paths_that_lead_out_are_not_read_and_are_reviewed(hand_in, name):
-    handin = hand_in(files() | {name: b"evil"})
-    assert "unsafe paths" in handin.review[0]
-    assert (handin.source, handin.files) == (CODE, RUN)
-
-
-@pytest.mark.parametrize("name", ["../submission.py", "/submission.py", "C:/submission.py"])
-def test_code_at_an_unsafe_path_is_no_code(hand_in, name):
-    contents = files()
-    del contents["submission.py"]
-    assert hand_in(contents | {name: b"evil"}).source is None
+def test_paths_that_lead_out_are_not_read_and_are_reviewed(hand_in):
+    for name in EVIL:
+        handin = hand_in(files() | {name: b"evil"})
+        assert "unsafe paths" in handin.review[0], name
+        assert (handin.source, handin.files) == (CODE, RUN), name
+    for name in ("../submission.py", "/submission.py", "C:/submission.py"):
+        assert hand_in(files(without=("submission.py",)) | {name: b"evil"}).source is None, name
 
 
 def test_names_that_take_long_to_look_at_are_not_looked_at(monkeypatch):
@@ -347,8 +300,7 @@ def test_a_name_with_a_zero_byte_is_unsafe(tmp_path):
 
 
 def test_links_in_zips_are_not_read(hand_in):
-    contents = files()
-    del contents["submission.py"]
+    contents = files(without=("submission.py",))
     handin = hand_in(contents | {link("submission.py"): b"/etc/passwd", link("results/x"): b"/"})
     assert handin.source is None
     assert any("links or devices" in line for line in handin.review)
@@ -404,72 +356,47 @@ def test_a_bomb_that_is_not_read_costs_nothing(tmp_path):
     expect_ordinary(only(tmp_path))
 
 
-def test_an_archive_that_declares_too_much_is_refused(hand_in, monkeypatch):
+def test_too_much_of_anything_is_refused(hand_in, tmp_path, monkeypatch):
+    assert "51 results folders" in hand_in({f"results/{i}/config.yaml": b"" for i in range(51)}).refused
+    monkeypatch.setattr(archives, "MOST_ENTRIES", 200)
+    assert "more than 200 entries" in hand_in(files() | {f"n/{i}": b"" for i in range(200)}).refused
+    (tmp_path / "folders" / NAME).mkdir(parents=True)
+    for i in range(201):
+        (tmp_path / "folders" / NAME / str(i)).touch()
+    assert "more than 200 entries" in only(tmp_path / "folders").refused
     monkeypatch.setattr(archives, "MOST_DECLARED", 1000)
     assert "would unpack to" in hand_in(files() | {"a": bytes(2000)}).refused
-
-
-def test_too_many_entries_are_refused(hand_in):
-    handin = hand_in(files() | {f"n/{i}": b"" for i in range(archives.MOST_ENTRIES)})
-    assert "more than 20,000 entries" in handin.refused
-
-
-def test_too_long_a_list_of_entries_is_refused_before_it_is_read(hand_in, monkeypatch):
     monkeypatch.setattr(archives, "MOST_DIRECTORY", 10_000)
     handin = hand_in(files() | {f"{'n' * 200}/{i}": b"" for i in range(100)})
-    assert "list of entries" in handin.refused
+    assert "list of entries" in handin.refused  # before it is read
 
 
-def test_too_many_entries_in_a_folder_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_ENTRIES", 20)
-    (tmp_path / NAME).mkdir()
-    for i in range(21):
-        (tmp_path / NAME / str(i)).touch()
-    assert "more than 20 entries" in only(tmp_path).refused
-
-
-def test_too_many_runs_are_refused(hand_in):
-    assert "51 results folders" in hand_in({f"results/{i}/config.yaml": b"" for i in range(51)}).refused
-
-
-def test_encrypted_is_refused(tmp_path):
-    path = zipped(tmp_path / f"{NAME}.zip", files())
-    content = bytearray(path.read_bytes())
-    start = content.index(b"PK\x01\x02")
-    content[start + 8] |= 1
-    path.write_bytes(content)
-    assert only(tmp_path).refused == "it is encrypted; ask for one without a password"
-
-
-def test_uncommon_compression_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / f"{NAME}.zip", "w", zipfile.ZIP_BZIP2) as archive:
-        archive.writestr("submission.py", CODE)
-    assert "uncommon method" in only(tmp_path).refused
-
-
-@pytest.mark.parametrize("kept", [0.1, 0.2, 0.5, 0.9, 0.999])
-def test_truncated_is_refused(tmp_path, kept):
-    path = zipped(tmp_path / f"{NAME}.zip", files())
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content))])
-    assert "damaged" in only(tmp_path).refused
-
-
-def test_wrong_contents_are_refused(tmp_path):
+def test_damaged_and_odd_zips_are_refused(tmp_path):
     path = tmp_path / f"{NAME}.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("submission.py", CODE)
-    path.write_bytes(path.read_bytes().replace(CODE, CODE.upper()))
-    assert "damaged" in only(tmp_path).refused
+
+    def expect(cause: str, content: bytes | bytearray) -> None:
+        path.write_bytes(content)
+        assert cause in only(tmp_path).refused
+
+    content = zipped(path, files()).read_bytes()
+    for kept in (0.1, 0.5, 0.999):
+        expect("damaged", content[: int(kept * len(content))])
+    encrypted = bytearray(content)
+    encrypted[content.index(b"PK\x01\x02") + 8] |= 1
+    expect("it is encrypted; ask for one without a password", encrypted)
+    for method, cause in ((zipfile.ZIP_BZIP2, "uncommon method"), (zipfile.ZIP_STORED, "damaged")):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("submission.py", CODE)
+        expect(cause, path.read_bytes().replace(CODE, CODE.upper()))  # what is stored no longer has its checksum
 
 
 def test_no_damage_raises(tmp_path):
-    """Ten bytes changed at random, 400 times: a result, whatever it is."""
+    """Ten bytes changed at random, 200 times: a result, whatever it is."""
     path = zipped(tmp_path / f"{NAME}.zip", files())
     whole = path.read_bytes()
     rng = random.Random(0)
     refused = 0
-    for _ in range(400):
+    for _ in range(200):
         content = bytearray(whole)
         for _ in range(10):
             content[rng.randrange(len(content))] = rng.randrange(256)
@@ -477,12 +404,12 @@ def test_no_damage_raises(tmp_path):
         handin = only(tmp_path)
         assert len(handin.refused) < 300
         refused += bool(handin.refused)
-    assert refused > 100
+    assert refused > 50
 
 
 def test_names_cannot_forge_lines_or_directions(tmp_path):
     handin = archives.Found(tmp_path, *[archives.clean("PB1\n\x1b[31m\u202eabc")] * 3)
-    assert handin.name == "PB1\ufffd\ufffd[31m\ufffdabc"
+    assert handin.name == "PB1\ufffd\ufffd\ufffdabc"
 
 
 # --------------------------------------------------------------------------- the digest
@@ -490,9 +417,7 @@ def test_names_cannot_forge_lines_or_directions(tmp_path):
 
 def test_digest_tells_what_grading_would_see(hand_in):
     first = hand_in(files()).digest()
-    assert hand_in(files() | {"results/2026-11-20_10-00-00/cluster_pca.png": b"png"}).digest() == first
+    assert hand_in(files() | {f"{RUN_PATH}/cluster_pca.png": b"png"}).digest() == first
     assert hand_in(files() | {"submission.py": CODE + b"#"}).digest() != first
-    assert hand_in(files() | {"results/2026-11-20_10-00-00/grade.json": b"{}"}).digest() != first
-    contents = files()
-    del contents["report.pdf"]
-    assert hand_in(contents).digest() != first
+    assert hand_in(files() | {f"{RUN_PATH}/grade.json": b"{}"}).digest() != first
+    assert hand_in(files(without=(".pdf",))).digest() != first

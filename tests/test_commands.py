@@ -103,11 +103,11 @@ def kill_in_the_middle(training: subprocess.Popen, results: Path) -> None:
     """Kill a training once it has saved something: what --resume is there for."""
     finished = set(results.iterdir())
 
-    def saved() -> bool:
+    def saved_something() -> bool:
+        assert training.poll() is None, training.communicate()
         return any(any(path.glob("models/*")) for path in set(results.iterdir()) - finished)
 
-    wait_until(lambda: training.poll() is not None or saved(), 300)
-    assert training.poll() is None, training.communicate()
+    wait_until(saved_something, seconds=300)
     training.kill()
     training.communicate()
 

@@ -1,4 +1,5 @@
-"""The lab texts: two languages in step, numbers that the checks agree with, commands and links that lead somewhere."""
+"""The texts: two languages in step, worked numbers that the checks agree with, and only commands, files, links and
+columns that exist."""
 
 import importlib
 import re
@@ -9,42 +10,48 @@ import pytest
 
 from grading import checks
 from hi_mnist.files import ROOT
-from staff import handout
+from staff import grade_class, gradebook, handout, merge, tables
 
-DOCS = ROOT / "docs"
-LANGUAGES = ("en", "zh")
-TEXTS = {language: (DOCS / f"lab.{language}.md").read_text(encoding="utf-8") for language in LANGUAGES}
-STUDENTS = [name for name in handout.STUDENT_FILES if name.endswith(".md")]
+STUDENT_FILES = handout.find(handout.STUDENT_FILES)
 BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MATH = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$")
 
 
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text's code blocks."""
+    return [line for block in BLOCK.findall(text) for line in block.splitlines()]
+
+
 def commands(text: str) -> list[str]:
-    """The command lines of a text, comments cut off."""
-    lines = [line.split("  #")[0].strip() for block in BLOCK.findall(text) for line in block.splitlines()]
-    return [line for line in lines if line.startswith("python ")]
+    """The command lines of a text's blocks, comments cut off."""
+    lines = [re.sub(r"\s{2,}#.*", "", line).strip() for line in lines_of(text)]
+    return [line[line.index("python ") :] for line in lines if re.match(r"(\w+=\S+ )?python ", line)]
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        lambda text: re.findall(r"^(#+ \d?(?:\.\d)?)", text, re.MULTILINE),
-        commands,
-        lambda text: MATH.findall(text),
-        lambda text: set(re.findall(r"`[^`\n]+`", text)),
-        lambda text: sorted(re.findall(r"\d+(?:[.,]\d+)*", text.replace('"6"', "six"))),
-        lambda text: [line.count("|") for line in text.splitlines() if line.startswith("|")],
-        lambda text: BLOCK.findall(text),
-    ],
-    ids=["sections", "commands", "formulas", "names", "numbers", "tables", "blocks"],
-)
-def test_both_languages_say_the_same(parts):
-    assert parts(TEXTS["en"]) == parts(TEXTS["zh"])
+LAB = {language: read(f"docs/lab.{language}.md") for language in ("en", "zh")}
+GUIDE = read("docs/staff.md")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_worked_numbers_are_those_of_the_checks(language):
-    text = TEXTS[language]
+# --------------------------------------------------------------------------- the lab texts
+
+
+def test_both_languages_have_the_same_structure():
+    for what, parts in {
+        "sections": lambda text: re.findall(r"^(#+ \d?(?:\.\d)?)", text, re.MULTILINE),
+        "code blocks": BLOCK.findall,
+        "formulas": lambda text: len(MATH.findall(text)),
+        "tables": lambda text: [line.count("|") for line in text.splitlines() if line.startswith("|")],
+        "links": lambda text: len(re.findall(r"\]\(", text)),
+    }.items():
+        assert parts(LAB["en"]) == parts(LAB["zh"]), what
+
+
+@pytest.mark.parametrize("text", LAB.values(), ids=LAB)
+def test_worked_numbers_are_those_of_the_checks(text):
     rng = np.random.default_rng(0)
     e_step = checks.e_step_inputs(rng)
     gamma = checks.softmax(checks.log_densities(e_step, 0) + np.log(e_step["pi_0"]))
@@ -64,42 +71,95 @@ def test_worked_numbers_are_those_of_the_checks(language):
     assert "({:.4f}, {:.4f})".format(*np.abs(vectors[:, 1])) in text
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_points_sum_to_a_hundred(language):
-    first, *_, last = re.findall(r"(?:^\|.*\n)+", TEXTS[language], re.MULTILINE)
+@pytest.mark.parametrize("text", LAB.values(), ids=LAB)
+def test_points_sum_to_a_hundred(text):
+    first, *_, last = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     points = [int(row.rsplit("|", 2)[1]) for row in first.splitlines()[2:]]
     assert sum(points) == 100
     assert points[:4] == [asked.points for asked in checks.QUESTIONS.values()]
     assert sum(int(row.rsplit("|", 2)[1]) for row in last.splitlines()[2:]) == points[-1] == 30
 
 
-@pytest.mark.parametrize("line", sorted({line for text in TEXTS.values() for line in commands(text)}))
-def test_every_command_is_one_that_the_scripts_take(line):
-    _, name, *arguments = shlex.split(line)
-    if name == "-m":
-        name, *arguments = arguments
-        if name == "pytest":
-            assert arguments[:1] == ["-m"]
-            assert arguments[1] in checks.QUESTIONS
-            return
-        name += ".__main__"
-    module = importlib.import_module(name.removesuffix(".py"))
-    module.build_parser().parse_args(["1" if argument == "k" else argument for argument in arguments])
-
-
-@pytest.mark.parametrize("name", STUDENTS)
-def test_links_lead_to_files_that_students_have(name):
-    text, _ = handout.strip_solution((ROOT / name).read_text(encoding="utf-8"), name)
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
-        if not re.match(r"[a-z]+:", target):
-            linked = (ROOT / name).parent / target
-            assert linked.resolve().relative_to(ROOT).as_posix() in handout.STUDENT_FILES, target
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_formulas_hold_nothing_that_markdown_eats(language):
-    text = BLOCK.sub("", TEXTS[language])
+@pytest.mark.parametrize("text", LAB.values(), ids=LAB)
+def test_formulas_hold_nothing_that_markdown_eats(text):
+    text = BLOCK.sub("", text)
     assert text.count("$") % 2 == 0
     for formula in MATH.findall(text):
         assert not re.search(r"\\[,;!{}\\]", formula), formula  # a backslash before punctuation is Markdown's escape
         assert formula.count("{") == formula.count("}")
+
+
+def test_links_lead_to_files_that_students_have():
+    texts = [name for name in STUDENT_FILES if name.endswith(".md")]
+    assert len(texts) > 5
+    for name in texts:
+        text = handout.student_copy(name)[0].decode()
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+            if not re.match(r"[a-z]+:", target):
+                linked = ((ROOT / name).parent / target).resolve().relative_to(ROOT).as_posix()
+                assert linked in STUDENT_FILES, f"{name}: {target}"
+
+
+# --------------------------------------------------------------------------- commands
+
+
+def test_every_command_is_one_that_the_programs_take():
+    inline = re.findall(r"`(python -m [^`]+)`", GUIDE)
+    found = {line for text in (*LAB.values(), GUIDE) for line in commands(text)} | set(inline)
+    assert len(found) > 15
+    for line in sorted(found):
+        words = ["1" if word == "k" else word for word in shlex.split(line)[1:]]
+        name, *arguments = words[1:] if words[0] == "-m" else [words[0].removesuffix(".py"), *words[1:]]
+        if name == "pip":
+            assert all((ROOT / file).is_file() for file in re.findall(r"-r (\S+)", line)), line
+            continue
+        if name == "pytest":
+            assert arguments[:1] == ["-m"] and arguments[1] in checks.QUESTIONS, line
+            continue
+        module = importlib.import_module(name)
+        if module.__spec__.submodule_search_locations:  # python -m of a package runs its __main__.py
+            module = importlib.import_module(f"{name}.__main__")
+        if arguments[:1] == ["merge"]:
+            grade_class.build_merge_parser().parse_args(arguments[1:])
+        else:
+            module.build_parser().parse_args(arguments)  # a LabError names what it does not know
+        assert "__main__" in read(module.__file__) and callable(module.main), line
+
+
+# --------------------------------------------------------------------------- the staff guide
+
+
+def test_the_rehearsal_comes_first():
+    first, second, *_ = commands(GUIDE)
+    assert first.startswith("python -m pip install -r requirements")
+    assert second == "python -m staff.rehearse"
+
+
+def test_what_the_commands_read_and_write_is_not_committed():
+    ignored = read(".gitignore").split()
+    given = [word for line in commands(GUIDE) if " -m staff." in line for word in shlex.split(line)[3:]]
+    names = {word for word in given if re.fullmatch(r"[a-z]+_?[a-z\d]+(\.csv)?", word)} - {"merge", "dask", "mnist"}
+    assert {"hand_ins", "grades", "first_look", "lab3", "rehearsal", "marks.csv", "indices.csv"} == names
+    assert {f"/{name}" if "." in name else f"/{name}/" for name in names} <= set(ignored)
+    assert {"/lab3.zip", "/autograder*.zip"} <= set(ignored)
+
+
+def test_example_of_marks_is_read(tmp_path):
+    lines = lines_of(GUIDE)
+    start = next(i for i, line in enumerate(lines) if line.startswith("student_id,log"))
+    path = tmp_path / "marks.csv"
+    path.write_text("\n".join(lines[start : start + 3]) + "\n", encoding="utf-8")
+    graded = [{"student_id": i, "hand_in": f"{i}+x+LAB3"} for i in ("2100000003", "2100000004")]
+    marks, _ = merge.read_marks(path, graded)
+    assert marks["2100000003+x+LAB3"].points["sample_index"] == 5
+    assert marks["2100000004+x+LAB3"].settled
+    assert tables.read(path, ["student_id"], [*merge.REPORT, *merge.OPTIONAL])[1] == []
+
+
+def test_points_columns_files_and_statuses_are_the_programs():
+    for name, points in merge.REPORT.items():
+        assert f"`{name}` (0-{points})" in " ".join(GUIDE.split())
+    for name in [*gradebook.QUESTIONS, *(f"| {status} |" for status in gradebook.STATUSES)]:
+        assert name in GUIDE, name
+    assert set(checks.QUESTIONS) < set(gradebook.QUESTIONS)
+    assert f"`grades/{merge.TEMPLATE}`" in GUIDE and f'"{merge.FINAL.removeprefix("## ")}"' in GUIDE

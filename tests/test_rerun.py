@@ -6,31 +6,32 @@ import numpy as np
 import pytest
 
 from grading import sandbox, scores
-from hi_mnist import runs
+from hi_mnist import data, runs
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
 from staff import rerun
 
 SOURCE = (ROOT / "submission.py").read_bytes()
-LOOP = b"            while len(self.log_likelihoods) < max_iter and not self.converged:\n"
 
 
 @pytest.fixture(scope="module")
-def saved(trained_run, digits) -> tuple[SavedRun, float]:
+def images(standin) -> data.DataSet:
+    return data.load_data_set("digits")
+
+
+@pytest.fixture(scope="module")
+def saved(trained_run, images) -> tuple[SavedRun, float]:
     """A run of the solution on the stand-in, and its Davies-Bouldin index."""
     run = runs.load_run(trained_run)
-    images = digits["test"].images
-    return run, scores.davies_bouldin(images, runs.cluster_labels(run, images))
+    return run, scores.davies_bouldin(images.test, runs.cluster_labels(run, images.test))
 
 
 @pytest.fixture
-def reproduce(saved, digits):
+def reproduce(saved, images):
     """``reproduce(source, factor=1)``: with the run's index taken ``factor`` times, by real children or by ``run``."""
-    saved_run, db = saved
 
     def call(source: bytes = SOURCE, factor: float = 1.0, **options) -> rerun.Reproduction:
-        train, test = digits["train"].images, digits["test"].images
-        return rerun.reproduce(source, saved_run.config, factor * db, train, test, **options)
+        return rerun.reproduce(source, saved[0].config, factor * saved[1], images, **options)
 
     return call
 
@@ -75,9 +76,9 @@ def test_child_gets_the_runs_own_settings_and_generous_limits(reproduce, good, s
     assert (inputs["images"].dtype, inputs["images"].shape[1]) == (np.uint8, 784)
 
 
-@pytest.mark.parametrize(("factor", "way"), [(1 / 1.019, "own"), (1.019, "own"), (1 / 1.03, None), (1.03, None)])
-def test_two_percent_are_allowed(reproduce, good, factor, way):
-    assert reproduce(factor=factor, run=Children(good, good)).way == way
+def test_two_percent_are_allowed(reproduce, good):
+    for factor, way in ((1 / 1.019, "own"), (1.019, "own"), (1 / 1.03, None), (1.03, None)):
+        assert reproduce(factor=factor, run=Children(good, good)).way == way, factor
 
 
 def test_steps_are_tried_where_the_own_fit_fails(reproduce, good):
@@ -86,7 +87,7 @@ def test_steps_are_tried_where_the_own_fit_fails(reproduce, good):
     assert again.way == "steps"
     assert again.attempts[0]["result"] == "it used more than 300 s"
     skeleton = children.asked[1][1]["given.py"]
-    assert b"raise NotImplementedError" in skeleton and LOOP.strip() in skeleton
+    assert b"raise NotImplementedError" in skeleton and b"def fit(" in skeleton
 
 
 def test_neither_leaves_all_the_numbers(reproduce, good):
@@ -104,44 +105,32 @@ def test_a_child_that_did_not_start_is_our_fault(reproduce):
     assert (again.way, again.our_fault, len(again.attempts)) == (None, True, 1)
 
 
-@pytest.mark.parametrize(
-    ("changes", "cause"),
-    [
+def test_what_is_not_a_mixture_is_a_cause_in_one_line(reproduce, good):
+    for changes, cause in (
         ({"pi": np.full(10, 0.2)}, "sum to 1"),
         ({"pi": np.full(9, 1 / 9)}, "shape"),
         ({"means": np.full((10, 10), np.nan)}, "NaN"),
         ({"covs": -np.stack([np.eye(10)] * 10)}, "positive definite"),
-        ({"mean": np.zeros(783)}, "shape"),
         ({"mean": np.zeros(784, complex)}, "complex"),
         ({"components": None}, "no components"),
-    ],
-)
-def test_what_is_no_mixture_is_a_cause_in_one_line(reproduce, good, changes, cause):
-    arrays = {name: array for name, array in (good.arrays | changes).items() if array is not None}
-    again = reproduce(run=Children(sandbox.Outcome("done", arrays=arrays), failed()))
-    result = again.attempts[0]["result"]
-    assert cause in result and "\n" not in result and "lab-rerun" not in result
+    ):
+        arrays = {name: array for name, array in (good.arrays | changes).items() if array is not None}
+        again = reproduce(run=Children(sandbox.Outcome("done", arrays=arrays), failed()))
+        result = again.attempts[0]["result"]
+        assert cause in result and "\n" not in result and "lab-rerun" not in result
 
 
 # --------------------------------------------------------------------------- real children
 
 
-def test_the_solution_reproduces_itself(reproduce):
+def test_a_changed_fit_is_restored_and_what_the_code_does_not_give_is_not_believed(reproduce):
     again = reproduce()
     assert again.way == "own"
     assert again.attempts[0]["result"].startswith("Davies-Bouldin")
-
-
-def test_a_changed_fit_is_restored(reproduce):
-    changed = SOURCE.replace(LOOP, b"            raise RuntimeError('my fit')\n" + LOOP)
-    assert changed != SOURCE
-    again = reproduce(changed)
+    changed = SOURCE + b"\n\ndef my_fit(self, X, **options):\n    raise RuntimeError('my fit')\n\n\nGMM.fit = my_fit\n"
+    again = reproduce(changed, factor=0.5)
     assert again.attempts[0]["result"].startswith("RuntimeError, line")
-    assert again.way == "steps"
-
-
-def test_parameters_that_the_code_does_not_give_are_not_believed(reproduce):
-    again = reproduce(factor=0.5)
+    assert again.attempts[1]["result"].startswith("Davies-Bouldin")
     assert again.way is None
-    assert len([attempt for attempt in again.attempts if attempt["db"]]) == 2
+    assert reproduce(changed).way == "steps"
     assert not list(Path(".").glob("lab-rerun*"))

@@ -20,17 +20,18 @@ import subprocess
 import sys
 import tempfile
 import time
-import unicodedata
 from pathlib import Path
 
+from hi_mnist.cli import make_parser, run_script
+from hi_mnist.files import write_text
+from hi_mnist.text import plain
 from staff import archives
 
 SOURCE = Path(__file__).resolve().parents[2]
 FIRST_USER, USERS = 64_000, 1000  # numbers that belong to nobody, so that all of their processes are ours
-LONGEST_OUTPUT = 4000  # characters of one question
 LONGEST_ANSWER = 1 << 20  # bytes of the second process
 OUR_FAULT = (
-    "Grading failed, and that is our fault, not yours. The 0 points shown are no judgement of your work. "
+    "Grading failed, and that is our fault, not yours. The 0 points shown do not judge your work. "
     "Please tell the course staff and ask for a rerun; your hand-in is stored."
 )
 PR_SET_DUMPABLE = 4  # of prctl
@@ -40,15 +41,14 @@ class HandInError(Exception):
     """Something the student can mend by handing in again; the text says what."""
 
 
+def shown(output: str, tests: list[dict]) -> dict:
+    """results.json, by Gradescope's keys."""
+    return {"output": plain(output), "output_format": "text", "stdout_visibility": "hidden", "tests": tests}
+
+
 def failure() -> dict:
     """results.json where grading itself failed: 0 points, and whose fault it is."""
-    return {"score": 0, "output": OUR_FAULT, "output_format": "text", "stdout_visibility": "hidden", "tests": []}
-
-
-def clean(text: str) -> str:
-    """Text that may come from student code: no control characters, no directional tricks, not endless."""
-    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
-    return "".join(kept)[:LONGEST_OUTPUT]
+    return {"score": 0} | shown(OUR_FAULT, [])
 
 
 # --------------------------------------------------------------------------- the first process
@@ -82,7 +82,7 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
     Args:
         folder: a copy of the hand-in that ``user`` may read.
         settings: of the bundle; they go through a pipe, because the file is root's.
-        user: who grades; None stays who we are.
+        user: the number of the user who grades; None for our own.
 
     Raises:
         RuntimeError: no answer, or not one of the form that is expected.
@@ -143,7 +143,7 @@ def results(report: dict, visibility: str) -> dict:
     for question in report["questions"]:
         score, points = float(question["score"]), float(question["points"])
         if not (math.isfinite(points) and 0 <= score <= points <= 100):
-            raise ValueError(f"{question['id']}: {score} of {points} points")
+            raise ValueError(f"{question['label']}: {score} of {points} points")
         verdict = str(question["verdict"])
         lines = [f"{verdict}: {question['message']}"]
         if question["hint"]:
@@ -156,11 +156,11 @@ def results(report: dict, visibility: str) -> dict:
             score, lines = 0.0, [f"{lines[0]}", OUR_FAULT]
         tests.append(
             {
-                "name": clean(str(question["label"])),
+                "name": plain(str(question["label"])),
                 "score": round(score, 4),
                 "max_score": points,
                 "status": "passed" if verdict == "PASS" and score == points else "failed",
-                "output": clean("\n".join(lines)),
+                "output": plain("\n".join(lines)),
                 "output_format": "text",
                 "visibility": visibility,
             }
@@ -170,18 +170,13 @@ def results(report: dict, visibility: str) -> dict:
     output = [f"Not graded: {', '.join(ours)}. {OUR_FAULT}"] if ours else []
     output += [str(line) for line in report["notes"]]
     output += ["How your code was run:", *(f"- {line}" for line in report["guards"])] if report["guards"] else []
-    return {
-        "output": clean("\n".join(output)),
-        "output_format": "text",
-        "stdout_visibility": "hidden",
-        "tests": tests,
-    }
+    return shown("\n".join(output), tests)
 
 
 def not_gradable(message: str, points: float, visibility: str) -> dict:
     """results.json of a hand-in in which there is nothing to grade."""
-    question = {"id": "", "label": "submission.py", "points": points, "score": 0, "verdict": "ERROR", "hint": ""}
-    return results({"questions": [question | {"message": message}], "notes": [], "guards": []}, visibility)
+    entry = {"label": "submission.py", "points": points, "score": 0, "verdict": "ERROR", "message": message, "hint": ""}
+    return results({"questions": [entry], "notes": [], "guards": []}, visibility)
 
 
 def grade_hand_in(root: Path) -> dict:
@@ -214,20 +209,18 @@ def grade_hand_in(root: Path) -> dict:
 def grade(folder: Path, settings: dict) -> dict:
     """What is scored of an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
     if settings["dataset"] is None:
-        from grading import sandbox, table
+        from grading import sandbox, table  # in the second process alone, which has no right to lose
 
         source = (folder / "submission.py").read_bytes()
         questions = table.check_code(source, seed=settings["seed"])
         failed = [q["id"] for q in questions if q["verdict"] == "INTERNAL"]
         again = {q["id"]: q for q in table.check_code(source, only=failed, seed=settings["seed"])}
         return {"questions": [again.get(q["id"], q) for q in questions], "notes": [], "guards": sandbox.guards()}
-    from staff import grade_one
+    from staff import grade_one  # only a bundle for runs has it
 
     name = f"{settings['dataset']}_encoded"
     (folder.parent / name).symlink_to(SOURCE / "data" / name)  # LAB_HOME is our scratch folder: caches go there
-    for cached in (SOURCE / "data" / "cache").glob("*.json"):
-        (folder.parent / "cache").mkdir(exist_ok=True)
-        shutil.copy(cached, folder.parent / "cache")
+    shutil.copytree(SOURCE / "data" / "cache", folder.parent / "cache")
     facts = grade_one.facts(settings["dataset"])
     found = archives.read(archives.Found(folder, "hand-in", "nobody", ""))
     class_settings = grade_one.Settings(settings["seed"], True, settings["dataset"], *facts)
@@ -256,9 +249,7 @@ def check() -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m staff.gradescope.autograder", description="Grade one hand-in in Gradescope's container."
-    )
+    parser = make_parser("python -m staff.gradescope.autograder", "Grade one hand-in in Gradescope's container.")
     parser.add_argument("--check", action="store_true", help="only say whether this image can grade")
     parser.add_argument("--grade", type=Path, help=argparse.SUPPRESS)  # the second process
     return parser
@@ -283,12 +274,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"grading failed: {type(error).__name__}: {error}")  # staff read this on Gradescope
         answer = failure()
     answer["execution_time"] = round(time.monotonic() - started, 1)
-    folder = root / "results"
-    partial = folder / ".results.json"
-    partial.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / "results.json")
+    write_text(root / "results" / "results.json", json.dumps(answer, indent=2) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

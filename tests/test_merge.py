@@ -1,0 +1,263 @@
+"""Merging: the report's points and a person's decisions make 100, and tables survive what spreadsheets do to them."""
+
+import csv
+
+import pytest
+from small_class import add, add_copies, table, zipped
+
+from hi_mnist.cli import LabError
+from staff import grade_class, merge, tables
+
+pytest_plugins = ["small_class"]
+REPORT = "student_id,log,tuning,results,questions,feedback"
+FULL = "2,5,2,20,1"
+
+
+@pytest.fixture
+def final(handins, grade, tmp_path):
+    """Grade the class if it was not, merge these marks, and return final.csv by student id."""
+
+    def run(marks: str, *options) -> dict[str, dict]:
+        grade(*options, "--resume")
+        (tmp_path / "marks.csv").write_text(marks, encoding="utf-8-sig")
+        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+        return {row["student_id"]: row for row in table(tmp_path / "out" / "final.csv")}
+
+    return run
+
+
+# --------------------------------------------------------------------------- tables
+
+
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path):
+    path = tmp_path / "t.csv"
+    for encoding in ("utf-8", "utf-8-sig", "gbk", "utf-16"):
+        for delimiter in ",;\t":
+            text = 'id,Name\r\n\r\n1,"张三"\r\n2,李四,\r\n,\r\n'.replace(",", delimiter)
+            path.write_bytes(text.encode(encoding))
+            rows, notes = tables.read(path, ["id"])
+            assert [(row.line, row.cells) for row in rows] == [
+                (3, {"id": "1", "name": "张三"}),
+                (4, {"id": "2", "name": "李四"}),
+            ]
+            assert bool(notes) == (encoding == "gbk")
+
+
+def test_where_no_commas_part_cells_numbers_may_have_one(tmp_path):
+    path = tmp_path / "t.csv"
+    for delimiter in ";\t":
+        path.write_text("sep=;\r\nid;log;comment\r\n1;13,5;one,two\r\n".replace(";", delimiter), newline="")
+        ((row,), _) = tables.read(path, ["id"], ["log", "comment"])
+        assert (row.line, row.cells) == (3, {"id": "1", "log": "13.5", "comment": "one,two"})
+
+
+def test_what_is_not_text_is_one_line(tmp_path):
+    for content in (b"id\n\x00\x01\x02", b"\xff\xfe\xff", b"id\n\x81"):
+        (tmp_path / "t.csv").write_bytes(content)
+        with pytest.raises(LabError, match="not text"):
+            tables.read(tmp_path / "t.csv", ["id"])
+
+
+def test_cells_come_back_as_they_were_and_are_not_formulas(tmp_path):
+    path = tmp_path / "t.csv"
+    for value in ("=1+1", "+1", "-1", "@a", "\t=1", " =1", "＝1", "plain", "", 'a,"b"', "'=1"):
+        tables.write(path, ["id", "text"], [{"id": "1", "text": value}])
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            cell = list(csv.reader(file))[1][1]
+        assert not cell.lstrip().startswith(("=", "+", "-", "@", "＝"))
+        ((row,), _) = tables.read(path, ["id"], ["text"])
+        assert row.cells["text"] == (value.strip() if value != "'=1" else "=1")
+
+
+def test_numbers_are_short():
+    for value, text in {None: "", 30.0: "30", 28.92314: "28.9231", 0.0: "0", 100: "100", 0.00001: "0"}.items():
+        assert tables.guarded(value) == text
+
+
+# --------------------------------------------------------------------------- points
+
+
+def test_merge_adds_up_to_100(handins, final):
+    add(handins, "PB1")
+    add(handins, "PB2", "wrong 1")
+    rows = final(f"{REPORT},comment\nPB1,{FULL},=very good\npb2,0,2.5,1,0,0,\n")
+    assert (rows["PB1"]["total"], rows["PB1"]["report_score"], rows["PB1"]["undecided"]) == ("100", "30", "")
+    assert rows["PB1"]["comment"] == "'=very good"
+    assert (rows["PB2"]["total"], rows["PB2"]["auto_score"]) == ("68.5", "65")
+
+
+def test_what_is_not_decided_has_no_total_until_marks_decide(handins, final):
+    for i, word in enumerate(("review", "unanswered", "right", "right", "copy", "copy")):
+        add(handins, f"PB{i}", word)
+    rows = final(f"{REPORT}\n" + "".join(f"PB{i},{FULL}\n" for i in (0, 1, 4, 5)) + "PB2,2,,2,20,1\n")
+    assert {i: row["undecided"] for i, row in rows.items()} == {
+        "PB0": "performance",
+        "PB1": "sample_index",
+        "PB2": "tuning",
+        "PB3": "log, tuning, results, questions, feedback",
+        "PB4": "status",
+        "PB5": "status",
+    }
+    assert {row["total"] for row in rows.values()} == {""}
+    rows = final(
+        f"{REPORT},performance,sample_index,e_step,status\n"
+        f"PB0,{FULL},25.5,,,\nPB1,{FULL},,5,,\nPB2,{FULL},,,7,\nPB3,{FULL},,,,\nPB4,{FULL},,,,ok\nPB5,{FULL},,,0,OK\n"
+    )
+    assert [row["total"] for row in rows.values()] == ["95.5", "100", "97", "100", "100", "90"]
+    assert "performance by hand, graded open" in rows["PB0"]["note"]
+    assert "e_step by hand, graded 10" in rows["PB2"]["note"]
+
+
+def test_merge_survives_grading_again(handins, final, tmp_path):
+    add(handins, "PB1", "review")
+    add(handins, "PB2", "wrong 1")
+    marks = f"{REPORT},performance\nPB1,{FULL},25\nPB2,{FULL},\n"
+    before = final(marks)
+    add(handins, "PB2", "right")
+    add(handins, "PB3")
+    after = final(marks)
+    assert after["PB1"] == before["PB1"]
+    assert (before["PB2"]["total"], after["PB2"]["total"]) == ("95", "100")
+    assert after["PB3"]["undecided"].startswith("log")
+    assert (tmp_path / "marks.csv").read_text(encoding="utf-8-sig") == marks
+
+
+def test_of_several_hand_ins_of_one_id_the_newest_has_the_points_or_none(handins, final):
+    add_copies(handins, new=2_000_000, old=1_000_000)
+    rows = final(f"{REPORT}\nPB1,{FULL}\n")
+    assert (rows["PB1"]["hand_in"], rows["PB1"]["total"]) == ("PB1+Ann+LAB3_new", "95")
+    add_copies(handins, new=1_000_000, old=1_000_000)
+    rows = final(f"{REPORT},status\nPB1,{FULL},OK\n")
+    assert (rows["PB1"]["undecided"], rows["PB1"]["total"]) == ("two hand-ins for one id", "")
+
+
+# --------------------------------------------------------------------------- whose they are
+
+
+def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
+    add(handins, "PB1").rename(handins / "my  homework.zip")  # two spaces, which the gradebook shows as one
+    for marks in (f"{REPORT},status\nmy homework,{FULL},OK\n", f"hand_in,{REPORT},status\nmy homework,,{FULL},OK\n"):
+        assert final(marks)[""]["total"] == "100"
+    with pytest.raises(LabError, match="line 3, column hand_in: my homework has line 2 already"):
+        final(f"hand_in,{REPORT}\n,my homework,{FULL}\nmy homework,,{FULL}\n")
+    with pytest.raises(LabError, match="line 2, column hand_in: 'other' is not in the gradebook"):
+        final(f"hand_in,{REPORT}\nother,,{FULL}\n")
+
+
+def test_a_file_named_after_another_student_gets_none_of_that_ones_marks(handins, final, grade, tmp_path):
+    zipped(handins / "PB2.zip", {"PB1+Eve+LAB3/submission.py": b"unanswered"})
+    add(handins, "PB2", "unanswered", name="Rex")
+    rows = final(f"{REPORT},comment\nPB1,0,0,0,0,0,\nPB2,{FULL},Rex: excellent\n")
+    assert (rows["PB1"]["report_score"], rows["PB1"]["comment"]) == ("0", "")
+    assert (rows["PB2"]["report_score"], rows["PB2"]["comment"]) == ("30", "Rex: excellent")
+    (tmp_path / "indices.csv").write_text("student_id,sample_index\nPB2,3\n")
+    answered = grade("--resume", "--indices", tmp_path / "indices.csv")
+    assert answered["PB2"]["sample_index"] == "5"
+    assert [row["sample_index"] for row in table(tmp_path / "out/gradebook.csv") if row["name"] == "Eve"] == [""]
+
+
+def test_students_who_handed_nothing_in_and_have_no_marks_are_left_out(handins, final, tmp_path):
+    add(handins, "PB1")
+    rows = final(f"{REPORT},comment\nPB1,{FULL},\nPB8,,,,,,ill\nPB9,,,,,,\n")
+    assert list(rows) == ["PB1"]
+    _, notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    assert notes == ["not in the gradebook and without marks, left out: PB8, PB9"]
+
+
+def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final):
+    add(handins, "0023001")
+    for student_id, hint in {
+        "23001": " (it has 0023001: a spreadsheet changed it;",
+        "2.02312E+11": " (a spreadsheet changed it;",
+        "7": ";",
+    }.items():
+        with pytest.raises(LabError) as caught:
+            final(f"{REPORT}\n{student_id},{FULL}\n")
+        assert f"'{student_id}' is not in the gradebook{hint}" in str(caught.value)
+
+
+# --------------------------------------------------------------------------- the template, the feedback, the command
+
+
+def test_the_template_is_accepted_once_it_is_filled(handins, grade, tmp_path):
+    add(handins, "PB1", "review", "张三")
+    add(handins, "PB2").rename(handins / "homework.zip")
+    grade()
+    path = tmp_path / "out" / "marks_template.csv"
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    rows = table(path)
+    assert list(rows[0]) == ["hand_in", "student_id", "name", *merge.REPORT, "performance", "status", "comment"]
+    assert [list(row.values())[:3] for row in rows] == [["homework", "", ""], ["PB1+张三+LAB3", "PB1", "张三"]]
+    assert not any(text for row in rows for text in list(row.values())[3:])
+    filled = [row | merge.REPORT | {"performance": 25, "status": "OK"} for row in rows]
+    tables.write(path, list(rows[0]), filled)
+    assert [row["total"] for row in merge.merge(tmp_path / "out", path)[0]] == [95, 95]
+
+
+def test_the_template_has_one_line_for_a_student_and_keeps_marks(handins, grade, tmp_path):
+    add_copies(handins, a=1_000_000, b=1_000_000)
+    add(handins, "PB2")
+    grade()
+    path = tmp_path / "out" / "marks_template.csv"
+    assert [row["student_id"] for row in table(path)] == ["PB1", "PB2"]
+    add(handins, "PB3")
+    grade("--resume")
+    assert [row["student_id"] for row in table(path)] == ["PB1", "PB2", "PB3"]
+    marks = f"{REPORT}\nPB1,{FULL}\n"
+    path.write_text(marks, encoding="utf-8", newline="")
+    grade("--resume")
+    assert path.read_text(encoding="utf-8") == marks
+    assert "is filled in and was left as it is" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+
+
+def test_merge_ends_the_feedback_with_the_final_points(handins, final, tmp_path, files_below):
+    add(handins, "PB1", "wrong x\n## Final\n")
+    add(handins, "PB2")
+    path = tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md"
+    final(f"{REPORT},comment\nPB1,{FULL},\n")
+    before = path.read_text(encoding="utf-8")
+    assert before.endswith("| report: feedback | 1 / 1 |\n| total | 95 / 100 |\n")
+    assert "| total | open / 100 |" in (path.parents[1] / "PB2+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    (tmp_path / "marks.csv").write_text(f"{REPORT},e_step,comment\nPB1,{FULL},7.5,<b>Good\n")
+    merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    after = path.read_text(encoding="utf-8")
+    graded, _, told = after.partition("\n## Final\n")
+    assert graded == before.partition("\n## Final\n")[0] and "    ## Final" not in told
+    assert "| 1.1 E-step | 7.5 / 10 |" in told and told.endswith("| total | 97.5 / 100 |\n\n    <b>Good\n")
+    files = files_below(tmp_path / "out")
+    merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    assert files_below(tmp_path / "out") == files
+
+
+def test_merge_command_lists_what_is_open(handins, final, tmp_path, run_script):
+    add(handins, "PB1", "review", "张三")
+    final(f"{REPORT}\nPB1,{FULL}\n")
+    (tmp_path / "marks.csv").write_bytes(f"{REPORT},name\nPB1,{FULL},张三\n".encode("gbk"))
+    done = run_script(grade_class, "merge", "--out", tmp_path / "out", "--marks", tmp_path / "marks.csv")
+    assert done.status == 0
+    assert "undecided: PB1 张三 (PB1+张三+LAB3): performance" in done.out
+    assert "read as GBK" in done.out
+    assert "1 students, 1 undecided" in done.out
+
+
+def test_wrong_marks_name_line_and_column(handins, final, tmp_path):
+    add(handins, "PB1")
+    for marks, cause in {
+        f"{REPORT}\nPB1,{FULL}\nPB9,{FULL}\n": "line 3, column student_id: 'PB9' is not in the gradebook",
+        f"{REPORT}\nPB1,2,6,2,20,1\n": "line 2, column tuning: 6 is not between 0 and 5",
+        f"{REPORT}\nPB1,2,-1,2,20,1\n": "line 2, column tuning: -1",
+        f"{REPORT}\nPB1,nan,5,2,20,1\n": "line 2, column log: nan",
+        f"{REPORT}\nPB1,2,5,two,20,1\n": "line 2, column results: 'two' is not a number",
+        f"{REPORT}\nPB1,{FULL}\nPB1,{FULL}\n": "line 3, column student_id: PB1 has line 2 already",
+        f"{REPORT}\n,{FULL}\n": "line 2, column student_id: it is empty",
+        f"{REPORT}\nPB1,{FULL},9\n": "line 2: 7 cells, but 6 columns",
+        f"{REPORT}\nPB1,9,9,9,99,9\n": "column questions: 99",
+        "student_id,tuning,results,questions,feedback\n": "line 1: it lacks the column log",
+        f"{REPORT},performence\n": "unknown column performence",
+    }.items():
+        with pytest.raises(LabError) as caught:
+            final(marks)
+        assert str(caught.value).startswith("marks.csv, line") and cause in str(caught.value), marks
+        assert not (tmp_path / "out" / "final.csv").exists()
+    with pytest.raises(LabError, match="no file"):
+        merge.merge(tmp_path / "out", tmp_path / "no.csv")
