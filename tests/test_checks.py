@@ -167,12 +167,12 @@ def test_pictures_may_be_clipped_or_stretched_rounded_or_cut():
 
 def e_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
     inputs = inputs_of("e_step")
-    joint = {f"gamma_{i}": checks.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"]) for i in range(4)}
-    bare = {f"gamma_{i}": checks.softmax(checks.log_densities(inputs, i)) for i in range(4)}
+    joint = {f"gamma_{i}": checks.e_step.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"]) for i in range(4)}
+    bare = {f"gamma_{i}": checks.e_step.softmax(checks.e_step.log_densities(inputs, i)) for i in range(4)}
     moved = {"x_after_1": inputs["x_1"] + 1}
     return {
         "not normalised": ({name: np.exp(logs) for name, logs in joint.items()}, 5),
-        "wrong axis": ({name: checks.softmax(logs, axis=0) for name, logs in joint.items()}, 5),
+        "wrong axis": ({name: checks.e_step.softmax(logs, axis=0) for name, logs in joint.items()}, 5),
         "pi forgotten": (bare, 5),
         "x changed": (moved, 5),
         "pi forgotten and x changed": (bare | moved, 5),
