@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from hi_mnist import cli, data, files, prepare
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, save_network
@@ -162,3 +163,10 @@ def files_below(folder: Path) -> dict[str, bytes]:
 def files_below_fixture():
     """``files_below(folder)``: every file below a folder by relative path, with its contents."""
     return files_below
+
+
+@pytest.fixture(scope="session")
+def one_blas_thread():
+    """Share no product among BLAS threads: for small matrices they wait for each other at full load."""
+    with threadpool_limits(1):
+        yield
