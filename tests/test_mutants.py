@@ -8,7 +8,7 @@ import pytest
 
 from grading import checks, worker
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_blas_thread")]
 
 RIDGE = "a ridge of another size: less than float32 resolves beside variances of 1"
 # Mutants with other answers than the solution's that are right all the same, each with the reason.

@@ -15,14 +15,9 @@ def log_normal(X, mean, cov):
 
 
 class Mixture:
-    """Everything that does not know which distribution it mixes."""
-
     def _e_step(self, X):
         logs = np.log(self.pi) + np.array([self.log_density(X, k) for k in range(self.n_components)]).T
         return np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
-
-    def predict(self, X):
-        return self._e_step(X).argmax(axis=1)
 
 
 class GMM(Mixture):
@@ -57,13 +52,6 @@ class PCA:
     def fit(self, X):
         self.mean = X.mean(axis=0)
         self.components = np.linalg.svd(X - self.mean, full_matrices=False)[2][: self.dim]
-        return self
-
-    def transform(self, X):
-        return (X - self.mean) @ self.components.T
-
-    def inverse_transform(self, Z):
-        return Z @ self.components + self.mean
 
 
 def sample_from_gmm(gmm: GMM, pca: PCA, label: int, path):
@@ -73,7 +61,6 @@ def sample_from_gmm(gmm: GMM, pca: PCA, label: int, path):
 # === whole
 import numpy as np
 from PIL import Image
-from sklearn.cluster import KMeans
 
 
 class GMM:
@@ -103,15 +90,6 @@ class GMM:
             d = X - self.means[i]
             self.covs[i] = (gamma[:, i : i + 1] * d).T.dot(d) / n[i] + 1e-6 * np.eye(X.shape[1])
 
-    def fit(self, X, max_iter=100, tol=1e-3, seed=None):
-        labels = KMeans(self.n_components, n_init=1, random_state=seed).fit_predict(X)
-        self._m_step(X, np.eye(self.n_components)[labels])
-        for i in range(max_iter):
-            self._m_step(X, self._e_step(X))
-
-    def predict(self, X):
-        return np.argmax(self._e_step(X), axis=1)
-
 
 class PCA:
     def __init__(self, dim):
@@ -123,12 +101,6 @@ class PCA:
         self.mean = np.mean(X, axis=0)
         w, v = np.linalg.eigh(np.cov((X - self.mean).T))
         self.components = v[:, np.argsort(w)[::-1][: self.dim]].T
-
-    def transform(self, X):
-        return (X - self.mean).dot(self.components.T)
-
-    def inverse_transform(self, Z):
-        return Z.dot(self.components) + self.mean
 
 
 def sample_from_gmm(gmm, pca, label, path):
