@@ -43,6 +43,8 @@ return (joint / joint.sum(axis=0)).T
 import logging
 import warnings
 
+from tqdm import tqdm
+
 logging.basicConfig(level=logging.DEBUG)
 print("submission loaded")
 # === 1.1 E-step
