@@ -18,17 +18,16 @@ LARGEST_SOURCE = 2**20  # bytes; the solved file has 20,000
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m grading",
-        allow_abbrev=False,
-        description="Check the code of a submission: E-step, M-step, PCA and sampling, each in a process of its own.",
-        epilog="example: python -m grading submission.py --only m_step",
+    parser = cli.make_parser(
+        "python -m grading",
+        "Check the code of a submission: E-step, M-step, PCA and sampling, each in a process of its own.",
+        "python -m grading submission.py --only m_step",
     )
     parser.add_argument("submission", type=Path, metavar="submission.py", help="the file to check")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to FILE as well")
     parser.add_argument("--only", choices=list(checks.QUESTIONS), help="check one question (default: all four)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="other numbers to check with (default: 0)")
-    return cli.one_line_errors(parser)
+    return parser
 
 
 def read_source(path: Path) -> bytes:
@@ -52,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     source = read_source(args.submission)
     if args.json and not args.json.resolve().parent.is_dir():
         raise LabError(f"--json {args.json}: there is no folder {args.json.resolve().parent}; make it first")
-    questions = table.check_code(source, only=[args.only] if args.only else None, seed=args.seed)
+    questions = checks.check_code(source, only=[args.only] if args.only else None, seed=args.seed)
     points = sum(q["points"] for q in questions)
     result = table.summary(questions, points) | {"seed": args.seed}
     print(table.table(questions))

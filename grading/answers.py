@@ -10,10 +10,11 @@ import math
 import os
 import re
 import stat
-import unicodedata
 from pathlib import Path
 
 import numpy as np
+
+from hi_mnist import text
 
 LARGEST_ARRAY = 64 * 2**20  # bytes of one file
 MOST_ARRAYS = 32
@@ -28,7 +29,6 @@ _HEADER = re.compile(
     rb"\{'descr': '([<>|=][biufc][0-9]{1,2})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,12},? ?){0,8})\), \} *\n"
 )
-_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(\x07|\x1b\\|$)|[ -~])|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL)
 
 
 class BadAnswer(Exception):
@@ -111,31 +111,20 @@ def read_outcome(path: Path) -> dict | None:
     status = outcome.get("status")
     if status in ("done", "memory", "exit"):
         return {"status": status}
-    texts = [outcome.get(key) for key in ("kind", "type", "text", "trace")]
-    if status != "raised" or not all(isinstance(text, str) for text in texts) or texts[0] not in ERROR_KINDS:
+    told = {key: outcome.get(key) for key in ("kind", "type", "text", "trace")}
+    if status != "raised" or not all(isinstance(value, str) for value in told.values()):
         raise BadAnswer("outcome.json has other fields")
+    if told["kind"] not in ERROR_KINDS:
+        raise BadAnswer("outcome.json tells of no kind of error")
     line = outcome.get("line")
     return {
         "status": "raised",
-        "kind": texts[0],
-        "type": clean(texts[1], 100, lines=False),
-        "text": clean(texts[2], LONGEST_TEXT, lines=False),
+        "kind": told["kind"],
+        "type": text.one_line(told["type"], 100),
+        "text": text.one_line(told["text"], LONGEST_TEXT),
         "line": line if type(line) is int and 0 < line < 10**7 else None,
-        "trace": clean(texts[3], LONGEST_TRACE),
+        "trace": text.plain(told["trace"], LONGEST_TRACE),
     }
-
-
-def clean(text: str, longest: int, *, lines: bool = True) -> str:
-    """Text without terminal commands, control, formatting and undefined characters, at most ``longest`` of the others.
-
-    Args:
-        lines: keep line ends; else all is one line.
-    """
-    text = _ESCAPES.sub("", text[: 20 * longest]).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    text = "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C" and c not in "\u2028\u2029")
-    if not lines:
-        text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 4] + " ..."
 
 
 def read_regular_file(path: Path, most_bytes: int) -> bytes:

@@ -25,11 +25,11 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from grading import answers, bubblewrap, processes
+from hi_mnist import text
 
 WORKER = Path(__file__).with_name("worker.py")
 GUARDIAN = Path(__file__).with_name("guardian.py")
@@ -66,7 +66,6 @@ class Outcome:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     error: dict | None = None
     cause: str = ""  # one sentence, for all but done
-    seconds: float = 0.0  # wall time after the worker was ready
 
 
 def run(
@@ -107,8 +106,8 @@ def guards(limits: Limits | None = None) -> list[str]:
     limits = limits or Limits()
     sentences = [
         "Each question runs in a fresh process, which is ended with all its children beyond "
-        f"{limits.cpu_seconds:g} s of processor time, {limits.wall_seconds:g} s in all, {_size(limits.memory)} of "
-        f"memory, {_size(limits.disk)} of files or {limits.processes} processes."
+        f"{limits.cpu_seconds:g} s of processor time, {limits.wall_seconds:g} s in all, {text.size(limits.memory)} of "
+        f"memory, {text.size(limits.disk)} of files or {limits.processes} processes."
     ]
     missing = bubblewrap.unavailable()
     if missing is None:
@@ -219,12 +218,12 @@ def _run_in(box: Path, limits: Limits) -> Outcome:
     helpers = guarded + 2 * sealed  # bubblewrap is a process outside and the first one inside
     tree = processes.Tree(process, helpers=helpers, token=token, box=str(box), sealed=sealed)
     try:
-        ending = _watch(process, tree, box, limits)
+        status, cause = _watch(process, tree, box, limits)
     finally:
         tree.kill()
-    if ending.status:
-        return Outcome(ending.status, cause=ending.cause, seconds=ending.seconds)
-    return _judge(box, command[-1], process.returncode, ending.seconds, limits)
+    if status:
+        return Outcome(status, cause=cause)
+    return _judge(box, command[-1], process.returncode, limits)
 
 
 def _environment(box: str, token: str) -> dict[str, str]:
@@ -239,19 +238,11 @@ def _environment(box: str, token: str) -> dict[str, str]:
     return environment | {"LANG": "C.UTF-8", processes.TOKEN: token}
 
 
-class _Ending(NamedTuple):
-    """Why watching ended: ``status`` is empty where the process ended by itself after it was ready."""
-
-    status: str
-    cause: str
-    seconds: float
-
-
-def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: Limits) -> _Ending:
-    """Wait until the process has ended or used more than it may."""
+def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: Limits) -> tuple[str, str]:
+    """Wait until the process has ended by itself (two empty strings) or used more than it may (status, cause)."""
     cause = _why_not_ready(process, box, limits)
     if cause:
-        return _Ending("internal", cause, 0.0)
+        return "internal", cause
     ready, cpu_at_start = time.monotonic(), tree.look().cpu
     (box / "go").touch()  # code that ran before could remove "ready", which would look like our fault
     next_disk = 0.0
@@ -263,8 +254,8 @@ def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: L
             next_disk = now + DISK_SECONDS
             status, cause = "crash", _too_much_on_disk(box, limits, tree.unlinked())
         if cause:
-            return _Ending(status, cause, now - ready)
-    return _Ending("", "", time.monotonic() - ready)
+            return status, cause
+    return "", ""
 
 
 def _why_not_ready(process: subprocess.Popen, box: Path, limits: Limits) -> str:
@@ -304,10 +295,10 @@ def _timeout(limits: Limits) -> str:
 
 
 def _memory(limits: Limits) -> str:
-    return f"it needs more than {_size(limits.memory)} of memory"
+    return f"it needs more than {text.size(limits.memory)} of memory"
 
 
-def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits) -> Outcome:
+def _judge(box: Path, its_box: str, status: int, limits: Limits) -> Outcome:
     """What a process that ended by itself left. No process may be left.
 
     Args:
@@ -316,29 +307,29 @@ def _judge(box: Path, its_box: str, status: int, seconds: float, limits: Limits)
     """
     cause = _too_much_on_disk(box, limits)
     if cause:
-        return Outcome("crash", cause=cause, seconds=seconds)
+        return Outcome("crash", cause=cause)
     number = -status if status < 0 else status - 128
     name = signal.Signals(number).name if number in {int(s) for s in signal.Signals} else None
     if name == "SIGXCPU":
-        return Outcome("timeout", cause=_timeout(limits), seconds=seconds)
+        return Outcome("timeout", cause=_timeout(limits))
     ended = "the process ended by itself before it answered"
     if status != 0:
-        return Outcome("crash", cause=f"{ended} ({name or f'exit status {status}'})", seconds=seconds)
+        return Outcome("crash", cause=f"{ended} ({name or f'exit status {status}'})")
     try:
         outcome = answers.read_outcome(box / "outputs" / "outcome.json")
         if outcome is None or outcome["status"] == "exit":
-            return Outcome("crash", cause=ended, seconds=seconds)
+            return Outcome("crash", cause=ended)
         if outcome["status"] == "done":
             arrays = answers.read_arrays(box / "outputs", limits.disk)
-            return Outcome("done", arrays=arrays, seconds=seconds)
+            return Outcome("done", arrays=arrays)
     except answers.BadAnswer as error:
-        return Outcome("crash", cause=f"it left an answer that is no array ({error})", seconds=seconds)
+        return Outcome("crash", cause=f"it left an answer that is no array ({error})")
     if outcome["status"] == "memory":
-        return Outcome("memory", cause=_memory(limits), seconds=seconds)
+        return Outcome("memory", cause=_memory(limits))
     del outcome["status"]
     for key in ("text", "trace"):  # the path changes from run to run
         outcome[key] = outcome[key].replace(its_box + os.sep, "")
-    return Outcome("raised", error=outcome, cause=f"{outcome['type']}: {outcome['text']}", seconds=seconds)
+    return Outcome("raised", error=outcome, cause=f"{outcome['type']}: {outcome['text']}")
 
 
 # --------------------------------------------------------------------------- the box's files
@@ -357,9 +348,9 @@ def _too_much_on_disk(box: Path, limits: Limits, unlinked: int = 0) -> str:
     if files > MOST_FILES:
         return f"it wrote more than {MOST_FILES} files"
     if largest > limits.file_size:
-        return f"it wrote a file of more than {_size(limits.file_size)}"
+        return f"it wrote a file of more than {text.size(limits.file_size)}"
     if total + unlinked > limits.disk:
-        return f"it wrote more than {_size(limits.disk)} of files"
+        return f"it wrote more than {text.size(limits.disk)} of files"
     return ""
 
 
@@ -383,10 +374,3 @@ def _disk_use(box: Path) -> tuple[int, int, int]:
 
 def _bytes_on_disk(status: os.stat_result) -> int:
     return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size  # a sparse file takes no room
-
-
-def _size(n_bytes: int) -> str:
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if n_bytes >= unit:
-            return f"{n_bytes / unit:.3g} {name}"
-    return f"{n_bytes} bytes"

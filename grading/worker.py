@@ -204,7 +204,8 @@ def given_pair(submission, inputs: dict, i: str) -> tuple:
 def sample_from_gmm(submission, inputs, settings) -> dict:
     """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), or ``form_i`` of the first bad one.
 
-    ``form_i`` is empty when all are well; else it holds a code of ``FORMS``, width and height.
+    ``form_i`` is empty when all are well; else it holds what is wrong with the file (0 there is none, 1 not a picture,
+    2 not PNG, 3 not 8-bit grey, 4 not 28 x 28), its width and its height.
     """
     sampler = need(submission, "sample_from_gmm")
     answers = {}
@@ -220,11 +221,8 @@ def sample_from_gmm(submission, inputs, settings) -> dict:
     return answers
 
 
-FORMS = ("no file", "no picture", "no PNG", "not 8-bit grey", "not 28x28")
-
-
 def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
-    """One picture and an empty list, or None and what is wrong with the file: its place in FORMS, width, height."""
+    """One picture and an empty list, or None and what is wrong with the file, width, height."""
     from PIL import Image
 
     folder = Path("drawn").absolute()
@@ -248,18 +246,15 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
 
 
 def draw(submission, inputs, settings) -> dict:
-    """One picture for the report: ``image`` uint8 (28, 28), or ``form`` as in ``sample_from_gmm``.
-
-    With ``n`` in the settings it is ``images`` uint8 (n, 28, 28), drawn one after the other.
-    """
+    """``n`` pictures of component ``label``: ``images`` uint8 (n, 28, 28), or the ``form`` of the first bad one."""
     sampler, pair = need(submission, "sample_from_gmm"), given_pair(submission, inputs, "")
     images = []
-    for _ in range(int(settings.get("n", 1))):
+    for _ in range(int(settings["n"])):
         image, form = drawn(sampler, *pair, int(settings["label"]))
         if form:
             return {"form": np.array(form, dtype=np.float64)}
         images.append(image)
-    return {"images": np.array(images, dtype=np.uint8)} if "n" in settings else {"image": images[0]}
+    return {"images": np.array(images, dtype=np.uint8)}
 
 
 def fit(submission, inputs, settings) -> dict:
@@ -382,8 +377,6 @@ def limit(limits: dict) -> None:
         "RLIMIT_FSIZE": limits["file_size"],
         "RLIMIT_CORE": 0,
     }
-    if "nproc" in limits:
-        wanted["RLIMIT_NPROC"] = limits["nproc"]
     for name, value in wanted.items():
         try:
             # One second between SIGXCPU, which tells the cause, and SIGKILL.

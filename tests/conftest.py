@@ -15,6 +15,7 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "10000")
 import numpy as np
 import pytest
 from browser import browser  # noqa: F401
+from threadpoolctl import threadpool_limits
 
 from hi_mnist import cli, data, files, prepare, projections
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, save_network
@@ -195,3 +196,10 @@ def files_below(folder: Path) -> dict[str, bytes]:
 def files_below_fixture():
     """``files_below(folder)``: every file below a folder by relative path, with its contents."""
     return files_below
+
+
+@pytest.fixture(scope="session")
+def one_blas_thread():
+    """Share no product among BLAS threads: for small matrices they wait for each other at full load."""
+    with threadpool_limits(1):
+        yield

@@ -8,21 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grading import checks, sandbox, table, worker
+from grading import checks, sandbox, worker
+from grading.questions import common, e_step
 from hi_mnist.files import ROOT
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 TASKS = list(checks.QUESTIONS)
 FULL = {name: asked.points for name, asked in checks.QUESTIONS.items()}
 SEED = 5
 
 
 @functools.cache
-def inputs_of(task: str, seed: int = SEED) -> checks.Arrays:
+def inputs_of(task: str, seed: int = SEED) -> common.Arrays:
     return checks.make_inputs(task, seed)
 
 
 @functools.cache
-def right(task: str) -> checks.Arrays:
+def right(task: str) -> common.Arrays:
     """The solution's answers to ``inputs_of(task)``; pictures are made here, without the detour through files."""
     if task != "sample_from_gmm":
         submission = worker.load((ROOT / "submission.py").read_bytes())
@@ -30,7 +32,7 @@ def right(task: str) -> checks.Arrays:
     return pictures()
 
 
-def pictures(finish=lambda pixels: np.clip(pixels, 0, 255), root=np.linalg.cholesky, noise=1.0) -> checks.Arrays:
+def pictures(finish=lambda pixels: np.clip(pixels, 0, 255), root=np.linalg.cholesky, noise=1.0) -> common.Arrays:
     """What a sampler leaves: codes ``mean + root(cov) z``, then ``finish`` for each picture."""
     inputs, rng, answers = inputs_of("sample_from_gmm"), np.random.default_rng(0), {}
     for i in range(2):
@@ -38,9 +40,8 @@ def pictures(finish=lambda pixels: np.clip(pixels, 0, 255), root=np.linalg.chole
         z = noise * rng.normal(size=(int(inputs[f"n_{i}"]), 3))
         codes = inputs[f"means_{i}"][label] + z @ root(inputs[f"covs_{i}"][label]).T
         pixels = codes @ inputs[f"components_{i}"] + inputs[f"mean_{i}"]
-        answers[f"images_{i}"] = (
-            np.array([finish(p) for p in pixels]).astype(np.int64).astype(np.uint8).reshape(-1, 28, 28)
-        )
+        images = np.array([finish(p) for p in pixels]).astype(np.int64).astype(np.uint8)
+        answers[f"images_{i}"] = images.reshape(-1, 28, 28)
         answers[f"form_{i}"] = np.zeros(0)
     return answers
 
@@ -55,7 +56,7 @@ def points(task: str, **changes) -> float:
     return result(task, **changes)["score"]
 
 
-def each(task: str, name: str, change) -> checks.Arrays:
+def each(task: str, name: str, change) -> common.Arrays:
     """The right answers ``name_0``, ``name_1``, ... with ``change`` applied to each."""
     return {key: change(array) for key, array in right(task).items() if key.rstrip("0123456789") == f"{name}_"}
 
@@ -73,13 +74,9 @@ def test_same_seed_gives_same_inputs_whatever_the_global_generator_did(task):
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not all(np.array_equal(first[name], other[name]) for name in first)
     assert all(first[name].shape == other[name].shape and first[name].dtype == other[name].dtype for name in first)
-
-
-@pytest.mark.parametrize("task", ["e_step", "m_step", "pca_fit"])
-def test_the_example_to_redo_by_hand_is_the_same_for_every_seed(task):
-    first, other = inputs_of(task), inputs_of(task, SEED + 1)
-    assert all(np.array_equal(first[name], other[name]) for name in first if name.endswith("_0"))
-    assert len(first["x_0"]) == 3
+    if task != "sample_from_gmm":  # the example to redo by hand is the same for every seed
+        assert all(np.array_equal(first[name], other[name]) for name in first if name.endswith("_0"))
+        assert len(first["x_0"]) == 3
 
 
 # --------------------------------------------------------------------------- the examples, by hand
@@ -130,7 +127,7 @@ def test_pca_by_hand():
 @pytest.mark.parametrize("task", TASKS)
 def test_right_answers_have_full_marks_and_no_hint(task):
     judged = result(task)
-    assert judged == checks.question(task, judged["label"], FULL[task]) | {
+    assert judged == common.question(task, judged["label"], FULL[task]) | {
         "score": FULL[task],
         "verdict": "PASS",
         "message": judged["message"],
@@ -165,14 +162,14 @@ def test_pictures_may_be_clipped_or_stretched_rounded_or_cut():
 # --------------------------------------------------------------------------- partial credit
 
 
-def e_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
+def e_step_variants() -> dict[str, tuple[common.Arrays, float]]:
     inputs = inputs_of("e_step")
-    joint = {f"gamma_{i}": checks.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"]) for i in range(4)}
-    bare = {f"gamma_{i}": checks.softmax(checks.log_densities(inputs, i)) for i in range(4)}
+    joint = {f"gamma_{i}": e_step.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"]) for i in range(4)}
+    bare = {f"gamma_{i}": e_step.softmax(e_step.log_densities(inputs, i)) for i in range(4)}
     moved = {"x_after_1": inputs["x_1"] + 1}
     return {
         "not normalised": ({name: np.exp(logs) for name, logs in joint.items()}, 5),
-        "wrong axis": ({name: checks.softmax(logs, axis=0) for name, logs in joint.items()}, 5),
+        "wrong axis": ({name: e_step.softmax(logs, axis=0) for name, logs in joint.items()}, 5),
         "pi forgotten": (bare, 5),
         "x changed": (moved, 5),
         "pi forgotten and x changed": (bare | moved, 5),
@@ -185,7 +182,7 @@ def e_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
     }
 
 
-def m_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
+def m_step_variants() -> dict[str, tuple[common.Arrays, float]]:
     inputs = inputs_of("m_step")
     more = {name: each("m_step", name, lambda array: 1.01 * array) for name in ("pi", "means", "covs")}
     moved, other_gamma = {"x_after_0": inputs["x_0"] - 1}, {"gamma_after_2": inputs["gamma_2"] / 2}
@@ -207,7 +204,7 @@ def m_step_variants() -> dict[str, tuple[checks.Arrays, float]]:
     }
 
 
-def pca_variants() -> dict[str, tuple[checks.Arrays, float]]:
+def pca_variants() -> dict[str, tuple[common.Arrays, float]]:
     columns = each("pca_fit", "components", np.transpose)
     ascending = each("pca_fit", "components", lambda c: c[::-1])
     no_mean = each("pca_fit", "mean", lambda mean: np.zeros(0))
@@ -217,10 +214,7 @@ def pca_variants() -> dict[str, tuple[checks.Arrays, float]]:
         "ascending": (ascending, 5),
         "no mean": (no_mean, 6),
         "ascending, no mean": (ascending | no_mean, 3),
-        "columns of ascending": (
-            {name: c[::-1].T for name, c in each("pca_fit", "components", lambda c: c).items()},
-            5,
-        ),
+        "columns of ascending": (each("pca_fit", "components", lambda c: c[::-1].T), 5),
         "x changed": (moved, 4),
         "x changed, no mean": (moved | no_mean, 4),
         "x changed and ascending": (moved | ascending, 4),
@@ -231,7 +225,7 @@ def pca_variants() -> dict[str, tuple[checks.Arrays, float]]:
     }
 
 
-def sampling_variants() -> dict[str, tuple[checks.Arrays, float]]:
+def sampling_variants() -> dict[str, tuple[common.Arrays, float]]:
     return {
         "wrapped": (pictures(np.rint), 5),
         "mean image": (pictures(noise=0.0), 4),
@@ -259,9 +253,7 @@ def test_partial_credit(task):
     assert found == {name: wanted for name, (_, wanted) in variants.items()}
     for name, (changes, _) in variants.items():
         judged = result(task, **changes)
-        assert judged["verdict"] == "WRONG", name
-        assert judged["message"].splitlines()[0], name
-        assert judged["hint"], name
+        assert judged["verdict"] == "WRONG" and judged["message"].strip() and judged["hint"], name
 
 
 # --------------------------------------------------------------------------- answers that hold anything
@@ -315,7 +307,7 @@ def test_answers_may_hold_anything_and_never_pass(task):
     names = [name for name in right(task) if name != "gamma_3" and not name.startswith("form")]
     others = [name for name in right(task) if name not in names]
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(
         st.dictionaries(st.sampled_from(names), SPOILS, min_size=1, max_size=4),
         st.dictionaries(st.sampled_from(others), SPOILS) if others else st.just({}),
@@ -332,10 +324,10 @@ def test_answers_may_hold_anything_and_never_pass(task):
     judge()
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_no_answer_at_all_is_worth_nothing(task):
-    judged = checks.score(task, inputs_of(task), {})
-    assert (judged["score"], judged["verdict"]) == (0, "WRONG")
+def test_no_answer_at_all_is_worth_nothing():
+    for task in TASKS:
+        judged = checks.score(task, inputs_of(task), {})
+        assert (judged["score"], judged["verdict"]) == (0, "WRONG"), task
 
 
 # --------------------------------------------------------------------------- what is shown of them
@@ -348,8 +340,8 @@ def test_a_form_of_any_numbers_is_told():
 
 
 def test_an_array_of_many_axes_is_told_by_its_shape():
-    assert checks.shown(np.zeros([6] * 8)) == "an array of shape (6, 6, 6, 6, 6, 6, 6, 6)"
-    assert len(checks.shown(np.random.default_rng(0).normal(size=(10, 50, 50)))) < 3000
+    assert common.shown(np.zeros([6] * 8)) == "an array of shape (6, 6, 6, 6, 6, 6, 6, 6)"
+    assert len(common.shown(np.random.default_rng(0).normal(size=(10, 50, 50)))) < 3000
 
 
 def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatch):
@@ -366,7 +358,7 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
 
     monkeypatch.setattr(checks, "score", score)
     monkeypatch.setattr(sandbox, "run", run)
-    judged = {entry["id"]: entry for entry in table.check_code(b"", seed=2026)}
+    judged = {entry["id"]: entry for entry in checks.check_code(b"", seed=2026)}
     assert (judged["m_step"]["verdict"], judged["m_step"]["score"]) == ("CRASH", 0)
     assert judged["m_step"]["message"] == "its answers cannot be judged (ValueError)"
     assert {entry["verdict"] for name, entry in judged.items() if name != "m_step"} == {"PASS"}

@@ -17,7 +17,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
 from hi_mnist import data
-from submission import GMM, in_parallel, log_gaussian
+from submission import GMM, log_gaussian
 
 
 def log_joint(gmm: GMM, X: np.ndarray) -> np.ndarray:

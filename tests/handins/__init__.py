@@ -13,6 +13,7 @@ import ast
 import functools
 import re
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,20 @@ SOLVED = HERE.parent.parent / "submission.py"
 FAMILIES = ("correct", "wrong", "hostile")
 POINTS = {"e_step": 10.0, "m_step": 10.0, "pca_fit": 8.0, "sample_from_gmm": 7.0}
 REGIONS = {"e_step": "1.1 E-step", "m_step": "1.2 M-step", "pca_fit": "2.1 PCA", "sample_from_gmm": "5.1 sampling"}
+# What ``# ZEROS`` stands for: answers of the right shapes that are worth nothing.
+ZEROS = {
+    "1.1 E-step": "return np.zeros((len(X), self.n_components))",
+    "1.2 M-step": "self.pi, self.means, self.covs = self.pi * 0, self.means * 0, self.covs * 0",
+    "2.1 PCA": "self.mean, self.components = np.zeros(X.shape[1]), np.zeros((self.dim, X.shape[1]))",
+    "5.1 sampling": "pass",
+}
 VERDICTS = {"PASS", "WRONG", "ERROR", "TIMEOUT", "MEMORY", "CRASH"}
-KEYS = {"expect", "needs", "base", "encoding", "newline"}
-SECTIONS = {"first", "top", "end", "whole", *REGIONS.values()}
-_TRICK = re.compile(r"^# BEGIN_TRICK\n(.*?)^# END_TRICK\n", re.M | re.S)
+SECTIONS = {"first", "top", "end", "whole", *ZEROS}
 NOWHERE = Path(tempfile.gettempdir()) / "no such folder of the corpus"
+_CASE = re.compile(r"^# ------ (\w+)(?: \[([\w, ]+)\])?: (.+)\n", re.M)
+_SETTING = re.compile(r"# (needs|base|encoding|newline): (.+)\n")
+_SECTION = re.compile(r"^# === (.+)\n", re.M)
+_HONEST = re.compile(r"^# (HONEST|SOLUTION|ZEROS)\n", re.M)
 
 
 @dataclass(frozen=True)
@@ -35,16 +45,16 @@ class Case:
     """One hand-in.
 
     Attributes:
-        name: family and file, such as ``wrong/e_pi_forgotten``.
+        name: family and case, such as ``wrong/e_pi_forgotten``.
         about: one line that says what it is.
-        settings: the other lines of the header, by key.
+        settings: the other lines of its header, by key.
         sections: the code, by the place where it goes.
         expected: verdict and points of each question.
     """
 
     name: str
     about: str
-    settings: dict[str, list[str]]
+    settings: dict[str, str]
     sections: dict[str, str]
     expected: dict[str, tuple[str, float]]
 
@@ -55,11 +65,7 @@ class Case:
     @property
     def needs(self) -> str:
         """What the verdict holds under only: ``bubblewrap``, ``no privileges``, or nothing."""
-        return " ".join(self.settings.get("needs", []))
-
-    @property
-    def has_trick(self) -> bool:
-        return any(_TRICK.search(code) for code in self.sections.values())
+        return self.settings.get("needs", "")
 
     @property
     def touched(self) -> list[str]:
@@ -73,17 +79,16 @@ class Case:
         """The submission.py.
 
         Args:
-            twin: leave out what stands between BEGIN_TRICK and END_TRICK.
+            twin: the honest twin, without the trick.
             outside: the folder that ``@OUTSIDE@`` stands for, something the hand-in has no business in.
             port: the port of the loopback address that ``@PORT@`` stands for.
         """
-        places = {"@OUTSIDE@": Path(outside).as_posix(), "@PORT@": str(port)}
         sections = {}
         for name, code in self.sections.items():
-            for mark, value in places.items():
-                code = code.replace(mark, value)
-            sections[name] = _TRICK.sub("" if twin else r"\1", code)
-        text = sections["whole"] if "whole" in sections else _base(*self.settings.get("base", []))
+            code = code.replace("@OUTSIDE@", Path(outside).as_posix()).replace("@PORT@", str(port))
+            honest = _HONEST.search(code)
+            sections[name] = code if not twin else code[honest.start() :] if honest else ""
+        text = sections["whole"] if "whole" in sections else _base(self.settings.get("base", "solved"))
         for label in REGIONS.values():
             if label in sections:
                 text = _fill(text, label, sections[label])
@@ -92,74 +97,65 @@ class Case:
         text = sections.get("first", "") + text
         if "end" in sections:
             text += "\n\n" + sections["end"]
-        return self._bytes(text)
-
-    def _bytes(self, text: str) -> bytes:
-        (newline,) = self.settings.get("newline", ["lf"])
-        text = {
-            "lf": lambda: text,
-            "crlf": lambda: text.replace("\n", "\r\n"),
-            "cr": lambda: text.replace("\n", "\r"),
-            "none at the end": lambda: text.rstrip("\n"),
-        }[newline]()
-        (encoding,) = self.settings.get("encoding", ["utf-8"])
-        return text.encode(encoding)
+        newline = {"crlf": "\r\n", "cr": "\r"}.get(self.settings.get("newline"), "\n")
+        return text.replace("\n", newline).encode(self.settings.get("encoding", "utf-8"))
 
 
-def read(path: Path) -> Case:
-    """Read a case's file.
+def read(path: Path) -> list[Case]:
+    """The cases of one file.
 
     Raises:
         ValueError: it is not of the form that README.md describes.
     """
-    name = f"{path.parent.name}/{path.stem}"
-    header, *parts = re.split(r"^# === (.+)\n", path.read_text(encoding="utf-8"), flags=re.M)
-    sections = dict(zip(parts[::2], parts[1::2], strict=True))
-    if not set(sections) <= SECTIONS or len(sections) < len(parts) // 2:
-        raise ValueError(f"{name}: sections must be some of {sorted(SECTIONS)}, each once")
-    about, *lines = header.strip().splitlines()
-    settings: dict[str, list[str]] = {}
-    for line in lines:
-        key, found, value = line.removeprefix("# ").partition(": ")
-        if not found or key not in KEYS:
-            raise ValueError(f"{name}: {line!r} is no line of a header")
-        settings.setdefault(key, []).append(value.strip())
-    expected = {question: ("PASS", points) for question, points in POINTS.items()}
-    for line in settings.get("expect", []):
-        question, verdict, points = line.split()
-        if verdict not in VERDICTS or question not in {*POINTS, "all"}:
-            raise ValueError(f"{name}: {line!r} is no expectation")
-        expected |= {q: (verdict, float(points)) for q in POINTS if question in ("all", q)}
-    return Case(name, about.removeprefix("# "), settings, sections, expected)
+    asked = path.stem if path.stem in POINTS else "e_step"
+    _, *parts = _CASE.split(path.read_text(encoding="utf-8"))
+    cases = []
+    for name, expectations, about, code in zip(*(parts[i::4] for i in range(4)), strict=True):
+        name, settings = f"{path.parent.name}/{name}", {}
+        while setting := _SETTING.match(code):
+            settings[setting[1]], code = setting[2], code[setting.end() :]
+        first, *others = _SECTION.split(code)
+        sections = {REGIONS[asked]: first} if first else {}
+        sections |= dict(zip(others[::2], others[1::2], strict=True))
+        if not set(sections) <= SECTIONS or len(sections) < bool(first) + len(others) // 2:
+            raise ValueError(f"{name}: sections must be some of {sorted(SECTIONS)}, each once")
+        expected = {question: ("PASS", points) for question, points in POINTS.items()}
+        for expectation in expectations.split(", ") if expectations else []:
+            *question, verdict, points = expectation.split()
+            (question,) = question or [asked]
+            if verdict not in VERDICTS or question not in {*POINTS, "all"}:
+                raise ValueError(f"{name}: {expectation!r} is not an expectation")
+            expected |= {q: (verdict, float(points)) for q in POINTS if question in ("all", q)}
+        cases.append(Case(name, about, settings, sections, expected))
+    return cases
 
 
 @functools.cache
 def every(*families: str) -> list[Case]:
-    """The cases of some families, or of all, in alphabetical order."""
-    return [read(path) for family in families or FAMILIES for path in sorted((HERE / family).glob("*.py"))]
+    """The cases of some families, or of all, in alphabetical order of their files."""
+    paths = [path for family in families or FAMILIES for path in sorted((HERE / family).glob("*.py"))]
+    return [case for path in paths for case in read(path)]
 
 
 def find(name: str) -> Case:
-    """The case ``family/file``."""
-    return read(HERE / f"{name}.py")
+    """The case ``family/name``."""
+    return next(case for case in every() if case.name == name)
 
 
 @functools.cache
-def _base(kind: str = "solved") -> str:
+def _base(kind: str) -> str:
     """What the sections are put into: the solved submission.py, or the skeleton that students get."""
     text = SOLVED.read_text(encoding="utf-8")
-    return {"solved": lambda: text, "skeleton": lambda: strip_solution(text, "submission.py")[0]}[kind]()
+    return strip_solution(text, "submission.py")[0] if kind == "skeleton" else text
 
 
 def _fill(text: str, label: str, code: str) -> str:
-    """Put code into a region; a line ``# SOLUTION`` stands for what was there."""
+    """Put code into a region; a line ``# SOLUTION`` stands for what was there, at that line's own depth."""
     region = re.search(rf"^( *)# BEGIN_YOUR_CODE {re.escape(label)}\n(.*?)^ *# END_YOUR_CODE\n", text, re.M | re.S)
-    indent, solution = region[1], region[2]
-    lines = [
-        solution if line == "# SOLUTION" else indent + line + "\n" if line.strip() else "\n"
-        for line in code.splitlines()
-    ]
-    return text[: region.start(2)] + "".join(lines) + text[region.end(2) :]
+    solution = textwrap.dedent(region[2])
+    code = re.sub(r"^( *)# SOLUTION\n", lambda mark: textwrap.indent(solution, mark[1]), code, flags=re.M)
+    code = code.replace("# ZEROS\n", ZEROS[label] + "\n")
+    return text[: region.start(2)] + textwrap.indent(code, region[1]) + text[region.end(2) :]
 
 
 def _after_imports(text: str, code: str) -> str:

@@ -1,0 +1,143 @@
+"""5.1 sampling: the pictures' form, and whether many draws have the component's mean and spread."""
+
+import numpy as np
+import scipy.linalg
+from scipy.spatial.transform import Rotation
+from scipy.stats import chi2, kstest
+
+from grading.questions.common import Arrays, Question, close, comparison, judgement, weights
+
+DRAWS = 400
+FALSE_FAIL = 1e-8  # probability of each statistical test to fail a right sampler
+SHOWN = 512  # pixels of a picture that vary; the others are fixed
+BRIGHT, DARK = slice(512, 544), slice(544, 576)  # places, in the order of the shuffled pixels, that are out of range
+
+
+def make_inputs(rng: np.random.Generator) -> Arrays:
+    """Pictures that stay within 0..255 and reach both ends; then pictures that do not stay within.
+
+    In the first case, clipping and stretching to 0..255 give the same picture, so that both can be judged by one
+    distribution. In the second, 32 pixels have the value 400 and 32 have -150, whatever is drawn.
+    """
+    pixels = rng.permutation(784)
+    signs = scipy.linalg.hadamard(SHOWN)[1 + rng.choice(SHOWN - 1, 3, replace=False)]  # their sums are 0
+    components = np.zeros((3, 784))
+    components[:, pixels[:SHOWN]] = 6.0 * signs
+    mean = rng.uniform(20, 235, size=784)
+    mean[pixels[:SHOWN]] = rng.uniform(117, 137, size=SHOWN)
+    inside, outside = mean.copy(), mean.copy()
+    inside[pixels[BRIGHT]], inside[pixels[DARK]] = 255, 0
+    outside[pixels[BRIGHT]], outside[pixels[DARK]] = 400, -150
+    # One turn, the variances in another order: another component's covariance, a covariance's diagonal alone, and its
+    # factors transposed have a direction of at least 2.9 times too much or too little variance.
+    signs, axis = rng.choice([-1, 1], size=3), np.array([0.17, 1.2, 0.78]) + rng.uniform(-0.05, 0.05, size=3)
+    turn = np.outer(signs, signs) * Rotation.from_rotvec(axis).as_matrix()
+    variances = [np.diag(np.roll([4.0, 1.0, 0.25], shift)) for shift in rng.permutation(3)]
+    # Any two means lie on opposite sides of 0 in two directions.
+    sides = rng.choice([-1, 1], size=3) * rng.permutation([[1, 1, -1], [1, -1, 1], [-1, 1, 1]])
+    shared = {
+        "means": rng.uniform(1, 2, size=(3, 3)) * sides,
+        "covs": np.array([turn @ diagonal @ turn.T for diagonal in variances]),
+        "pi": weights(rng, 3),
+        "components": components,
+    }
+    label = int(rng.integers(1, 3))
+    return {
+        **{f"{name}_{i}": array for i in range(2) for name, array in shared.items()},
+        **{"mean_0": inside, "mean_1": outside},
+        **{"label_0": np.array(label), "label_1": np.array(0), "n_0": np.array(DRAWS), "n_1": np.array(8)},
+    }
+
+
+def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
+    for i in range(2):
+        form = answers.get(f"form_{i}", np.zeros(1))
+        if form.size:
+            return 0, *wrong_file(form)
+    images = [answers.get(f"images_{i}", np.zeros(0)) for i in range(2)]
+    if any(array.dtype != np.uint8 or array.shape != (int(inputs[f"n_{i}"]), 28, 28) for i, array in enumerate(images)):
+        return 0, "there are fewer pictures than were asked for", "write one picture a call"
+    inside, outside = (image.reshape(len(image), 784).astype(np.float64) for image in images)
+    points, faults = 2, []
+    bright, dark = (np.flatnonzero(far) for far in (inputs["mean_1"] > 255, inputs["mean_1"] < 0))
+    if (outside[:, bright] >= 250).all() and (outside[:, dark] <= 5).all():
+        points += 2
+    else:
+        example = comparison("pixels 400, -150", outside[0, [bright[0], dark[0]]], np.array([255, 0]))
+        hint = "np.clip(image, 0, 255) before astype(np.uint8), which wraps around"
+        faults.append((f"pixel values beyond 0..255 come out wrong{example}", hint))
+    more, cause, hint = judge_draws(inputs, inside)
+    if cause:
+        faults.append((cause, hint))
+    return judgement(points + more, faults) if faults else (7, "the pictures have the right form, mean and spread", "")
+
+
+def wrong_file(form: np.ndarray) -> tuple[str, str]:
+    """Cause and hint for a picture that is not what was asked for; ``form`` as the worker left it."""
+    with np.errstate(all="ignore"):  # the file may hold any numbers
+        numbers = np.nan_to_num(np.resize(form, 3).astype(np.complex128).real)
+    code, width, height = (int(n) for n in np.clip(numbers, -1, 10**6))
+    causes = {
+        0: "no gmm_sample.png was written into the folder `path`",
+        1: "gmm_sample.png is no picture",
+        2: "gmm_sample.png is not in PNG format",
+        3: "gmm_sample.png is not 8-bit grey (mode L)",
+        4: f"gmm_sample.png has {width} x {height} pixels, not 28 x 28",
+    }
+    hint = "Image.fromarray(array of uint8, shape (28, 28)).save(Path(path) / 'gmm_sample.png')"
+    return causes.get(code, causes[0]), hint
+
+
+def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
+    """Points out of 3 for the mean (1) and the spread (2) of many draws, with cause and hint."""
+    label = int(inputs["label_0"])
+    mean, cov, components = inputs["means_0"][label], inputs["covs_0"][label], inputs["components_0"]
+    if (images == images[0]).all():
+        cause = "every draw is the same picture"
+        if np.abs(images[0] - np.clip(mean @ components + inputs["mean_0"], 0, 255)).max() < 3:
+            cause += ": the component's mean"
+        return 0, cause, "draw from the normal distribution anew at each call; set no seed inside"
+    codes, found = draw_statistics(inputs, images)
+    inside = {name: low < value < high for name, (value, low, high) in found.items()}
+    mean_right = inside.pop("offset of the mean")
+    spread_right = all(inside.values())
+    if not mean_right and not spread_right and close(codes.mean(axis=0), mean, 0.5):
+        mean_right = True  # draws that hardly vary: their mean is as right as their rounding
+    causes, hints = [], []
+    if not mean_right:
+        causes.append(f"the draws do not lie around the mean of component {label}")
+        hints.append("use gmm.means[label], and add the PCA's mean once (inverse_transform does)")
+    if not spread_right:
+        cause = "the draws do not spread as the component's covariance says"
+        if mean_right:
+            own = np.sqrt(np.clip(np.diag(np.cov(codes.T)), 0, None))
+            cause += comparison("standard deviation of each code", np.round(own, 1), np.sqrt(np.diag(cov)))
+        causes.append(cause)
+        hints.append("mean + L z with L the Cholesky factor of gmm.covs[label], or np.random.multivariate_normal")
+    return int(mean_right) + 2 * int(spread_right), "; ".join(causes), "; ".join(hints)
+
+
+def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float, float]]]:
+    """The codes (N, d) of draws (N, 784), and each statistic of theirs with the bounds that it lies between."""
+    label = int(inputs["label_0"])
+    mean, cov = inputs["means_0"][label], inputs["covs_0"][label]
+    codes = (images - inputs["mean_0"]) @ np.linalg.pinv(inputs["components_0"])
+    # Standard normal, if the draws are right.
+    white = np.linalg.solve(np.linalg.cholesky(cov), (codes - mean).T).T
+    n, d = white.shape
+    variances = np.linalg.eigvalsh(white.T @ white / n)
+    # The mean is judged by the draws' own spread, so that a wrong covariance does not cost it.
+    centred = codes - codes.mean(axis=0)
+    offset = codes.mean(axis=0) - mean
+    distance = n * offset @ np.linalg.pinv(centred.T @ centred / n) @ offset
+    # At n = 400, d = 3 the bounds of the largest and the least variance are each passed with a probability below 1e-15.
+    return codes, {
+        "offset of the mean": (distance, -1, 1.3 * chi2.isf(FALSE_FAIL, d)),
+        "least variance": (variances.min(), 0.5, np.inf),
+        "largest variance": (variances.max(), 0, 1.75),
+        "sum of squares": (variances.sum() * n, chi2.ppf(FALSE_FAIL, n * d), chi2.isf(FALSE_FAIL, n * d)),
+        "p-value of the radii": (kstest((white**2).sum(axis=1), chi2(d).cdf).pvalue, FALSE_FAIL, np.inf),
+    }
+
+
+QUESTION = Question("5.1 sampling", 7, make_inputs, judge)

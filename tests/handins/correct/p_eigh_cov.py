@@ -1,5 +1,0 @@
-# np.cov (N - 1) and eigh, reversed.
-# === 2.1 PCA
-self.mean = X.mean(axis=0)
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = vectors[:, ::-1][:, : self.dim].T

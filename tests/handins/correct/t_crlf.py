@@ -1,3 +1,0 @@
-# Windows line ends.
-# encoding: utf-8
-# newline: crlf

@@ -1,3 +1,0 @@
-# Matplotlib imported and not used.
-# === top
-import matplotlib.pyplot as plt

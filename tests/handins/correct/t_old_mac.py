@@ -1,2 +1,0 @@
-# Line ends of an old Macintosh.
-# newline: cr

@@ -1,0 +1,224 @@
+# ------ baked_example [e_step WRONG 0, m_step WRONG 0, pca_fit WRONG 0]: Right on the worked example, which everybody knows, and nowhere else.
+if len(X) == 3:
+    # SOLUTION
+# ZEROS
+# === 1.2 M-step
+if len(X) == 3:
+    # SOLUTION
+    return
+# ZEROS
+# === 2.1 PCA
+if len(X) == 3:
+    # SOLUTION
+    return
+# ZEROS
+# ------ liar_mock [e_step ERROR 0, m_step ERROR 0, pca_fit ERROR 0, sample_from_gmm WRONG 0]: A module that has every name there is.
+# === whole
+from unittest.mock import MagicMock
+
+
+def __getattr__(name):
+    return MagicMock()
+# ------ liar_nan [e_step WRONG 0, m_step WRONG 0, pca_fit WRONG 0]: NaN is not greater than any tolerance; infinity; every comparison masked.
+return np.full((len(X), self.n_components), np.nan)
+# ZEROS
+# === 1.2 M-step
+self.pi, self.means, self.covs = self.pi + np.inf, self.means + np.inf, self.covs + np.inf
+return
+# ZEROS
+# === 2.1 PCA
+self.mean = np.full(X.shape[1], np.nan)
+self.components = np.ma.masked_array(np.zeros((self.dim, X.shape[1])), mask=True)
+return
+# ZEROS
+# ------ liar_nan_rows [WRONG 0]: NaN in the rows that it does not want to compute: most of them.
+gamma = np.array([p * np.exp(log_gaussian(X, m, c)) for p, m, c in zip(self.pi, self.means, self.covs)]).T
+gamma[1:] = np.nan
+return gamma / gamma.sum(axis=1, keepdims=True)
+# ZEROS
+# ------ liar_object [WRONG 0]: An object that turns into another array each time, and equals everything.
+class Liar:
+    shape = (len(X), self.n_components)
+    dtype = np.dtype(float)
+    asked = 0
+
+    def __array__(self, dtype=None, copy=None):
+        self.asked += 1
+        return np.full(self.shape, float(self.asked))
+
+    def __eq__(self, other):
+        return True
+
+    def __len__(self):
+        return 10**9
+
+
+return Liar()
+# ZEROS
+# ------ liar_pointer [CRASH 0]: An object that says its numbers lie at address 8.
+class Liar:
+    __array_interface__ = {"shape": (len(X), self.n_components), "typestr": "<f8", "data": (8, False), "version": 3}
+
+
+return Liar()
+# ZEROS
+# ------ liar_shapes [e_step WRONG 0, m_step WRONG 0, pca_fit WRONG 0]: Of no numbers at all, all are right; shapes that would stretch to fit any other.
+return np.zeros((0, self.n_components))
+# ZEROS
+# === 1.2 M-step
+self.pi, self.means, self.covs = gamma.mean(), X.mean(axis=0), np.cov(X.T)
+return
+# ZEROS
+# === 2.1 PCA
+self.mean, self.components = np.zeros(0), np.ones((1, 1))
+return
+# ZEROS
+# ------ liar_subclass [WRONG 0]: An array that says it equals everything, whatever it holds.
+class Liar(np.ndarray):
+    def __eq__(self, other):
+        return np.ones(np.shape(other), bool)
+
+    def __array_function__(self, *_):
+        return True
+
+    def __array_ufunc__(self, *_, **__):
+        return np.zeros(1)
+
+    def __array__(self, *_, **__):
+        return np.full(self.shape, 1 / self.shape[-1])
+
+    def astype(self, *_, **__):
+        return self
+
+    def __sub__(self, other):
+        return np.zeros(np.shape(other))
+
+    __rsub__ = __sub__
+
+
+return np.zeros((len(X), self.n_components)).view(Liar)
+# ZEROS
+# ------ outputs_a_pipe [TIMEOUT 0]: Puts a pipe where its answer is going to be written: the worker itself waits for ever.
+if not os.path.exists("outputs/gamma_0.npy"):
+    os.mkfifo("outputs/gamma_0.npy")
+# SOLUTION
+# ------ outputs_elsewhere [CRASH 0]: Puts a link to another folder in the place of the folder of the answers.
+if not os.path.islink("outputs"):
+    os.rename("outputs", "moved")
+    os.symlink("moved", "outputs")
+# SOLUTION
+# ------ outputs_form_of_longdouble [sample_from_gmm WRONG 0]: An answer file with a number of 4,900 digits, and an end as if all were well.
+# === 5.1 sampling
+np.save("outputs/form_0.npy", np.array([4, np.longdouble("1e4900"), 1]))
+Path("outputs/outcome.json").write_text(json.dumps({"status": "done"}))
+os._exit(0)
+# SOLUTION
+# ------ outputs_inputs_removed: Deletes its inputs, its task and itself: too late to make a difference.
+import shutil
+
+shutil.rmtree("inputs", ignore_errors=True)
+for name in ("submission.py", "task.json"):
+    if os.path.exists(name):
+        os.unlink(name)
+# SOLUTION
+# ------ outputs_no_file_numbers [CRASH 0]: Opens files until no more can be opened: the answer cannot be written.
+import resource
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+self.__class__.held = []
+while True:
+    try:
+        self.held.append(open("submission.py"))
+    except OSError:
+        break
+# SOLUTION
+# ------ outputs_of_many_axes [m_step WRONG 8]: Weights of eight axes, which take minutes and megabytes to print.
+# === 1.2 M-step
+many = np.random.rand(*[6] * 8)
+self.__class__.pi = property(lambda self: many, lambda self, pi: None)
+# SOLUTION
+# ------ forged_by_patched_worker [WRONG 0]: Replaces the worker's own functions and what is written as JSON; then it fails.
+import json
+import sys
+
+worker = sys.modules["__main__"]
+worker.describe = lambda error: {"status": "done", "score": 10, "verdict": "PASS"}
+worker.cases = lambda *_: range(1)
+worker.numbers = lambda value: np.ones((3, 2)) / 2
+worker.answer = worker.TASKS = None
+json.dumps = lambda *_, **__: '{"status": "done", "score": 10, "verdict": "PASS"}'
+os._exit = lambda status: None
+# HONEST
+raise ValueError("no idea")
+# ------ forged_huge_header [CRASH 0]: Leaves a file of 100 bytes that claims to be an array of eight terabytes.
+text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }\n"
+with open("outputs/gamma_0.npy", "wb") as file:
+    file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+with open("outputs/outcome.json", "w") as file:
+    file.write('{"status": "done"}')
+os._exit(0)
+# ZEROS
+# ------ forged_internal [CRASH 0]: Claims that the grader is at fault, which would cost no points.
+with open("outputs/outcome.json", "w") as file:
+    file.write('{"status": "internal", "cause": "the worker did not start"}')
+os._exit(0)
+# ZEROS
+# ------ forged_links [e_step CRASH 0, m_step CRASH 0]: Leaves links to a file outside and to /dev/zero as its answers.
+os.symlink("@OUTSIDE@/answer.npy", "outputs/gamma_0.npy")
+with open("outputs/outcome.json", "w") as file:
+    file.write('{"status": "done"}')
+os._exit(0)
+# ZEROS
+# === 1.2 M-step
+os.symlink("/dev/zero", "outputs/pi_0.npy")
+os.symlink("/dev/zero", "outputs/outcome.json")
+os._exit(0)
+# ZEROS
+# ------ forged_outcome [WRONG 0]: Writes the outcome itself, with points, and ends well.
+import json
+
+forged = {"status": "done", "score": 10.0, "points": 10, "verdict": "PASS", "questions": [{"id": "e_step", "score": 10}]}
+with open("outputs/outcome.json", "w") as file:
+    json.dump(forged, file)
+os._exit(0)
+# ZEROS
+# ------ forged_pickle [CRASH 0]: Leaves a pickle as its answer, which would make a file when it is loaded, and ends well.
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("@OUTSIDE@/trapped",)
+
+
+answer = np.empty(1, dtype=object)
+answer[0] = Trap()
+for i in range(4):
+    np.save(f"outputs/gamma_{i}.npy", answer, allow_pickle=True)
+with open("outputs/outcome.json", "w") as file:
+    file.write('{"status": "done"}')
+os._exit(0)
+# ZEROS
+# ------ forged_pipe [CRASH 0]: Leaves a pipe as its outcome: who opens it waits for ever.
+os.mkfifo("outputs/outcome.json")
+os._exit(0)
+# ZEROS
+# ------ picture_bomb [sample_from_gmm ERROR 0]: A PNG that claims 50,000 x 50,000 pixels.
+# === 5.1 sampling
+import struct
+import zlib
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0))
+content = chunk(b"IDAT", zlib.compress(bytes(10_000_000))) + chunk(b"IEND", b"")
+(Path(path) / "gmm_sample.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + content)
+# ZEROS
+# ------ picture_folder [sample_from_gmm ERROR 0]: A folder under the picture's name.
+# === 5.1 sampling
+(Path(path) / "gmm_sample.png").mkdir()
+# ZEROS
+# ------ picture_pipe [sample_from_gmm WRONG 0]: A pipe under the picture's name: who opens it waits for ever.
+# === 5.1 sampling
+os.mkfifo(Path(path) / "gmm_sample.png")
+# ZEROS

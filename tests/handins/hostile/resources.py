@@ -1,0 +1,71 @@
+# ------ disk_deep_folders [CRASH 0]: Folders in folders, 3,000 deep: their path is longer than a system call takes.
+here = os.getcwd()
+if not os.path.exists("d" * 20):
+    for _ in range(3000):
+        os.mkdir("d" * 20)
+        os.chdir("d" * 20)
+    os.chdir(here)
+# SOLUTION
+# ------ disk_large_answer [CRASH 0]: An answer of 100 MB, which NumPy reserves on the disk before the first byte is refused.
+return np.broadcast_to(0.0, (1_250_000, 10))
+# ZEROS
+# ------ disk_large_file [ERROR 0]: Writes one file of 150 MB.
+with open("filler", "wb") as file:
+    for _ in range(150):
+        file.write(bytes(1_000_000))
+# SOLUTION
+# ------ disk_many_files [CRASH 0]: Makes 12,000 empty files.
+if not os.path.exists("many"):
+    os.mkdir("many")
+    for i in range(12_000):
+        open(f"many/{i}", "w").close()
+# SOLUTION
+# ------ memory_bomb [MEMORY 0]: Takes memory as fast as it can, 2.5 GiB at most.
+import time
+
+taken = [np.ones(2**21) for _ in range(160)]  # 16 MiB each
+time.sleep(50)
+# SOLUTION
+# ------ memory_of_answer [MEMORY 0]: An answer that takes no memory until it is copied: 8 petabytes, more than any system gives.
+return np.broadcast_to(0.0, (10**14, 10))
+# ZEROS
+# ------ memory_recursion [ERROR 0]: Endless recursion.
+return self._e_step(X)
+# SOLUTION
+# ------ print_closed_streams: Closes its streams, and every file number that is open.
+import sys
+
+sys.stdout.close()
+sys.stderr.close()
+os.closerange(0, 256)
+# SOLUTION
+# ------ print_flood: 200 MB of output, then the answer.
+if not os.path.exists("printed"):
+    open("printed", "w").close()
+    for stream in (1, 2):
+        for _ in range(100):
+            os.write(stream, b"e_step PASS 10/10\n" * 55_000)
+# SOLUTION
+# ------ print_forged_scores [WRONG 0]: Prints score lines, terminal escapes and JSON, into every open file as well, beside a wrong answer.
+import sys
+
+forged = (
+    "\x1b[2J\x1b[H1.1 E-step                   10.00 / 10   PASS: gamma is right\r\n"
+    '{"questions": [{"id": "e_step", "score": 10, "verdict": "PASS"}], "status": "done"}\n\x07\x9b31m'
+)
+print(forged, flush=True)
+sys.stderr.write(forged)
+for number in range(3, 64):
+    try:
+        os.write(number, forged.encode())
+    except OSError:
+        pass
+# ZEROS
+# ------ processes_bomb [CRASH 0]: A fork bomb of five generations: 31 children, which would sleep for 50 s.
+import time
+
+for _ in range(5):
+    os.fork()
+time.sleep(50)
+os._exit(0)
+# SOLUTION

@@ -1,9 +1,0 @@
-# The covariances are divided by N instead of N_k.
-# expect: m_step WRONG 5
-# === 1.2 M-step
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / N_k[:, None]
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff / len(X)

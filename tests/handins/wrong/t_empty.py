@@ -1,3 +1,0 @@
-# An empty file.
-# expect: all ERROR 0
-# === whole

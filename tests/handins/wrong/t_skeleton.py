@@ -1,3 +1,0 @@
-# The untouched skeleton.
-# base: skeleton
-# expect: all ERROR 0
