@@ -85,7 +85,7 @@ class GMM:
         # Scatter matrices, which wait to be added up, are no larger than the blocks that they come from.
         blocks = row_blocks(len(X), max(self.data_dim, 300_000 // self.means.size))
         total = sum(in_parallel(scatter, blocks))
-        self.covs = total / n_soft[:, None, None] + 1e-6 * np.eye(X.shape[1])  # the ridge keeps them invertible
+        self.covs = total / n_soft[:, None, None] + 1e-6 * np.eye(self.data_dim)  # the ridge keeps them invertible
         # END_YOUR_CODE
 
     def _gaussian(self, X: np.ndarray, mean: np.ndarray, inv_cov: np.ndarray, det: float) -> np.ndarray:

@@ -19,9 +19,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = {"solution": HERE.parent / "submission.py", "textbook": HERE / "textbook.py"}
 TASK_OF_FUNCTION = {
     "_e_step": "e_step",
-    "_whitening": "e_step",
     "_m_step": "m_step",
-    "_second_moments": "m_step",
     "PCA.fit": "pca_fit",
     "_moments": "pca_fit",
     "sample_from_gmm": "sample_from_gmm",

@@ -3,6 +3,8 @@
 import logging
 import warnings
 
+from tqdm import tqdm
+
 logging.basicConfig(level=logging.DEBUG)
 print("submission loaded")
 # === 1.1 E-step
