@@ -1,13 +1,11 @@
 """The Gaussian mixture against scikit-learn, scipy and arithmetic by hand, and what must hold on any data."""
 
 import functools
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.cluster import KMeans
@@ -79,9 +77,6 @@ def assert_parity(X: np.ndarray, max_iter: int, tol: float) -> None:
     assert (ours.predict(X) == theirs.predict(X)).all()
 
 
-# --------------------------------------------------------------------------- by hand
-
-
 def test_e_step_by_hand():
     gmm = GMM(2, 1)  # N(0, 1) and N(2, 1), equally likely
     gmm.means, gmm.covs, gmm.pi = np.array([[0.0], [2.0]]), np.ones((2, 1, 1)), np.array([0.5, 0.5])
@@ -140,9 +135,6 @@ def test_the_ridge_is_all_the_width_between_two_equal_columns(scale):
         assert abs(difference @ cov @ difference - 1e-6) < 5e-7 + 1e-15 * scale**2
 
 
-# --------------------------------------------------------------------------- against scipy and scikit-learn
-
-
 def test_densities_equal_scipy():
     gmm = random_mixture(0, 1, 4)
     X = np.random.default_rng(1).normal(scale=4, size=(50, 4))
@@ -172,16 +164,12 @@ def test_fit_equals_scikit_learn_and_stops_where_it_stops(codes, d, max_iter, to
 
 
 @pytest.mark.parametrize("d", [2, 10, 50])
-def test_equals_scikit_learn_on_real_images(real_mnist, monkeypatch, d):
+@pytest.mark.parametrize(
+    "n, max_iter, tol", [(6_000, 8, 0), pytest.param(60_000, 100, 1e-3, marks=pytest.mark.slow)], ids=["part", "all"]
+)
+def test_equals_scikit_learn_on_real_images(real_mnist, monkeypatch, d, n, max_iter, tol):
     monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    assert_parity(encode(data.load_split("train", "mnist")[0][:6000], d), max_iter=8, tol=0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("d", [2, 10, 50])
-def test_equals_scikit_learn_on_all_real_images_until_the_stop(real_mnist, monkeypatch, d):
-    monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    assert_parity(encode(data.load_split("train", "mnist")[0], d), max_iter=100, tol=1e-3)
+    assert_parity(encode(data.load_split("train", "mnist")[0][:n], d), max_iter, tol)
 
 
 def test_trace_equals_the_score_before_each_m_step():
@@ -194,29 +182,19 @@ def test_trace_equals_the_score_before_each_m_step():
         other._m_step(X, other._e_step(X))
 
 
-# --------------------------------------------------------------------------- invariants
-
-
-@pytest.mark.parametrize("d, K", [(2, 10), (10, 3), (20, 10)])
+@pytest.mark.parametrize("d, K", [(2, 10), (10, 1), (20, 10), (200, 5)])
 def test_likelihood_never_falls_and_parameters_stay_those_of_a_mixture(codes, d, K):
-    gmm = fitted(codes(d), K, max_iter=30, tol=0)
-    assert len(gmm.log_likelihoods) == 30 and not gmm.converged
+    with np.errstate(all="raise", under="ignore"):
+        gmm = fitted(codes(d), K, max_iter=15, tol=0)
+        gamma = gmm._e_step(codes(d) * 3)  # farther out than any sample of the fit
+    assert (len(gmm.log_likelihoods), gmm.converged) == (15, False)
     assert np.diff(gmm.log_likelihoods).min() >= -1e-9
-    gamma = gmm._e_step(codes(d))
     assert gamma.shape == (len(codes(d)), K)
     assert gamma.min() >= 0
     np.testing.assert_allclose(gamma.sum(axis=1), 1, rtol=1e-12)
     assert gmm.pi.sum() == pytest.approx(1, rel=1e-12)
     np.testing.assert_allclose(gmm.covs, gmm.covs.transpose(0, 2, 1), rtol=1e-12, atol=1e-9)
     assert np.linalg.eigvalsh(gmm.covs).min() >= 1e-7
-
-
-def test_order_of_samples_does_not_matter():
-    gmm = random_mixture(6, 5, 4)
-    rng = np.random.default_rng(7)
-    X = rng.normal(scale=3, size=(2500, 4))
-    order = rng.permutation(len(X))
-    np.testing.assert_allclose(gmm._e_step(X)[order], gmm._e_step(X[order]), atol=1e-14)
 
 
 def test_same_seed_same_mixture_and_other_seed_another(codes):
@@ -245,23 +223,6 @@ def test_several_threads_may_use_a_mixture_at_once():
             assert np.array_equal(gamma, expected)
 
 
-# --------------------------------------------------------------------------- the stop rule
-
-
-def test_stops_at_the_first_gain_below_tol(codes):
-    gmm = fitted(codes(10), 10, max_iter=500)
-    gains = np.diff(gmm.log_likelihoods)
-    assert gmm.converged
-    assert gains[-1] < 1e-3
-    assert (gains[:-1] >= 1e-3).all()
-
-
-def test_max_iter_bounds_the_iterations(codes):
-    for max_iter in (1, 2, 5):
-        gmm = fitted(codes(10), 10, max_iter=max_iter)
-        assert (len(gmm.log_likelihoods), gmm.converged) == (max_iter, False)
-
-
 def test_a_step_that_yields_nan_ends_the_fit(monkeypatch):
     def m_step(self, X, gamma):
         self.covs = np.full_like(self.covs, np.nan)
@@ -269,18 +230,6 @@ def test_a_step_that_yields_nan_ends_the_fit(monkeypatch):
     monkeypatch.setattr(GMM, "_m_step", m_step)
     gmm = fitted(np.random.default_rng(0).normal(size=(60, 2)), 3)
     assert len(gmm.log_likelihoods) == 1 and not gmm.converged
-
-
-# --------------------------------------------------------------------------- numerically hard data
-
-
-@pytest.mark.parametrize("d", [2, 50, 200])
-def test_no_nan_for_any_embedding_of_pixels(codes, d):
-    with np.errstate(all="raise", under="ignore"):
-        gmm = fitted(codes(d), 10, max_iter=5)
-        gamma = gmm._e_step(codes(d)[:300] * 3)
-    assert_all_finite(gmm)
-    np.testing.assert_allclose(gamma.sum(axis=1), 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("sigmas", [1e3, 1e6])
@@ -333,19 +282,6 @@ def test_few_points_for_many_components():
     assert sorted(gmm.predict(X)) == list(range(12))
 
 
-def test_one_component_is_the_normal_distribution_of_the_data():
-    X = np.random.default_rng(14).normal(size=(300, 4)) @ np.diag([1, 2, 3, 4]) + 7
-    gmm = fitted(X, 1)
-    assert gmm.pi == pytest.approx([1])
-    np.testing.assert_allclose(gmm.means[0], X.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(gmm.covs[0], np.cov(X.T, bias=True) + 1e-6 * np.eye(4), rtol=1e-10, atol=1e-10)
-    assert gmm.converged
-    assert (gmm.predict(X) == 0).all()
-
-
-# --------------------------------------------------------------------------- input and output
-
-
 def test_float32_and_integers_are_taken_as_their_float64_values():
     X = np.random.default_rng(15).integers(0, 256, size=(200, 3))
     expected = fitted(X.astype(np.float64), 3, max_iter=5)
@@ -372,36 +308,3 @@ def test_predict_gives_one_whole_number_a_sample():
     for N in (0, 7):
         labels = random_mixture(16, 4, 3).predict(np.zeros((N, 3)))
         assert (labels.shape, labels.dtype) == ((N,), np.int64)
-
-
-LAYOUTS = {
-    "fortran": np.asfortranarray,
-    "strided": lambda a: np.repeat(a, 2, axis=0)[::2],
-    "reversed": lambda a: a[::-1].copy()[::-1],
-    "transposed": lambda a: a.T.copy().T,
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_saved_arrays_come_back_whatever_their_memory_layout(tmp_path, layout):
-    gmm = random_mixture(17, 4, 3)
-    expected = {name: getattr(gmm, name).copy() for name in ("means", "covs", "pi")}
-    for name, array in expected.items():
-        setattr(gmm, name, LAYOUTS[layout](array))
-    gmm.save_pretrained(tmp_path / "gmm")
-    back = GMM.from_pretrained(tmp_path / "gmm")
-    assert (back.n_components, back.data_dim) == (4, 3)
-    on_disk = load_file(tmp_path / "gmm" / "gmm.safetensors")
-    for name, array in expected.items():
-        assert np.array_equal(getattr(back, name), array)
-        assert np.array_equal(on_disk[name], array)
-        assert on_disk[name].dtype == np.float64
-    X = np.random.default_rng(18).normal(size=(30, 3))
-    assert np.array_equal(back._e_step(X), gmm._e_step(X))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-def test_who_may_read_the_folder_may_read_the_arrays(tmp_path):
-    GMM(2, 2).save_pretrained(tmp_path)
-    modes = {(tmp_path / name).stat().st_mode for name in ("config.json", "gmm.safetensors")}
-    assert len(modes) == 1
