@@ -79,13 +79,13 @@ class GMM:
 
         def scatter(rows):
             spread = np.ascontiguousarray(X[rows].T) - self.means[:, :, None]  # (K, D, B)
-            spread *= np.sqrt(gamma.T[:, None, rows])  # so that the product is of a matrix with its own transpose
+            spread *= np.sqrt(gamma.T[:, None, rows])  # a matrix times its own transpose is half the work
             return spread @ spread.transpose(0, 2, 1)
 
-        # Scatter matrices, which wait to be added up, are no larger than the blocks that they come from.
+        # At least D rows, so that the scatter matrices that wait to be added up are no larger than their blocks.
         blocks = row_blocks(len(X), max(self.data_dim, 300_000 // self.means.size))
         total = sum(in_parallel(scatter, blocks))
-        self.covs = total / n_soft[:, None, None] + 1e-6 * np.eye(X.shape[1])  # the ridge keeps them invertible
+        self.covs = total / n_soft[:, None, None] + 1e-6 * np.eye(self.data_dim)  # the ridge keeps them invertible
         # END_YOUR_CODE
 
     def _gaussian(self, X: np.ndarray, mean: np.ndarray, inv_cov: np.ndarray, det: float) -> np.ndarray:
@@ -109,7 +109,7 @@ class GMM:
         Raises:
             ValueError: ``X`` does not have the shape (N, D), or holds NaN or infinity.
         """
-        from sklearn.cluster import KMeans  # takes a second to import, and predict does without it
+        from sklearn.cluster import KMeans  # takes a second to import; predict does without it
         from tqdm import tqdm
 
         X = np.ascontiguousarray(X, dtype=np.float64)
@@ -123,7 +123,7 @@ class GMM:
                 gamma = self._e_step(X)
                 self.log_likelihoods.append(self._mean_log_likelihood(X, gamma))
                 self._m_step(X, gamma)
-                gain = np.abs(np.diff(self.log_likelihoods[-2:]))  # of the first iteration there is none
+                gain = np.abs(np.diff(self.log_likelihoods[-2:]))  # none after the first iteration
                 self.converged = bool((gain < tol).any())
                 if self.converged or not np.isfinite(self.log_likelihoods[-1]):  # no later step can mend NaN
                     break
@@ -167,7 +167,7 @@ class PCA:
         self.components = self.mean = None
 
     def fit(self, X: np.ndarray) -> None:
-        """Task 2.1: set ``components``, the ``dim`` principal ones, and ``mean`` from X, (N, D) of any real dtype."""
+        """Task 2.1: set ``mean`` and the ``dim`` principal ``components`` of X, (N, D) of any real dtype."""
         # BEGIN_YOUR_CODE 2.1 PCA
         self.mean, scatter = self._moments(np.asarray(X))
         D = len(scatter)
@@ -259,7 +259,7 @@ def row_blocks(n_rows: int, size: int) -> list[slice]:
 
 # BEGIN_SOLUTION_ONLY
 def in_parallel(work, items):
-    """Yield ``work(item)`` for each item, in order; threads on all cores share them, since NumPy lets others run."""
+    """Yield ``work(item)`` for each item, in order. Threads on all cores share them: NumPy computes outside Python."""
     from concurrent.futures import ThreadPoolExecutor
 
     # One BLAS thread each: more would compete. Beyond eight they hold more memory than they gain time.

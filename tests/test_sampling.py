@@ -33,7 +33,7 @@ def test_many_draws_have_the_mean_and_covariance_of_their_component(tmp_path):
     covs = [[[900.0, 500.0], [500.0, 600.0]], [[400.0, -100.0], [-100.0, 1600.0]]]
     gmm, pca = mixture(means, covs), plane(np.full(784, 128.0))
     np.random.seed(0)
-    n = 600
+    n = 300
     for label in (0, 1):
         images = np.stack([draw(gmm, pca, label, tmp_path) for _ in range(n)]).astype(np.float64)
         assert images.min() > 0 and images.max() < 255  # nothing was clipped, so the codes can be read back
@@ -46,38 +46,25 @@ def test_many_draws_have_the_mean_and_covariance_of_their_component(tmp_path):
 
 
 def test_the_file_is_a_28_by_28_picture_of_8_bit_grey(tmp_path):
-    sample_from_gmm(mixture([[0, 0]], [np.eye(2)]), plane(np.full(784, 100)), 0, tmp_path)
+    sample_from_gmm(mixture([[0, 0]], [np.eye(2)]), plane(np.full(784, 100)), 0, str(tmp_path))  # text is a path, too
     assert [p.name for p in tmp_path.iterdir()] == ["gmm_sample.png"]
     with Image.open(tmp_path / "gmm_sample.png") as image:
         assert (image.format, image.size, image.mode) == ("PNG", (28, 28), "L")
 
 
-def test_the_folder_may_be_text(tmp_path):
-    sample_from_gmm(mixture([[0, 0]], [np.eye(2)]), plane(np.full(784, 100)), 0, str(tmp_path))
-    assert (tmp_path / "gmm_sample.png").is_file()
+IMAGES = {  # a mean (784,), and the grey levels that must come of it
+    "out of range is clipped": (np.linspace(-300, 600, 784).round(), lambda mean: np.clip(mean, 0, 255)),
+    "not stretched": (np.where(np.arange(784) % 2, 90.0, 110.0), lambda mean: mean),
+    "rounded to the nearest": (np.full(784, 99.7), lambda mean: np.full(784, 100)),
+    "row by row": (np.repeat(np.arange(28.0), 28), lambda mean: mean),
+}
 
 
-def test_pixels_out_of_range_are_clipped_and_the_others_stay(tmp_path):
-    mean = np.linspace(-300, 600, 784).round()  # whole numbers, so that the noise of 1e-9 cannot move one
-    image = draw(mixture([[0, 0]], [1e-18 * np.eye(2)]), plane(mean), 0, tmp_path)
-    assert np.array_equal(image, np.clip(mean, 0, 255).reshape(28, 28).astype(np.uint8))
-
-
-def test_pixels_are_not_stretched_to_the_full_range(tmp_path):
-    mean = np.where(np.arange(784) % 2, 90.0, 110.0)
-    image = draw(mixture([[0, 0]], [1e-18 * np.eye(2)]), plane(mean), 0, tmp_path)
-    assert set(image.ravel()) == {90, 110}
-
-
-def test_pixels_are_rounded_to_the_nearest(tmp_path):
-    image = draw(mixture([[0, 0]], [1e-18 * np.eye(2)]), plane(np.full(784, 99.7)), 0, tmp_path)
-    assert set(image.ravel()) == {100}
-
-
-def test_rows_of_the_picture_are_rows_of_the_image(tmp_path):
-    mean = np.repeat(np.arange(28.0), 28)
-    image = draw(mixture([[0, 0]], [1e-18 * np.eye(2)]), plane(mean), 0, tmp_path)
-    assert (image == np.arange(28)[:, None]).all()
+@pytest.mark.parametrize("case", IMAGES)
+def test_grey_levels_are_the_pixels(tmp_path, case):
+    mean, expected = IMAGES[case]
+    image = draw(mixture([[0, 0]], [1e-18 * np.eye(2)]), plane(mean), 0, tmp_path)  # noise of 1e-9
+    assert np.array_equal(image, expected(mean).reshape(28, 28))
 
 
 @pytest.mark.parametrize("seed", [training.set_seed, np.random.seed], ids=["utils.set_seed", "np.random.seed"])

@@ -11,35 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from grading import table
+from grading import checks, table
 
 SUBMISSION = Path(__file__).resolve().parent.parent / "submission.py"
 
 
-def check(task: str) -> None:
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=getattr(pytest.mark, task), id=task) for task in checks.QUESTIONS]
+)
+def test_task(task):
     (result,) = table.check_code(SUBMISSION.read_bytes(), only=[task], jobs=1)
     if result["verdict"] != "PASS":
         points = f"{result['score']:g} of {result['points']} points"
         hint = f"\nhint: {result['hint']}" if result["hint"] else ""
         # No traceback of this file: the message names the line of submission.py.
         pytest.fail(f"{result['label']}: {points}: {result['verdict']}: {result['message']}{hint}", pytrace=False)
-
-
-@pytest.mark.e_step
-def test_e_step():
-    check("e_step")
-
-
-@pytest.mark.m_step
-def test_m_step():
-    check("m_step")
-
-
-@pytest.mark.pca_fit
-def test_pca_fit():
-    check("pca_fit")
-
-
-@pytest.mark.sample_from_gmm
-def test_sample_from_gmm():
-    check("sample_from_gmm")
