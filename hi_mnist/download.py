@@ -1,8 +1,8 @@
 """Downloads that are dropped when nothing comes: from the Hugging Face Hub by its own client, or by plain HTTP.
 
-    patience = download.Patience()
+    patience = download.Patience(download.TOTAL_LIMIT)
     paths = download.dataset_from_hub("ylecun/mnist", ["mnist/test-00000-of-00001.parquet"], folder, patience)
-    paths = download.files_by_http("https://some.mirror/mnist/", ["train-images-idx3-ubyte.gz"], folder, patience, 10**8)
+    paths = download.files_by_http("https://some.mirror/mnist/", ["t10k-images-idx3-ubyte.gz"], folder, patience, 10**8)
     config, weights = download.network_from_hub("owner/name", ["config.json", "model.safetensors"])
 
 Each returns the paths of whole files. It raises ``SourceDropped`` with the reason after five seconds without a byte, or
@@ -40,7 +40,7 @@ class SourceDropped(Exception):
 class Patience:
     """How many seconds all sources together may still take to answer; a download that moves uses none of them up."""
 
-    def __init__(self, seconds: float = TOTAL_LIMIT):
+    def __init__(self, seconds: float):
         self.seconds = seconds
 
     def answer(self, ask: Callable):
@@ -49,6 +49,9 @@ class Patience:
         It runs in a thread, which is then left behind: nothing else ends the wait for a name server that is silent, or
         for a host with one dead address after another.
         """
+        limit, started = min(SILENCE_LIMIT, self.seconds), time.monotonic()
+        if limit <= 0:
+            raise SourceDropped("the sources before it took all the time")
         answer: Future = Future()
 
         def run() -> None:
@@ -57,7 +60,6 @@ class Patience:
             except BaseException as error:
                 answer.set_exception(error)
 
-        limit, started = max(0, min(SILENCE_LIMIT, self.seconds)), time.monotonic()
         threading.Thread(target=run, daemon=True).start()
         try:
             return answer.result(limit)

@@ -198,7 +198,7 @@ def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[t
         except SourceDropped as error:
             raise LabError(f"{named_by}: {error}") from None
     print(f"looking for {DATASETS[dataset]}", flush=True)
-    patience = download.Patience()
+    patience = download.Patience(download.TOTAL_LIMIT)
     hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     sources = [(f"the Hub ({hub}, {HUB_FILES[dataset][0]})", lambda folder: _from_hub(dataset, folder, patience))]
     for url in IDX_MIRRORS[dataset]:
