@@ -57,6 +57,10 @@ class _Network:
     shipped: str
     module_class: str
 
+    @property
+    def remedy(self) -> str:
+        return f"choose another with {self.flag} or {self.variable}"
+
 
 AE_NETWORK = _Network("--ae", "LAB_AE", "mnist-ae", "AE")
 DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
@@ -75,11 +79,7 @@ def guidance_interval(steps: int) -> tuple[float, float]:
 
 
 def load_ae(source: str | Path | None = None):
-    """The AutoEncoder in evaluation mode, on the best device: ``source``, else ``LAB_AE``, else the shipped one.
-
-    Raises:
-        LabError: in one line, whatever keeps it from loading.
-    """
+    """The AutoEncoder: ``source``, else ``LAB_AE``, else the shipped one; as ``load_found``."""
     return load_found(find_network(AE_NETWORK, source))
 
 
@@ -92,11 +92,7 @@ def chosen_ae(source: str | None) -> str | None:
 
 
 def load_ddpm(source: str | Path | None = None):
-    """The diffusion U-Net in evaluation mode, on the best device: ``source``, else ``LAB_DDPM``, else the shipped one.
-
-    Raises:
-        LabError: in one line, whatever keeps it from loading.
-    """
+    """The diffusion U-Net: ``source``, else ``LAB_DDPM``, else the shipped one; as ``load_found``."""
     return load_found(find_network(DDPM_NETWORK, source))
 
 
@@ -116,7 +112,7 @@ class NetworkFiles(NamedTuple):
     def error(self, cause: object) -> LabError:
         return LabError(
             f"{self.name} does not hold a {self.network.module_class} of this lab ({one_line(cause)}); "
-            f"{_other_network(self.network)}"
+            f"{self.network.remedy}"
         )
 
 
@@ -126,7 +122,7 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
     Raises:
         LabError: they cannot be had.
     """
-    name, remedy = network_source(network, source), _other_network(network)
+    name, remedy = network_source(network, source), network.remedy
     files = ["config.json", "model.safetensors"]
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -168,13 +164,11 @@ def network_digest(network: _Network, source: str | Path | None = None) -> str:
     Raises:
         LabError: they cannot be had.
     """
-    found, digest = find_network(network, source), hashlib.sha256()
-    for path in (found.config, found.weights):
-        try:
-            digest.update(path.read_bytes())
-        except OSError as error:
-            raise LabError(f"{path} cannot be read ({error.strerror}); {_other_network(network)}") from None
-    return digest.hexdigest()
+    found = find_network(network, source)
+    try:
+        return hashlib.sha256(found.config.read_bytes() + found.weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise found.error(error) from None
 
 
 def load_found(found: NetworkFiles):
@@ -197,14 +191,11 @@ def load_found(found: NetworkFiles):
         raise found.error(error) from None
     bad = [key for key, values in net.state_dict().items() if not values.isfinite().all()]
     if bad:
-        remedy = _other_network(found.network)
-        raise LabError(f"{found.name} is damaged ({bad[0]} in {found.weights} holds NaN or infinity); {remedy}")
+        raise LabError(
+            f"{found.name} is damaged ({bad[0]} in {found.weights} holds NaN or infinity); {found.network.remedy}"
+        )
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
     return net.eval().to(device, memory_format=torch.channels_last)
-
-
-def _other_network(network: _Network) -> str:
-    return f"choose another with {network.flag} or {network.variable}"
 
 
 def _check_blob(path: Path, name: str, remedy: str) -> None:
@@ -219,8 +210,7 @@ def _check_blob(path: Path, name: str, remedy: str) -> None:
     if not path.is_symlink():
         return
     # One link only: a blob may itself be a link into a store that counts its files otherwise.
-    blob = path.parent / os.readlink(path)
-    blob = blob.parent.resolve() / blob.name
+    blob = Path(os.path.abspath(path.parent / os.readlink(path)))
     if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
         return
     with open(blob, "rb") as file:
