@@ -163,8 +163,6 @@ def test_a_stale_token_does_not_stand_in_the_way_of_a_public_network(hub, saved,
     monkeypatch.setenv("HF_TOKEN", "hf_an_old_one")
     put(hub, saved[0][AE_ID])
     load_ae(AE_ID)
-    put(hub, saved[0][DDPM_ID], DDPM_ID, fault="private")
-    assert "needs your token" in refusal(load_ddpm, DDPM_ID, "--ddpm")
 
 
 # --------------------------------------------------------------------------- what the Hub does not give
