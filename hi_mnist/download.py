@@ -15,14 +15,11 @@ import os
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-
-from tqdm import tqdm
 
 from hi_mnist.text import one_line
 
@@ -71,10 +68,14 @@ class Patience:
 
 def files_by_http(url: str, names: list[str], folder: Path, patience: Patience, largest: int) -> list[Path]:
     """Get the files ``url + name``, none of more than ``largest`` bytes, into a new folder."""
+    from urllib.request import urlopen  # imported late, as the Hub's client below: every script's start would pay
+
+    from tqdm import tqdm
+
     folder.mkdir(parents=True)
     with _dropping(short):
         for name in names:
-            response = patience.answer(lambda name=name: urllib.request.urlopen(url + name, timeout=SILENCE_LIMIT))
+            response = patience.answer(lambda name=name: urlopen(url + name, timeout=SILENCE_LIMIT))
             total = response.length
             bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, delay=1, leave=False)
             with response, bar, open(folder / name, "wb") as file:

@@ -214,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("ETag", f'"{etag}"')
         self.send_header("X-Repo-Commit", self.hub.commit)
+        self.send_header("X-Xet-Hash", etag)  # an offer that must not be taken: no byte of it could be watched
+        self.send_header("X-Xet-Refresh-Route", f"{self.hub.url}/xet")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(data) - start))
         if start:
