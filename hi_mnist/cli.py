@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import gc
 import os
 import sys
 import traceback
@@ -65,6 +64,8 @@ def run_script(main) -> int:
     # GNU OpenMP reads it when torch or scikit-learn is loaded. Its threads wait for each other at full load, by default
     # for milliseconds: on a machine that is busy with something else, drawing a digit took minutes.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # The Hub's client reads it when it is imported, and would ask the Hub for a list even where a file is in its cache.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         return main()
     except KeyboardInterrupt:
@@ -79,9 +80,6 @@ def run_script(main) -> int:
             raise
         print(f"error: {line}", file=sys.stderr)
         return 2
-    finally:
-        # At exit Python looks through all objects for garbage, several times: half a second where torch was imported.
-        gc.freeze()
 
 
 def explain(error: BaseException) -> str | None:

@@ -11,6 +11,7 @@ damaged or of another data set passes: the checksums of the real files are known
 import gzip
 import hashlib
 import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -89,30 +90,30 @@ def _idx_path(folder: Path, name: str) -> Path:
 
 def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
     """One IDX file as uint8 (N, 28, 28) or (N,). Format: big-endian magic number, sizes, then the bytes themselves."""
-    again = "download it again"
+
+    def bad(cause: str) -> SourceDropped:
+        return SourceDropped(f"{path} {cause}; download it again")
+
     try:
         data = _uncompressed(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceDropped(f"{path} is a broken download ({short(error)}); {again}") from None
+        raise bad(f"is a broken download ({short(error)})") from None
     if len(data) > LARGEST_IDX:
-        raise SourceDropped(f"{path} is far larger than any file of {DATASETS[dataset]}; {again}")
-    n_sizes = 3 if kind == "images" else 1
-    n_header = 4 * (1 + n_sizes)
+        raise bad(f"is far larger than any file of {DATASETS[dataset]}")
+    n_header = 16 if kind == "images" else 8
     if len(data) < n_header:
-        raise SourceDropped(f"{path} is a broken download (only {len(data)} bytes); {again}")
-    magic, *shape = struct.unpack(f">{1 + n_sizes}I", data[:n_header])
+        raise bad(f"is a broken download (only {len(data)} bytes)")
+    magic, *shape = struct.unpack_from(f">{n_header // 4}I", data)
     if magic != IDX_MAGIC[kind]:
-        raise SourceDropped(
-            f"{path} is not an IDX file of {kind} (it starts with {magic}, not {IDX_MAGIC[kind]}); {again}"
-        )
+        raise bad(f"is not an IDX file of {kind} (it starts with {magic}, not {IDX_MAGIC[kind]})")
     if kind == "images" and shape[1:] != [28, 28]:
-        raise SourceDropped(f"{path} holds images of {shape[1]}x{shape[2]} pixels, not 28x28; name another folder")
-    expected = n_header + int(np.prod(shape, dtype=np.int64))
+        raise bad(f"holds images of {shape[1]}x{shape[2]} pixels, not 28x28")
+    expected = n_header + math.prod(shape)
     if len(data) != expected or shape[0] == 0:
-        raise SourceDropped(f"{path} is a broken download ({len(data)} bytes, its header says {expected}); {again}")
+        raise bad(f"is a broken download ({len(data)} bytes, its header says {expected})")
     array = np.frombuffer(data, np.uint8, offset=n_header).reshape(shape)
     if kind == "labels" and array.max() >= N_CLASSES:
-        raise SourceDropped(f"{path} is damaged (a label of {array.max()}, where 9 is the last); {again}")
+        raise bad(f"is damaged (a label of {array.max()}, where 9 is the last)")
     _check_md5(dataset, split, kind, (data,), path)
     return array
 
@@ -145,27 +146,19 @@ def check_array(dataset: str, split: str, array: np.ndarray) -> None:
 
 
 def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = None) -> None:
-    """Compare the checksum of an IDX file's bytes with the one that is known.
-
-    Raises:
-        SourceDropped: naming both.
-    """
+    """``check_array`` for the bytes of an IDX file, in parts; ``path`` is named where there is one."""
     known = KNOWN_MD5.get(dataset, {}).get((split, kind))
-    if known is None:
-        return
     md5 = hashlib.md5(usedforsecurity=False)
     for part in parts:
         md5.update(part)
-    if md5.hexdigest() == known:
+    found = md5.hexdigest()
+    if known in (None, found):
         return
+    what, remedy = (path, "; download it again") if path else (f"{split} {kind}", "")
     for other, sums in KNOWN_MD5.items():
-        if md5.hexdigest() == sums.get((split, kind)):
-            raise SourceDropped(f"{path or split + ' ' + kind} is of {DATASETS[other]}; use --dataset {other}")
-    remedy = "; download it again" if path else ""
-    raise SourceDropped(
-        f"{path or split + ' ' + kind} is a broken download (MD5 {md5.hexdigest()}, {DATASETS[dataset]} has "
-        f"{known}){remedy}"
-    )
+        if found == sums.get((split, kind)):
+            raise SourceDropped(f"{what} is of {DATASETS[other]}; use --dataset {other}")
+    raise SourceDropped(f"{what} is a broken download (MD5 {found}, {DATASETS[dataset]} has {known}){remedy}")
 
 
 # --------------------------------------------------------------------------- parquet files

@@ -4,9 +4,9 @@ torch is imported only by what needs a network: a PCA run never pays for it.
 Symbols: N images, d embedding dimensions. Pixels are 0..255.
 """
 
-import gc
 import hashlib
 import json
+import math
 import os
 import re
 import tempfile
@@ -14,38 +14,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
+from hi_mnist import download
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, atomic_path
-
-
-@contextmanager
-def without_collecting() -> Iterator[None]:
-    """For imports of large packages: what they make stays, and searching it for garbage takes a tenth of a second.
-
-    Where the caller has switched garbage collection off, it stays off.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+from hi_mnist.text import one_line
 
 
 def get_device(name: str | None = None):
     """The ``torch.device`` to compute on: ``name``, else ``LAB_DEVICE``, else CUDA, MPS or the CPU, in this order.
 
     Raises:
-        LabError: the device asked for is not there.
+        LabError: the device asked for is not there, or torch cannot be imported.
     """
-    with without_collecting():
+    try:
         import torch
-
+    except (ImportError, OSError) as error:  # OSError: a library of its own that Windows cannot load
+        raise LabError(f"torch: {one_line(error)}; run: python -m pip install -r requirements.txt") from None
     name = name or os.environ.get("LAB_DEVICE")
     if not name:
         if torch.cuda.is_available():
@@ -68,12 +57,17 @@ class _Network:
     shipped: str
     module_class: str
 
+    @property
+    def remedy(self) -> str:
+        return f"choose another with {self.flag} or {self.variable}"
+
 
 AE_NETWORK = _Network("--ae", "LAB_AE", "mnist-ae", "AE")
 DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 1.0
 DDPM_STEPS = 1000
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: saved, not trained
 
 
 def guidance_interval(steps: int) -> tuple[float, float]:
@@ -85,12 +79,8 @@ def guidance_interval(steps: int) -> tuple[float, float]:
 
 
 def load_ae(source: str | Path | None = None):
-    """The AutoEncoder in evaluation mode, on the best device: ``source``, else ``LAB_AE``, else the shipped one.
-
-    Raises:
-        LabError: in one line, whatever keeps it from loading.
-    """
-    return _load_network(AE_NETWORK, source)
+    """The AutoEncoder: ``source``, else ``LAB_AE``, else the shipped one; as ``load_found``."""
+    return load_found(find_network(AE_NETWORK, source))
 
 
 def chosen_ae(source: str | None) -> str | None:
@@ -102,17 +92,70 @@ def chosen_ae(source: str | None) -> str | None:
 
 
 def load_ddpm(source: str | Path | None = None):
-    """The diffusion U-Net in evaluation mode, on the best device: ``source``, else ``LAB_DDPM``, else the shipped one.
-
-    Raises:
-        LabError: in one line, whatever keeps it from loading.
-    """
-    return _load_network(DDPM_NETWORK, source)
+    """The diffusion U-Net: ``source``, else ``LAB_DDPM``, else the shipped one; as ``load_found``."""
+    return load_found(find_network(DDPM_NETWORK, source))
 
 
 def network_source(network: _Network, source: str | Path | None = None) -> str:
     """The Hub id or folder that will be loaded."""
     return str(source or os.environ.get(network.variable) or ROOT / "pretrained" / network.shipped)
+
+
+class NetworkFiles(NamedTuple):
+    """The files of a network: ``config.json``, the arguments of its class, and ``model.safetensors``, its weights."""
+
+    network: _Network
+    name: str  # Hub id or folder
+    config: Path
+    weights: Path
+
+    def error(self, cause: object) -> LabError:
+        return LabError(
+            f"{self.name} does not hold a {self.network.module_class} of this lab ({one_line(cause)}); "
+            f"{self.network.remedy}"
+        )
+
+
+def find_network(network: _Network, source: str | Path | None = None) -> NetworkFiles:
+    """The files of a network, downloaded into the Hub's cache where needed; torch is not imported.
+
+    Raises:
+        LabError: they cannot be had.
+    """
+    name, remedy = network_source(network, source), network.remedy
+    files = ["config.json", "model.safetensors"]
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        paths = [folder / file for file in files]
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing:
+            raise LabError(f"the folder {folder} lacks {' and '.join(missing)}; {remedy}")
+    else:
+        try:
+            paths = download.network_from_hub(name, files)
+        except download.SourceDropped as error:
+            raise LabError(
+                f"{name} is not a folder, and the Hub does not give it ({error}); check name and network, or {remedy}"
+            ) from None
+        for path in paths:
+            _check_blob(path, name, remedy)
+    return NetworkFiles(network, name, *paths)
+
+
+def count_parameters(found: NetworkFiles) -> int:
+    """How many parameters a network has, by the header of its weights; torch is not imported.
+
+    Raises:
+        LabError: a file is not what its name says, or is cut short.
+    """
+    try:
+        if not isinstance(json.loads(found.config.read_text(encoding="utf-8")), dict):
+            raise found.error("config.json is not an object")
+        with safe_open(found.weights, framework="numpy") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  not a dict
+    except (OSError, ValueError, SafetensorError) as error:
+        raise found.error(error) from None
+    return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
 
 
 def network_digest(network: _Network, source: str | Path | None = None) -> str:
@@ -121,72 +164,38 @@ def network_digest(network: _Network, source: str | Path | None = None) -> str:
     Raises:
         LabError: they cannot be had.
     """
-    digest = hashlib.sha256()
-    for path in _network_files(network, source):
-        try:
-            digest.update(path.read_bytes())
-        except OSError as error:
-            raise LabError(f"{path} cannot be read ({error.strerror}); {_other_network(network)}") from None
-    return digest.hexdigest()
-
-
-def _load_network(network: _Network, source: str | Path | None):
-    with without_collecting():
-        import safetensors.torch
-        import torch
-
-        import model
-
-    device = get_device()
-    name = network_source(network, source)
-    remedy = _other_network(network)
-    config_path, weights_path = _network_files(network, source)
-    module_class = getattr(model, network.module_class)
+    found = find_network(network, source)
     try:
-        settings = json.loads(config_path.read_text(encoding="utf-8"))
-        net = module_class(**settings)
+        return hashlib.sha256(found.config.read_bytes() + found.weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise found.error(error) from None
+
+
+def load_found(found: NetworkFiles):
+    """A network in evaluation mode, on the best device.
+
+    Raises:
+        LabError: in one line, whatever keeps it from loading.
+    """
+    device = get_device()  # says what is wrong where torch cannot be imported
+    import safetensors.torch
+    import torch
+
+    import model
+
+    try:
+        net = getattr(model, found.network.module_class)(**json.loads(found.config.read_text(encoding="utf-8")))
         # Not from_pretrained: it would unpickle a pytorch_model.bin where there is no safetensors file.
-        net.load_state_dict(safetensors.torch.load_file(weights_path))
+        net.load_state_dict(safetensors.torch.load_file(found.weights))
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise LabError(f"{name} does not hold a {network.module_class} of this lab ({cause}); {remedy}") from None
+        raise found.error(error) from None
     bad = [key for key, values in net.state_dict().items() if not values.isfinite().all()]
     if bad:
-        raise LabError(f"{name} is damaged ({bad[0]} in {weights_path} holds NaN or infinity); {remedy}")
+        raise LabError(
+            f"{found.name} is damaged ({bad[0]} in {found.weights} holds NaN or infinity); {found.network.remedy}"
+        )
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
     return net.eval().to(device, memory_format=torch.channels_last)
-
-
-def _other_network(network: _Network) -> str:
-    return f"choose another with {network.flag} or {network.variable}"
-
-
-def _network_files(network: _Network, source: str | Path | None) -> tuple[Path, Path]:
-    """Paths of ``config.json`` and ``model.safetensors``, downloaded into the Hub's cache where needed."""
-    name, remedy = network_source(network, source), _other_network(network)
-    files = ("config.json", "model.safetensors")
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        missing = [file for file in files if not (folder / file).is_file()]
-        if missing:
-            raise LabError(f"the folder {folder} lacks {' and '.join(missing)}; {remedy}")
-        return tuple(folder / file for file in files)
-
-    from hi_mnist import download
-
-    try:
-        paths = download.network_from_hub(name, list(files))
-    except download.SourceDropped as error:
-        line = {
-            "name": f"{name} is neither a folder nor a Hub id (owner/name)",
-            "repository": f"there is no folder and no public Hub repository {name} (a private one needs your token)",
-            "file": f"the Hub repository {name} lacks a file ({error})",
-            "network": f"{name} is not in the Hub's cache ({error})",
-        }.get(error.lacks, f"{name} is not in the Hub's cache, and the Hub was dropped ({error}); check the network")
-        raise LabError(f"{line}; {remedy}") from None
-    for path in paths:
-        _check_blob(path, name, remedy)
-    return tuple(paths)
 
 
 def _check_blob(path: Path, name: str, remedy: str) -> None:
@@ -201,8 +210,7 @@ def _check_blob(path: Path, name: str, remedy: str) -> None:
     if not path.is_symlink():
         return
     # One link only: a blob may itself be a link into a store that counts its files otherwise.
-    blob = path.parent / os.readlink(path)
-    blob = blob.parent.resolve() / blob.name
+    blob = Path(os.path.abspath(path.parent / os.readlink(path)))
     if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
         return
     with open(blob, "rb") as file:

@@ -13,10 +13,12 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save
 
 from hi_mnist import data, download, files
 from hi_mnist.cli import LabError
@@ -49,13 +51,14 @@ IDX_MIRRORS = {
 IDX_DIR_VARIABLE = {"mnist": "MNIST_DIR", "fashion_mnist": "FASHION_MNIST_DIR"}
 
 
-def ensure(dataset: str | None = None, data_dir: Path | str | None = None) -> str:
+def ensure(dataset: str | None = None, data_dir: Path | str | None = None, *, look_again: bool = False) -> str:
     """Make sure that a data set is prepared; silent and quick (milliseconds) where it is.
 
     Args:
         dataset: ``mnist``, ``fashion_mnist`` or ``digits``. None asks for MNIST and takes the offline stand-in where
             MNIST cannot be had; a data set asked for by name is never replaced by another.
         data_dir: a folder with the four IDX files; None leaves it to ``MNIST_DIR`` or ``FASHION_MNIST_DIR``.
+        look_again: look for MNIST again where its stand-in is prepared.
 
     Returns:
         The data set that is prepared: ``dataset``, or ``digits`` where the stand-in took MNIST's place.
@@ -64,24 +67,30 @@ def ensure(dataset: str | None = None, data_dir: Path | str | None = None) -> st
         LabError: it cannot be had, or the folder of IDX files is not usable.
         OSError: the prepared files cannot be written.
     """
-    return _ensure(dataset, data_dir, retry_stand_in=False)
-
-
-def _ensure(dataset: str | None, data_dir: Path | str | None, retry_stand_in: bool) -> str:
-    """``ensure``, which on request looks for MNIST again where its stand-in is prepared."""
     if dataset is not None and dataset not in DATASETS:
         raise LabError(f"there is no data set {dataset!r}; choose one of {', '.join(DATASETS)}")
     wanted = dataset or "mnist"
     idx_dir = _idx_dir(wanted, data_dir)
     folder = data.prepared_dir(wanted)
-    there = prepared_source(folder)
-    if there.get("dataset") == wanted:
-        return wanted
-    # What is left: nothing there, something damaged, or the stand-in in MNIST's place.
-    if there.get("dataset") == "digits" and dataset is None and idx_dir is None and not retry_stand_in:
-        return "digits"
-    _prepare(wanted, idx_dir, folder, by_name=dataset is not None)
+    there = prepared_source(folder).get("dataset")
+    content = there == "digits" and dataset is None and idx_dir is None and not look_again
+    if there != wanted and not content:  # nothing there, something damaged, or the stand-in in MNIST's place
+        _prepare(wanted, idx_dir, folder, by_name=dataset is not None)
     return prepared_source(folder)["dataset"]
+
+
+def verify(dataset: str | None = None, data_dir: Path | str | None = None) -> str:
+    """``ensure``, and more thoroughly: a data set whose contents have changed is prepared again.
+
+    It takes the fraction of a second in which the arrays are read. MNIST is looked for again where its stand-in is.
+    """
+    folder = data.prepared_dir(dataset or "mnist")
+    source = prepared_source(folder)
+    if source and not _contents_match(source):
+        print(f"{folder} does not have the checksums that were noted", flush=True)
+        # Mark it as what it is: ensure() looks at sizes only, and would take it for whole.
+        files.write_text(folder / "source.json", json.dumps({"dataset": source["dataset"]}) + "\n")
+    return ensure(dataset, data_dir, look_again=True)
 
 
 def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | None:
@@ -107,41 +116,34 @@ def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | No
 def prepared_source(folder: Path) -> dict:
     """What ``source.json`` says about a prepared folder; empty where the folder is missing or incomplete.
 
-    Sizes are compared, contents are not: that would take longer than this check may (see ``contents_match``).
+    Sizes are compared, contents are not: that would take longer than this check may (see ``verify``).
     """
     source = files.read_json(folder / "source.json")
-    counts, sums = [source.get(split) for split in SPLITS], source.get("sha256")
-    if source.get("dataset") not in tuple(DATASETS) or not isinstance(sums, dict):
-        return {}
-    for split, count in zip(SPLITS, counts, strict=True):
-        if type(count) is not int or not isinstance(sums.get(split), str):
-            return {}
-        if not _has_size(folder / f"{split}.safetensors", count):
-            return {}
-    return source
-
-
-def _has_size(path: Path, count: int) -> bool:
-    """Whether a safetensors file is as long as so many images and labels make it: header length, header, arrays."""
-    try:
-        with open(path, "rb") as file:
-            header = file.read(8)
-        size = path.stat().st_size
-    except OSError:
-        return False
-    return size == 8 + int.from_bytes(header, "little") + count * (N_PIXELS + 8)  # a label takes eight bytes
-
-
-def contents_match(folder: Path, source: dict) -> bool:
-    """Whether a prepared folder still has the checksums: of images in its ``source.json``, of labels where known."""
     try:
         for split in SPLITS:
-            arrays = files.read_tensors(folder / f"{split}.safetensors", ("image2D", "label"), "")
-            labels = arrays["label"]
-            if _sha256(arrays["image2D"]) != source["sha256"][split] or labels.min() < 0 or labels.max() > 9:
-                return False
+            path = folder / f"{split}.safetensors"
+            with open(path, "rb") as file:
+                n_header = int.from_bytes(file.read(8), "little")
+            # Length of the header, header, pixels, labels of eight bytes.
+            if (
+                path.stat().st_size != 8 + n_header + source[split] * (N_PIXELS + 8)
+                or len(source["sha256"][split]) != 64
+            ):
+                return {}
+    except (OSError, LookupError, TypeError):
+        return {}
+    return source if source.get("dataset") in list(DATASETS) else {}
+
+
+def _contents_match(source: dict) -> bool:
+    """Whether prepared data still have the checksums: of images in their ``source.json``, of labels where known."""
+    try:
+        for split in SPLITS:
+            images, labels = data.load_split(split, source["dataset"])
             check_array(source["dataset"], split, labels)
-    except (LabError, SourceDropped, ValueError):
+            if _sha256(images) != source["sha256"][split]:
+                return False
+    except (LabError, SourceDropped):
         return False
     return True
 
@@ -169,9 +171,10 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_stale(folder)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-    try:
-        found = _find(dataset, idx_dir, work / "download")
+    beside = {"dir": folder.parent, "prefix": f".{folder.name}.", "suffix": ".partial", "ignore_cleanup_errors": True}
+    with tempfile.TemporaryDirectory(**beside) as name:
+        work = Path(name)
+        found = _find(dataset, idx_dir, work)
         if found is None and not stand_in_allowed:
             raise LabError(_how_to_get(dataset))
         if found is None and there.get("dataset") == "digits":
@@ -183,8 +186,6 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
         splits, source = found
         _write(dataset, splits, source, work / "prepared")
         _replace_folder(work / "prepared", folder, work / "former")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     train, test = (len(images) for images, _ in splits)
     print(f"prepared {folder}: {train:,} training and {test:,} test images, from {source}", flush=True)
 
@@ -201,7 +202,8 @@ def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[t
             raise LabError(f"{named_by}: {error}") from None
     print(f"looking for {DATASETS[dataset]}", flush=True)
     patience = download.Patience(download.TOTAL_LIMIT)
-    sources = [(_hub_name(dataset), lambda folder: _from_hub(dataset, folder, patience))]
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    sources = [(f"the Hub ({hub}, {HUB_FILES[dataset][0]})", lambda folder: _from_hub(dataset, folder, patience))]
     for url in IDX_MIRRORS[dataset]:
         sources.append((f"the mirror {url}", lambda folder, url=url: _from_mirror(url, dataset, folder, patience)))
     for number, (name, get) in enumerate(sources):
@@ -210,11 +212,6 @@ def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[t
         except SourceDropped as error:
             print(f"  dropped {name}: {error}", flush=True)
     return None
-
-
-def _hub_name(dataset: str) -> str:
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    return f"the Hub ({endpoint}, {HUB_FILES[dataset][0]})"
 
 
 def _how_to_get(dataset: str) -> str:
@@ -257,8 +254,6 @@ def _adopt(dataset: str, folder: Path) -> bool:
 
 def _write(dataset: str, splits: tuple[Split, Split], source: str, folder: Path) -> None:
     """Write a prepared data set into a new folder."""
-    from safetensors.numpy import save
-
     folder.mkdir(parents=True)
     for split, (images, labels) in zip(SPLITS, splits, strict=True):
         arrays = {"image2D": np.ascontiguousarray(images), "label": np.ascontiguousarray(labels)}
@@ -282,7 +277,7 @@ def _sha256(images: np.ndarray) -> str:
 def _replace_folder(new: Path, target: Path, former: Path) -> None:
     """Put ``new`` at ``target``; what was there goes to ``former``, or comes back if the exchange fails."""
     there = prepared_source(target)
-    if there and there["sha256"] == prepared_source(new)["sha256"] and contents_match(target, there):
+    if there and there["sha256"] == prepared_source(new)["sha256"] and _contents_match(there):
         return  # another process was faster
     if target.exists():
         os.replace(target, former)
@@ -297,27 +292,22 @@ def _replace_folder(new: Path, target: Path, former: Path) -> None:
 def _clear_stale(folder: Path) -> None:
     """Remove what a killed process left beside ``folder``; a younger one may still be at work."""
     for path in folder.parent.glob(f".{folder.name}.*.partial"):
-        try:
-            old = time.time() - path.stat().st_mtime > STALE_AFTER
-        except OSError:
-            continue
-        if old:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_AFTER:
+                shutil.rmtree(path)
 
 
 def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
-    """Download the two parquet files of a data set and decode them."""
+    """Take the two parquet files of a data set from the user's Hub cache, else from the Hub, and decode them."""
     repo_id, pattern = HUB_FILES[dataset]
     names = [pattern.format(split) for split in SPLITS]
-    paths, cached = download.dataset_from_hub(repo_id, names, folder, patience)
-    if cached:  # by any program of the user's; a bad copy there must not stand in the way of a good one
-        try:
-            splits = _read_parquet_files(paths, dataset)
+    cached = download.files_in_hub_cache("dataset", repo_id, names)
+    if cached:
+        with suppress(SourceDropped):  # a bad copy there must not stand in the way of a good one
+            splits = _read_parquet_files(cached, dataset)
             print("  found in the Hub's cache", flush=True)
             return splits
-        except SourceDropped:
-            paths, _ = download.dataset_from_hub(repo_id, names, folder, patience, use_cache=False)
-    return _read_parquet_files(paths, dataset)
+    return _read_parquet_files(download.dataset_from_hub(repo_id, names, folder, patience), dataset)
 
 
 def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
@@ -373,15 +363,7 @@ def mnist_form(image: np.ndarray) -> np.ndarray:
     ink = Image.fromarray((255 * ink).round().astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
     ink = np.asarray(ink)
     out = np.zeros((28, 28), np.uint8)
-    top, left = (
-        int(np.clip(round(13.5 - mean), 0, 28 - size))
-        for mean, size in zip(_centre_of_mass(ink), ink.shape, strict=True)
-    )
+    centre = (np.average(np.arange(size), weights=ink.sum(1 - axis)) for axis, size in enumerate(ink.shape))
+    top, left = (int(np.clip(round(13.5 - mean), 0, 28 - size)) for mean, size in zip(centre, ink.shape, strict=True))
     out[top : top + height, left : left + width] = ink
     return out
-
-
-def _centre_of_mass(image: np.ndarray) -> tuple[float, float]:
-    """Row and column of an image's centre of mass, in pixels from the middle of the first one."""
-    weights = image / image.sum(dtype=np.float64)
-    return tuple(float(weights.sum(1 - axis) @ np.arange(image.shape[axis])) for axis in (0, 1))

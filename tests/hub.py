@@ -19,21 +19,69 @@ Faults, of one file (``fault=``) or of the whole server (``hub.mode``):
     silent       the connection is taken, and nothing is ever said
     silent_body  the file's first half, then nothing
     trickle      all of it, in ``hub.pieces`` pieces ``hub.pause`` seconds apart
-    private      as if it were not there, for who does not show ``TOKEN``
+    private      as if it were not there, unless ``TOKEN`` is shown
+    redirect     sent from another host, to which the answer points: as large files by the real Hub
+    loop         a redirection to itself
 
-Who shows another token is refused whatever he asks for, as by the real Hub.
+Any other token is refused, whatever is asked for, as by the real Hub.
 """
 
+import contextlib
 import hashlib
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_the_good_one"
-FAULTS = (None, "404", "500", "cut", "cut_once", "corrupt", "silent", "silent_body", "trickle", "private")
+FAULTS = (
+    None,
+    "404",
+    "500",
+    "cut",
+    "cut_once",
+    "corrupt",
+    "silent",
+    "silent_body",
+    "trickle",
+    "private",
+    "redirect",
+    "loop",
+)
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)")
+
+
+def use_hub(monkeypatch, home: Path, url: str) -> None:
+    """Point this process at a Hub, without token and with an empty cache in ``home``.
+
+    The client has read the user's variables when it was imported, so that its settings are changed as well.
+    """
+    from huggingface_hub import constants
+
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+
+
+@contextlib.contextmanager
+def small_files(largest: int):
+    """As on a full disk: no file grows beyond ``largest`` bytes (POSIX only)."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class FakeHub:
@@ -110,7 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        path = unquote(self.path)
+        path = unquote(self.path).removeprefix("/elsewhere")
+        elsewhere = path != unquote(self.path)
         earlier = self.hub.requests.count(("GET", path))
         self.hub.requests.append((self.command, path))
         data, fault, missing = self.hub.lookup(path)
@@ -124,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault == "500":
             self._say_error(500)
+        elif data is not None and (fault == "loop" or fault == "redirect" and not elsewhere):
+            self._redirect(data, "" if fault == "loop" else f"http://localhost:{self.server.server_port}/elsewhere")
         elif data is None or fault == "404":
             self._say_error(404, missing)
         else:
@@ -142,6 +193,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def _redirect(self, data: bytes, target: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", target + self.path)
+        self.send_header("X-Repo-Commit", self.hub.commit)
+        self.send_header("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("X-Linked-Size", str(len(data)))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def _send(self, data: bytes, fault: str | None, earlier: int) -> None:
         etag = hashlib.sha256(data).hexdigest()
         half = len(data) // 2
@@ -154,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("ETag", f'"{etag}"')
         self.send_header("X-Repo-Commit", self.hub.commit)
+        self.send_header("X-Xet-Hash", etag)  # an offer that must not be taken: no byte of it could be watched
+        self.send_header("X-Xet-Refresh-Route", f"{self.hub.url}/xet")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(data) - start))
         if start:
