@@ -40,7 +40,7 @@ class TrainConfig:
     )
     use_pca: bool = setting(False, "embed by PCA; left out, by the AutoEncoder")
     n_components: int = setting(10, "number of clusters; keep it at the number of classes", low=1, metavar="K")
-    max_iter: int = setting(100, "largest number of EM iterations", low=1, metavar="N")
+    max_iter: int = setting(100, "maximum number of EM iterations", low=1, metavar="N")
     results_path: str | None = setting(
         None, "folder of this run, new or empty (default: results/<datetime>)", metavar="DIR"
     )

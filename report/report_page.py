@@ -28,35 +28,27 @@ from report import clusters, compare, pages
 SUBMISSION = ROOT / "submission.py"
 STRIP = 10  # further draws of each generator
 STRIP_STEPS = 50
-MOST_CLUSTERS = 40  # shown in full; a page of more is read by nobody
+MOST_CLUSTERS = 40  # shown in full; nobody reads a page of more
 MOST_ROWS = 200  # of a table
 SETTINGS = {
     "dataset": "data set",
     "use_pca": "embedded by",
     "embedding_dim": "dimensions of the embedding (--embedding_dim)",
     "n_components": "clusters, K (--n_components)",
-    "max_iter": "EM iterations at most (--max_iter)",
+    "max_iter": "maximum number of EM iterations (--max_iter)",
     "seed": "random seed (--seed)",
     "ae": "AutoEncoder (--ae)",
     "results_path": "folder asked for (--results_path)",
 }
 
 
-def write(
-    run: SavedRun,
-    report: dict | None = None,
-    *,
-    source: bytes | None = None,
-    ddpm=None,
-    seed: int | None = None,
-) -> Path:
+def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | None = None) -> Path:
     """Write ``report.html`` into a run's folder, whole or not at all.
 
     Args:
         run: the run, whose data set is prepared.
-        report: what grade.json holds, from ``grade.grade``: the strips of further draws are drawn afresh. None reads
+        report: what grade.json holds, from ``scores.grade``: the strips of further draws are drawn afresh. None reads
             the folder's grade.json, and takes the strips of the last call from the cache where they are.
-        source: the submission whose sampler draws; None takes submission.py.
         ddpm: from ``networks.load_ddpm``; loaded when None.
         seed: makes the strips repeatable.
 
@@ -71,7 +63,7 @@ def write(
     table = scores.count_labels(labels, view.cluster, run.n_components)
     asked = report["sample_index"]
     drawn = run.config.use_pca and asked is not None and asked < run.n_components
-    strips = _strips(run, asked, fresh, source, ddpm, seed) if drawn else None
+    strips = _strips(run, asked, fresh, ddpm, seed) if drawn else None
     page = pages.render(
         "report.html.j2",
         name=pages.shown(run.path.name, 200),
@@ -200,14 +192,14 @@ def _sixes(run: SavedRun) -> dict:
     return found
 
 
-def _strips(run: SavedRun, k: int, fresh: bool, source: bytes | None, ddpm, seed: int | None) -> dict:
+def _strips(run: SavedRun, k: int, fresh: bool, ddpm, seed: int | None) -> dict:
     """Further draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
     failed = {}
 
     def compute():
         drawn = {}
         for name, job in (
-            ("gmm", lambda: draw.draw_by_student(run, k, STRIP, source or SUBMISSION.read_bytes(), seed)),
+            ("gmm", lambda: draw.draw_by_student(run, k, STRIP, SUBMISSION.read_bytes(), seed)),
             ("ddpm", lambda: _drawn_by_diffusion(ddpm, seed)),
         ):
             try:
