@@ -59,7 +59,9 @@ LAB_TASKS = {  # of the companion labs
     "3.2 Consensus": "return one labelling that most of the rows agree on",
 }
 _MARKER_LIKE = re.compile(r"\s*(#|<!--)\s*(BEGIN|END)_[A-Z]")
-_PYTHON_LINE = re.compile(r"(?P<indent> *)# (?P<edge>BEGIN|END)_(?P<kind>YOUR_CODE|SOLUTION_ONLY)(?: (?P<label>\S.*))?")
+_PYTHON_LINE = re.compile(
+    r"(?P<indent> *)# (?P<edge>BEGIN|END)_(?P<kind>YOUR_CODE|SOLUTION_ONLY|STAFF_ONLY)(?: (?P<label>\S.*))?"
+)
 _MARKDOWN_LINE = re.compile(r"<!-- (?P<edge>BEGIN|END)_(?P<kind>STAFF_ONLY) -->(?P<label>)(?P<indent>)")
 
 
@@ -128,7 +130,7 @@ def find(patterns: list[str], source: Path = ROOT) -> list[str]:
 def student_copy(name: str, source: Path = ROOT) -> tuple[bytes, list[str]]:
     """A file as students get it, and the labels of the tasks in it; errors as ``strip_solution``."""
     content = (source / name).read_bytes()
-    if not name.endswith((".py", ".md")):
+    if not name.endswith((".py", ".md", ".toml", ".txt")):
         return content, []
     text, labels = strip_solution(content.decode().replace("\r\n", "\n"), name)
     return text.encode(), labels

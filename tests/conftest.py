@@ -24,6 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """One worker of pytest-xdist runs all tests of a file, which share fixtures, unless they are of another group."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 class Split(NamedTuple):
     images: np.ndarray  # uint8 (N, 1, 28, 28)
     labels: np.ndarray  # int64 (N,)
