@@ -1,4 +1,4 @@
-"""Play a whole course with five invented students in two minutes, offline.
+"""Play a whole course with five invented students in a minute, offline.
 
     python -m staff.rehearse                in a temporary folder, which is removed
     python -m staff.rehearse FOLDER         in a new folder, which stays to be looked at

@@ -251,14 +251,15 @@ def test_our_own_fault_is_called_so_and_gives_nothing(container):
         "hi_mnist/cli.py": None,
         "../environment": None,
     }.items():
-        if content is None:
-            (source / broken).unlink()
-        else:
+        aside = (source / broken).rename(source / "aside")
+        if content is not None:
             (source / broken).write_text(content, encoding="utf-8")
         (container / "results" / "results.json").write_text('{"score": 100}', encoding="utf-8")
         results = run(container)
         assert (results["score"], results["tests"]) == (0, []), broken
         assert "our fault" in results["output"] and "rerun" in results["output"], broken
+        (source / broken).unlink(missing_ok=True)
+        aside.rename(source / broken)
 
 
 # --------------------------------------------------------------------------- what is passed on

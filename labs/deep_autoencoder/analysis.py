@@ -84,8 +84,8 @@ def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: st
     rows = []
     for r in shared.progress(found, desc="probes", unit="probe"):
         error = None if r.rebuilt is None else squared_error(test, r.rebuilt)
-        honest, same_set = probe(r.train, images.train_labels, r.test, images.test_labels)
-        rows.append(Row(r.name, r.test.shape[1], error, honest, same_set, r.seconds, r.cpu_seconds))
+        accuracies = submission.probe(r.train, images.train_labels, r.test, images.test_labels, Probe())
+        rows.append(Row(r.name, r.test.shape[1], error, *accuracies, r.seconds, r.cpu_seconds))
     shared.write_csv(folder / "table.csv", HEADER, map(astuple, rows))
     first = next(row for row in rows if row.name in trained.autoencoders)
     # The assignment's own form: a name, and the accuracy of its own variant of the probe.
@@ -134,11 +134,6 @@ class Probe(LogisticRegression):
     def fit(self, X, y):
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # the limit is meant
             return super().fit(X, y)
-
-
-def probe(train, train_labels, test, test_labels) -> tuple[float, float]:
-    """``submission.probe`` with scikit-learn's logistic regression."""
-    return submission.probe(train, train_labels, test, test_labels, Probe())
 
 
 def squared_error(x: np.ndarray, rebuilt: np.ndarray) -> float:
