@@ -135,9 +135,10 @@ class GMM:
         """
         best = gamma.argmax(axis=1)
         total = -np.log(gamma.max(axis=1)).sum()
-        for k in np.unique(best):
+        for k in range(self.n_components):
             members = X.take(np.flatnonzero(best == k), axis=0)
-            total += (np.log(self.pi[k]) + log_gaussian(members, self.means[k], self.covs[k])).sum()
+            if len(members):  # a component without any may have the weight zero
+                total += (np.log(self.pi[k]) + log_gaussian(members, self.means[k], self.covs[k])).sum()
         return float(total / len(X))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -246,8 +247,7 @@ def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray
     positive definite.
     """
     lower = np.linalg.cholesky(cov)
-    # (D, N), standard normal if X is drawn from it
-    white = scipy.linalg.solve_triangular(lower, (X - mean).T, lower=True, overwrite_b=True, check_finite=False)
+    white = np.linalg.inv(lower) @ (X - mean).T  # (D, N), standard normal if X is drawn from it
     log_det = 2 * np.log(np.diag(lower)).sum()
     return -0.5 * (np.einsum("dn,dn->n", white, white) + log_det + len(mean) * np.log(2 * np.pi))
 
