@@ -330,9 +330,6 @@ def test_no_answer_at_all_is_worth_nothing():
         assert (judged["score"], judged["verdict"]) == (0, "WRONG"), task
 
 
-# --------------------------------------------------------------------------- what is shown of them
-
-
 def test_a_form_of_any_numbers_is_told():
     for number in (np.longdouble("1e4900"), np.nan, -np.inf, 2.0**63, 1j):
         cause, hint = checks.wrong_file(np.array([4, number, 1]))

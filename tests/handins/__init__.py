@@ -64,7 +64,7 @@ class Case:
 
     @property
     def needs(self) -> str:
-        """What the verdict holds under only: ``bubblewrap``, ``no privileges``, or nothing."""
+        """What the verdict holds under only: ``bubblewrap``, or nothing."""
         return self.settings.get("needs", "")
 
     @property

@@ -1,10 +1,3 @@
-# ------ e_constant_dropped: The factor (2 pi)^(D/2) is left out: it is the same for every component and cancels.
-logits = np.zeros((X.shape[0], self.n_components))
-for k, (mean, cov) in enumerate(zip(self.means, self.covs)):
-    y = np.linalg.solve(cov, (X - mean).T).T
-    logits[:, k] = np.log(self.pi[k]) - 0.5 * np.linalg.slogdet(cov)[1] - 0.5 * ((X - mean) * y).sum(axis=1)
-logits -= logits.max(axis=1)[:, np.newaxis]
-return np.exp(logits) / np.exp(logits).sum(axis=1)[:, np.newaxis]
 # ------ e_eigh_whitening: Whitening by the eigenvectors of each covariance; scipy's softmax.
 # === top
 import scipy.special
@@ -72,12 +65,8 @@ GMM.joint = joint
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-log_p = np.column_stack(
-    [
-        np.log(self.pi[k]) + multivariate_normal.logpdf(X, self.means[k], self.covs[k])
-        for k in range(self.n_components)
-    ]
-)
+logs = [np.log(p) + multivariate_normal.logpdf(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)]
+log_p = np.column_stack(logs)
 return np.exp(log_p - logsumexp(log_p, axis=1, keepdims=True))
 # ------ e_long_double: Extended precision against underflow.
 gamma = np.zeros((len(X), self.n_components), dtype=np.longdouble)

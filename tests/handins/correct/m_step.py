@@ -14,15 +14,6 @@ self.pi = N_k / np.float32(len(X))
 self.means = gamma.T @ X / N_k[:, None]
 diff = X[None] - self.means[:, None]  # (K, N, D)
 self.covs = np.matmul((gamma.T[:, :, None] * diff).transpose(0, 2, 1), diff) / N_k[:, None, None]
-# ------ m_fortran_ordered: Parameters that come out Fortran-ordered or transposed.
-N_k = gamma.sum(axis=0)
-self.pi = np.asfortranarray(N_k / len(X))
-self.means = ((X.T @ gamma) / N_k).T  # (D, K) transposed
-covs = np.zeros((X.shape[1], X.shape[1], len(N_k)), order="F")
-for k in range(len(N_k)):
-    diff = X - self.means[k]
-    covs[:, :, k] = (diff * gamma[:, k : k + 1]).T @ diff / N_k[k]
-self.covs = np.moveaxis(covs, -1, 0)
 # ------ m_lists: Python lists of arrays.
 self.pi, self.means, self.covs = [], [], []
 for k in range(self.n_components):
@@ -32,12 +23,6 @@ for k in range(self.n_components):
     self.pi.append(n / len(X))
     self.means.append(mean)
     self.covs.append((weight[:, None] * (X - mean)).T @ (X - mean) / n)
-# ------ m_normalised_weights: Weights that sum to 1 over the samples, in a copy of gamma.
-w = gamma / gamma.sum(axis=0, keepdims=True)
-self.pi = gamma.mean(axis=0)
-self.means = w.T @ X
-root = np.sqrt(w)
-self.covs = np.array([a.T @ a for a in (root[:, k, None] * (X - self.means[k]) for k in range(w.shape[1]))])
 # ------ m_returned: The new parameters are returned, in the order of the lecture, and not set.
 N_k = gamma.sum(axis=0)
 pi = N_k / len(X)

@@ -1,9 +1,3 @@
-# ------ p_complex: Components of a complex type whose imaginary part is zero.
-self.mean = X.mean(axis=0)
-cov = np.cov(X.astype(float).T).astype(complex)
-values, vectors = np.linalg.eigh(cov)
-index = values.argsort()[::-1][: self.dim]
-self.components = vectors.T[index]
 # ------ p_dual: The N x N matrix of products where there are fewer samples than pixels.
 self.mean = X.mean(axis=0)
 A = X - self.mean
@@ -21,10 +15,6 @@ cov = centred.T @ centred / centred.shape[0]
 values, vectors = np.linalg.eig(cov)
 order = np.argsort(values.real)[::-1]
 self.components = vectors[:, order[: self.dim]].T.real
-# ------ p_flipped_signs: Every component points the other way.
-self.mean = X.mean(axis=0)
-_, _, rows = scipy.linalg.svd(X - self.mean, full_matrices=False)
-self.components = -np.sign(rows[: self.dim, :1] + 1e-300) * rows[: self.dim]
 # ------ p_float32: Everything in float32.
 data = np.asarray(X, dtype=np.float32)
 self.mean = data.mean(axis=0)

@@ -134,8 +134,11 @@ while True:
 # SOLUTION
 # ------ outputs_of_many_axes [m_step WRONG 8]: Weights of eight axes, which take minutes and megabytes to print.
 # === 1.2 M-step
-many = np.random.rand(*[6] * 8)
-self.__class__.pi = property(lambda self: many, lambda self, pi: None)
+try:
+    # SOLUTION
+finally:
+    self.pi = np.random.rand(*[6] * 8)
+return
 # SOLUTION
 # ------ forged_by_patched_worker [WRONG 0]: Replaces the worker's own functions and what is written as JSON; then it fails.
 import json
