@@ -372,13 +372,12 @@ class _Denoiser:
     def _frozen(self, net: ClassUNet):
         """The network recorded for many calls: each convolution's weights are laid out for the CPU once, not each time.
 
-        Eager code takes a sixth to a fifth longer over a thousand steps, which is why this stays.
+        Eager code takes a sixth to a fifth longer over a thousand steps. torch.export does not lay the weights out, and
+        torch.compile needs a C++ compiler, which students lack.
         """
         example = torch.zeros(self.shape), torch.zeros_like(self.labels), self.labels
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torch.jit is deprecated; torch.export does not do this, torch.compile needs a C++ compiler
+            warnings.simplefilter("ignore")  # torch.jit is deprecated
             return torch.jit.freeze(torch.jit.trace(net, example, check_trace=False))
 
     def noise(self, generator: torch.Generator | None) -> Tensor:

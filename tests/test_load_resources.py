@@ -165,9 +165,10 @@ def test_parquet_files_of_another_form_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed):
-    from huggingface_hub import hf_hub_download
+def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed, monkeypatch):
+    from huggingface_hub import constants, hf_hub_download
 
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # FakeHub offers it, but has none
     put_on_hub(hub, small_set(seed))
     for name in ("mnist/train-00000-of-00001.parquet", "mnist/test-00000-of-00001.parquet"):
         hf_hub_download(HUB_REPO, name, repo_type="dataset", endpoint=hub.url)  # as any other program would
