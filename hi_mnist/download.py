@@ -167,6 +167,8 @@ def _impatient_client(patience: Patience) -> Iterator[None]:
                 raise SourceDropped("it cut the download short again and again")
             try:
                 response = patience.answer(lambda: super(Client, self).send(request, **options))
+            except http.TimeoutException:
+                raise _silent(SILENCE_LIMIT) from None
             except http.TransportError as error:
                 raise SourceDropped(f"it cannot be reached ({short(error)})") from None
             if response.status_code in (408, 429) or response.status_code >= 500:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hi_mnist import networks
 from model import (
     AE,
     ClassUNet,
@@ -17,6 +18,13 @@ from model import (
     sinusoidal_embedding,
     to_pixels,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of several test processes would wait for each other at full load."""
+    with networks.torch_threads(1):
+        yield
 
 
 class PointDenoiser(nn.Module):

@@ -13,6 +13,13 @@ from hi_mnist.files import ROOT
 FOLDERS = [ROOT / "pretrained" / name for name in ("mnist-ae", "mnist-ddpm")]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of several test processes would wait for each other at full load."""
+    with networks.torch_threads(1):
+        yield
+
+
 @pytest.fixture(scope="module")
 def ae():
     return networks.load_ae()
