@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from grading import checks, sandbox, table
+from grading import checks, sandbox
 from grading.checks import ASKED_DIGIT
 from hi_mnist import networks
 from hi_mnist.cli import LabError
@@ -34,7 +34,7 @@ def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | No
     inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
     outcome = sandbox.run("draw", source, inputs, settings={"label": k, "seed": seed, "n": n})
     if outcome.status == "raised":
-        raise LabError(table.explain_error(outcome.error)[0].splitlines()[0])
+        raise LabError(checks.explain_error(outcome.error)[0].splitlines()[0])
     if outcome.status != "done":
         raise LabError(f"submission.py: {outcome.cause}")
     if "images" not in outcome.arrays:

@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalize
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
-from grading import table
+from grading import checks, table
 from grading.checks import ASKED_DIGIT, question
 from hi_mnist import data, files, runs
 from hi_mnist.data import N_CLASSES, DataSet
@@ -133,7 +133,7 @@ def grade(run: SavedRun, source: bytes, sample_index: int | None = None) -> dict
         sample_index: the student's answer to question 6.
     """
     with ThreadPoolExecutor(1) as pool:
-        code = pool.submit(table.check_code, source)
+        code = pool.submit(checks.check_code, source)
         scored = score_run(run, sample_index=sample_index)
         questions = code.result()
     return scored | table.summary(questions + scored["questions"])

@@ -7,7 +7,6 @@ from grading import checks, sandbox
 
 AUTO_POINTS = 70  # the report's 30 are given by hand
 CODE_POINTS = sum(asked.points for asked in checks.QUESTIONS.values())
-check_code, explain_error = checks.check_code, checks.explain_error
 
 
 def summary(questions: list[dict], auto_points: int = AUTO_POINTS) -> dict:

@@ -160,11 +160,11 @@ def check_submission(lab: str, questions: dict) -> int:
     Returns:
         the exit status.
     """
-    from grading import table
+    from grading import checks, table
 
     folder = ROOT / "labs" / lab
     source, tasks = ((folder / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    answered = table.check_code(source, questions=questions, tasks=tasks)
+    answered = checks.check_code(source, questions=questions, tasks=tasks)
     points = sum(asked.points for asked in questions.values())
     print(table.table(answered))
     print(f"{'sum':<26}{sum(q['score'] for q in answered):>7.2f} /{points:>3}\n")

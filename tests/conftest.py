@@ -151,7 +151,7 @@ def cheap_tsne(monkeypatch, empty_cache) -> list[int]:
 @pytest.fixture
 def code_unchecked(monkeypatch):
     """Spare a test of the scripts the seconds for the checks and the page; tests of the whole chain do without this."""
-    from grading import checks, table
+    from grading import checks
     from report import report_page
 
     def passed(source, **_):
@@ -163,7 +163,7 @@ def code_unchecked(monkeypatch):
     def page(run, *_, **__):
         return files.write_text(run.path / "report.html", "") or run.path / "report.html"
 
-    monkeypatch.setattr(table, "check_code", passed)
+    monkeypatch.setattr(checks, "check_code", passed)
     monkeypatch.setattr(report_page, "write", page)
 
 

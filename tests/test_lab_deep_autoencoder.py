@@ -15,7 +15,7 @@ import pytest
 import torch
 from companion import one_thread  # noqa: F401
 
-from grading import checks, table, worker
+from grading import checks, worker
 from hi_mnist import data, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
@@ -285,7 +285,7 @@ def test_what_a_task_leaves_becomes_numbers():
 
 def test_the_sandbox_runs_a_labs_tasks():
     source, code = ((FOLDER / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    (entry,) = table.check_code(source, only=["ae_fine_tuning"], questions=questions.QUESTIONS, tasks=code)
+    (entry,) = checks.check_code(source, only=["ae_fine_tuning"], questions=questions.QUESTIONS, tasks=code)
     assert (entry["verdict"], entry["score"]) == ("PASS", 10), entry
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from grading import checks, table
+from grading import checks
 
 SUBMISSION = Path(__file__).resolve().parent.parent / "submission.py"
 
@@ -20,7 +20,7 @@ SUBMISSION = Path(__file__).resolve().parent.parent / "submission.py"
     "task", [pytest.param(task, marks=getattr(pytest.mark, task), id=task) for task in checks.QUESTIONS]
 )
 def test_task(task):
-    (result,) = table.check_code(SUBMISSION.read_bytes(), only=[task], jobs=1)
+    (result,) = checks.check_code(SUBMISSION.read_bytes(), only=[task], jobs=1)
     if result["verdict"] != "PASS":
         points = f"{result['score']:g} of {result['points']} points"
         hint = f"\nhint: {result['hint']}" if result["hint"] else ""
