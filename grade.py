@@ -94,7 +94,9 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.report_draft:
         draft.refuse_edited(run.path)  # before the slow work
-    draws = k is not None and run.config.use_pca
+    draws = k is not None and run.config.use_pca and networks.has_torch()
+    if k is not None and not networks.has_torch():
+        print("torch is not installed: the sixes are not drawn, all else is scored", file=sys.stderr)
     written, failure = [], None
     if not args.report_draft or k is not None or not (run.path / "grade.json").is_file():
         ddpm = networks.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work

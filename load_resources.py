@@ -56,10 +56,11 @@ def report_networks(ae: str | None, ddpm: str | None) -> bool:
             found = networks.find_network(network, source)
             print_fact(label, f"{networks.count_parameters(found):,} parameters, from {found.name}")
             whole.append(found)
-    print_fact("device", str(networks.get_device()))  # torch is imported here, when all else has been said
-    for found in whole:
-        with reported(errors):
-            networks.load_found(found)
+    with reported(errors):
+        print_fact("device", str(networks.get_device()))  # torch is imported here, when all else has been said
+        for found in whole:
+            with reported(errors):
+                networks.load_found(found)
     return not errors
 
 

@@ -5,6 +5,7 @@ Symbols: N images, d embedding dimensions. Pixels are 0..255.
 """
 
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -25,12 +26,22 @@ from hi_mnist.files import ROOT, atomic_path
 from hi_mnist.text import one_line
 
 
+def has_torch() -> bool:
+    """Whether torch is installed; there are no wheels of it for some platforms, where the PCA part of the lab works."""
+    return importlib.util.find_spec("torch") is not None
+
+
 def get_device(name: str | None = None):
     """The ``torch.device`` to compute on: ``name``, else ``LAB_DEVICE``, else CUDA, MPS or the CPU, in this order.
 
     Raises:
         LabError: the device asked for is not there, or torch cannot be imported.
     """
+    if not has_torch():
+        raise LabError(
+            "torch is not installed; run: python -m pip install -r requirements.txt. Where that leaves it out (Python "
+            "3.15, Intel Macs) the PCA part of the lab works: python train.py --use_pca"
+        )
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a library of its own that Windows cannot load

@@ -1,10 +1,12 @@
 """The training images in two dimensions, by PCA, t-SNE and the AutoEncoder; computed once and kept in the cache."""
 
 import functools
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -45,27 +47,40 @@ def _tsne(images: np.ndarray) -> dict[str, np.ndarray]:
         plane = compute_tsne(images)
         return {"plane": plane, "seconds": np.array(time.perf_counter() - start)}
 
-    depends_on = [files.data_hash(images), TSNE_SETTINGS, version("openTSNE")]
+    package = "openTSNE" if find_spec("openTSNE") else "scikit-learn"
+    depends_on = [files.data_hash(images), TSNE_SETTINGS, package, version(package)]
     return files.cached("tsne", depends_on, {"plane": (len(images), 2), "seconds": ()}, compute)
 
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:
+    """t-SNE of images uint8 (N, 1, 28, 28), float64 (N, 2): openTSNE's or, where that has no wheel, scikit-learn's."""
+    from sklearn.decomposition import PCA
+
+    rows = data.flatten(images).astype(np.float32)
+    codes = PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
+    if find_spec("openTSNE"):
+        return _by_open_tsne(codes)
+    from sklearn.manifold import TSNE
+
+    print("openTSNE is not installed: scikit-learn computes t-SNE, which takes several times as long", file=sys.stderr)
+    tsne = TSNE(perplexity=TSNE_SETTINGS["perplexity"], random_state=TSNE_SETTINGS["seed"], n_jobs=-1)
+    return tsne.fit_transform(codes).astype(np.float64)
+
+
+def _by_open_tsne(codes: np.ndarray) -> np.ndarray:
     """openTSNE on exact neighbours: scikit-learn finds them in a third of the time of openTSNE's approximate search."""
     from openTSNE import TSNE
     from openTSNE.affinity import PerplexityBasedNN
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
-    from sklearn.decomposition import PCA
     from sklearn.neighbors import NearestNeighbors
     from tqdm import tqdm
 
-    rows = data.flatten(images).astype(np.float32)
-    codes = PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
     # Threads of few points mostly wait for each other: four times slower on two cores that are busy.
-    perplexity, n_jobs = TSNE_SETTINGS["perplexity"], -1 if len(images) > 10_000 else 1
+    perplexity, n_jobs = TSNE_SETTINGS["perplexity"], -1 if len(codes) > 10_000 else 1
     every = 10
     with tqdm(total=750, desc="t-SNE: searching neighbours", unit="step", leave=False) as bar:
         bar.refresh()
-        search = NearestNeighbors(n_neighbors=min(3 * perplexity, len(images) - 1), algorithm="brute", n_jobs=n_jobs)
+        search = NearestNeighbors(n_neighbors=min(3 * perplexity, len(codes) - 1), algorithm="brute", n_jobs=n_jobs)
         distances, neighbours = search.fit(codes).kneighbors()
         known = PrecomputedNeighbors(neighbours, distances.astype(np.float64))
         affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=n_jobs)
@@ -108,8 +123,12 @@ def project_ae(images: np.ndarray, ae_source: str | None) -> np.ndarray:
 def make_planes(images: np.ndarray, ae_source: str | None = None) -> dict[str, np.ndarray]:
     """The projections of images (N, 1, 28, 28), each float64 (N, 2), by the names in ``PROJECTIONS``."""
     content, shapes = files.data_hash(images), {"plane": (len(images), 2)}
+    planes = {}
     # The AE first: where it cannot be loaded, that is said before the slow t-SNE.
-    ae_key = [content, networks.network_digest(AE_NETWORK, ae_source), version("torch")]
-    ae = files.cached("ae", ae_key, shapes, lambda: {"plane": project_ae(images, ae_source)})
+    if networks.has_torch():
+        ae_key = [content, networks.network_digest(AE_NETWORK, ae_source), version("torch")]
+        planes |= {"ae": files.cached("ae", ae_key, shapes, lambda: {"plane": project_ae(images, ae_source)})["plane"]}
+    else:
+        print("torch is not installed: there is no projection by the AutoEncoder", file=sys.stderr)
     pca = files.cached("pca", [content, version("scikit-learn")], shapes, lambda: {"plane": project_pca(images)})
-    return {"pca": pca["plane"], "tsne": project_tsne(images), "ae": ae["plane"]}
+    return {"pca": pca["plane"], "tsne": project_tsne(images)} | planes

@@ -23,7 +23,6 @@ from hi_mnist import data, files, networks, projections, runs, text
 from hi_mnist.data import DATASETS, N_CLASSES
 from hi_mnist.files import ROOT
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUIDANCE
-from hi_mnist.projections import TSNE_SETTINGS
 from hi_mnist.runs import SavedRun
 
 FILE = "comparison.csv"
@@ -201,7 +200,6 @@ def measure_projections(
     some = np.sort(rng.permutation(len(images))[:SAMPLE])
     fit["t-SNE"] = projections.tsne_seconds(images)
     fresh["t-SNE"] = "cannot"
-    to_add = _seconds_to_add(images[some], planes["t-SNE"][some], test[:500])
     scored = measures.score_planes(rows, labels, planes, some)
     for method in NEEDS:
         yield "projections", "fit_seconds", method, fit[method]
@@ -215,9 +213,7 @@ def measure_projections(
         + (f", repeated to {NEW_IMAGES:,}." if len(test) < NEW_IMAGES else "."),
         ae_note,
         "t-SNE has no rule for new images: it moves all points until neighbours lie together, and the lab keeps only "
-        "the places of its own. With the neighbour graph kept as well, openTSNE's transform can add points, without "
-        f"moving the others: about {in_seconds(to_add)} s for {NEW_IMAGES:,} here, reckoned from {len(test[:500])} "
-        f"images added to {len(some):,}.",
+        "the places of its own.",
         f"Trustworthiness: are neighbours in the plane neighbours in the 784 pixels? Continuity: the other way round. "
         f"{NEIGHBOURS} neighbours, {len(some):,} training images (seed 0); unrelated places would give 0.5.",
         "Nearest neighbours: each training image is named by the others around it. GMM: clusters matched to labels "
@@ -249,26 +245,6 @@ def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
         "of its model card (two busy cores)."
     )
     return 60.0 * AE_TRAINING_MINUTES, note + ("" if dataset == "mnist" else " The images of this run are new to it.")
-
-
-def _seconds_to_add(images: np.ndarray, plane: np.ndarray, new: np.ndarray) -> float:
-    """Seconds in which openTSNE would add ``NEW_IMAGES`` images to a fitted plane, reckoned from fewer.
-
-    Args:
-        images: uint8 (N, 1, 28, 28), the fitted ones.
-        plane: float64 (N, 2), their places.
-        new: uint8 (M, 1, 28, 28).
-    """
-    from openTSNE import TSNEEmbedding, affinity
-    from sklearn.decomposition import PCA
-
-    settings = TSNE_SETTINGS
-    pca = PCA(settings["pca_dimensions"], svd_solver="covariance_eigh").fit(data.flatten(images).astype(np.float32))
-    codes, new_codes = (pca.transform(data.flatten(x).astype(np.float32)).astype(np.float64) for x in (images, new))
-    options = {"n_jobs": 1, "random_state": settings["seed"]}
-    graph = affinity.PerplexityBasedNN(codes, perplexity=settings["perplexity"], **options)
-    embedding = TSNEEmbedding(plane, graph, **options)
-    return timed(lambda: embedding.transform(new_codes))[1] * NEW_IMAGES / len(new)
 
 
 # --------------------------------------------------------------------------- generators

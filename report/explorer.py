@@ -113,7 +113,7 @@ def make_figures(columns: dict) -> dict:
     source = ColumnDataSource(columns, name="images")
     size = float(np.clip(300 / np.sqrt(len(columns["image"])), 4, 9))
     figures = {}
-    for name in PROJECTIONS:
+    for name in [name for name in PROJECTIONS if f"{name}_x" in columns]:
         plot = figure(
             name=name,
             width=380,

@@ -23,7 +23,7 @@ from hub import FakeHub, small_files, use_hub
 from small_mnist import HUB_REPO, idx_files, parquet_bytes, put_on_hub, put_on_mirror, small_set, write_idx
 
 import load_resources
-from hi_mnist import cli, download, files, idx, prepare
+from hi_mnist import cli, download, files, idx, networks, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import load_split, read_source
 from hi_mnist.networks import save_network
@@ -554,12 +554,14 @@ def test_a_network_that_does_not_load_is_an_error_line(tmp_path, capsys):
         assert f"from {tmp_path / 'ddpm'}" in out and "device" in out and "next" in out  # the rest is said all the same
 
 
-def test_a_broken_torch_is_one_line_after_all_else_was_said(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert script("--dataset", "digits") == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("error: torch: ") and "pip install" in err and err.count("\n") == 1
-    assert "data set" in out and "diffusion" in out and "next" not in out
+def test_a_broken_or_missing_torch_is_one_line_after_all_else_was_said(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)  # cannot be imported, and passes for one that is not there
+    for is_there in (True, False):
+        monkeypatch.setattr(networks, "has_torch", lambda is_there=is_there: is_there)
+        assert script("--dataset", "digits") == 2
+        out, err = capsys.readouterr()
+        assert err.startswith("error: torch") and "pip install" in err and err.count("\n") == 1
+        assert "data set" in out and "diffusion" in out and "next" in out
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():

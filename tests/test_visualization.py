@@ -7,8 +7,9 @@ from safetensors.numpy import save
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
+import grade
 import visualization
-from hi_mnist import networks, projections, runs, scatter
+from hi_mnist import data, networks, projections, runs, scatter
 from hi_mnist.projections import PROJECTIONS, TSNE_SETTINGS
 
 
@@ -123,6 +124,21 @@ def test_every_plane_is_kept_and_another_ae_gets_one_of_its_own(cheap_tsne, digi
     assert all(np.array_equal(again[method], first[method]) for method in PROJECTIONS)
     with pytest.raises(TypeError):  # other images: computed
         projections.make_planes(images[1:], str(tmp_path / "one"))
+
+
+def test_without_torch_and_open_tsne_pca_and_t_sne_are_drawn_all_the_same(
+    run_folder, run_script, empty_cache, digits, monkeypatch
+):
+    few = digits["train"].images[:60], digits["train"].labels[:60]
+    monkeypatch.setattr(data, "load_split", lambda *_: few)
+    monkeypatch.setattr(networks, "has_torch", lambda: False)
+    monkeypatch.setattr(projections, "find_spec", lambda _: None)
+    outcome = run_script(visualization, "--cluster_label", "--results_path", run_folder)
+    assert outcome.status == 0 and "torch" in outcome.err and "openTSNE" in outcome.err
+    pictures = {path.name for path in run_folder.glob("*.png")}
+    assert pictures == {"cluster_pca.png", "cluster_tsne.png"} and (run_folder / "explore.html").is_file()
+    outcome = run_script(grade, "--results_path", run_folder, "--sample_index", 0)
+    assert outcome.status == 0 and "sixes are not drawn" in outcome.err and (run_folder / "grade.json").is_file()
 
 
 def test_an_ae_of_any_dimension_gives_a_plane(digits, tmp_path):
