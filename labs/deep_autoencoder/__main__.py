@@ -133,9 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bonus: Colored MNIST, severity {options.severity}, codes of the autoencoder ({name})", flush=True)
         title = f"Colored {SHORT_NAMES[dataset]}, severity {options.severity}"
         encode = functools.partial(training.in_batches, stage.model.encoder, device=device)
-        coloured = bonus.run(path, images, encode, options.severity, options.seed, title)
-        print(f"\n{bonus.table(coloured)}\n")
-        results["bonus"] = coloured.as_dict()
+        results["bonus"] = bonus.run(path, images, encode, options.severity, options.seed, title)
+        print(f"\n{bonus.table(results['bonus'])}\n")
     files.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
     print(f"wrote {path}")
     print("next: compare reconstructions.png and t-sne-*.png, and say in your report what pretraining changed")
