@@ -8,6 +8,8 @@ dataset = shared.prepare(["fashion_mnist"], args.dataset, args.data_dir)
 import argparse
 import csv
 import dataclasses
+import importlib
+import importlib.util
 import os
 from collections.abc import Iterable
 from datetime import datetime
@@ -32,16 +34,16 @@ class Settings:
 
 
 def build_parser(lab: str, kind: type, description: str, *examples: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every lab has and those of ``kind``, a dataclass; one that is not given is None."""
-    parser = cli.make_parser(f"python -m labs.{lab}", description, *examples)
+    """A parser with the flags that every lab has and those of ``kind``, a dataclass; one not given is None.
+
+    ``examples`` for ``--help`` are the flags of a command each.
+    """
+    command = f"python -m labs.{lab}"
+    parser = cli.make_parser(command, description, *(f"{command} {flags}".rstrip() for flags in examples))
     cli.add_options(parser, results_path=f"folder of this run (default: results/{lab}-<datetime>)")
     parser.add_argument("--check", action="store_true", help="check the code of submission.py and do no more")
     settings.add_flags(parser, kind, defaults=False)
     return parser
-
-
-def add_dataset(parser: argparse.ArgumentParser, datasets: Iterable[str], text: str) -> None:
-    parser.add_argument("--dataset", type=str.lower, choices=list(datasets), help=text)
 
 
 def run_path(lab: str, results_path: str | None, name: str | None = None) -> Path:
@@ -80,12 +82,13 @@ def prepare(wanted: list[str], dataset: str | None, data_dir: str | None = None)
     return wanted[0]
 
 
+def has_umap() -> bool:
+    return importlib.util.find_spec("umap") is not None
+
+
 def progress(items: Iterable | None = None, **how) -> tqdm:
     """A progress bar that shows up after a second and leaves nothing behind."""
     return tqdm(items, delay=1, leave=False, ascii=True, **how)
-
-
-# --------------------------------------------------------------------------- a run's folder
 
 
 def write_run(path: Path, lab: str, facts: dict, pictures: dict, tables: dict[str, tuple], model=None) -> None:
@@ -151,19 +154,12 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
     return figure
 
 
-# --------------------------------------------------------------------------- the tasks
-
-
-def check_submission(lab: str, questions: dict) -> int:
-    """Check a lab's ``submission.py`` by the main lab's checker and print the table.
-
-    Returns:
-        the exit status.
-    """
+def check_submission(lab: str) -> int:
+    """Check a lab's ``submission.py`` by the main lab's checker and print the table: the exit status."""
     from grading import checks, table
 
-    folder = ROOT / "labs" / lab
-    source, tasks = ((folder / name).read_bytes() for name in ("submission.py", "tasks.py"))
+    questions = importlib.import_module(f"labs.{lab}.questions").QUESTIONS
+    source, tasks = ((ROOT / "labs" / lab / name).read_bytes() for name in ("submission.py", "tasks.py"))
     answered = checks.check_code(source, questions=questions, tasks=tasks)
     points = sum(asked.points for asked in questions.values())
     print(table.table(answered))

@@ -117,7 +117,7 @@ def test_the_kernel_follows_the_scale_of_the_codes():
 @pytest.fixture
 def no_umap(monkeypatch):
     """UMAP takes longer to compile itself than all of these tests together."""
-    monkeypatch.setattr(tutorial, "has_umap", lambda: False)
+    monkeypatch.setattr(shared, "has_umap", lambda: False)
 
 
 def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path, no_umap):

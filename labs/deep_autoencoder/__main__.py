@@ -27,75 +27,56 @@ RESULTS = "results.json"  # written last: a run without it is unfinished
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = shared.build_parser(
-        LAB,
-        Options,
-        "Train a deep autoencoder with and without pretraining by restricted Boltzmann machines.",
-        f"python -m labs.{LAB} --do_train_rbm --max_epoch 10 --bonus",
-        f"python -m labs.{LAB} --resume",
-    )
+    text = "Train a deep autoencoder with and without pretraining by restricted Boltzmann machines."
+    examples = ("--do_train_rbm --max_epoch 10 --bonus", "--resume")
+    parser = shared.build_parser(LAB, Options, text, *examples)
     parser.add_argument("--resume", action="store_true", help="go on with the newest unfinished run, as it was started")
-    shared.add_dataset(parser, DATASETS, "default: MNIST, or the offline stand-in where it cannot be had")
+    text = "default: MNIST, or the offline stand-in where it cannot be had"
+    parser.add_argument("--dataset", type=str.lower, choices=list(DATASETS), help=text)
     cli.add_options(parser, "data_dir")
     return parser
 
 
-# --------------------------------------------------------------------------- the run's folder
+def read_run(args: argparse.Namespace) -> tuple[Path, Options, Config | None]:
+    """The run's folder, all its settings, checked, and those that it was started with where it holds a run.
 
-
-def find_folder(args: argparse.Namespace) -> Path:
-    """The run's folder: the one that the arguments name, else a new one, or with ``--resume`` the newest unfinished.
+    The folder is the one that the arguments name, else a new one, or with ``--resume`` the newest unfinished. Settings
+    given now win over those of the run that goes on.
 
     Raises:
-        LabError: there is none to go on with, or the arguments name two.
+        LabError: there is none to go on with, its settings are damaged, or the arguments do not fit each other, the
+            run or the folder.
     """
     if args.time_str and args.results_path:
         raise LabError("--time_str and --results_path both name the run's folder; leave one of them out")
-    if not args.resume or args.results_path or args.time_str:
-        return shared.run_path(LAB, args.results_path, args.time_str)
-    started = files.results_dir().glob(f"{LAB}-*/config.yaml")
-    unfinished = [config for config in started if not (config.parent / RESULTS).exists()]
-    if not unfinished:
-        raise LabError(
-            f"--resume: {files.results_dir()} holds no unfinished run; leave --resume out, or name the run's folder "
-            "with --results_path and the flags that it was started with"
-        )
-    return max(unfinished, key=lambda config: config.stat().st_mtime_ns).parent
-
-
-def read_config(path: Path) -> Config | None:
-    """The settings of the run in a folder; None where it holds no run.
-
-    Raises:
-        LabError: they are damaged, or of something else than this lab.
-    """
-    file = path / "config.yaml"
-    if not file.is_file():
-        return None
-    if settings.read_yaml(file).get("lab") != LAB:
-        raise LabError(f"{file} is not of a run of this lab; name another folder")
-    return settings.load(Config, file)
-
-
-def read_options(args: argparse.Namespace, path: Path, saved: Config | None) -> Options:
-    """All settings, checked: those of the run that goes on with ``--resume``, and those given now, which win.
-
-    Raises:
-        LabError: they do not fit each other, the run or the folder.
-    """
-    if args.resume and not saved:
-        raise LabError(f"--resume: {path} holds no run of this lab; leave --resume out to start one there")
-    before = dataclasses.asdict(saved) if args.resume else {}
+    path, saved, before = shared.run_path(LAB, args.results_path, args.time_str), None, {}
+    if args.resume and not (args.results_path or args.time_str):
+        started = files.results_dir().glob(f"{LAB}-*/config.yaml")
+        unfinished = [config for config in started if not (config.parent / RESULTS).exists()]
+        if not unfinished:
+            raise LabError(
+                f"--resume: {files.results_dir()} holds no unfinished run; leave --resume out, or name the run's "
+                "folder with --results_path and the flags that it was started with"
+            )
+        path = max(unfinished, key=lambda config: config.stat().st_mtime_ns).parent
+    if (file := path / "config.yaml").is_file():
+        if settings.read_yaml(file).get("lab") != LAB:
+            raise LabError(f"{file} is not of a run of this lab; name another folder")
+        saved = settings.load(Config, file)
+    if args.resume:
+        if not saved:
+            raise LabError(f"--resume: {path} holds no run of this lab; leave --resume out to start one there")
+        before = dataclasses.asdict(saved)
     options = settings.check(Options(**before | settings.given(Options, args)))
     if options.student_id.lower() == "table":
         raise LabError("--student_id table would overwrite table.csv; choose another name")
     if not saved:
         files.check_new_folder(path)
-    return options
+    return path, options, saved
 
 
-def open_folder(path: Path, options: Options, saved: Config | None) -> None:
-    """Make the run's folder, or go on in it where it holds a run with the same training settings.
+def open_folder(path: Path, options: Options, saved: Config | None) -> dict:
+    """Make the run's folder, or go on in it where it holds a run with the same training settings: what it keeps.
 
     Raises:
         LabError: the settings differ, or nothing can be written there.
@@ -110,19 +91,16 @@ def open_folder(path: Path, options: Options, saved: Config | None) -> None:
             raise LabError(f"the run folder {path} cannot be written to; copy it to where you may write")
     path.mkdir(parents=True, exist_ok=True)
     (path / RESULTS).unlink(missing_ok=True)
-    kept = {f.name: getattr(options, f.name) for f in dataclasses.fields(Config)}
-    settings.save(kept | {"layers": list(options.layers)}, path / "config.yaml")
+    kept = {f.name: getattr(options, f.name) for f in dataclasses.fields(Config)} | {"layers": list(options.layers)}
+    settings.save(kept, path / "config.yaml")
+    return kept
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.check:
-        from labs.deep_autoencoder.questions import QUESTIONS
-
-        return shared.check_submission(LAB, QUESTIONS)
-    path = find_folder(args)
-    saved = read_config(path)
-    options = read_options(args, path, saved)
+        return shared.check_submission(LAB)
+    path, options, saved = read_run(args)
     # torch and scikit-learn stand behind these: a mistake in the command is told without them.
     import torch
 
@@ -132,13 +110,12 @@ def main(argv: list[str] | None = None) -> int:
     dataset = shared.prepare(["mnist"], options.dataset, args.data_dir)
     options = dataclasses.replace(options, dataset=dataset)
     images = load_data_set(dataset)
-    open_folder(path, options, saved)
+    config = open_folder(path, options, saved)
     print(f"data: {DATASETS[dataset]}, {len(images.train):,} training and {len(images.test):,} test images")
     print(f"run: {path}", flush=True)
+    report = functools.partial(print, flush=True)
     try:
-        trained = training.train(
-            options, path, images, device=device, num_workers=options.num_workers, report=lambda s: print(s, flush=True)
-        )
+        trained = training.train(options, path, images, device, options.num_workers, report)
     except KeyboardInterrupt:
         option = "" if path.parent == files.results_dir() else f' --results_path "{path}"'
         print(f"\nwhole epochs are kept; go on with: python -m labs.{LAB} --resume{option}", file=sys.stderr)
@@ -146,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = analysis.analyse(path, trained, images, options.student_id, options.loss_fn, device)
     print(f"\n{analysis.table(rows)}\n")
     results = {
-        "config": dataclasses.asdict(read_config(path)),
+        "config": config,
         "rows": [dataclasses.asdict(row) for row in rows],
         "device": str(device),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -156,9 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bonus: Colored MNIST, severity {options.severity}, codes of the autoencoder ({name})", flush=True)
         title = f"Colored {SHORT_NAMES[dataset]}, severity {options.severity}"
         encode = functools.partial(training.in_batches, stage.model.encoder, device=device)
-        coloured = bonus.run(path, images, encode, options.severity, options.seed, title)
-        print(f"\n{bonus.table(coloured)}\n")
-        results["bonus"] = coloured.as_dict()
+        results["bonus"] = bonus.run(path, images, encode, options.severity, options.seed, title)
+        print(f"\n{bonus.table(results['bonus'])}\n")
     files.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
     print(f"wrote {path}")
     print("next: compare reconstructions.png and t-sne-*.png, and say in your report what pretraining changed")

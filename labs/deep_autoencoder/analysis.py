@@ -34,30 +34,26 @@ TITLES = {
     "pretrained": "autoencoder with pretraining",
     "scratch": "autoencoder without pretraining",
 }
+HEADER = (
+    "representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s",
+)  # fmt: skip
 
 
 @dataclass
 class Representation:
-    """One way to encode the images.
+    """One way to encode the images."""
 
-    Attributes:
-        name: a key of TITLES.
-        train, test: codes, float32 (N, d).
-        rebuilt: reconstructed test images, float32 (N, D); None for raw pixels, which lose nothing.
-        seconds, cpu_seconds: of training: wall time, and processor time of all threads.
-    """
-
-    name: str
-    train: np.ndarray
-    test: np.ndarray
-    rebuilt: np.ndarray | None = None
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    name: str  # a key of TITLES
+    train: np.ndarray  # codes, float32 (N, d)
+    test: np.ndarray  # likewise
+    rebuilt: np.ndarray | None = None  # test images, float32 (N, D); None for raw pixels, which lose nothing
+    seconds: float = 0.0  # of training: wall time
+    cpu_seconds: float = 0.0  # of training: processor time of all threads
 
 
 @dataclass
 class Row:
-    """A line of the table; accuracies are those of ``submission.probe``."""
+    """A line of the table; the error is the mean over the test images, accuracies are those of ``submission.probe``."""
 
     name: str
     dimensions: int
@@ -83,7 +79,9 @@ def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: st
     found = representations(trained, train, test, device)
     rows = []
     for r in shared.progress(found, desc="probes", unit="probe"):
-        error = None if r.rebuilt is None else squared_error(test, r.rebuilt)
+        error = None
+        if r.rebuilt is not None:
+            error = float(submission.squared_error_per_image(*map(torch.from_numpy, (test, r.rebuilt))).mean())
         accuracies = submission.probe(r.train, images.train_labels, r.test, images.test_labels, Probe())
         rows.append(Row(r.name, r.test.shape[1], error, *accuracies, r.seconds, r.cpu_seconds))
     shared.write_csv(folder / "table.csv", HEADER, map(astuple, rows))
@@ -118,9 +116,9 @@ def representations(trained, train: np.ndarray, test: np.ndarray, device) -> lis
     return found
 
 
-def pca_representation(train: np.ndarray, test: np.ndarray, dimensions: int = PCA_DIMENSIONS) -> Representation:
+def pca_representation(train: np.ndarray, test: np.ndarray) -> Representation:
     """scikit-learn's PCA of pixels, float32 (N, D) in [0, 1], fitted on the training images."""
-    pca = PCA(min(dimensions, *train.shape), svd_solver="covariance_eigh").fit(train)
+    pca = PCA(min(PCA_DIMENSIONS, *train.shape), svd_solver="covariance_eigh").fit(train)
     codes = pca.transform(test)
     return Representation("pca", pca.transform(train), codes, pca.inverse_transform(codes).astype(np.float32))
 
@@ -136,33 +134,20 @@ class Probe(LogisticRegression):
             return super().fit(X, y)
 
 
-def squared_error(x: np.ndarray, rebuilt: np.ndarray) -> float:
-    """Mean over the images of ``submission.squared_error_per_image``."""
-    return float(submission.squared_error_per_image(torch.from_numpy(x), torch.from_numpy(rebuilt)).mean())
-
-
-HEADER = (
-    "representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s",
-)  # fmt: skip
-
-
 def table(rows: list[Row]) -> str:
     """The table as a person reads it on a console."""
-    lines = [("{:<33}{:>11}{:>15}{:>22}{:>21}{:>9}{:>8}").format(*HEADER)]
+    lines = ["{:<33}{:>11}{:>15}{:>22}{:>21}{:>9}{:>8}".format(*HEADER)]
     for r in rows:
         error = "-" if r.squared_error is None else f"{r.squared_error:.2f}"
         times = (f"{r.seconds:.0f}", f"{r.cpu_seconds:.0f}") if r.seconds else ("-", "-")
-        lines.append(
-            f"{TITLES[r.name]:<33}{r.dimensions:>11}{error:>15}{r.probe_honest:>22.4f}{r.probe_same_set:>21.4f}"
-            f"{times[0]:>9}{times[1]:>8}"
-        )
-    lines.append("squared error: sum over the pixels (0 to 1), mean over the test images, none of which was trained on")
-    lines.append("probe: logistic regression, fitted on -> scored on; 'test -> test' is the assignment's own variant:")
-    lines.append("       fitted and scored on the same test images, so it is too high")
+        start = f"{TITLES[r.name]:<33}{r.dimensions:>11}{error:>15}{r.probe_honest:>22.4f}{r.probe_same_set:>21.4f}"
+        lines.append(f"{start}{times[0]:>9}{times[1]:>8}")
+    lines += [
+        "squared error: sum over the pixels (0 to 1), mean over the test images, none of which was trained on",
+        "probe: logistic regression, fitted on -> scored on; 'test -> test' is the assignment's own variant:",
+        "       fitted and scored on the same test images, so it is too high",
+    ]
     return "\n".join(lines)
-
-
-# --------------------------------------------------------------------------- pictures
 
 
 def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -225,13 +210,7 @@ def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
 
 
 def plot_filters(fc: np.ndarray, path: Path, side: int = 8) -> None:
-    """What hidden units of the lowest RBM look for: their weights as images, red positive, blue negative.
-
-    Args:
-        fc: float (D, H).
-        path: of the PNG.
-        side: units in a row and rows, those with the largest weights first.
-    """
+    """What ``side`` squared units of the lowest RBM look for: their weights in fc, float (D, H), the largest first."""
     order = np.argsort(-np.linalg.norm(fc, axis=0))[: side**2]
     units = [(fc[:, unit] / (np.abs(fc[:, unit]).max() or 1)).reshape(28, 28) for unit in order]
     title = f"Weights of {len(order)} hidden units of the first RBM\nred: ink excites the unit, blue: ink inhibits it"

@@ -5,7 +5,6 @@ holds on to colour fails on them. Symbols: N images, D = 784 pixels, d numbers o
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,32 +26,7 @@ DETECTORS = {  # name: what it is, and the colour of its bars
 Encoder = Callable[[np.ndarray], np.ndarray]  # grey pixels float32 (N, D) in [0, 1] -> codes float32 (N, d)
 
 
-@dataclass
-class ProbeRow:
-    """Accuracy of a linear probe fitted on biased training images, on unbiased test images, all and by kind."""
-
-    name: str
-    all: float
-    aligned: float
-    conflicting: float
-
-
-@dataclass
-class Result:
-    severity: int
-    probes: list[ProbeRow]
-    detectors: dict[str, colored.Detected]
-
-    def as_dict(self) -> dict:
-        """For JSON, which knows no NaN: the recall of an absent class is None."""
-        detectors = {}
-        for name, d in self.detectors.items():
-            recalls = [None if np.isnan(recall) else recall for recall in d.by_class.tolist()]
-            detectors[name] = {"recall": d.overall, "recall_by_class": recalls, "auc": d.auc}
-        return {"severity": self.severity, "probes": [asdict(p) for p in self.probes], "detectors": detectors}
-
-
-def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int, title: str) -> Result:
+def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int, title: str) -> dict:
     """Colour the data, probe, detect, and write the pictures into the run's folder.
 
     Args:
@@ -62,6 +36,10 @@ def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int
         severity: 1 to 5, as in ``colored.colorize``.
         seed: of the colouring.
         title: of the coloured data, for the pictures.
+
+    Returns:
+        ``severity``, ``probes`` (see ``probe_all``) and by name the ``detectors``, in plain numbers for JSON, which
+        knows no NaN: the recall of an absent class is None.
     """
     train = colored.colorize(images.train, images.train_labels, severity, seed)
     test = colored.colorize(images.test, images.test_labels, severity, seed + 1, aligned=UNBIASED)
@@ -70,50 +48,55 @@ def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int
     codes, test_codes = encode(grey), encode(test_grey)
     probes = probe_all(train, test, {"grey pixels": (grey, test_grey), "codes": (codes, test_codes)}, seed)
     plot_tsne(test, test_codes, folder / "t-sne-colored-mnist-test.png", title)
-    detectors = detect(train, grey, codes)
+    scores = {  # each detector sees training images and digit labels, never colours
+        "grey pixels": colored.neighbour_distance(grey, train.labels),
+        "codes": colored.neighbour_distance(codes, train.labels),
+        "ink": colored.colour_distance(train.images, train.labels),
+    }
+    detectors = {name: colored.evaluate(values, train) for name, values in scores.items()}
     plot_recall(detectors, folder / "detectors.png", title)
-    return Result(severity, probes, detectors)
+    facts = {}
+    for name, d in detectors.items():
+        recalls = [None if np.isnan(recall) else recall for recall in d.by_class.tolist()]
+        facts[name] = {"recall": d.overall, "recall_by_class": recalls, "auc": d.auc}
+    return {"severity": severity, "probes": probes, "detectors": facts}
 
 
-def probe_all(train, test, representations: dict[str, tuple[np.ndarray, np.ndarray]], seed: int) -> list[ProbeRow]:
-    """Probes of colour pixels and of the representations (training, test), fitted to ``PROBED`` training images."""
+def probe_all(train, test, representations: dict[str, tuple[np.ndarray, np.ndarray]], seed: int) -> list[dict]:
+    """Probes of colour pixels and of the representations (training, test), fitted to ``PROBED`` training images.
+
+    Returns:
+        the accuracies on the test images of each: ``name``, ``all``, and by kind ``aligned`` and ``conflicting``.
+    """
     chosen = np.random.default_rng(seed).permutation(len(train.images))[:PROBED]
     colour_pixels = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (train.images[chosen], test.images))
     pairs = {"colour pixels": tuple(colour_pixels)} | {name: (a[chosen], b) for name, (a, b) in representations.items()}
     rows = []
     for name, (fitted, scored) in shared.progress(pairs.items(), desc="probes", unit="probe"):
         right = analysis.Probe().fit(fitted, train.labels[chosen]).predict(scored) == test.labels
-        kinds = (right, right[~test.conflicting], right[test.conflicting])
-        rows.append(ProbeRow(name, *(float(kind.mean()) if len(kind) else float("nan") for kind in kinds)))
+        kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
+        rows.append({"name": name} | {k: float(x.mean()) if len(x) else float("nan") for k, x in kinds.items()})
     return rows
 
 
-def detect(train: colored.Colored, grey: np.ndarray, codes: np.ndarray) -> dict[str, colored.Detected]:
-    """All detectors on the training images; each sees images and digit labels, never colours."""
-    scores = {
-        "grey pixels": colored.neighbour_distance(grey, train.labels),
-        "codes": colored.neighbour_distance(codes, train.labels),
-        "ink": colored.colour_distance(train.images, train.labels),
-    }
-    return {name: colored.evaluate(values, train) for name, values in scores.items()}
+def table(result: dict) -> str:
+    """Probes and detectors, from ``run``, as a person reads them on a console."""
 
+    def line(name, a, b, c):
+        return f"{name:<47}{a:>12}{b:>12}{c:>14}"
 
-def table(result: Result) -> str:
-    """Probes and detectors as a person reads them on a console."""
-    lines = [
-        f"{'probe, fitted on biased training images':<47}{'test images':>12}{'own colour':>12}{'other colour':>14}"
-    ]
-    lines += [f"{row.name:<47}{row.all:>12.4f}{row.aligned:>12.4f}{row.conflicting:>14.4f}" for row in result.probes]
-    lines += ["", f"{'detector, 10 % flagged: recall':<47}{'all classes':>12}{'worst class':>12}{'ROC area':>14}"]
-    for name, d in result.detectors.items():
-        lines.append(f"{DETECTORS[name][0]:<47}{d.overall:>12.4f}{np.nanmin(d.by_class):>12.4f}{d.auc:>14.4f}")
+    lines = [line("probe, fitted on biased training images", "test images", "own colour", "other colour")]
+    for row in result["probes"]:
+        lines.append(line(row["name"], *(f"{row[kind]:.4f}" for kind in ("all", "aligned", "conflicting"))))
+    lines += ["", line("detector, 10 % flagged: recall", "all classes", "worst class", "ROC area")]
+    by_class = {name: np.array(d["recall_by_class"], float) for name, d in result["detectors"].items()}
+    for name, d in result["detectors"].items():
+        numbers = (d["recall"], np.nanmin(by_class[name]), d["auc"])
+        lines.append(line(DETECTORS[name][0], *(f"{number:.4f}" for number in numbers)))
     lines.append("recall by class (10 % flagged in each class by itself):")
-    for name, d in result.detectors.items():
-        lines.append(f"  {name:<14}" + " ".join(f"{value:6.3f}" for value in d.by_class))
+    for name, recalls in by_class.items():
+        lines.append(f"  {name:<14}" + " ".join(f"{value:6.3f}" for value in recalls))
     return "\n".join(lines)
-
-
-# --------------------------------------------------------------------------- pictures
 
 
 def plot_samples(data: colored.Colored, path: Path, title: str, own: int = 6, other: int = 4) -> None:
@@ -135,17 +118,13 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
     plane, chosen = analysis.tsne_plane(codes)
     figure = Figure(figsize=(12.4, 6.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
-    for ax, colours, name in (
-        (left, np.array(PALETTE)[data.labels[chosen]], "colour: the digit"),
-        (
-            right,
-            colored.ink_colour(data.images[chosen]),
-            "colour: the ink, which the encoder sees as a grey level only",
-        ),
-    ):
+    inks = colored.ink_colour(data.images[chosen])
+    for ax, colours in ((left, np.array(PALETTE)[data.labels[chosen]]), (right, inks)):
         ax.scatter(*plane.T, s=9, c=colours, linewidths=0)
-        ax.set(title=name, xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[])
         ax.set_aspect("equal", adjustable="datalim")
+    left.set(title="colour: the digit")
+    right.set(title="colour: the ink, which the encoder sees as a grey level only")
     right.set_facecolor("black")
     spots = scatter.densest_points(plane, data.labels[chosen], N_CLASSES)
     for digit, spot in scatter.spread_labels(spots, plane).items():

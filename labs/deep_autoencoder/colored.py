@@ -78,18 +78,12 @@ def grey(images: np.ndarray) -> np.ndarray:
     return images.mean(axis=1, dtype=np.float32).reshape(len(images), -1) / 255
 
 
-# --------------------------------------------------------------------------- detectors
-
-
 def neighbour_distance(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The assignment's kind of detector: mean distance to the nearest neighbours of the same class.
+    """The assignment's kind of detector: mean distance to the nearest neighbours of the same class, float64 (N,).
 
     Args:
         rows: float (N, d): grey pixels, colour pixels or codes.
         labels: int64 (N,).
-
-    Returns:
-        float64 (N,).
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -116,14 +110,11 @@ def colour_distance(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The better detector: how far an image's ink lies from the median ink of its class.
 
     Most of a class wears one colour, so the median of each channel lies in that colour whatever the others wear; shape
-    plays no part. Distances of all classes are on one scale.
+    plays no part. Distances of all classes are on one scale: float64 (N,), RGB distance in units of the full channel.
 
     Args:
         images: uint8 (N, 3, H, W).
         labels: int64 (N,).
-
-    Returns:
-        float64 (N,), RGB distance in units of the full channel.
     """
     ink = ink_colour(images)
     scores = np.empty(len(images))
@@ -146,7 +137,7 @@ def recall(flagged: np.ndarray, conflicting: np.ndarray) -> float:
 
 
 class Detected(NamedTuple):
-    """Recall of a detector at one flagged share: over all images, by class, and the area under its ROC curve."""
+    """Recall of a detector at one flagged share, and the area under its ROC curve."""
 
     overall: float  # the share is flagged among all images at once
     by_class: np.ndarray  # (K,), the share is flagged in each class by itself; NaN for an absent class

@@ -64,7 +64,6 @@ def train(
     settings: Settings,
     folder: Path,
     images: DataSet,
-    *,
     device: torch.device | str = "cpu",
     num_workers: int = 0,
     report: Callable[[str], None] = lambda line: None,

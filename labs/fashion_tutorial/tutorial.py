@@ -9,7 +9,6 @@ Nothing here prints or writes: functions return arrays or matplotlib figures.
 Symbols: N images, D = 784 pixels in [0, 1], d dimensions of the code.
 """
 
-import importlib.util
 import itertools
 import time
 import warnings
@@ -138,10 +137,6 @@ def least_loss(images: torch.Tensor) -> float:
 # --------------------------------------------------------------------------- projections
 
 
-def has_umap() -> bool:
-    return importlib.util.find_spec("umap") is not None
-
-
 def kernel_width(codes: np.ndarray) -> float:
     """Gamma of the kernel exp(-gamma |x - y|^2) for codes (N, d): one over their mean squared distance.
 
@@ -164,7 +159,7 @@ def project(
     """
     codes = np.asarray(codes, np.float64)
     methods = submission.projections(N_NEIGHBORS, kernel_width(codes), seed)
-    if has_umap() and (names is None or "UMAP" in names):
+    if shared.has_umap() and (names is None or "UMAP" in names):
         import umap
 
         # UMAP compiles itself when it is first used, which takes longer than the work that is to be timed.

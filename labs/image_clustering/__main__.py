@@ -19,44 +19,25 @@ import numpy as np
 from hi_mnist import cli, files, settings
 from hi_mnist.cli import LabError
 from labs import shared
-from labs.image_clustering.settings import BEST, REDUCTIONS, Options, Settings, has_umap
+from labs.image_clustering.settings import BEST, REDUCTIONS, Options, Settings
 
 LAB = "image_clustering"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = shared.build_parser(
-        LAB,
-        Settings,
-        "Sort images into two kinds without labels. The defaults are the text's.",
-        f"python -m labs.{LAB} --best",
-        f"python -m labs.{LAB} --images trainX.npy --reduction umap --ensemble 3",
-    )
+    text = "Sort images into two kinds without labels. The defaults are the text's."
+    examples = ("--best", "--images trainX.npy --reduction umap --ensemble 3")
+    parser = shared.build_parser(LAB, Settings, text, *examples)
     settings.add_flags(parser, Options)
-    shared.add_dataset(
-        parser,
-        ["mnist", "digits"],
+    text = (
         "digits of the default images: MNIST beside Fashion-MNIST, or the offline stand-in beside pieces of "
-        "photographs (default: the first, or the second where that cannot be had)",
+        "photographs (default: the first, or the second where that cannot be had)"
     )
+    parser.add_argument("--dataset", type=str.lower, choices=["mnist", "digits"], help=text)
     jobs = parser.add_mutually_exclusive_group()
     jobs.add_argument("--best", action="store_true", help="spectral clustering, the best way of the table in README.md")
     jobs.add_argument("--compare", action="store_true", help="measure all improvements (needs the default images)")
     return parser
-
-
-def read_settings(args: argparse.Namespace) -> tuple[Settings, Options]:
-    """What the arguments say, checked.
-
-    Raises:
-        LabError: a value is out of range or does not fit another, or a package is missing.
-    """
-    options = settings.from_args(Options, args)
-    if args.compare and args.images:
-        raise LabError("--compare scores by the kinds of the default images; leave --images out")
-    if args.images and args.dataset:
-        raise LabError("--dataset chooses the default images; leave it out beside --images")
-    return Settings(**(BEST if args.best else {}) | settings.given(Settings, args)).validate(), options
 
 
 def read_images(options: Options, dataset: str | None, seed: int) -> tuple[np.ndarray, np.ndarray | None, str]:
@@ -79,13 +60,10 @@ def read_images(options: Options, dataset: str | None, seed: int) -> tuple[np.nd
     return images, kinds, "stand-in digits and pieces of two photographs (both of scikit-learn), tinted"
 
 
-# --------------------------------------------------------------------------- the two jobs
-
-
 def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
     from labs.image_clustering import compare
 
-    reductions = [name for name in REDUCTIONS if name != "umap" or has_umap()]
+    reductions = [name for name in REDUCTIONS if name != "umap" or shared.has_umap()]
     if "umap" not in reductions:
         print("UMAP is not installed (python -m pip install umap-learn), so it is left out")
     rows = compare.compare(images, kinds, config, reductions, announce=lambda text: print(text, flush=True))
@@ -123,11 +101,14 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    config, options = read_settings(args)
+    options = settings.from_args(Options, args)
+    if args.compare and args.images:
+        raise LabError("--compare scores by the kinds of the default images; leave --images out")
+    if args.images and args.dataset:
+        raise LabError("--dataset chooses the default images; leave it out beside --images")
+    config = Settings(**(BEST if args.best else {}) | settings.given(Settings, args)).validate()
     if args.check:
-        from labs.image_clustering.questions import QUESTIONS
-
-        return shared.check_submission(LAB, QUESTIONS)
+        return shared.check_submission(LAB)
     path = shared.run_path(LAB, args.results_path)
     files.check_new_folder(path)
     images, kinds, description = read_images(options, args.dataset, config.seed)

@@ -1,7 +1,6 @@
 """The settings of a run, apart from what computes with them: ``--help`` and a mistyped flag need no torch."""
 
 import argparse
-import importlib.util
 from dataclasses import dataclass
 
 from hi_mnist.cli import LabError
@@ -38,13 +37,9 @@ class Settings(shared.Settings):
         check(self)
         if self.reduction == "svd" and self.latent_dim < 3:
             raise LabError(f"--reduction svd needs --latent_dim of 3 or more, got {self.latent_dim}; take pca")
-        if self.reduction == "umap" and not has_umap():
+        if self.reduction == "umap" and not shared.has_umap():
             raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
         return self
-
-
-def has_umap() -> bool:
-    return importlib.util.find_spec("umap") is not None
 
 
 def bits(text: str) -> str:
