@@ -1,6 +1,6 @@
 """Grade one hand-in: a function of its bytes and the class's settings, whichever process or machine runs it.
 
-The code is checked in children (``grading.check_code``), the run is scored by its saved parameters, never by the
+The code is checked in children (``grading.checks``), the run is scored by its saved parameters, never by the
 student's ``predict``, and its Performance is reproduced (``staff.rerun``). Nothing here runs or imports student code.
 """
 
@@ -165,7 +165,7 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(checks.QUESTIONS, "ERROR", message, hint)
-    questions = table.check_code(handin.source, seed=settings.seed, jobs=1)
+    questions = checks.check_code(handin.source, seed=settings.seed, jobs=1)
     outcome = sandbox.run("fingerprint", handin.source, {})
     for name, tree in outcome.arrays.items():
         record["fingerprint"][name] = tree.astype(np.uint8).tobytes().decode("utf-8", "replace")[:LARGEST_TREE]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from grading import checks
+from grading.questions import e_step, m_step, pca_fit
 from hi_mnist.files import ROOT
 from staff import grade_class, gradebook, handout, merge, tables
 
@@ -53,18 +54,18 @@ def test_both_languages_have_the_same_structure():
 @pytest.mark.parametrize("text", LAB.values(), ids=LAB)
 def test_worked_numbers_are_those_of_the_checks(text):
     rng = np.random.default_rng(0)
-    e_step = checks.e_step_inputs(rng)
-    gamma = checks.softmax(checks.log_densities(e_step, 0) + np.log(e_step["pi_0"]))
+    given = e_step.make_inputs(rng)
+    gamma = e_step.softmax(e_step.log_densities(given, 0) + np.log(given["pi_0"]))
     for x, row in zip((0, 1, 4), gamma, strict=True):
         assert f"| {x} | {row[0] / row[1]:.4f} | {row[0]:.4f} | {row[1]:.4f} |" in text
-    m_step = checks.m_step_inputs(rng)
-    for x, row in zip((0, 1, 4), m_step["gamma_0"], strict=True):
+    given = m_step.make_inputs(rng)
+    for x, row in zip((0, 1, 4), given["gamma_0"], strict=True):
         assert f"| {x} | {row[0]:g} | {row[1]:g} |" in text
-    wanted = checks.moments(m_step["x_0"], m_step["gamma_0"])
+    wanted = m_step.moments(given["x_0"], given["gamma_0"])
     assert all(f"{value:.4f}" in text for value in wanted["pi"])
     assert all(f"{value:g}" in text for value in wanted["means"].ravel())
     assert all(f"= {value:.7g}" in text.replace("=\n", "= ") for value in wanted["covs"].ravel())
-    x = checks.pca_inputs(rng)["x_0"]
+    x = pca_fit.make_inputs(rng)["x_0"]
     assert all("({:g}, {:g})".format(*point) in text for point in [*x, x.mean(axis=0), *(x - x.mean(axis=0))])
     values, vectors = np.linalg.eigh((x - x.mean(axis=0)).T @ (x - x.mean(axis=0)))
     assert values == pytest.approx([3, 9])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from grading import table
+from grading import checks, table
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import handout
@@ -294,7 +294,7 @@ def test_a_question_that_failed_by_our_fault_is_tried_once_more(tmp_path, monkey
         asked.append(only)
         return [question(verdict="INTERNAL", score=0.0) if only is None else question() for _ in ["e_step"]]
 
-    monkeypatch.setattr(table, "check_code", check_code)
+    monkeypatch.setattr(checks, "check_code", check_code)
     (tmp_path / "submission.py").touch()
     graded = autograder.grade(tmp_path, {"dataset": None, "seed": 0})
     assert asked == [None, ["e_step"]]

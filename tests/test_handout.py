@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from grading import checks, table
+from grading import checks
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import handout
@@ -104,7 +104,7 @@ def test_skeleton_says_which_task_is_missing(tree, tmp_path, standin):
 
 
 def test_checks_of_the_skeleton_give_nothing_and_say_not_attempted(tree):
-    questions = table.check_code((tree / "submission.py").read_bytes())
+    questions = checks.check_code((tree / "submission.py").read_bytes())
     for q, (name, task) in zip(questions, zip(checks.QUESTIONS, handout.TASKS, strict=True), strict=True):
         assert (q["id"], q["score"], q["verdict"]) == (name, 0, "ERROR")
         assert q["message"].startswith("not attempted: submission.py, line ")

@@ -209,12 +209,12 @@ def grade_hand_in(root: Path) -> dict:
 def grade(folder: Path, settings: dict) -> dict:
     """What is scored of an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
     if settings["dataset"] is None:
-        from grading import sandbox, table  # in the second process alone, which has no right to lose
+        from grading import checks, sandbox  # in the second process alone, which has no right to lose
 
         source = (folder / "submission.py").read_bytes()
-        questions = table.check_code(source, seed=settings["seed"])
+        questions = checks.check_code(source, seed=settings["seed"])
         failed = [q["id"] for q in questions if q["verdict"] == "INTERNAL"]
-        again = {q["id"]: q for q in table.check_code(source, only=failed, seed=settings["seed"])}
+        again = {q["id"]: q for q in checks.check_code(source, only=failed, seed=settings["seed"])}
         return {"questions": [again.get(q["id"], q) for q in questions], "notes": [], "guards": sandbox.guards()}
     from staff import grade_one  # only a bundle for runs has it
 
