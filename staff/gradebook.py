@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -65,7 +65,7 @@ class Row:
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
         points = dict.fromkeys(QUESTIONS) | {q["id"]: decided(q) for q in record["questions"]}
-        score = sum(p for p in points.values() if p is not None) if self.record else None
+        score = total(points.values()) if self.record else None
         looks, notes = [*record["review"], *sorted(self.review)], [*record["notes"], *sorted(self.notes)]
         note = "; ".join([*looks, *undecided_causes(record), *notes])
         whose = {"hand_in": self.hand_in, "student_id": self.student_id, "name": self.name}
@@ -75,6 +75,11 @@ class Row:
 def decided(question: dict) -> float | None:
     """A question's points; None where a person decides."""
     return None if question["verdict"] in UNDECIDED else question["score"]
+
+
+def total(points: Iterable[float | None]) -> float:
+    """Points summed, without those that a person decides."""
+    return round(sum(p for p in points if p is not None), 4)
 
 
 def given(points: float | None) -> str:
@@ -238,9 +243,8 @@ def remove_feedback(out: Path, kept: Container[Path]) -> None:
 def student_record(record: dict) -> dict:
     """What a student may see of a record: the fields of grade.json and what was reproduced, nothing of others."""
     shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
-    points = [decided(q) for q in record["questions"]]
-    shown["auto_score"] = round(sum(p for p in points if p is not None), 4)
-    return shown | {"auto_points": AUTO_POINTS, "status": own_status(record)}
+    score = total(map(decided, record["questions"]))
+    return shown | {"auto_score": score, "auto_points": AUTO_POINTS, "status": own_status(record)}
 
 
 def feedback_text(shown: dict) -> str:

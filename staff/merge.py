@@ -1,13 +1,14 @@
 """The final gradebook: what was graded, the 30 points of the report, and what a person decided."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from staff import tables
-from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order
+from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -49,11 +50,8 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
         raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
     graded = [row for row in rows if row["status"] != "REPLACED"]
     marks, notes = read_marks(marks_path, graded)
-    ids = [row["student_id"].casefold() for row in graded]
-    rows = []
-    for row in graded:
-        twice = bool(row["student_id"]) and ids.count(row["student_id"].casefold()) > 1
-        rows.append(_final(row, marks.get(row["hand_in"]), twice))
+    ids = Counter(row["student_id"].casefold() for row in graded if row["student_id"])
+    rows = [_final(row, marks.get(row["hand_in"]), ids[row["student_id"].casefold()] > 1) for row in graded]
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
     for row in rows:
         tell(out, row)
@@ -137,13 +135,11 @@ def number(text: str, largest: float) -> float | None:
     Raises:
         ValueError: naming the value and what is allowed.
     """
-    if not text:
-        return None
     try:
-        value = float(text)
+        value = float(text) if text else None
     except ValueError:
         raise ValueError(f"{text[:40]!r} is not a number") from None
-    if not 0 <= value <= largest:
+    if value is not None and not 0 <= value <= largest:
         raise ValueError(f"{text[:40]} is not between 0 and {largest}")
     return value
 
@@ -163,8 +159,9 @@ def _final(row: dict, marks: Marks | None, twice: bool) -> dict:
         undecided.append("two hand-ins for one id")
     elif row["look"] and not (marks and marks.settled):
         undecided.append("status")
-    final["auto_score"], final["report_score"] = _sum(final, QUESTIONS), _sum(final, REPORT)
-    final["total"] = None if undecided else round(final["auto_score"] + final["report_score"], 4)
+    for score, names in (("auto_score", QUESTIONS), ("report_score", REPORT)):
+        final[score] = total(final[name] for name in names)
+    final["total"] = None if undecided else total((final["auto_score"], final["report_score"]))
     comment = marks.comment if marks else ""
     return final | {"undecided": ", ".join(undecided), "comment": comment, "note": "; ".join(notes)}
 
@@ -181,7 +178,3 @@ def tell(out: Path, row: dict) -> None:
     lines += ["", *block(row["comment"])]
     graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
     files.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")
-
-
-def _sum(row: dict, names) -> float:
-    return round(sum(row[name] for name in names if row[name] is not None), 4)

@@ -115,7 +115,6 @@ class Student:
         student_id, name: as in the name of the hand-in.
         work: the regions that were filled in; none hands in the untouched skeleton.
         about: what there is to see.
-        training: further options of train.py; runs that differ in them do not look copied.
         says: how the cluster of the six is told: by grade.json, by the staff's file of indices, or in the report only.
         report: points for the report: log, tuning, results, questions, feedback.
         decided: what a person decides after the grading, by column of marks.csv.
@@ -126,7 +125,6 @@ class Student:
     name: str
     work: dict[str, str] = field(repr=False)
     about: str
-    training: tuple[str, ...] = ()
     says: str = "report"
     report: tuple[float, ...] = (0, 0, 0, 0, 0)
     decided: dict[str, str] = field(default_factory=dict)
@@ -135,18 +133,15 @@ class Student:
 
 
 CLASS = [
+    Student("2100000001", "Ada Example", RIGHT, "everything is right", "grade.json", (2, 5, 2, 18, 1)),
+    Student("2100000002", "林一", LOOPS, "textbook loops, right as well", "indices", (2, 3, 2, 17, 1)),
     Student(
-        "2100000001", "Ada Example", RIGHT, "everything is right", ("--seed", "1"), "grade.json", (2, 5, 2, 18, 1)
-    ),
-    Student("2100000002", "林一", LOOPS, "textbook loops, right as well", ("--seed", "2"), "indices", (2, 3, 2, 17, 1)),
-    Student(
-        "2100000003", "Ben Example", MISTAKE, "covariances around the old means", ("--seed", "3"), "report",
-        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
+        "2100000003", "Ben Example", MISTAKE, "covariances around the old means", "report", (2, 3, 1, 13, 1),
+        {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
     ),
     Student(
-        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", ("--seed", "4"), "indices",
-        (1, 0, 0, 8, 0), {"performance": "0", "status": "OK", "comment": "see me about your E-step"},
-        (0, 10, 8, 7), "REVIEW",
+        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", "indices", (1, 0, 0, 8, 0),
+        {"performance": "0", "status": "OK", "comment": "see me about your E-step"}, (0, 10, 8, 7), "REVIEW",
     ),
     Student(
         "2100000005", "Max Example", {}, "the untouched skeleton, no run, no report",
@@ -205,18 +200,17 @@ def cluster_of_six(run_folder: Path) -> int:
     return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
 
 
-def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, int]) -> None:
+def work_of(student: Student, copy: Path, indices: dict[str, int]) -> None:
     """What a student does at home, in a copy of the handout: fill in, train, grade."""
-    shutil.copytree(handed_out, copy)
     target = copy / "submission.py"
-    target.write_text(solve(target.read_text("utf-8"), student.work), encoding="utf-8", newline="\n")
+    files.write_text(target, solve(target.read_text("utf-8"), student.work))
     if not student.work:
         return
-    run(["train.py", "--use_pca", "--dataset", "digits", *student.training], copy)
+    # Each with a seed of their own: equal runs would look copied.
+    run(["train.py", "--use_pca", "--dataset", "digits", "--seed", student.student_id[-1]], copy)
     (run_folder,) = (copy / "results").glob("*/")
     if student.says == "grade.json":
-        k = cluster_of_six(run_folder)
-        run(["grade.py", "--sample_index", str(k), "--ddpm_steps", "20"], copy)
+        run(["grade.py", "--sample_index", str(cluster_of_six(run_folder)), "--ddpm_steps", "20"], copy)
     elif student.says == "indices":
         indices[student.student_id] = cluster_of_six(run_folder)
 
@@ -226,9 +220,8 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
     path = hand_ins / f"{student.student_id}+{student.name}+LAB3.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(copy / "submission.py", "submission.py")
-        for path in sorted((copy / "results").rglob("*")):
-            if path.is_file() and path.name != "README.md":
-                archive.write(path, path.relative_to(copy).as_posix())
+        for path in (copy / "results").glob("*/**/*"):
+            archive.write(path, path.relative_to(copy).as_posix())
         if any(student.report):
             archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
 
@@ -239,16 +232,6 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
 def read_table(path: Path) -> list[dict]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def marks(students: list[Student]) -> list[dict]:
-    """What a person adds to the gradebook."""
-    empty = dict.fromkeys(("sample_index", "performance", "status", "comment"), "")
-    return [
-        {"student_id": student.student_id, **dict(zip(merge.REPORT, student.report, strict=True)), **empty}
-        | student.decided
-        for student in students
-    ]
 
 
 def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], list[dict]]:
@@ -271,8 +254,9 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
     indices: dict[str, int] = {}
     for student in students:
         print(f"  {student.name}: {student.about}", flush=True)
-        work_of(student, handed_out, folder / "homes" / student.student_id, indices)
-        zip_up(student, folder / "homes" / student.student_id, hand_ins)
+        home = shutil.copytree(handed_out, folder / "homes" / student.student_id)
+        work_of(student, home, indices)
+        zip_up(student, home, hand_ins)
 
     print("\n3. the hand-ins are graded")
     # Students who ran grade.py have recorded the cluster of the six; the staff note the others' from the report.
@@ -290,8 +274,12 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
     print("\n4. a person marks the reports, decides what was left open, and merges")
-    given = marks(students)
-    tables.write(staff / "marks.csv", list(given[0]), given)
+    columns = ["student_id", *merge.REPORT, "sample_index", "performance", "status", "comment"]
+    marks = []
+    for student in students:
+        report = dict(zip(merge.REPORT, student.report, strict=True))
+        marks.append(dict.fromkeys(columns) | {"student_id": student.student_id} | report | student.decided)
+    tables.write(staff / "marks.csv", columns, marks)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
     final = read_table(out / "final.csv")
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
@@ -333,14 +321,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if args.folder:
-            folder = Path(args.folder).expanduser().resolve()
-            files.check_new_folder(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-"))).resolve()
-        found = surprises(*play(folder))
+    kept = args.folder and Path(args.folder).expanduser().resolve()
+    if kept:
+        files.check_new_folder(kept)
+        kept.mkdir(parents=True, exist_ok=True)
+    with contextlib.nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        found = surprises(*play(Path(folder).resolve()))
     print(f"\nplayed in {time.monotonic() - started:.0f} s")
     for line in found:
         print(f"not as planned: {line}")
@@ -348,7 +334,7 @@ def main(argv: list[str] | None = None) -> int:
         print("do not grade a class on this machine before this is understood: docs/staff.md, When something is wrong")
         return 1
     if args.folder:
-        print(f"everything is in {folder}: see grades/summary.md and grades/feedback/")
+        print(f"everything is in {kept}: see grades/summary.md and grades/feedback/")
     print("next: docs/staff.md, from Release on")
     return 0
 
