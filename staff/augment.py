@@ -17,10 +17,9 @@ def distort(x: Tensor, generator: torch.Generator, strength: float = 1.0) -> Ten
         float32, the shape and device of ``x``.
     """
     n, _, height, width = x.shape
-    device = x.device
 
     def uniform(*shape, low=-1.0, high=1.0):
-        return (low + (high - low) * torch.rand(shape, generator=generator)).to(device)
+        return (low + (high - low) * torch.rand(shape, generator=generator)).to(x.device)
 
     angle = 0.35 * strength * uniform(n)  # radians: 20 degrees
     scale = 1 + 0.2 * strength * uniform(n, 2)

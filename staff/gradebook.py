@@ -9,13 +9,14 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from grading import checks
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from grading.table import AUTO_POINTS
 from hi_mnist import files
@@ -23,11 +24,7 @@ from hi_mnist.runs import SavedRun
 from hi_mnist.text import markdown
 from staff import archives, tables
 
-QUESTIONS = {
-    "e_step": ("1.1 E-step", 10),
-    "m_step": ("1.2 M-step", 10),
-    "pca_fit": ("2.1 PCA.fit", 8),
-    "sample_from_gmm": ("5.1 sampling", 7),
+QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIONS.items()} | {
     "sample_index": ('6 the cluster of "6"', SAMPLE_INDEX_POINTS),
     "performance": ("6 Performance", PERFORMANCE_POINTS),
 }
@@ -168,9 +165,8 @@ class Code:
 
     def similar(self, other: "Code") -> bool:
         """Whether the same regions, both of EM's steps among them, are nearly the same up to names and comments."""
-        if self.filled != other.filled or self.hidden():
-            return False
-        return len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
+        common = len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
+        return self.filled == other.filled and not self.hidden() and common
 
 
 def compare(rows: list[Row]) -> None:
@@ -221,7 +217,10 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
     tables.write(out / "gradebook.csv", COLUMNS, graded)
     files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
     told = {feedback_folder(out, row.hand_in): student_record(row.record) for row in rows if row.record}
-    remove_feedback(out, told)
+    # That of hand-ins which are no longer there or do not count is removed; folders that hold more stay.
+    for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
+        if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
+            shutil.rmtree(folder)
     for folder, feedback in told.items():
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
@@ -231,13 +230,6 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
 
 def feedback_folder(out: Path, hand_in: str) -> Path:
     return out / "feedback" / file_name(hand_in)
-
-
-def remove_feedback(out: Path, kept: Container[Path]) -> None:
-    """Remove the feedback of hand-ins that are no longer there or do not count; folders that hold more stay."""
-    for folder in [path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")]:
-        if folder not in kept and {path.name for path in folder.iterdir()} <= set(FEEDBACK):
-            shutil.rmtree(folder)
 
 
 def student_record(record: dict) -> dict:
@@ -272,13 +264,16 @@ def block(text: str) -> list[str]:
     return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
 
 
+def counted(rows: list[Row]) -> str:
+    """How many hand-ins there are of each status."""
+    statuses = Counter(row.status() for row in rows)
+    return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
+
+
 def summary_text(rows: list[Row], facts: list[str]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
-    statuses = Counter(row.status() for row in rows)
-    counted = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
-    lines = ["# The class", "", f"- {len(rows)} hand-ins: {counted or 'none'}"]
-    lines += [f"- {markdown(fact)}" for fact in facts]
+    lines = ["# The class", "", f"- {counted(rows)}", *(f"- {markdown(fact)}" for fact in facts)]
     lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
     why = ["", "## Why points were lost", ""]
     for i, (label, points) in enumerate(QUESTIONS.values()):

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hi_mnist import files
@@ -24,10 +24,10 @@ FINAL_COLUMNS = [
 class Marks:
     """A line of marks.csv: points by column (None where the cell is empty), ``status`` and ``comment``."""
 
-    line: int
-    points: dict[str, float | None]
-    settled: bool
-    comment: str
+    line: int = 0
+    points: dict[str, float | None] = field(default_factory=dict)
+    settled: bool = False
+    comment: str = ""
 
 
 def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
@@ -51,7 +51,7 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     graded = [row for row in rows if row["status"] != "REPLACED"]
     marks, notes = read_marks(marks_path, graded)
     ids = Counter(row["student_id"].casefold() for row in graded if row["student_id"])
-    rows = [_final(row, marks.get(row["hand_in"]), ids[row["student_id"].casefold()] > 1) for row in graded]
+    rows = [_final(row, marks.get(row["hand_in"], Marks()), ids[row["student_id"].casefold()] > 1) for row in graded]
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
     for row in rows:
         tell(out, row)
@@ -130,11 +130,7 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
 
 
 def number(text: str, largest: float) -> float | None:
-    """A cell's points; None where it is empty.
-
-    Raises:
-        ValueError: naming the value and what is allowed.
-    """
+    """A cell's points, None where it is empty; a ``ValueError`` names the value and what is allowed."""
     try:
         value = float(text) if text else None
     except ValueError:
@@ -144,26 +140,24 @@ def number(text: str, largest: float) -> float | None:
     return value
 
 
-def _final(row: dict, marks: Marks | None, twice: bool) -> dict:
+def _final(row: dict, marks: Marks, twice: bool) -> dict:
     final = {name: row[name] for name in ("student_id", "name", "hand_in")}
-    by_hand = marks.points if marks else {}
     undecided, notes = [], [row["note"]] if row["note"] else []
     for name in [*QUESTIONS, *REPORT]:
         graded = row.get(name)
-        final[name] = graded if by_hand.get(name) is None else by_hand[name]
+        final[name] = graded if marks.points.get(name) is None else marks.points[name]
         if final[name] is None:
             undecided.append(name)
         elif name in QUESTIONS and final[name] != graded:
             notes.append(f"{name} by hand, graded {given(graded)}")
     if twice:
         undecided.append("two hand-ins for one id")
-    elif row["look"] and not (marks and marks.settled):
+    elif row["look"] and not marks.settled:
         undecided.append("status")
     for score, names in (("auto_score", QUESTIONS), ("report_score", REPORT)):
         final[score] = total(final[name] for name in names)
     final["total"] = None if undecided else total((final["auto_score"], final["report_score"]))
-    comment = marks.comment if marks else ""
-    return final | {"undecided": ", ".join(undecided), "comment": comment, "note": "; ".join(notes)}
+    return final | {"undecided": ", ".join(undecided), "comment": marks.comment, "note": "; ".join(notes)}
 
 
 def tell(out: Path, row: dict) -> None:

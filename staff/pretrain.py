@@ -171,7 +171,6 @@ def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device) -> C
 def encode_features(net: Contrast, images: Tensor, device, views: int = 8, seed: int = 0) -> np.ndarray:
     """Features averaged over lightly distorted views: float32 (N, 256), rows of length one."""
     generator = torch.Generator().manual_seed(seed)
-    net.eval()
     out = []
     for block in tqdm(images.split(1000), desc="features", unit="block"):
         x = block.to(device).float() / 255
@@ -337,11 +336,9 @@ NETWORKS = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.pretrain",
-        "Train the networks that the lab ships, from the real MNIST training images.",
-        "python -m staff.pretrain ddpm --steps 4000 --out my-ddpm",
-    )
+    about = "Train the networks that the lab ships, from the real MNIST training images."
+    example = "python -m staff.pretrain ddpm --steps 4000 --out my-ddpm"
+    parser = cli.make_parser("python -m staff.pretrain", about, example)
     networks = parser.add_subparsers(dest="network", required=True)
     for network, (options, about) in NETWORKS.items():
         add_flags(cli.one_line_errors(networks.add_parser(network, help=about)), options)
@@ -362,10 +359,8 @@ def main(argv: list[str] | None = None) -> int:
     device = get_device(args.device)
     images, labels = map(torch.from_numpy, data.load_split("train", args.dataset))
     start = time.monotonic()
-    if network == "ae":
-        net = train_ae(images, args=args, work_dir=work_dir, device=device)
-    else:
-        net = train_ddpm(images, labels, args=args, work_dir=work_dir, device=device)
+    common = {"args": args, "work_dir": work_dir, "device": device}
+    net = train_ae(images, **common) if network == "ae" else train_ddpm(images, labels, **common)
     save_network(net, out)
     print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")
     print(f"wrote {out} after {(time.monotonic() - start) / 60:.1f} minutes of this run")

@@ -9,7 +9,6 @@ a person would give. The data are scikit-learn's digits. Each command is shown a
 
 import argparse
 import contextlib
-import csv
 import os
 import re
 import shlex
@@ -29,7 +28,7 @@ from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import merge, tables
-from staff.gradebook import QUESTIONS
+from staff.gradebook import COLUMNS, QUESTIONS
 
 RIGHT = {
     "1.1 E-step": """
@@ -76,11 +75,6 @@ LOOPS = RIGHT | {
                 mean += gamma[n, k] * X[n]
             self.pi[k], self.means[k] = N_k / len(X), mean / N_k
             self.covs[k] = np.cov(X, rowvar=False, ddof=0, aweights=gamma[:, k])
-        """,
-    "2.1 PCA": """
-        self.mean = np.mean(X, axis=0)
-        U, S, Vt = np.linalg.svd(X - self.mean, full_matrices=False)
-        self.components = Vt[: self.dim]
         """,
 }
 MISTAKE = RIGHT | {
@@ -170,12 +164,7 @@ def solve(skeleton: str, work: dict[str, str]) -> str:
 
 
 def run(command: list[str], folder: Path, home: Path | None = None) -> None:
-    """Show and run ``python ...`` in ``folder``.
-
-    Args:
-        command: what follows ``python``.
-        folder: where it runs; the student's copy or the staff's.
-        home: ``LAB_HOME`` of the command; None keeps data and runs in the lab's own folder.
+    """Show and run ``python COMMAND`` in ``folder``, with ``home`` as its ``LAB_HOME`` (None: the lab's own folder).
 
     Raises:
         LabError: it failed; with its last line.
@@ -183,12 +172,10 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> None:
     print(f"  python {shlex.join(command)}", flush=True)
     ours = ("LAB_", "PYTHON")
     environment = {k: v for k, v in os.environ.items() if k == "LAB_BUBBLEWRAP" or not k.startswith(ours)}
+    environment |= {"LAB_HOME": str(home)} if home else {}
     environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
-    if home is not None:
-        environment["LAB_HOME"] = str(home)
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
-    )
+    options = {"cwd": folder, "env": environment, "capture_output": True, "encoding": "utf-8"}
+    done = subprocess.run([sys.executable, *command], **options)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise LabError(f"the command above ended with status {done.returncode}: {said[-1]}")
@@ -226,14 +213,6 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
             archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
 
 
-# --------------------------------------------------------------------------- the staff's part
-
-
-def read_table(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], list[dict]]:
     """The whole course in an empty folder.
 
@@ -260,13 +239,11 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
 
     print("\n3. the hand-ins are graded")
     # Students who ran grade.py have recorded the cluster of the six; the staff note the others' from the report.
-    grading = ["-m", "staff.grade_class", str(hand_ins), "--out", str(out), "--dataset", "digits"]
-    if indices:
-        answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
-        tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
-        grading += ["--indices", str(staff / "indices.csv")]
-    run(grading, ROOT, home=staff)
-    gradebook = read_table(out / "gradebook.csv")
+    answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
+    tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
+    options = ["--out", str(out), "--dataset", "digits", "--indices", str(staff / "indices.csv")]
+    run(["-m", "staff.grade_class", str(hand_ins), *options], ROOT, home=staff)
+    gradebook = [row.cells for row in tables.read(out / "gradebook.csv", COLUMNS)[0]]
     show(gradebook, ("student_id", "name", *QUESTIONS, "auto_score", "status"))
     print("\n  to look at, from the column note:")
     for row in gradebook:
@@ -281,7 +258,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         marks.append(dict.fromkeys(columns) | {"student_id": student.student_id} | report | student.decided)
     tables.write(staff / "marks.csv", columns, marks)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
-    final = read_table(out / "final.csv")
+    final = [row.cells for row in tables.read(out / "final.csv", merge.FINAL_COLUMNS)[0]]
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
     return gradebook, final
 
@@ -310,10 +287,8 @@ def surprises(gradebook: list[dict], final: list[dict], students: list[Student] 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.rehearse",
-        "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
-    )
+    about = "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook."
+    parser = cli.make_parser("python -m staff.rehearse", about)
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="new folder that keeps everything (default: none)")
     return parser
 

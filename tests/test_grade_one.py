@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from grading import checks, scores
+from grading import scores
 from hi_mnist import data, runs
 from hi_mnist.files import ROOT
 from staff import archives, grade_one, gradebook, rerun
@@ -225,11 +225,6 @@ def test_another_version_or_other_images_are_a_fault_of_ours(handin, settings):
     other = dataclasses.replace(settings, data="other")
     with pytest.raises(RuntimeError, match="other images"):
         grade_one.grade_one(handin, None, other)
-
-
-def test_questions_are_those_of_the_checks():
-    for name, asked in checks.QUESTIONS.items():
-        assert gradebook.QUESTIONS[name] == (asked.label, asked.points)
 
 
 def test_signature_ignores_order_and_signs(handin, trained_run):

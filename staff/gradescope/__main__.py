@@ -62,10 +62,9 @@ def bundle(settings: dict) -> dict[str, bytes]:
 def data_files(dataset: str) -> dict[str, bytes]:
     """The prepared data set and the baselines known here, so that no hand-in waits for the usual one."""
     prepare.ensure(dataset)
-    folder = data.prepared_dir(dataset)
     images = [data.load_split(split, dataset)[0] for split in ("train", "test")]
     scores.baseline_davies_bouldin(dataset, TrainConfig().embedding_dim, *images)
-    files = {f"data/{dataset}_encoded/{path.name}": path for path in folder.iterdir() if path.is_file()}
+    files = {f"data/{dataset}_encoded/{path.name}": path for path in data.prepared_dir(dataset).iterdir() if path.is_file()}
     files |= {f"data/cache/{path.name}": path for path in cache_dir().glob("baseline-*.safetensors")}
     return {name: path.read_bytes() for name, path in files.items()}
 
@@ -88,7 +87,7 @@ class Options:
 
     seed: int | None = setting(None, "hidden seed (default: a fresh one, printed)", low=0, high=2**32 - 1, metavar="S")
     dataset: str | None = setting(
-        None, "grade question 6 as well, on runs of this data set (default: the code only)", choices=DATASETS
+        None, "grade question 6 too, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
     )
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
