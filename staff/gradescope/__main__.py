@@ -28,7 +28,10 @@ from staff.gradescope import autograder
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope wants them at the bundle's top
 STAFF_FILES = ["__init__.py", "archives.py", "gradescope/__init__.py", "gradescope/autograder.py"]
 FILES_FOR_RUNS = ["grade_one.py", "gradebook.py", "handout.py", "rerun.py", "tables.py"]  # of staff/ as well
-PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
+PACKAGES = [
+    "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil", "joblib",
+    "narwhals", "cloudpickle",
+]  # fmt: skip
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
 TIMEOUT_FOR_RUNS = 2340  # or after up to 40, where the assignment's settings say so
@@ -62,9 +65,10 @@ def bundle(settings: dict) -> dict[str, bytes]:
 def data_files(dataset: str) -> dict[str, bytes]:
     """The prepared data set and the baselines known here, so that no hand-in waits for the usual one."""
     prepare.ensure(dataset)
+    folder = data.prepared_dir(dataset)
     images = [data.load_split(split, dataset)[0] for split in ("train", "test")]
     scores.baseline_davies_bouldin(dataset, TrainConfig().embedding_dim, *images)
-    files = {f"data/{dataset}_encoded/{path.name}": path for path in data.prepared_dir(dataset).iterdir() if path.is_file()}
+    files = {f"data/{dataset}_encoded/{path.name}": path for path in folder.iterdir() if path.is_file()}
     files |= {f"data/cache/{path.name}": path for path in cache_dir().glob("baseline-*.safetensors")}
     return {name: path.read_bytes() for name, path in files.items()}
 
