@@ -28,10 +28,7 @@ from staff.gradescope import autograder
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope wants them at the bundle's top
 STAFF_FILES = ["__init__.py", "archives.py", "gradescope/__init__.py", "gradescope/autograder.py"]
 FILES_FOR_RUNS = ["grade_one.py", "gradebook.py", "handout.py", "rerun.py", "tables.py"]  # of staff/ as well
-PACKAGES = [
-    "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil", "joblib",
-    "narwhals", "cloudpickle",
-]  # fmt: skip
+PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
 TIMEOUT_FOR_RUNS = 2340  # or after up to 40, where the assignment's settings say so
