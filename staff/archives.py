@@ -226,10 +226,9 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
         start = file.read(4)
         if not start:
             raise Refused("an empty file; ask for it again")
-        for magic, kind in _FOREIGN.items():
-            if start.startswith(magic):
-                remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
-                raise Refused(f"a {kind} archive; {remedy}")
+        if kind := next((kind for magic, kind in _FOREIGN.items() if start.startswith(magic)), None):
+            remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
+            raise Refused(f"a {kind} archive; {remedy}")
         with zipfile.ZipFile(_Bounded(file)) as archive:
             yield list(_zip_entries(archive, handin))
 
@@ -259,7 +258,9 @@ def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
         raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
     passed, seen = {"unsafe paths": [], LINKS: [], "the same file twice": []}, set()
     for info in members:
-        name = _zip_name(info)
+        name = info.orig_filename
+        if not info.flag_bits & 0x800:  # without the UTF-8 flag zipfile reads bytes as cp437, whatever they were
+            name = decoded(name.encode("cp437", errors="replace"))
         parts = safe_parts(name)
         kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
         if parts is None:
@@ -277,12 +278,6 @@ def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
             yield Entry(parts, partial(_member, archive, info, parts[-1]))
     for what, names in passed.items():
         _report(handin, what, names)
-
-
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name. Without the UTF-8 flag zipfile reads bytes as cp437, whatever they were."""
-    name = info.orig_filename
-    return name if info.flag_bits & 0x800 else decoded(name.encode("cp437", errors="replace"))
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
@@ -378,17 +373,15 @@ def _take_code(handin: HandIn, entries: list[Entry]) -> None:
     candidates = exact or [e for e in entries if e.parts[-1].lower() == "submission.py"]
     if not candidates:
         inner = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(ARCHIVE_SUFFIXES)]
-        held = f"; it holds another archive, {inner[0]}" if inner else ""
-        handin.review.append(f"no submission.py{held}")
+        handin.review.append("no submission.py" + (f"; it holds another archive, {inner[0]}" if inner else ""))
         return
-    candidates.sort(key=lambda e: (len(e.parts), e.parts))
-    chosen = candidates[0]
+    chosen = min(candidates, key=lambda e: (len(e.parts), e.parts))
     if not exact:
         handin.notes.append(f"the code is in {chosen.parts[-1]}")
     if len(candidates) > 1:
-        level = [e for e in candidates if len(e.parts) == len(chosen.parts)]
+        rivals = sum(len(e.parts) == len(chosen.parts) for e in candidates)
         line = f"{len(candidates)} files submission.py; {'/'.join(chosen.parts)} was graded"
-        (handin.review if len(level) > 1 else handin.notes).append(line)
+        (handin.review if rivals > 1 else handin.notes).append(line)
     handin.source = chosen.read(CODE_LIMIT)
 
 
@@ -398,7 +391,7 @@ def _take_run(handin: HandIn, entries: list[Entry]) -> None:
     for entry in entries:
         for name in RUN_FILES:
             depth = name.count("/") + 1
-            if entry.parts[-depth:] == tuple(name.split("/")) and len(entry.parts) >= depth:
+            if entry.parts[-depth:] == tuple(name.split("/")):
                 runs.setdefault(entry.parts[:-depth], {})[name] = entry
     # A config.json or a grade.json alone does not make a run.
     runs = {folder: files for folder, files in runs.items() if {"config.yaml", "gmm/gmm.safetensors"} & files.keys()}
@@ -407,8 +400,7 @@ def _take_run(handin: HandIn, entries: list[Entry]) -> None:
         return
     if len(runs) > MOST_RUNS:
         raise Refused(f"it holds {len(runs)} results folders; keep the one that counts")
-    in_order = sorted(runs, key=lambda folder: ("pca/pca.safetensors" in runs[folder], folder[-1:], folder))
-    chosen = in_order[-1]
+    chosen = max(runs, key=lambda folder: ("pca/pca.safetensors" in runs[folder], folder[-1:], folder))
     handin.run = "/".join(chosen) or "."
     if len(runs) > 1:
         pca_runs = sum("pca/pca.safetensors" in files for files in runs.values())

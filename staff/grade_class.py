@@ -39,9 +39,8 @@ class Options:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.grade_class", "Grade a class's hand-ins: gradebook, summary and everybody's feedback."
-    )
+    about = "Grade a class's hand-ins: gradebook, summary and everybody's feedback."
+    parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
         "then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
         "      (see: python -m staff.grade_class merge --help)\n\n"
@@ -64,10 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.grade_class merge",
-        "Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all.",
-    )
+    about = "Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all."
+    parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
         f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
         f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
@@ -174,10 +171,8 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> di
         for option in ("seed", "dataset"):
             was, now = record["settings"].get(option), getattr(args, option)
             if was != now:
-                raise LabError(
-                    f"{args.out} holds records made with {option} {was}, not {now}; "
-                    f"add --{option} {was}, or name another --out"
-                )
+                remedy = f"add --{option} {was}, or name another --out"
+                raise LabError(f"{args.out} holds records made with {option} {was}, not {now}; {remedy}")
     return records
 
 
@@ -187,12 +182,10 @@ def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settin
     It holds for the same hand-in under the same settings, without a fault of ours.
     """
     before = record["settings"].get("index")
-    if (
-        not isinstance(handin, archives.HandIn)
-        or record.get("digest") != handin.digest()
-        or record["settings"] != grade_one.made_under(settings, before)
-        or any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    ):
+    if not isinstance(handin, archives.HandIn) or record.get("digest") != handin.digest():
+        return None
+    fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
+    if fault or record["settings"] != grade_one.made_under(settings, before):
         return None
     if before == index:
         return record
@@ -233,27 +226,28 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
 
     jobs, done = [], {}
     for one in to_grade:
-        record = earlier.get(one.hand_in)
-        index = answers.get(one.hand_in)
+        record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # what an earlier list said still holds
         again = record and kept(record, read(one, settings, index), index, settings)
         if not again:
             jobs.append(Job(one, index))
             continue
+        done[one.hand_in] = again
         if again is not record:
             gradebook.save_record(args.out, again)
-        done[one.hand_in] = again
-    facts = class_facts(settings, others, notes)
+    how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
+    facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}", f"Performance {how}"]
+    facts += [f"no hand-ins, left alone: {', '.join(others)}"] if others else []
+    facts += notes + sandbox.guards()
     pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
     (args.out / "gradebook.json").unlink(missing_ok=True)  # a killed run leaves none that lacks late hand-ins
-    bar = tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None)
     try:
-        for record in records(pool, grader, jobs):
-            done[record["hand_in"]] = stored(args.out, record, settings)
-            bar.update()
+        with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
+            for record in records(pool, grader, jobs):
+                done[record["hand_in"]] = stored(args.out, record, settings)
+                bar.update()
     finally:
-        bar.close()
         missing = len(to_grade) - len(done)
         if missing:
             facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; go on with --resume")
@@ -270,7 +264,8 @@ def stored(out: Path, record: dict, settings: Settings) -> dict:
         gradebook.save_record(out, record)
     except ValueError as error:  # a text or a number that has no form in JSON and UTF-8
         handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
-        record = grade_one.internal_record(handin, record["settings"].get("index"), settings, error)
+        index, cause = record["settings"].get("index"), grade_one.fault(error)
+        record = grade_one.internal_record(handin, index, settings, cause)
         gradebook.save_record(out, record)
     return record
 
@@ -296,15 +291,6 @@ def class_rows(
     return rows
 
 
-def class_facts(settings: Settings, others: list[str], notes: list[str]) -> list[str]:
-    """Lines for the head of the summary."""
-    rerun_line = "was reproduced from the code" if settings.rerun else "was NOT reproduced from the code (--no-rerun)"
-    lines = [f"data: {DATASETS[settings.dataset]}; seed {settings.seed}", f"Performance {rerun_line}"]
-    if others:
-        lines.append(f"no hand-ins, left alone: {', '.join(others)}")
-    return lines + notes + sandbox.guards()
-
-
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["merge"]:
@@ -315,9 +301,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nwhat was graded is in {args.out}; go on with --resume", file=sys.stderr)
         raise
-    statuses = [row.status() for row in rows]
-    counted = ", ".join(f"{statuses.count(s)} {s}" for s in gradebook.STATUSES if s in statuses)
-    print(f"{len(rows)} hand-ins: {counted}")
+    print(gradebook.counted(rows))
     print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
     print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {shlex.quote(str(args.out))} --marks marks.csv")

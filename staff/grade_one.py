@@ -1,6 +1,6 @@
 """Grade one hand-in: a function of its bytes and the class's settings, whichever process or machine runs it.
 
-The code is checked in children (``grading.check_code``), the run is scored by its saved parameters, never by the
+The code is checked in children (``grading.checks``), the run is scored by its saved parameters, never by the
 student's ``predict``, and its Performance is reproduced (``staff.rerun``). Nothing here runs or imports student code.
 """
 
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from grading import checks, sandbox, scores, table
 from hi_mnist import data, files, prepare, runs
 from hi_mnist.cli import LabError
-from hi_mnist.data import DATASETS, DataSet
+from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import one_line
@@ -27,6 +27,7 @@ from staff import archives, gradebook, handout, rerun
 
 OF_STAFF = ["staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]  # they decide on records as well
 RUN_QUESTIONS = ("sample_index", "performance")
+NO_ANSWER = {"message": "no answer in grade.json: to be marked by hand from the report"}
 LARGEST_K = 100  # more would cost us minutes; 10 is the lab's
 LARGEST_DIM = 128  # its baseline takes minutes, and no reproduction would end in time
 LARGEST_TREE = 200_000  # characters of a region's syntax tree that are compared
@@ -50,10 +51,7 @@ class Settings:
     code: str
 
 
-@functools.cache
-def images(dataset: str) -> DataSet:
-    """The class's data set, read once in each process."""
-    return data.load_data_set(dataset)
+images = functools.cache(data.load_data_set)  # the class's, read once in each process
 
 
 @functools.cache
@@ -96,25 +94,11 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
 
 def empty_record(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
     """A record without verdicts: all its keys."""
-    nothing = dict.fromkeys(
-        ("sample_index", "config", "db", "db_sklearn", "accuracy", "nmi", "ari", "log_likelihood", "reproduced")
-    )
-    return nothing | {
-        "hand_in": handin.hand_in,
-        "student_id": handin.student_id,
-        "name": handin.name,
-        "digest": handin.digest(),
-        "settings": made_under(settings, index),
-        "run": handin.run,
-        "questions": [],
-        "dataset": settings.dataset,
-        "review": list(handin.review),
-        "notes": list(handin.notes),
-        "guards": [],
-        "versions": {},
-        "signature": [],
-        "fingerprint": {},
-    }
+    given = {name: getattr(handin, name) for name in ("hand_in", "student_id", "name", "run")}
+    given |= {"digest": handin.digest(), "review": list(handin.review), "notes": list(handin.notes)}
+    given |= {"settings": made_under(settings, index), "dataset": settings.dataset}
+    nothing = dict.fromkeys((*scores.FIGURES, "sample_index", "config", "reproduced"))
+    return given | nothing | {"questions": [], "guards": [], "versions": {}, "signature": [], "fingerprint": {}}
 
 
 def made_under(settings: Settings, index: int | None) -> dict:
@@ -122,13 +106,10 @@ def made_under(settings: Settings, index: int | None) -> dict:
     return dataclasses.asdict(settings) | {"index": index}
 
 
-def internal_record(
-    one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: BaseException | str
-) -> dict:
+def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
     """The record of a hand-in that could not be graded, by a fault of ours."""
     handin = one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name)
-    told = cause if isinstance(cause, str) else fault(cause)
-    return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", told)}
+    return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", cause)}
 
 
 def entry(name: str, verdict: str, message: str, hint: str = "", score: float = 0.0) -> dict:
@@ -204,7 +185,7 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     record["signature"] = gradebook.signature(run)
     if settings.rerun and scored["db"] is not None:
         performance = reproduced(performance, handin, run, scored["db"], record)
-    return [told_by_hand(by_index, answer), performance]
+    return [by_index | (NO_ANSWER if answer is None else {}), performance]
 
 
 def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: float, record: dict) -> dict:
@@ -227,20 +208,13 @@ def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: fl
     return performance | {"score": 0.0, "verdict": "REVIEW", "message": message, "hint": hint}
 
 
-def told_by_hand(entry: dict, answer: int | None) -> dict:
-    """The entry of question 6, with our own words where the hand-in gives no answer."""
-    if answer is not None:
-        return entry
-    return entry | {"message": "no answer in grade.json: to be marked by hand from the report"}
-
-
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
     """A hand-in's record with another answer to question 6 from the staff's list; all else stays as it was graded."""
     answer = claimed_index(handin, index)
     record = record | {"settings": made_under(settings, index), "sample_index": answer}
     with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
         run = runs.load_run(archives.unpack(handin, Path(folder).resolve()))
-        again = told_by_hand(scores.score_index(run, answer, images(settings.dataset)), answer)
+        again = scores.score_index(run, answer, images(settings.dataset)) | (NO_ANSWER if answer is None else {})
     return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 
 

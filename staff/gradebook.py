@@ -7,25 +7,24 @@ own, so that it is the same whatever was graded first, by how many processes, or
 import hashlib
 import json
 import re
+import shutil
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from grading.scores import PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
+from grading import checks
+from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.runs import SavedRun
 from hi_mnist.text import markdown
 from staff import archives, tables
 
-QUESTIONS = {
-    "e_step": ("1.1 E-step", 10),
-    "m_step": ("1.2 M-step", 10),
-    "pca_fit": ("2.1 PCA.fit", 8),
-    "sample_from_gmm": ("5.1 sampling", 7),
+QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIONS.items()} | {
     "sample_index": ('6 the cluster of "6"', SAMPLE_INDEX_POINTS),
     "performance": ("6 Performance", PERFORMANCE_POINTS),
 }
@@ -35,14 +34,6 @@ STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
 FEEDBACK = ("feedback.md", "feedback.json")
 # Records hold these for staff and for --resume; they are not the student's business.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
-MEASURES = {
-    "db": "Davies-Bouldin (784 pixels, lower is better)",
-    "db_sklearn": "Davies-Bouldin of scikit-learn",
-    "accuracy": "accuracy (clusters matched to digits)",
-    "nmi": "normalised mutual information",
-    "ari": "adjusted Rand index",
-    "log_likelihood": "mean log-likelihood",
-}
 SAME_PARAMETERS = 1e-4  # relative; two machines differ by less, two seeds by more
 SIMILAR_CODE = 0.9  # share of common eight-word pieces of two syntax trees
 PIECE = 8
@@ -70,23 +61,22 @@ class Row:
 
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
-        questions = {q["id"]: q for q in record["questions"]}
-        points = {name: decided(questions.get(name)) for name in QUESTIONS}
-        lines = [*record["review"], *self.review, *undecided_causes(record), *record["notes"], *self.notes]
-        return {
-            "hand_in": self.hand_in,
-            "student_id": self.student_id,
-            "name": self.name,
-            **points,
-            "auto_score": sum(p for p in points.values() if p is not None) if self.record else None,
-            "status": self.status(),
-            "note": "; ".join(lines),
-        }
+        points = dict.fromkeys(QUESTIONS) | {q["id"]: decided(q) for q in record["questions"]}
+        score = total(points.values()) if self.record else None
+        looks, notes = [*record["review"], *sorted(self.review)], [*record["notes"], *sorted(self.notes)]
+        note = "; ".join([*looks, *undecided_causes(record), *notes])
+        whose = {"hand_in": self.hand_in, "student_id": self.student_id, "name": self.name}
+        return whose | points | {"auto_score": score, "status": self.status(), "note": note}
 
 
-def decided(question: dict | None) -> float | None:
+def decided(question: dict) -> float | None:
     """A question's points; None where a person decides."""
-    return None if question is None or question["verdict"] in UNDECIDED else question["score"]
+    return None if question["verdict"] in UNDECIDED else question["score"]
+
+
+def total(points: Iterable[float | None]) -> float:
+    """Points summed, without those that a person decides."""
+    return round(sum(p for p in points if p is not None), 4)
 
 
 def given(points: float | None) -> str:
@@ -123,9 +113,7 @@ def file_name(hand_in: str) -> str:
 
 
 def save_record(out: Path, record: dict) -> None:
-    folder = out / "records"
-    folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / f"{file_name(record['hand_in'])}.json", _json(record))
+    files.write_text(out / "records" / f"{file_name(record['hand_in'])}.json", _json(record))
 
 
 def load_record(out: Path, hand_in: str) -> dict | None:
@@ -177,9 +165,8 @@ class Code:
 
     def similar(self, other: "Code") -> bool:
         """Whether the same regions, both of EM's steps among them, are nearly the same up to names and comments."""
-        if self.filled != other.filled or self.hidden():
-            return False
-        return len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
+        common = len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
+        return self.filled == other.filled and not self.hidden() and common
 
 
 def compare(rows: list[Row]) -> None:
@@ -226,22 +213,18 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
         missing: how many hand-ins are not graded yet.
     """
     rows = in_order(rows)
-    for row in rows:
-        row.notes.sort()
-        row.review.sort()
-    cells = [row.cells() for row in rows]
-    tables.write(out / "gradebook.csv", COLUMNS, cells)
-    looks = [{"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
-    graded = [c | look for c, look in zip(cells, looks, strict=True)]
+    graded = [row.cells() | {"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
+    tables.write(out / "gradebook.csv", COLUMNS, graded)
     files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
-    remove_feedback(out, {feedback_folder(out, row.hand_in).name for row in rows if row.record})
-    for row in rows:
-        if row.record:
-            folder = feedback_folder(out, row.hand_in)
-            folder.mkdir(parents=True, exist_ok=True)
-            feedback = student_record(row.record)
-            for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
-                files.write_text(folder / name, text)
+    told = {feedback_folder(out, row.hand_in): student_record(row.record) for row in rows if row.record}
+    # That of hand-ins which are no longer there or do not count is removed; folders that hold more stay.
+    for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
+        if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
+            shutil.rmtree(folder)
+    for folder, feedback in told.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
+            files.write_text(folder / name, text)
     files.write_text(out / "summary.md", summary_text(rows, facts))
 
 
@@ -249,22 +232,11 @@ def feedback_folder(out: Path, hand_in: str) -> Path:
     return out / "feedback" / file_name(hand_in)
 
 
-def remove_feedback(out: Path, kept: set[str]) -> None:
-    """Remove the feedback of hand-ins that are no longer there or do not count; folders that hold more stay."""
-    for folder in [path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")]:
-        paths = list(folder.iterdir())
-        if folder.name not in kept and {path.name for path in paths} <= set(FEEDBACK):
-            for path in paths:
-                path.unlink()
-            folder.rmdir()
-
-
 def student_record(record: dict) -> dict:
     """What a student may see of a record: the fields of grade.json and what was reproduced, nothing of others."""
     shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
-    points = [decided(q) for q in record["questions"]]
-    shown["auto_score"] = round(sum(p for p in points if p is not None), 4)
-    return shown | {"auto_points": AUTO_POINTS, "status": own_status(record)}
+    score = total(map(decided, record["questions"]))
+    return shown | {"auto_score": score, "auto_points": AUTO_POINTS, "status": own_status(record)}
 
 
 def feedback_text(shown: dict) -> str:
@@ -279,34 +251,31 @@ def feedback_text(shown: dict) -> str:
         lines += [f"## {q['label']}", "", *block(q["message"])]
         if q["hint"]:
             lines += ["Hint:", "", *block(q["hint"])]
-    if shown.get("run") is not None:
-        lines += ["## The run", "", *block("\n".join(run_lines(shown)))]
-    for title, entries in (("Notes", shown["notes"]), ("How the code was run", shown["guards"])):
+    run = [] if shown["run"] is None else [f"folder: {shown['run']}"]
+    run += [f"{text}: {shown[name]:.4f}" for name, text in FIGURES.items() if shown[name] is not None]
+    run += [f"{attempt['what']}: {attempt['result']}" for attempt in (shown["reproduced"] or {}).get("attempts", [])]
+    for title, entries in {"The run": run, "Notes": shown["notes"], "How the code was run": shown["guards"]}.items():
         if entries:
             lines += [f"## {title}", "", *block("\n".join(entries))]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def run_lines(shown: dict) -> list[str]:
-    lines = [f"folder: {shown['run']}"]
-    lines += [f"{text}: {shown[name]:.4f}" for name, text in MEASURES.items() if shown.get(name) is not None]
-    attempts = (shown.get("reproduced") or {}).get("attempts", [])
-    return lines + [f"{attempt['what']}: {attempt['result']}" for attempt in attempts]
 
 
 def block(text: str) -> list[str]:
     return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
 
 
+def counted(rows: list[Row]) -> str:
+    """How many hand-ins there are of each status."""
+    statuses = Counter(row.status() for row in rows)
+    return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
+
+
 def summary_text(rows: list[Row], facts: list[str]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
-    statuses = Counter(row.status() for row in rows)
-    counted = ", ".join(f"{statuses[name]} {name}" for name in STATUSES if statuses[name])
-    lines = ["# The class", "", f"- {len(rows)} hand-ins: {counted or 'none'}"]
-    lines += [f"- {markdown(fact)}" for fact in facts]
+    lines = ["# The class", "", f"- {counted(rows)}", *(f"- {markdown(fact)}" for fact in facts)]
     lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
-    why = []
+    why = ["", "## Why points were lost", ""]
     for i, (label, points) in enumerate(QUESTIONS.values()):
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
@@ -315,16 +284,15 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
         lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
         for cause, count in sorted(Counter(map(_cause, lost)).items(), key=lambda item: (-item[1], item[0]))[:3]:
             why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
-    lines += ["", "## Why points were lost", "", *why]
-    lines += ["", "## To mark by hand", ""]
+    lines += [*why, "", "## To mark by hand", ""]
     for row in graded:
         lines += [f"- {markdown(row.hand_in)}: {markdown(cause)}" for cause in undecided_causes(row.record)]
     if without := [markdown(row.hand_in) for row in graded if archives.NO_REPORT in row.record["notes"]]:
         lines.append(f"- No report: {', '.join(without)}")
     lines += ["", "## To look at", ""]
     for row in graded:
-        reasons = sorted([*row.record["review"], *row.review])
-        lines += [f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}"] if reasons else []
+        if reasons := sorted([*row.record["review"], *row.review]):
+            lines.append(f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}")
     return "\n".join(lines).rstrip() + "\n"
 
 

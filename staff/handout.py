@@ -23,14 +23,13 @@ from hi_mnist.files import ROOT, atomic_path, new_folder
 STUDENT_FILES = [
     ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements.lock",
     "submission.py", "train.py", "visualization.py", "grade.py", "load_resources.py", "model.py", "utils.py",
-    "hi_mnist/*.py", "grading/*.py", "grading/questions/*.py",
-    "report/*.py", "report/templates/*.j2", "report/templates/*.css",
+    "hi_mnist/*.py", "grading/*.py", "grading/*/*.py", "report/*.py", "report/templates/*.j2", "report/templates/*.css",
     "labs/*.py", "labs/*/*.py", "labs/*/README.md", "labs/*/*.ipynb",
     "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*.png",
     "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
     "results/README.md", "tests/test_submission.py",
 ]  # fmt: skip
-GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py", "grading/questions/*.py"]  # those that grading needs
+GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py", "grading/*/*.py"]  # those that grading needs
 LONGEST_REGION = 25  # lines; a task that needs more is badly cut
 TASKS = {
     "1.1 E-step": "compute gamma, the probability of each component for each sample",

@@ -1,13 +1,14 @@
 """The final gradebook: what was graded, the 30 points of the report, and what a person decided."""
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from staff import tables
-from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order
+from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -23,10 +24,10 @@ FINAL_COLUMNS = [
 class Marks:
     """A line of marks.csv: points by column (None where the cell is empty), ``status`` and ``comment``."""
 
-    line: int
-    points: dict[str, float | None]
-    settled: bool
-    comment: str
+    line: int = 0
+    points: dict[str, float | None] = field(default_factory=dict)
+    settled: bool = False
+    comment: str = ""
 
 
 def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
@@ -49,11 +50,8 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
         raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
     graded = [row for row in rows if row["status"] != "REPLACED"]
     marks, notes = read_marks(marks_path, graded)
-    ids = [row["student_id"].casefold() for row in graded]
-    rows = []
-    for row in graded:
-        twice = bool(row["student_id"]) and ids.count(row["student_id"].casefold()) > 1
-        rows.append(_final(row, marks.get(row["hand_in"]), twice))
+    ids = Counter(row["student_id"].casefold() for row in graded if row["student_id"])
+    rows = [_final(row, marks.get(row["hand_in"], Marks()), ids[row["student_id"].casefold()] > 1) for row in graded]
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
     for row in rows:
         tell(out, row)
@@ -132,41 +130,34 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
 
 
 def number(text: str, largest: float) -> float | None:
-    """A cell's points; None where it is empty.
-
-    Raises:
-        ValueError: naming the value and what is allowed.
-    """
-    if not text:
-        return None
+    """A cell's points, None where it is empty; a ``ValueError`` names the value and what is allowed."""
     try:
-        value = float(text)
+        value = float(text) if text else None
     except ValueError:
         raise ValueError(f"{text[:40]!r} is not a number") from None
-    if not 0 <= value <= largest:
+    if value is not None and not 0 <= value <= largest:
         raise ValueError(f"{text[:40]} is not between 0 and {largest}")
     return value
 
 
-def _final(row: dict, marks: Marks | None, twice: bool) -> dict:
+def _final(row: dict, marks: Marks, twice: bool) -> dict:
     final = {name: row[name] for name in ("student_id", "name", "hand_in")}
-    by_hand = marks.points if marks else {}
     undecided, notes = [], [row["note"]] if row["note"] else []
     for name in [*QUESTIONS, *REPORT]:
         graded = row.get(name)
-        final[name] = graded if by_hand.get(name) is None else by_hand[name]
+        final[name] = graded if marks.points.get(name) is None else marks.points[name]
         if final[name] is None:
             undecided.append(name)
         elif name in QUESTIONS and final[name] != graded:
             notes.append(f"{name} by hand, graded {given(graded)}")
     if twice:
         undecided.append("two hand-ins for one id")
-    elif row["look"] and not (marks and marks.settled):
+    elif row["look"] and not marks.settled:
         undecided.append("status")
-    final["auto_score"], final["report_score"] = _sum(final, QUESTIONS), _sum(final, REPORT)
-    final["total"] = None if undecided else round(final["auto_score"] + final["report_score"], 4)
-    comment = marks.comment if marks else ""
-    return final | {"undecided": ", ".join(undecided), "comment": comment, "note": "; ".join(notes)}
+    for score, names in (("auto_score", QUESTIONS), ("report_score", REPORT)):
+        final[score] = total(final[name] for name in names)
+    final["total"] = None if undecided else total((final["auto_score"], final["report_score"]))
+    return final | {"undecided": ", ".join(undecided), "comment": marks.comment, "note": "; ".join(notes)}
 
 
 def tell(out: Path, row: dict) -> None:
@@ -181,7 +172,3 @@ def tell(out: Path, row: dict) -> None:
     lines += ["", *block(row["comment"])]
     graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
     files.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")
-
-
-def _sum(row: dict, names) -> float:
-    return round(sum(row[name] for name in names if row[name] is not None), 4)

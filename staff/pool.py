@@ -36,7 +36,7 @@ def read(found: archives.Found, settings: Settings, index: int | None) -> archiv
     try:
         return archives.read(found)
     except Exception as error:
-        return grade_one.internal_record(found, index, settings, error)
+        return grade_one.internal_record(found, index, settings, grade_one.fault(error))
 
 
 def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict:
@@ -47,7 +47,7 @@ def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, s
         with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
             return grader(handin, index, settings)
     except Exception as error:
-        return grade_one.internal_record(handin, index, settings, error)
+        return grade_one.internal_record(handin, index, settings, grade_one.fault(error))
 
 
 def attempt_below(parent: int, *arguments) -> dict:
@@ -71,9 +71,6 @@ def end_with(parent: int) -> None:
 @contextmanager
 def interrupt_ignored():
     """Processes that are started meanwhile ignore Ctrl-C for good: this one ends them, and they print no tracebacks."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -95,10 +92,8 @@ class Pool:
 
     def __init__(self, jobs: int, scheduler: str | None, settings: Settings):
         self.jobs, self.settings, self.client, self.has_processes = jobs, settings, None, False
-        if scheduler:
-            self._connect(scheduler)
-
-    def _connect(self, scheduler: str) -> None:
+        if not scheduler:
+            return
         try:
             from distributed import Client
         except ImportError:
@@ -162,8 +157,6 @@ def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
             for record in pool.map(grader, list(waiting.values())) if waiting else ():
                 del waiting[record["hand_in"]]
                 yield record
-        except LabError:
-            raise
         except Exception:
             pool.check()
     for job in waiting.values():

@@ -56,9 +56,7 @@ class Training:
         ema: decay of the moving average of the weights, ``averaged``; 0 keeps the last ones.
     """
 
-    def __init__(
-        self, net: nn.Module, name: str, steps: int, work_dir: Path, *, lr: float, seed: int, ema=0.0, decay=0.4
-    ):
+    def __init__(self, net: nn.Module, name: str, steps: int, work_dir: Path, *, lr: float, seed, ema=0.0, decay=0.4):
         self.net, self.name, self.steps = net, name, steps
         self.path = work_dir / f"{name}.ckpt"
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-4)
@@ -68,24 +66,16 @@ class Training:
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
         if self.path.exists():
-            self._restore()
-
-    def _restore(self) -> None:
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.step = state["step"]
-        self.averaged = {k: v.to(self.averaged[k].device) for k, v in state["averaged"].items()}
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            net.load_state_dict(state["net"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.generator.set_state(state["generator"])
+            self.step = state["step"]
+            self.averaged = {k: v.to(self.averaged[k].device) for k, v in state["averaged"].items()}
 
     def save(self) -> None:
-        state = {
-            "net": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "step": self.step,
-            "averaged": self.averaged,
-        }
+        state = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "averaged": self.averaged}
+        state |= {"generator": self.generator.get_state(), "step": self.step}
         with files.atomic_path(self.path) as partial:
             torch.save(state, partial)
 
@@ -96,8 +86,9 @@ class Training:
         bar = tqdm(total=self.steps, initial=self.step, desc=self.name, unit="step", dynamic_ncols=True, mininterval=1)
         try:
             while self.step < self.steps:
+                rise, fall = (self.step + 1) / self.warmup, (self.steps - self.step) / self.decay
                 for group in self.optimizer.param_groups:
-                    group["lr"] = self._lr()
+                    group["lr"] = self.peak * min(1.0, rise, fall)
                 loss = loss_of_step(self.generator)
                 if not torch.isfinite(loss):
                     what = f"the loss is {loss.item()} at step {self.step}"
@@ -120,11 +111,6 @@ class Training:
             bar.close()
         self.save()
         self.net.eval()
-
-    def _lr(self) -> float:
-        rise = min(1.0, (self.step + 1) / self.warmup)
-        fall = min(1.0, (self.steps - self.step) / self.decay)
-        return self.peak * min(rise, fall)
 
     def _average(self) -> None:
         # A young average forgets faster, or the random first weights would stay in it for long.
@@ -151,17 +137,15 @@ class Contrast(nn.Module):
         return F.normalize(self.head(self.trunk(x)), dim=1)
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+def info_nce(a: Tensor, b: Tensor, temperature: float = 0.15) -> Tensor:
     """The contrastive loss of two views (N, p) of N images: each must find its partner among 2N - 1 others."""
     views = torch.cat([a, b])
-    n = len(a)
     similarity = views @ views.T / temperature
     similarity.fill_diagonal_(float("-inf"))
-    partners = torch.arange(2 * n, device=a.device).roll(n)
-    return F.cross_entropy(similarity, partners)
+    return F.cross_entropy(similarity, torch.arange(len(views), device=a.device).roll(len(a)))
 
 
-def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device, lr=2e-3, temperature=0.15) -> Contrast:
+def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device) -> Contrast:
     """Stage 1: learn features that do not change when a digit is distorted.
 
     Args:
@@ -172,12 +156,12 @@ def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device, lr=2
     """
     torch.manual_seed(seed)
     net = Contrast().to(device, memory_format=torch.channels_last)
-    training = Training(net, "ae-1-features", steps, work_dir, lr=lr, seed=seed, decay=0.7)
+    training = Training(net, "ae-1-features", steps, work_dir, lr=2e-3, seed=seed, decay=0.7)
 
     def loss(generator):
         x = images[torch.randint(len(images), (batch,), generator=generator)].to(device).float() / 255
         views = torch.cat([distort(x, generator), distort(x, generator)])
-        return info_nce(*net(views.contiguous(memory_format=torch.channels_last)).chunk(2), temperature)
+        return info_nce(*net(views.contiguous(memory_format=torch.channels_last)).chunk(2))
 
     training.run(loss)
     return net
@@ -187,7 +171,6 @@ def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device, lr=2
 def encode_features(net: Contrast, images: Tensor, device, views: int = 8, seed: int = 0) -> np.ndarray:
     """Features averaged over lightly distorted views: float32 (N, 256), rows of length one."""
     generator = torch.Generator().manual_seed(seed)
-    net.eval()
     out = []
     for block in tqdm(images.split(1000), desc="features", unit="block"):
         x = block.to(device).float() / 255
@@ -233,9 +216,7 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
     return ((plane - plane.mean(0)) / plane.std()).astype(np.float32)
 
 
-def fit_autoencoder(
-    images: Tensor, plane: Tensor, net: Contrast, *, steps, batch, seed, work_dir, device, lr=2e-3
-) -> AE:
+def fit_autoencoder(images: Tensor, plane: Tensor, net: Contrast, *, steps, batch, seed, work_dir, device) -> AE:
     """Stage 3: train encoder and decoder together.
 
     The loss is the squared distance of a (lightly distorted) image's code to its place in the plane, plus
@@ -249,7 +230,7 @@ def fit_autoencoder(
     torch.manual_seed(seed)
     ae = AE().to(device, memory_format=torch.channels_last)
     ae.encoder[:-1].load_state_dict(net.trunk.state_dict())
-    training = Training(ae, "ae-3-autoencoder", steps, work_dir, lr=lr, seed=seed, ema=0.998)
+    training = Training(ae, "ae-3-autoencoder", steps, work_dir, lr=2e-3, seed=seed, ema=0.998)
 
     def loss(generator):
         index = torch.randint(len(images), (batch,), generator=generator)
@@ -270,19 +251,15 @@ def train_ae(images: Tensor, *, args: "AeOptions", work_dir: Path, device) -> AE
     common = {"seed": args.seed, "work_dir": work_dir, "device": device}
     contrast = learn_features(images, steps=args.contrast_steps, batch=args.contrast_batch, **common)
     weights = [value.cpu().numpy() for value in contrast.state_dict().values()]
-    features = files.cached(
-        "pretrain-features",
-        [files.data_hash(images.numpy(), *weights)],
-        {"features": (None, AE.feature_dim)},
-        lambda: {"features": encode_features(contrast, images, device)},
-    )["features"]
-    plane = files.cached(
-        "pretrain-plane",
-        [files.data_hash(features, images.numpy()), args.seed],
-        {"plane": (None, 2)},
-        lambda: {"plane": lay_out(features, images, seed=args.seed)},
-    )["plane"]
+    key, width = [files.data_hash(images.numpy(), *weights)], AE.feature_dim
+    features = _cached("features", key, width, lambda: encode_features(contrast, images, device))
+    key = [files.data_hash(features, images.numpy()), args.seed]
+    plane = _cached("plane", key, 2, lambda: lay_out(features, images, seed=args.seed))
     return fit_autoencoder(images, torch.from_numpy(plane), contrast, steps=args.steps, batch=args.batch, **common)
+
+
+def _cached(name: str, key: list, width: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    return files.cached(f"pretrain-{name}", key, {name: (None, width)}, lambda: {name: compute()})[name]
 
 
 # --------------------------------------------------------------------------- diffusion
@@ -359,11 +336,9 @@ NETWORKS = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.pretrain",
-        "Train the networks that the lab ships, from the real MNIST training images.",
-        "python -m staff.pretrain ddpm --steps 4000 --out my-ddpm",
-    )
+    about = "Train the networks that the lab ships, from the real MNIST training images."
+    example = "python -m staff.pretrain ddpm --steps 4000 --out my-ddpm"
+    parser = cli.make_parser("python -m staff.pretrain", about, example)
     networks = parser.add_subparsers(dest="network", required=True)
     for network, (options, about) in NETWORKS.items():
         add_flags(cli.one_line_errors(networks.add_parser(network, help=about)), options)
@@ -384,10 +359,8 @@ def main(argv: list[str] | None = None) -> int:
     device = get_device(args.device)
     images, labels = map(torch.from_numpy, data.load_split("train", args.dataset))
     start = time.monotonic()
-    if network == "ae":
-        net = train_ae(images, args=args, work_dir=work_dir, device=device)
-    else:
-        net = train_ddpm(images, labels, args=args, work_dir=work_dir, device=device)
+    common = {"args": args, "work_dir": work_dir, "device": device}
+    net = train_ae(images, **common) if network == "ae" else train_ddpm(images, labels, **common)
     save_network(net, out)
     print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")
     print(f"wrote {out} after {(time.monotonic() - start) / 60:.1f} minutes of this run")

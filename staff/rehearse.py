@@ -9,7 +9,6 @@ a person would give. The data are scikit-learn's digits. Each command is shown a
 
 import argparse
 import contextlib
-import csv
 import os
 import re
 import shlex
@@ -29,7 +28,7 @@ from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import merge, tables
-from staff.gradebook import QUESTIONS
+from staff.gradebook import COLUMNS, QUESTIONS
 
 RIGHT = {
     "1.1 E-step": """
@@ -77,11 +76,6 @@ LOOPS = RIGHT | {
             self.pi[k], self.means[k] = N_k / len(X), mean / N_k
             self.covs[k] = np.cov(X, rowvar=False, ddof=0, aweights=gamma[:, k])
         """,
-    "2.1 PCA": """
-        self.mean = np.mean(X, axis=0)
-        U, S, Vt = np.linalg.svd(X - self.mean, full_matrices=False)
-        self.components = Vt[: self.dim]
-        """,
 }
 MISTAKE = RIGHT | {
     "1.2 M-step": """
@@ -115,7 +109,6 @@ class Student:
         student_id, name: as in the name of the hand-in.
         work: the regions that were filled in; none hands in the untouched skeleton.
         about: what there is to see.
-        training: further options of train.py; runs that differ in them do not look copied.
         says: how the cluster of the six is told: by grade.json, by the staff's file of indices, or in the report only.
         report: points for the report: log, tuning, results, questions, feedback.
         decided: what a person decides after the grading, by column of marks.csv.
@@ -126,7 +119,6 @@ class Student:
     name: str
     work: dict[str, str] = field(repr=False)
     about: str
-    training: tuple[str, ...] = ()
     says: str = "report"
     report: tuple[float, ...] = (0, 0, 0, 0, 0)
     decided: dict[str, str] = field(default_factory=dict)
@@ -135,18 +127,15 @@ class Student:
 
 
 CLASS = [
+    Student("2100000001", "Ada Example", RIGHT, "everything is right", "grade.json", (2, 5, 2, 18, 1)),
+    Student("2100000002", "林一", LOOPS, "textbook loops, right as well", "indices", (2, 3, 2, 17, 1)),
     Student(
-        "2100000001", "Ada Example", RIGHT, "everything is right", ("--seed", "1"), "grade.json", (2, 5, 2, 18, 1)
-    ),
-    Student("2100000002", "林一", LOOPS, "textbook loops, right as well", ("--seed", "2"), "indices", (2, 3, 2, 17, 1)),
-    Student(
-        "2100000003", "Ben Example", MISTAKE, "covariances around the old means", ("--seed", "3"), "report",
-        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
+        "2100000003", "Ben Example", MISTAKE, "covariances around the old means", "report", (2, 3, 1, 13, 1),
+        {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
     ),
     Student(
-        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", ("--seed", "4"), "indices",
-        (1, 0, 0, 8, 0), {"performance": "0", "status": "OK", "comment": "see me about your E-step"},
-        (0, 10, 8, 7), "REVIEW",
+        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", "indices", (1, 0, 0, 8, 0),
+        {"performance": "0", "status": "OK", "comment": "see me about your E-step"}, (0, 10, 8, 7), "REVIEW",
     ),
     Student(
         "2100000005", "Max Example", {}, "the untouched skeleton, no run, no report",
@@ -175,12 +164,7 @@ def solve(skeleton: str, work: dict[str, str]) -> str:
 
 
 def run(command: list[str], folder: Path, home: Path | None = None) -> None:
-    """Show and run ``python ...`` in ``folder``.
-
-    Args:
-        command: what follows ``python``.
-        folder: where it runs; the student's copy or the staff's.
-        home: ``LAB_HOME`` of the command; None keeps data and runs in the lab's own folder.
+    """Show and run ``python COMMAND`` in ``folder``, with ``home`` as its ``LAB_HOME`` (None: the lab's own folder).
 
     Raises:
         LabError: it failed; with its last line.
@@ -188,12 +172,10 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> None:
     print(f"  python {shlex.join(command)}", flush=True)
     ours = ("LAB_", "PYTHON")
     environment = {k: v for k, v in os.environ.items() if k == "LAB_BUBBLEWRAP" or not k.startswith(ours)}
+    environment |= {"LAB_HOME": str(home)} if home else {}
     environment["PYTHONUTF8"] = "1"  # names need not be ASCII, and Windows consoles are
-    if home is not None:
-        environment["LAB_HOME"] = str(home)
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
-    )
+    options = {"cwd": folder, "env": environment, "capture_output": True, "encoding": "utf-8"}
+    done = subprocess.run([sys.executable, *command], **options)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise LabError(f"the command above ended with status {done.returncode}: {said[-1]}")
@@ -205,18 +187,17 @@ def cluster_of_six(run_folder: Path) -> int:
     return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
 
 
-def work_of(student: Student, handed_out: Path, copy: Path, indices: dict[str, int]) -> None:
+def work_of(student: Student, copy: Path, indices: dict[str, int]) -> None:
     """What a student does at home, in a copy of the handout: fill in, train, grade."""
-    shutil.copytree(handed_out, copy)
     target = copy / "submission.py"
-    target.write_text(solve(target.read_text("utf-8"), student.work), encoding="utf-8", newline="\n")
+    files.write_text(target, solve(target.read_text("utf-8"), student.work))
     if not student.work:
         return
-    run(["train.py", "--use_pca", "--dataset", "digits", *student.training], copy)
+    # Each with a seed of their own: equal runs would look copied.
+    run(["train.py", "--use_pca", "--dataset", "digits", "--seed", student.student_id[-1]], copy)
     (run_folder,) = (copy / "results").glob("*/")
     if student.says == "grade.json":
-        k = cluster_of_six(run_folder)
-        run(["grade.py", "--sample_index", str(k), "--ddpm_steps", "20"], copy)
+        run(["grade.py", "--sample_index", str(cluster_of_six(run_folder)), "--ddpm_steps", "20"], copy)
     elif student.says == "indices":
         indices[student.student_id] = cluster_of_six(run_folder)
 
@@ -226,29 +207,10 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
     path = hand_ins / f"{student.student_id}+{student.name}+LAB3.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(copy / "submission.py", "submission.py")
-        for path in sorted((copy / "results").rglob("*")):
-            if path.is_file() and path.name != "README.md":
-                archive.write(path, path.relative_to(copy).as_posix())
+        for path in (copy / "results").glob("*/**/*"):
+            archive.write(path, path.relative_to(copy).as_posix())
         if any(student.report):
             archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
-
-
-# --------------------------------------------------------------------------- the staff's part
-
-
-def read_table(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def marks(students: list[Student]) -> list[dict]:
-    """What a person adds to the gradebook."""
-    empty = dict.fromkeys(("sample_index", "performance", "status", "comment"), "")
-    return [
-        {"student_id": student.student_id, **dict(zip(merge.REPORT, student.report, strict=True)), **empty}
-        | student.decided
-        for student in students
-    ]
 
 
 def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], list[dict]]:
@@ -271,18 +233,17 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
     indices: dict[str, int] = {}
     for student in students:
         print(f"  {student.name}: {student.about}", flush=True)
-        work_of(student, handed_out, folder / "homes" / student.student_id, indices)
-        zip_up(student, folder / "homes" / student.student_id, hand_ins)
+        home = shutil.copytree(handed_out, folder / "homes" / student.student_id)
+        work_of(student, home, indices)
+        zip_up(student, home, hand_ins)
 
     print("\n3. the hand-ins are graded")
     # Students who ran grade.py have recorded the cluster of the six; the staff note the others' from the report.
-    grading = ["-m", "staff.grade_class", str(hand_ins), "--out", str(out), "--dataset", "digits"]
-    if indices:
-        answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
-        tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
-        grading += ["--indices", str(staff / "indices.csv")]
-    run(grading, ROOT, home=staff)
-    gradebook = read_table(out / "gradebook.csv")
+    answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
+    tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
+    options = ["--out", str(out), "--dataset", "digits", "--indices", str(staff / "indices.csv")]
+    run(["-m", "staff.grade_class", str(hand_ins), *options], ROOT, home=staff)
+    gradebook = [row.cells for row in tables.read(out / "gradebook.csv", COLUMNS)[0]]
     show(gradebook, ("student_id", "name", *QUESTIONS, "auto_score", "status"))
     print("\n  to look at, from the column note:")
     for row in gradebook:
@@ -290,10 +251,14 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
     print("\n4. a person marks the reports, decides what was left open, and merges")
-    given = marks(students)
-    tables.write(staff / "marks.csv", list(given[0]), given)
+    columns = ["student_id", *merge.REPORT, "sample_index", "performance", "status", "comment"]
+    marks = []
+    for student in students:
+        report = dict(zip(merge.REPORT, student.report, strict=True))
+        marks.append(dict.fromkeys(columns) | {"student_id": student.student_id} | report | student.decided)
+    tables.write(staff / "marks.csv", columns, marks)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
-    final = read_table(out / "final.csv")
+    final = [row.cells for row in tables.read(out / "final.csv", merge.FINAL_COLUMNS)[0]]
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
     return gradebook, final
 
@@ -322,10 +287,8 @@ def surprises(gradebook: list[dict], final: list[dict], students: list[Student] 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.rehearse",
-        "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook.",
-    )
+    about = "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook."
+    parser = cli.make_parser("python -m staff.rehearse", about)
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="new folder that keeps everything (default: none)")
     return parser
 
@@ -333,14 +296,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if args.folder:
-            folder = Path(args.folder).expanduser().resolve()
-            files.check_new_folder(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-"))).resolve()
-        found = surprises(*play(folder))
+    kept = args.folder and Path(args.folder).expanduser().resolve()
+    if kept:
+        files.check_new_folder(kept)
+        kept.mkdir(parents=True, exist_ok=True)
+    with contextlib.nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        found = surprises(*play(Path(folder).resolve()))
     print(f"\nplayed in {time.monotonic() - started:.0f} s")
     for line in found:
         print(f"not as planned: {line}")
@@ -348,7 +309,7 @@ def main(argv: list[str] | None = None) -> int:
         print("do not grade a class on this machine before this is understood: docs/staff.md, When something is wrong")
         return 1
     if args.folder:
-        print(f"everything is in {folder}: see grades/summary.md and grades/feedback/")
+        print(f"everything is in {kept}: see grades/summary.md and grades/feedback/")
     print("next: docs/staff.md, from Release on")
     return 0
 

@@ -4,9 +4,8 @@ First the handed-in file's own ``fit`` runs under the run's settings and seed; w
 and M-step run under the lab's ``fit``. One must come within 2 % of the Davies-Bouldin index of the saved parameters.
 """
 
-import functools
+import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from grading import sandbox, scores
 from hi_mnist import data, runs
 from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
-from hi_mnist.files import write_text
-from hi_mnist.runs import SavedRun, TrainConfig
+from hi_mnist.runs import TrainConfig
 from hi_mnist.text import one_line
 from staff.handout import student_copy
 
@@ -45,19 +43,7 @@ class Reproduction:
         return "; ".join(f"{attempt['what']}: {attempt['result']}" for attempt in self.attempts)
 
 
-@functools.cache
-def skeleton() -> bytes:
-    """The student's copy of submission.py, whose ``fit`` is the lab's."""
-    return student_copy("submission.py")[0]
-
-
-def reproduce(
-    source: bytes,
-    config: TrainConfig,
-    db: float,
-    images: DataSet,
-    run: Callable[..., sandbox.Outcome] = sandbox.run,
-) -> Reproduction:
+def reproduce(source: bytes, config: TrainConfig, db: float, images: DataSet, run=sandbox.run) -> Reproduction:
     """Train again and compare.
 
     Args:
@@ -65,19 +51,18 @@ def reproduce(
         config: the run's settings.
         db: Davies-Bouldin of the saved parameters on the test images.
         images: the class's data set.
-        run: starts the child.
+        run: starts the child, as ``sandbox.run``.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     attempts = []
     for way, what in WAYS.items():
-        files = {"given.py": skeleton()} if way == "steps" else {}
+        files = {"given.py": student_copy("submission.py")[0]} if way == "steps" else {}  # whose fit is the lab's
         inputs = {"images": data.flatten(images.train)}
         outcome = run("fit", source, inputs, settings=settings | {"mode": way}, files=files, limits=LIMITS)
-        if outcome.status == "internal":
-            attempts.append({"way": way, "what": what, "db": None, "result": outcome.cause})
-            return Reproduction(None, attempts, our_fault=True)
         found, result = _judge(outcome, config, images.test)
         attempts.append({"way": way, "what": what, "db": found, "result": result})
+        if outcome.status == "internal":
+            return Reproduction(None, attempts, our_fault=True)
         if found is not None and abs(found - db) <= TOLERANCE * db:
             return Reproduction(way, attempts)
     return Reproduction(None, attempts)
@@ -90,32 +75,23 @@ def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> t
         return None, f"{outcome.error['type']}{where}: {one_line(outcome.error['text'].partition(chr(10))[0])}"
     if outcome.status != "done":
         return None, outcome.cause
-    with tempfile.TemporaryDirectory(prefix="lab-rerun-") as folder:
+    if any(array.dtype.kind == "c" for array in outcome.arrays.values()):
+        return None, "its parameters are complex numbers"
+    with tempfile.TemporaryDirectory(prefix="lab-rerun-") as name:
+        folder = Path(name)
         try:
-            run = _as_run(Path(folder), config, outcome.arrays)
+            for part, names in (("gmm", ("means", "covs", "pi")), ("pca", ("components", "mean"))):
+                (folder / part).mkdir()
+                tensors = {key: np.ascontiguousarray(outcome.arrays[key], dtype=np.float64) for key in names}
+                (folder / part / f"{part}.safetensors").write_bytes(save(tensors))
+            sizes = {"n_components": config.n_components, "data_dim": config.embedding_dim}
+            (folder / "gmm/config.json").write_text(json.dumps(sizes))
+            (folder / "pca/config.json").write_text(json.dumps({"dim": config.embedding_dim}))
+            config.save(folder / "config.yaml")
+            run = runs.load_run(folder)  # with all the checks of a saved run
         except LabError as error:
-            return None, str(error).replace(folder, "").partition(";")[0].lstrip("/\\: ")
+            return None, str(error).replace(name, "").partition(";")[0].lstrip("/\\: ")
         except KeyError as error:
             return None, f"it has no {error.args[0]}"
     db = scores.davies_bouldin(test, runs.cluster_labels(run, test))
     return db, "one cluster only" if db is None else f"Davies-Bouldin {db:.4f}"
-
-
-def _as_run(folder: Path, config: TrainConfig, arrays: dict[str, np.ndarray]) -> SavedRun:
-    """Arrays as a saved run, with all the checks of one.
-
-    Raises:
-        LabError: they are not the parameters of a mixture or a PCA of these data.
-        KeyError: one is missing.
-    """
-    if any(array.dtype.kind == "c" for array in arrays.values()):
-        raise LabError("its parameters are complex numbers")
-    for name, names in (("gmm", ("means", "covs", "pi")), ("pca", ("components", "mean"))):
-        (folder / name).mkdir()
-        tensors = {key: np.ascontiguousarray(arrays[key], dtype=np.float64) for key in names}
-        (folder / name / f"{name}.safetensors").write_bytes(save(tensors))
-    d = config.embedding_dim
-    write_text(folder / "gmm/config.json", f'{{"n_components": {config.n_components}, "data_dim": {d}}}')
-    write_text(folder / "pca/config.json", f'{{"dim": {d}}}')
-    config.save(folder / "config.yaml")
-    return runs.load_run(folder)

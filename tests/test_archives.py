@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from small_class import zipped
 
 from staff import archives
 
@@ -28,13 +29,6 @@ def files(run: str = RUN_PATH, without: tuple[str, ...] = ()) -> dict[str, bytes
     """An ordinary hand-in, by path."""
     contents = {"submission.py": CODE, "report.pdf": b"%PDF"} | {f"{run}/{name}": text for name, text in RUN.items()}
     return {name: content for name, content in contents.items() if not name.endswith(without or "?")}
-
-
-def zipped(path: Path, contents: dict, **options) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    return path
 
 
 def link(name: str) -> zipfile.ZipInfo:
@@ -72,10 +66,6 @@ def expect_ordinary(handin: archives.HandIn) -> None:
 # --------------------------------------------------------------------------- ordinary ones
 
 
-def test_zip_is_read(hand_in):
-    expect_ordinary(hand_in(files()))
-
-
 def test_folders_are_read_at_any_depth(tmp_path):
     for i, above in enumerate(("", f"{NAME}/", "a/b/c/")):
         for name, content in files().items():
@@ -92,7 +82,7 @@ def test_a_zip_alone_in_its_folder_is_opened(tmp_path):
 
 
 def test_zips_are_read_at_any_depth_whatever_separates(hand_in):
-    for above in (f"{NAME}/", "work/lab 3/"):
+    for above in ("", f"{NAME}/", "work/lab 3/"):
         expect_ordinary(hand_in({above + name: content for name, content in files().items()}))
     expect_ordinary(hand_in({name.replace("/", "\\"): content for name, content in files().items()}))
 
@@ -167,43 +157,26 @@ def test_an_id_and_a_name_that_may_be_swapped_are_reviewed():
 # --------------------------------------------------------------------------- something is missing, or there twice
 
 
+NO_CODE, NO_REPORT = files(without=("submission.py",)), files(without=(".pdf",))
 # What is handed in, and what is read of it.
 READ = [
-    (
-        files(without=("submission.py",)) | {"all.rar": b"Rar!"},
-        {"source": None, "files": RUN, "review": ["no submission.py; it holds another archive, all.rar"]},
-    ),
-    (
-        {"submission.py": CODE, "report.pdf": b"%PDF", "pretrained/config.json": b"{}"},
-        {"run": None, "files": {}, "review": ["no results"]},
-    ),
-    (files(without=(".pdf",)), {"notes": ["no report (.pdf)"]}),
-    (files(without=(".pdf",)) | {"报告.docx": b"PK"}, {"notes": ["the report is not a PDF: 报告.docx"]}),
-    (
-        files("results/2026-11-21") | files("results/2026-11-03") | files("results/2026-11-19"),
-        {
-            "run": "results/2026-11-21",
-            "notes": ["3 results folders; results/2026-11-21, the newest by name, was graded"],
-        },
-    ),
-    (
-        files() | files("results/2026-12-24", without=("pca.safetensors", "pca/config.json")),  # an AE run
-        {"run": RUN_PATH, "notes": [f"2 results folders; {RUN_PATH}, the newest PCA run by name, was graded"]},
-    ),
+    (NO_CODE | {"all.rar": b"Rar!"},
+     {"source": None, "files": RUN, "review": ["no submission.py; it holds another archive, all.rar"]}),
+    ({"submission.py": CODE, "report.pdf": b"%PDF", "pretrained/config.json": b"{}"},
+     {"run": None, "files": {}, "review": ["no results"]}),
+    (NO_REPORT, {"notes": ["no report (.pdf)"]}),
+    (NO_REPORT | {"报告.docx": b"PK"}, {"notes": ["the report is not a PDF: 报告.docx"]}),
+    (files("results/2026-11-21") | files("results/2026-11-03") | files("results/2026-11-19"),
+     {"run": "results/2026-11-21", "notes": ["3 results folders; results/2026-11-21, the newest by name, was graded"]}),
+    (files() | files("results/2026-12-24", without=("pca.safetensors", "pca/config.json")),  # an AE run
+     {"run": RUN_PATH, "notes": [f"2 results folders; {RUN_PATH}, the newest PCA run by name, was graded"]}),
     (files(without=("config.yaml",)), {"run": RUN_PATH, "review": [], "notes": []}),
-    (
-        files() | {"old/submission.py": b"old"},
-        {"source": CODE, "review": [], "notes": ["2 files submission.py; submission.py was graded"]},
-    ),
-    (
-        {f"{top}/submission.py": top.encode() for top in "ab"} | files(without=("submission.py",)),
-        {"source": b"a", "review": ["2 files submission.py; a/submission.py was graded"]},
-    ),
-    (
-        files(without=("submission.py",)) | {"Submission.PY": CODE},
-        {"source": CODE, "notes": ["the code is in Submission.PY"]},
-    ),
-]
+    (files() | {"old/submission.py": b"old"},
+     {"source": CODE, "review": [], "notes": ["2 files submission.py; submission.py was graded"]}),
+    ({"a/submission.py": b"a", "b/submission.py": b"b"} | NO_CODE,
+     {"source": b"a", "review": ["2 files submission.py; a/submission.py was graded"]}),
+    (NO_CODE | {"Submission.PY": CODE}, {"source": CODE, "notes": ["the code is in Submission.PY"]}),
+]  # fmt: skip
 
 
 def test_what_is_missing_or_there_twice_is_told(hand_in):
@@ -240,13 +213,9 @@ def test_every_upload_gets_a_row_and_other_files_are_named(tmp_path):
     assert "not a zip archive" in archives.read(found[3]).refused
 
 
-def test_an_empty_folder_has_nothing(tmp_path):
-    (tmp_path / "PB1+a+LAB3").mkdir()
-    handin = only(tmp_path)
-    assert (handin.refused, handin.review) == ("", ["no submission.py", "no results"])
-
-
-def test_what_is_not_an_ordinary_zip_is_named(tmp_path, hand_in):
+def test_what_holds_nothing_or_is_not_an_ordinary_zip_is_named(tmp_path, hand_in):
+    (tmp_path / "empty" / "PB1+a+LAB3").mkdir(parents=True)
+    assert only(tmp_path / "empty").review == ["no submission.py", "no results"]
     assert hand_in({}).refused == "the zip is empty; ask for it again"
     unpack = "archive; unpack it into a folder of the same name"
     for content, cause in {
@@ -346,13 +315,7 @@ def test_a_bomb_that_lies_about_its_size_is_refused(tmp_path):
 
 
 def test_a_bomb_that_is_not_read_costs_nothing(tmp_path):
-    path = tmp_path / f"{NAME}.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files().items():
-            archive.writestr(name, content)
-        with archive.open("results/data.bin", "w") as file:
-            for _ in range(64):
-                file.write(bytes(1 << 20))
+    zipped(tmp_path / f"{NAME}.zip", files() | {"results/data.bin": bytes(64 << 20)})
     expect_ordinary(only(tmp_path))
 
 

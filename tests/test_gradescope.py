@@ -276,10 +276,12 @@ def passed_on(*questions: dict) -> dict:
     return autograder.results({"questions": list(questions), "notes": [], "guards": []}, "hidden")
 
 
-def test_part_of_the_points_is_no_pass():
+def test_part_of_the_points_is_no_pass_and_text_is_cleaned_and_cut():
     test = passed_on(question(score=5.0, verdict="WRONG", hint="divide"))["tests"][0]
     assert (test["score"], test["max_score"], test["status"], test["visibility"]) == (5.0, 10.0, "failed", "hidden")
     assert test["output"] == "WRONG: gamma is right\nhint: divide"
+    output = passed_on(question(message="a\x1b[31m\x00\u202eb\n" + "x" * 9999))["tests"][0]["output"]
+    assert output.startswith("PASS: ab\nx") and len(output) < 5000
 
 
 def test_internal_question_gives_no_points_and_says_whose_fault_it_is():
@@ -307,9 +309,3 @@ def test_points_that_cannot_be_are_refused():
     for changes in ({"score": 11}, {"score": -1}, {"score": float("nan")}, {"points": float("inf")}):
         with pytest.raises(ValueError, match="points"):
             passed_on(question(**changes))
-
-
-def test_text_is_cleaned_and_cut():
-    output = passed_on(question(message="a\x1b[31m\x00\u202eb\n" + "x" * 9999))["tests"][0]["output"]
-    assert output.startswith("PASS: ab\nx")
-    assert len(output) < 5000

@@ -86,21 +86,15 @@ def write_zip(out: Path, files: dict[str, bytes]) -> None:
 class Options:
     """What the flags of this command may be."""
 
-    seed: int | None = setting(
-        None, "hidden seed of the checks (default: a fresh one, printed)", low=0, high=2**32 - 1, metavar="S"
-    )
+    seed: int | None = setting(None, "hidden seed (default: a fresh one, printed)", low=0, high=2**32 - 1, metavar="S")
     dataset: str | None = setting(
-        None,
-        "grade question 6 as well, on runs of this data set, which goes into the bundle (default: the code only)",
-        choices=DATASETS,
+        None, "grade question 6 too, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
     )
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.gradescope", "Build the autograder bundle that is uploaded to Gradescope."
-    )
+    parser = cli.make_parser("python -m staff.gradescope", "Build the bundle that is uploaded to Gradescope.")
     parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write; never overwritten")
     add_flags(parser, Options)
     return parser
@@ -115,11 +109,8 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError(f"{out} exists and is never overwritten; remove it or name another file")
     if options.seed is None:
         options.seed = secrets.randbelow(2**32)
-    with_runs = options.dataset is not None
-    limits = {
-        "timeout": TIMEOUT_FOR_RUNS if with_runs else TIMEOUT,
-        "points": table.AUTO_POINTS if with_runs else table.CODE_POINTS,
-    }
+    for_runs = {"timeout": TIMEOUT_FOR_RUNS, "points": table.AUTO_POINTS}
+    limits = for_runs if options.dataset else {"timeout": TIMEOUT, "points": table.CODE_POINTS}
     write_zip(out, bundle(asdict(options) | limits))
     print(f"wrote {out} ({limits['points']} points); its hidden seed is {options.seed}")
     print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")

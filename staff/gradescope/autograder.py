@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hi_mnist.cli import make_parser, run_script
+from hi_mnist.cli import LabError, make_parser, run_script
 from hi_mnist.files import write_text
 from hi_mnist.text import plain
 from staff import archives
@@ -35,10 +35,6 @@ OUR_FAULT = (
     "Please tell the course staff and ask for a rerun; your hand-in is stored."
 )
 PR_SET_DUMPABLE = 4  # of prctl
-
-
-class HandInError(Exception):
-    """Something the student can mend by handing in again; the text says what."""
 
 
 def shown(output: str, tests: list[dict]) -> dict:
@@ -58,16 +54,16 @@ def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
     """Copy what grading needs of the hand-in in ``root``/submission into ``folder``; what else there is to say of it.
 
     Raises:
-        HandInError: there is no submission.py, or nothing was read.
+        LabError: there is no submission.py, or nothing was read; the student can mend it by handing in again.
     """
     if not (root / "submission").is_dir():
         raise FileNotFoundError(f"there is no folder {root / 'submission'}")
     found = archives.read(archives.Found(root / "submission", "hand-in", "nobody", ""))
     if found.refused:
-        raise HandInError(f"the hand-in was not read: {found.refused}")
+        raise LabError(f"the hand-in was not read: {found.refused}")
     if found.source is None:
         (cause,) = [line for line in found.review if line.startswith("no submission.py")]
-        raise HandInError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
+        raise LabError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
     folder.mkdir()
     (folder / "submission.py").write_bytes(found.source)
     if not code_only:
@@ -89,15 +85,10 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
     """
     identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LAB_BUBBLEWRAP") if key in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade", str(folder)],
-        cwd=SOURCE,
-        env=environment | {"HOME": str(folder.parent), "TMPDIR": str(folder.parent), "LAB_HOME": str(folder.parent)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        **identity,
-    )
+    environment |= dict.fromkeys(("HOME", "TMPDIR", "LAB_HOME"), str(folder.parent))
+    command = [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade", str(folder)]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True} | identity
+    process = subprocess.Popen(command, cwd=SOURCE, env=environment, **options)
     try:
         answer, _ = process.communicate(json.dumps(settings).encode(), timeout=settings["timeout"])
     except subprocess.TimeoutExpired:
@@ -145,38 +136,22 @@ def results(report: dict, visibility: str) -> dict:
         if not (math.isfinite(points) and 0 <= score <= points <= 100):
             raise ValueError(f"{question['label']}: {score} of {points} points")
         verdict = str(question["verdict"])
-        lines = [f"{verdict}: {question['message']}"]
-        if question["hint"]:
-            lines.append(f"hint: {question['hint']}")
+        lines = [f"{verdict}: {question['message']}", *([f"hint: {question['hint']}"] if question["hint"] else [])]
         if verdict in ("REVIEW", "SKIPPED"):
             score = 0.0
             lines.append("No points yet: the course staff decide.")
         if verdict == "INTERNAL":
             ours.append(str(question["label"]))
-            score, lines = 0.0, [f"{lines[0]}", OUR_FAULT]
-        tests.append(
-            {
-                "name": plain(str(question["label"])),
-                "score": round(score, 4),
-                "max_score": points,
-                "status": "passed" if verdict == "PASS" and score == points else "failed",
-                "output": plain("\n".join(lines)),
-                "output_format": "text",
-                "visibility": visibility,
-            }
-        )
+            score, lines = 0.0, [lines[0], OUR_FAULT]
+        status = "passed" if verdict == "PASS" and score == points else "failed"
+        test = {"name": plain(question["label"]), "score": round(score, 4), "max_score": points, "status": status}
+        tests.append(test | {"output": plain("\n".join(lines)), "output_format": "text", "visibility": visibility})
     if not tests:
         raise ValueError("no question was graded")
     output = [f"Not graded: {', '.join(ours)}. {OUR_FAULT}"] if ours else []
     output += [str(line) for line in report["notes"]]
     output += ["How your code was run:", *(f"- {line}" for line in report["guards"])] if report["guards"] else []
     return shown("\n".join(output), tests)
-
-
-def not_gradable(message: str, points: float, visibility: str) -> dict:
-    """results.json of a hand-in in which there is nothing to grade."""
-    entry = {"label": "submission.py", "points": points, "score": 0, "verdict": "ERROR", "message": message, "hint": ""}
-    return results({"questions": [entry], "notes": [], "guards": []}, visibility)
 
 
 def grade_hand_in(root: Path) -> dict:
@@ -189,17 +164,16 @@ def grade_hand_in(root: Path) -> dict:
         folder = Path(scratch, "hand_in")
         try:
             notes = unpack(root, folder, settings["dataset"] is None)
-        except HandInError as error:
-            return not_gradable(str(error), settings["points"], settings["visibility"])
+        except LabError as error:
+            told = {"verdict": "ERROR", "message": str(error), "hint": ""}
+            entry = {"label": "submission.py", "points": settings["points"], "score": 0} | told
+            return results({"questions": [entry], "notes": [], "guards": []}, settings["visibility"])
         if user is not None:
             os.chown(scratch, user, user)
         report = run_second(folder, settings, user)
     report["notes"] = notes + report["notes"]
-    report["guards"].append(
-        "Not enforced: the code runs as the same user as what grades it."
-        if user is None
-        else "The code runs as a user of its own, which can change neither the results nor what grades it."
-    )
+    own = "The code runs as a user of its own, which can change neither the results nor what grades it."
+    report["guards"].append(own if separate else "Not enforced: the code runs as the same user as what grades it.")
     return results(report, settings["visibility"])
 
 
@@ -230,12 +204,6 @@ def grade(folder: Path, settings: dict) -> dict:
     return {"questions": record["questions"], "notes": notes, "guards": record["guards"]}
 
 
-def hide_from_children() -> None:
-    """Let no process of the same user read or change our memory: student code runs as the same user as we do."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 def check() -> int:
     """Grade the empty skeleton in this image: 0 where that works, with what is guarded here."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -258,7 +226,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.grade:
-        hide_from_children()
+        # No process of the same user may read or change our memory: student code runs as the user that we are.
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         settings = json.load(sys.stdin)
         with os.fdopen(os.dup(1), "w") as answer:
             os.dup2(2, 1)  # what a library prints must not mix with the answer
