@@ -37,9 +37,6 @@ LAB = {language: read(f"docs/lab.{language}.md") for language in ("en", "zh")}
 GUIDE = read("docs/staff.md")
 
 
-# --------------------------------------------------------------------------- the lab texts
-
-
 def test_both_languages_have_the_same_structure():
     for what, parts in {
         "sections": lambda text: re.findall(r"^(#+ \d?(?:\.\d)?)", text, re.MULTILINE),
@@ -101,9 +98,6 @@ def test_links_lead_to_files_that_students_have():
                 assert linked in STUDENT_FILES, f"{name}: {target}"
 
 
-# --------------------------------------------------------------------------- commands
-
-
 def test_every_command_is_one_that_the_programs_take():
     inline = re.findall(r"`(python -m [^`]+)`", GUIDE)
     found = {line for text in (*LAB.values(), GUIDE) for line in commands(text)} | set(inline)
@@ -125,9 +119,6 @@ def test_every_command_is_one_that_the_programs_take():
         else:
             module.build_parser().parse_args(arguments)  # a LabError names what it does not know
         assert "__main__" in read(module.__file__) and callable(module.main), line
-
-
-# --------------------------------------------------------------------------- the staff guide
 
 
 def test_the_rehearsal_comes_first():

@@ -68,9 +68,6 @@ def edited(handin: archives.HandIn, name: str, edit) -> archives.HandIn:
     return handin
 
 
-# --------------------------------------------------------------------------- Performance
-
-
 def test_performance_is_that_of_the_saved_parameters(handin, grade_run, trained_run):
     record, _, performance = grade_run(handin)
     scored = scores.score_run(runs.load_run(trained_run))
@@ -111,9 +108,6 @@ def test_no_run_and_an_ae_run(handin, grade_run):
     assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-# --------------------------------------------------------------------------- what was reproduced
-
-
 def rerun_gives(monkeypatch, way, our_fault=False):
     attempts = [{"way": "own", "what": "the handed-in fit", "db": 3.0, "result": "Davies-Bouldin 3.0000"}]
     monkeypatch.setattr(rerun, "reproduce", lambda *_: rerun.Reproduction(way, attempts, our_fault))
@@ -131,9 +125,6 @@ def test_only_what_is_reproduced_has_points(handin, grade_run, settings, monkeyp
         assert record["reproduced"] == {"way": way, "attempts": attempts}
     handin.source = None
     assert grade_run(handin, settings=settings)[2]["verdict"] == "REVIEW"
-
-
-# --------------------------------------------------------------------------- the cluster of "6"
 
 
 def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_run, right_index):
@@ -163,9 +154,6 @@ def test_what_is_not_an_answer_leaves_the_question_to_the_list_or_a_person(handi
         assert grade_one.claimed_index(handin, 3) == 3, content
     changed(handin, "grade.json", b'{"sample_index": 4}')  # comes before the list
     assert grade_one.claimed_index(handin, 3) == 4
-
-
-# --------------------------------------------------------------------------- whole records
 
 
 def test_a_whole_record_with_real_children(handin, settings, right_index):

@@ -101,9 +101,6 @@ def scores(results: dict) -> dict[str, float]:
     return {test["name"]: test["score"] for test in results["tests"]}
 
 
-# --------------------------------------------------------------------------- the bundle
-
-
 def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
     with zipfile.ZipFile(bundle) as archive:
         names = archive.namelist()
@@ -116,7 +113,9 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
         *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),
     }
     assert modes["setup.sh"] == modes["run_autograder"] == 0o755
-    assert texts["setup.sh"].startswith("#!") and texts["run_autograder"].startswith("#!")
+    for script in build.TEMPLATES:
+        assert texts[script].startswith("#!")
+        subprocess.run(["bash", "-n", Path(build.__file__).parent / script], check=True)
     assert not any("\r" in text for text in texts.values())
     assert texts["submission.py"] == SKELETON
     assert json.loads(texts["settings.json"])["seed"] == 7
@@ -165,14 +164,6 @@ def test_builder_refuses_in_one_line(tmp_path):
         with pytest.raises(LabError, match=cause):
             build.main([str(tmp_path / arguments[0]), *arguments[1:]])
     assert not (tmp_path / "new.zip").exists()
-
-
-def test_scripts_are_bash():
-    for script in build.TEMPLATES:
-        subprocess.run(["bash", "-n", Path(build.__file__).parent / script], check=True)
-
-
-# --------------------------------------------------------------------------- run_autograder
 
 
 def test_solution_gets_all_points(container):
@@ -262,9 +253,6 @@ def test_our_own_fault_is_called_so_and_gives_nothing(container):
         assert "our fault" in results["output"] and "rerun" in results["output"], broken
         (source / broken).unlink(missing_ok=True)
         aside.rename(source / broken)
-
-
-# --------------------------------------------------------------------------- what is passed on
 
 
 def question(**changes) -> dict:

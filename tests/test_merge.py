@@ -26,9 +26,6 @@ def final(handins, grade, tmp_path):
     return run
 
 
-# --------------------------------------------------------------------------- tables
-
-
 def test_tables_are_read_as_spreadsheets_write_them(tmp_path):
     path = tmp_path / "t.csv"
     for encoding in ("utf-8", "utf-8-sig", "gbk", "utf-16"):
@@ -72,9 +69,6 @@ def test_cells_come_back_as_they_were_and_are_not_formulas(tmp_path):
 def test_numbers_are_short():
     for value, text in {None: "", 30.0: "30", 28.92314: "28.9231", 0.0: "0", 100: "100", 0.00001: "0"}.items():
         assert tables.guarded(value) == text
-
-
-# --------------------------------------------------------------------------- points
 
 
 def test_merge_adds_up_to_100(handins, final):
@@ -131,9 +125,6 @@ def test_of_several_hand_ins_of_one_id_the_newest_has_the_points_or_none(handins
     assert (rows["PB1"]["undecided"], rows["PB1"]["total"]) == ("two hand-ins for one id", "")
 
 
-# --------------------------------------------------------------------------- whose they are
-
-
 def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
     add(handins, "PB1").rename(handins / "my  homework.zip")  # two spaces, which the gradebook shows as one
     for marks in (f"{REPORT},status\nmy homework,{FULL},OK\n", f"hand_in,{REPORT},status\nmy homework,,{FULL},OK\n"):
@@ -174,9 +165,6 @@ def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final):
         with pytest.raises(LabError) as caught:
             final(f"{REPORT}\n{student_id},{FULL}\n")
         assert f"'{student_id}' is not in the gradebook{hint}" in str(caught.value)
-
-
-# --------------------------------------------------------------------------- the template, the feedback, the command
 
 
 def test_the_template_is_accepted_once_it_is_filled(handins, grade, tmp_path):
