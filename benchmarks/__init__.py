@@ -1,6 +1,5 @@
 import os
 
-# OpenMP's own default: a peer is measured with the threads that its users have, not with those that the lab's
-# scripts set up.
-# It is read when torch or scikit-learn is loaded. The lab's commands are started without it.
+# OpenMP's own default, so that a peer runs with the threads its users have, not with the lab's settings. It is read
+# when torch or scikit-learn is loaded. The lab's commands are started without it.
 os.environ.setdefault("GOMP_SPINCOUNT", "300000")

@@ -1,12 +1,12 @@
-"""Measure this project against what a user would pick instead, both sides in turn in one run.
+"""Measure this project against the usual alternatives, both sides in turn in one run.
 
-    python -m pip install -r benchmarks/requirements.txt     the peers that nothing else needs
+    python -m pip install -r benchmarks/requirements.txt     peers that nothing else needs
     python -m benchmarks                                     all cases: a quarter of an hour on two cores
-    python -m benchmarks --only em pca                       these cases; the others' results stay
+    python -m benchmarks --only em pca                       only these cases; other results are kept
     python -m benchmarks --quick --out ../quick              small sizes: does everything run?
 
-Data as for the lab (MNIST_DIR, else what is prepared or can be downloaded, else the stand-in). The results go to
-RESULTS.json and RESULTS.md in benchmarks/, and five rows of them to the README.
+The data are the lab's (MNIST_DIR, else prepared or downloaded data, else the stand-in). The results go to RESULTS.json
+and RESULTS.md in benchmarks/, and five rows of them to the README.
 """
 
 import argparse
@@ -31,13 +31,13 @@ PEERS = {"datasets": "data", "diffusers": "ddpm"}  # package -> the case that ne
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
         "python -m benchmarks",
-        "Measure the project beside what a user would pick instead.",
+        "Measure the project beside the usual alternatives.",
         "python -m benchmarks --only em pca",
     )
     parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES), metavar="CASE",
-                        help=f"some cases of: {', '.join(CASES)}")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="small sizes, once each; needs --out")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: benchmarks/)")
+                        help=f"cases to measure, of: {', '.join(CASES)}")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round each; needs --out")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: benchmarks/)")
     return parser
 
 
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     folder = (args.out or results.FOLDER).expanduser().resolve()
     if args.quick and folder == results.FOLDER:
-        raise LabError("--quick measures too little for the results in benchmarks/; name another folder by --out")
+        raise LabError("--quick measures too little for the results in benchmarks/; name another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
-    results.load(folder)  # what cannot be added to is refused before the work
+    results.load(folder)  # refuse damaged results before the work
     for package, case in PEERS.items():
         if case in args.only and importlib.util.find_spec(package) is None:
             raise LabError(f"{package} is not installed; run: python -m pip install -r benchmarks/requirements.txt")

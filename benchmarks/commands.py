@@ -1,4 +1,4 @@
-"""Cases that run the lab's commands, each in a process of its own. Each takes a ``Plan`` and yields rows."""
+"""Cases that run the lab's commands, each in its own process. Each takes a ``Plan`` and yields rows."""
 
 import json
 import tempfile
@@ -19,13 +19,13 @@ from hi_mnist.data import load_split
 from hi_mnist.prepare import ensure
 from hi_mnist.runs import cluster_labels, load_run
 
-# Measured once on two cores of this kind, and not again in each run: together they take half an hour.
+# Measured once on two such cores, not in each run: together they take half an hour.
 SAVED_TSNE = 401.0  # scikit-learn's TSNE of 60,000 images, raw pixels
 SAVED_CHAIN = 12.5 + 2 * (283.0 + 401.0) + 23.5  # the original: train, two visualizations (AE and TSNE each), grade
 
 
 def take_turns(jobs: dict[str, list], rounds: int) -> dict[str, list[timing.Finished]]:
-    """Run Python commands in turn, A B A B ...; each round has a fresh LAB_HOME, which its commands share."""
+    """Run Python commands in turn, A B A B ...; the commands of a round share a fresh LAB_HOME."""
     runs = {name: [] for name in jobs}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as home:
@@ -39,7 +39,7 @@ def take_turns(jobs: dict[str, list], rounds: int) -> dict[str, list[timing.Fini
 
 @contextmanager
 def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
-    """A folder with the data in use as parquet files and, for MNIST, as IDX files; options that prepare them anew."""
+    """A folder with the data as parquet files and, for MNIST, as IDX files; and the options that prepare them anew."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for split, prefix in (("train", "train"), ("test", "t10k")):
@@ -48,7 +48,7 @@ def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
             for array, kind in ((images[:, 0], "images-idx3"), (labels.astype(np.uint8), "labels-idx1")):
                 header, pixels = idx.idx_parts(array)
                 (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + bytes(pixels))
-        # The stand-in is made by the command itself: files of its size are refused as MNIST.
+        # The command makes the stand-in itself: IDX files of its size would be refused as MNIST.
         yield folder, ["--dataset", plan.dataset] + (["--data_dir", folder] if plan.dataset == "mnist" else [])
 
 
@@ -100,11 +100,11 @@ def data(plan: Plan) -> Iterator[Row]:
 
 
 def chain(plan: Plan) -> Iterator[Row]:
-    """The lab's commands in a fresh LAB_HOME whose data are prepared, then again with its cache warm."""
+    """The lab's commands in a fresh LAB_HOME with prepared data, then again with a warm cache."""
     dataset = "digits" if plan.quick else plan.dataset
-    ensure(dataset)  # for the questions asked about the run here; a quick plan has another data set
+    ensure(dataset)  # needed below to score the run; a quick plan has another data set
     images, labels = load_split("train", dataset)
-    saved = dataset == "mnist"  # the peers' figures are for MNIST
+    saved = dataset == "mnist"  # the saved figures are for MNIST
     with tempfile.TemporaryDirectory() as home:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
@@ -115,7 +115,7 @@ def chain(plan: Plan) -> Iterator[Row]:
             train = timing.run_command(["train.py", "--use_pca", *at, *options], environment)
             true = timing.run_command(["visualization.py", *at], environment)
             cluster = timing.run_command(["visualization.py", "--cluster_label", *at], environment)
-            # What a student finds by looking: the cluster with the most sixes.
+            # What a student finds by eye: the cluster with the most sixes.
             index = str(np.bincount(cluster_labels(load_run(run), images)[labels == 6]).argmax())
             grade = timing.run_command(["grade.py", "--sample_index", index, *at], environment)
             graded = json.loads((run / "grade.json").read_text(encoding="utf-8"))
@@ -146,7 +146,7 @@ def chain(plan: Plan) -> Iterator[Row]:
 
 
 def startup(plan: Plan) -> Iterator[Row]:
-    """From the command to its first word."""
+    """The time a command needs to start."""
     jobs = {
         "python train.py --help": ["train.py", "--help"],
         "from submission import GMM": ["-c", "from submission import GMM"],

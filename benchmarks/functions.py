@@ -21,14 +21,14 @@ from hi_mnist import networks
 from hi_mnist.data import flatten
 
 K = 10
-ITERATIONS = 12  # of EM, as many as the lab's fit takes
-FEW = 5  # where a curve has many points
+ITERATIONS = 12  # of EM; the lab's fit takes as many
+FEW = 5  # for curves with many points
 
 # --------------------------------------------------------------------------- expectation maximisation
 
 
 def codes_of(images: np.ndarray, d: int) -> np.ndarray:
-    """PCA codes float64 (N, d); those of repeated images are set apart, so that no component collapses."""
+    """PCA codes float64 (N, d); repeated images are spread apart so that no component collapses."""
     rows = flatten(images)
     pca = submission.PCA(d)
     pca.fit(rows)
@@ -44,7 +44,7 @@ def blobs(n: int, d: int) -> np.ndarray:
 
 
 def slices(X: np.ndarray) -> np.ndarray:
-    """The partition that all sides begin with: K slices of equal size along the first coordinate, int64 (N,)."""
+    """The partition that all sides start from: K slices of equal size along the first coordinate, int64 (N,)."""
     return X[:, 0].argsort().argsort() * K // len(X)
 
 
@@ -69,7 +69,7 @@ def started(X: np.ndarray) -> submission.GMM:
 
 
 def sklearn_fit(X: np.ndarray, iterations: int) -> Callable[[], GaussianMixture]:
-    """scikit-learn's ``fit``; where all parameters are given it begins with them, without k-means."""
+    """scikit-learn's ``fit``; given all parameters, it starts from them without k-means."""
     start = started(X)
     given = {"weights_init": start.pi, "means_init": start.means, "precisions_init": np.linalg.inv(start.covs)}
     mixture = GaussianMixture(K, tol=0.0, reg_covar=1e-6, max_iter=iterations, **given)
@@ -100,7 +100,7 @@ EM_PEERS = {"sklearn": "scikit-learn GaussianMixture", "textbook": "textbook's l
 
 
 def em_memory(side: str, n: int, d: int) -> Callable:
-    """For ``timing.peak_memory``: one iteration of a side on samples of a mixture."""
+    """For ``timing.peak_memory``: one side's iteration on samples of a mixture."""
     return SIDES[side](blobs(n, d), 1)
 
 
@@ -112,7 +112,7 @@ def em(plan: Plan) -> Iterator[Row]:
 
 
 def em_growth(plan: Plan) -> Iterator[Row]:
-    """How an iteration grows with the number of samples and of dimensions; memory at the largest."""
+    """How an iteration's time grows with the number of samples and dimensions; memory at the largest size."""
     most = plan.size if plan.quick else 10**6
     sizes = [(n, 10) for n in (1_000, 10_000, 100_000, 1_000_000) if n <= most]
     sizes += [(plan.size, d) for d in ((2, 20) if plan.quick else (2, 5, 10, 20, 50, 100, 200))]
@@ -134,7 +134,7 @@ def em_rows(
     with_memory: bool = False,
     sides: tuple[str, ...] = tuple(EM_PEERS),
 ) -> Iterator[Row]:
-    """An iteration on X (N, d), as a part of a fit of ``iterations``, beside each of ``sides``."""
+    """The time of one iteration on X (N, d), as a share of a fit of ``iterations``, beside each of ``sides``."""
     fitted = {}
 
     def keeping(side):
@@ -164,7 +164,7 @@ def em_rows(
 
 
 def pca_job(side: str, rows: np.ndarray) -> Callable[[], np.ndarray]:
-    """Fit ten components of uint8 rows (N, 784), copies included: -> (10, 784)."""
+    """Fit ten components to uint8 rows (N, 784), including copies: -> (10, 784)."""
 
     def ours():
         pca = submission.PCA(10)
@@ -233,7 +233,7 @@ def ae(plan: Plan) -> Iterator[Row]:
 
 
 def ddpm(plan: Plan) -> Iterator[Row]:
-    """Samples of the diffusion model; what they show is measured by ``benchmarks.quality``."""
+    """Samples of the diffusion model; ``benchmarks.quality`` measures their quality."""
     ours, theirs = networks.load_ddpm(), peers.DiffusersSampler()
     steps = 20 if plan.quick else 1000
     few, many = min(steps, 50), list(range(10)) * (1 if plan.quick else 10)

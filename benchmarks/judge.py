@@ -1,4 +1,4 @@
-"""A judge of digits: a small classifier trained with labels, which tells what the networks' samples show.
+"""A judge of digits: a small classifier, trained with labels, that reads the networks' samples.
 
     >>> from benchmarks.judge import load_judge
     >>> judge, _ = load_judge(load_data_set("mnist"))      # trains once, then reads the cache
@@ -20,8 +20,8 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import N_CLASSES, DataSet
 from staff.augment import distort
 
-MIN_ACCURACY = 0.993  # below it the judge's own mistakes would blur a target of 99 % agreement
-RECIPE = 1  # another one takes another number: the cache does not answer for it
+MIN_ACCURACY = 0.993  # below this the judge's own mistakes would blur a target of 99 % agreement
+RECIPE = 1  # increase it with each change of the network, so that the cache is not used for it
 IMAGES = 60_000  # of the real MNIST
 
 
@@ -81,18 +81,18 @@ class Judge:
 
     @torch.inference_mode()
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Features float32 (N, F) -> the digit that each shows, int64 (N,)."""
+        """Features float32 (N, F) -> digits, int64 (N,)."""
         return self.net.head(torch.from_numpy(features).to(networks.get_device())).argmax(dim=1).cpu().numpy()
 
 
 def load_judge(mnist: DataSet) -> tuple[Judge, float]:
-    """The judge from the cache, or a freshly trained one where there is none.
+    """The judge from the cache, or a freshly trained one.
 
     Args:
         mnist: the real MNIST.
 
     Returns:
-        the judge, and the share of the test images that it names rightly.
+        the judge, and its accuracy on the test images.
 
     Raises:
         LabError: the data are not the real MNIST, or the judge is too weak.
@@ -115,7 +115,7 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
     accuracy = float(np.mean(judge.predict(judge.features(mnist.test)) == mnist.test_labels))
     if accuracy < MIN_ACCURACY:
         raise LabError(
-            f"the judge names {accuracy:.2%} of the test images rightly, {MIN_ACCURACY:.1%} is needed; "
+            f"the judge reads {accuracy:.2%} of the test images correctly, but {MIN_ACCURACY:.1%} is needed; "
             f"delete {files.cache_path('judge', depends_on)} to train it anew"
         )
     return judge, accuracy
@@ -124,7 +124,7 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
 def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int = 128, seed: int = 0) -> JudgeNet:
     """Train the judge on lightly distorted images; the weights are a moving average over the last few epochs.
 
-    The recipe is fixed in advance and the last weights are taken, so the test images choose nothing.
+    The recipe is fixed in advance and the last weights are used, so the test images influence nothing.
 
     Args:
         images: uint8 (N, 1, 28, 28).

@@ -1,8 +1,8 @@
-"""What a user would pick instead of this project: the other side of each comparison.
+"""The alternatives to this project: the other side of each comparison.
 
-The textbook's loops are how the lab's formulas look when they are written down as they stand: a loop over the
-components, ``inv`` and ``det``, float64 throughout. The original lab's networks are known from its description by
-shape and size; they are built here with random weights, which cost as much as trained ones.
+The textbook's loops write the lab's formulas down literally: a loop over the components, ``inv`` and ``det``, float64
+throughout. The shapes and sizes of the original lab's networks come from its description; here they have random
+weights, which cost as much as trained ones.
 """
 
 import io
@@ -16,11 +16,11 @@ from PIL import Image
 
 from hi_mnist.files import cache_dir
 
-# --------------------------------------------------------------------------- mixture and PCA by the textbook
+# --------------------------------------------------------------------------- the textbook's mixture and PCA
 
 
 class TextbookGMM:
-    """EM as the formulas stand: means (K, d), covs (K, d, d), pi (K,), all float64."""
+    """EM exactly as in the formulas: means (K, d), covs (K, d, d), pi (K,), all float64."""
 
     def __init__(self, means: np.ndarray, covs: np.ndarray, pi: np.ndarray):
         self.means, self.covs, self.pi = means.copy(), covs.copy(), pi.copy()
@@ -59,7 +59,7 @@ def textbook_pca(X: np.ndarray, dim: int) -> np.ndarray:
 
 
 def original_ae():
-    """An autoencoder of the original's shape: 51.6 million parameters, two numbers in the middle."""
+    """An autoencoder of the original's shape: 51.6 million parameters, a code of two numbers."""
     from torch import nn
 
     encoder = nn.Sequential(
@@ -74,7 +74,7 @@ def original_ae():
 
 
 def encode_one_by_one(ae, images: np.ndarray) -> np.ndarray:
-    """Codes (N, 2) of uint8 images (N, 1, 28, 28), one image a call, as the original lab encodes its data set."""
+    """Codes (N, 2) of uint8 images (N, 1, 28, 28), one image per call, as the original lab encodes its data set."""
     import torch
 
     with torch.no_grad():
@@ -130,7 +130,7 @@ def write_parquet(images: np.ndarray, labels: np.ndarray, path: Path) -> None:
 
 
 def open_datasets(folder: Path) -> float:
-    """Seconds to load ``train.parquet`` and ``test.parquet`` of a folder and to have all images as one array."""
+    """Seconds to load ``train.parquet`` and ``test.parquet`` from a folder with all images as one array."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -142,5 +142,5 @@ def open_datasets(folder: Path) -> float:
     return time.perf_counter() - start
 
 
-if __name__ == "__main__":  # in a process of its own, as a user's script would: python -m benchmarks.peers FOLDER
+if __name__ == "__main__":  # a separate process, like a user's script: python -m benchmarks.peers FOLDER
     print(open_datasets(Path(sys.argv[1])))

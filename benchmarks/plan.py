@@ -1,4 +1,4 @@
-"""What a case is asked for and what it answers: a ``Plan`` goes in, ``Row`` after ``Row`` comes out."""
+"""What a case takes and yields: one ``Plan`` in, ``Row`` after ``Row`` out."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class Row:
     """One line of the results.
 
     Args:
-        what, peer: names; ``peer`` is empty where nothing stands beside.
+        what, peer: names; ``peer`` is empty if there is nothing to compare with.
         ours, theirs: median seconds.
-        target: how many times faster than the peer is promised; None: no promise.
-        memory, peer_memory: bytes held at the worst beyond what was held before.
-        note: what shows that both did the same work, and what a reader has to know.
-        saved: ``theirs`` was measured once, and not in this run.
+        target: the promised ratio to the peer's time; None for no promise.
+        memory, peer_memory: peak memory in bytes beyond what was held before.
+        note: evidence that both did the same work, and what a reader must know.
+        saved: ``theirs`` was measured once, not in this run.
     """
 
     what: str
@@ -38,11 +38,11 @@ class Row:
 
 @dataclass
 class Plan:
-    """What is measured: sizes and repetitions.
+    """Sizes and repetitions of the measurements.
 
     Args:
         dataset: prepared.
-        quick: small sizes, one repetition: shows that everything runs, its figures mean little.
+        quick: small sizes, one repetition: shows that everything runs, but the figures mean little.
     """
 
     dataset: str
@@ -56,6 +56,6 @@ class Plan:
         return 1 if self.quick else count
 
     def images(self) -> np.ndarray:
-        """Training images, repeated where there are fewer than ``size`` (the stand-in): uint8 (size, 1, 28, 28)."""
+        """Training images, repeated if there are fewer than ``size`` (the stand-in): uint8 (size, 1, 28, 28)."""
         images, _ = load_split("train", self.dataset)
         return np.resize(images, (self.size, *images.shape[1:]))

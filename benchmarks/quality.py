@@ -1,4 +1,4 @@
-"""Measure the two networks that the lab ships; the figures in their model cards come from here.
+"""Measure the two shipped networks; the figures in their model cards come from here.
 
     python -m benchmarks.quality ae                         clusters, reconstructions
     python -m benchmarks.quality ddpm                       agreement, Frechet distance, diversity
@@ -35,7 +35,7 @@ from hi_mnist.settings import add_flags, from_args, setting
 
 @dataclass
 class Drawing:
-    per_class: int = setting(100, "samples of each digit", low=2, high=5_000)
+    per_class: int = setting(100, "samples per digit", low=2, high=5_000)
     batch: int = setting(200, "samples drawn at a time", low=1)
     seed: int = setting(0, "seed of the samples", low=0, high=2**32 - 1)
 
@@ -43,7 +43,7 @@ class Drawing:
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
         "python -m benchmarks.quality",
-        "Measure the two networks that the lab ships.",
+        "Measure the two shipped networks.",
         "python -m benchmarks.quality ddpm --steps 50 --guidance 0 0.5 1 --per_class 20",
     )
     networks = parser.add_subparsers(dest="network", required=True)
@@ -54,19 +54,19 @@ def build_parser() -> argparse.ArgumentParser:
     ddpm.add_argument("--guidance", type=float, nargs="+", default=[0.0, DEFAULT_GUIDANCE],
                       help="weights of classifier-free guidance (default: 0 and the lab's own)")  # fmt: skip
     ddpm.add_argument("--interval", type=float, nargs=2, action="append", default=[], metavar=("LOW", "HIGH"),
-                      help="part of the process in which guidance acts, 0 the clean end, 1 the noise; may be repeated "
+                      help="part of the process in which guidance acts, 0 clean to 1 noise; may be repeated "
                       "(default: the lab's own)")  # fmt: skip
     add_flags(ddpm, Drawing)
-    ddpm.add_argument("--pictures", type=Path, metavar="DIR", help="folder of the samples (default: cache/networks)")
+    ddpm.add_argument("--pictures", type=Path, metavar="DIR", help="folder for the samples (default: cache/networks)")
     for name, network in (("ae", ae), ("ddpm", ddpm)):
-        cli.one_line_errors(network)  # a subparser does not take this over from its parent
+        cli.one_line_errors(network)  # a subparser does not inherit this from its parent
         cli.add_options(network, name)
-        network.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+        network.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     return parser
 
 
 def prepared(dataset: str) -> DataSet:
-    """A data set, fetched first where it is missing."""
+    """A data set; fetched first if it is missing."""
     prepare.ensure(dataset)
     return load_data_set(dataset)
 
@@ -90,7 +90,7 @@ def run_ddpm(args) -> dict:
 
 def save_sheet(tiles: np.ndarray, path: Path, zoom: int = 2) -> None:
     """Save images uint8 (rows, columns, 28, 28) as one picture."""
-    # A grey line between the tiles, so that a veil on the black background would be seen.
+    # Grey lines between the tiles make a veil on the black background visible.
     framed = np.pad(tiles, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=70)
     sheet = np.concatenate(np.concatenate(framed, axis=-2), axis=-1).repeat(zoom, axis=0).repeat(zoom, axis=1)
     with files.atomic_path(path) as partial:
@@ -113,11 +113,11 @@ def show(figures: dict) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.json is not None and not args.json.expanduser().resolve().parent.is_dir():
-        raise LabError(f"--json: there is no folder {args.json.expanduser().resolve().parent}; make it first")
+        raise LabError(f"--json: there is no folder {args.json.expanduser().resolve().parent}; create it first")
     run, network = {"ae": (run_ae, AE_NETWORK), "ddpm": (run_ddpm, DDPM_NETWORK)}[args.network]
     source = network_source(network, getattr(args, args.network))
     figures = {"network": args.network, "source": source} | run(args)
-    if args.json is not None:  # first of all: a closed pipe must not cost an hour's figures
+    if args.json is not None:  # first of all: a closed pipe must not lose an hour's figures
         files.write_text(args.json.expanduser().resolve(), json.dumps(figures, indent=1) + "\n")
     show(figures)
     return 0

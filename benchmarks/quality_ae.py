@@ -1,4 +1,4 @@
-"""How well the shipped AutoEncoder's plane separates the digits: scored by mixtures that see no label.
+"""How well the shipped AutoEncoder's plane separates the digits, scored by mixtures that see no labels.
 
 Symbols: N images, d embedding dimensions, K = 10. Images are uint8 (N, 1, 28, 28), 0 the background.
 """
@@ -25,7 +25,7 @@ def measure(ae, mnist: DataSet, standin: DataSet) -> dict:
 
     Args:
         ae: from ``hi_mnist.networks.load_ae``.
-        mnist: the real MNIST; the training labels serve only the figure of the 15 nearest neighbours.
+        mnist: the real MNIST; the training labels are used only by the figure for the 15 nearest neighbours.
         standin: the stand-in's digits, which the network has never seen.
 
     Returns:
@@ -58,7 +58,7 @@ def measure(ae, mnist: DataSet, standin: DataSet) -> dict:
 
 
 def fit_mixtures(codes: np.ndarray) -> list[GaussianMixture]:
-    """A mixture of K = 10 full Gaussians for each seed: real (N, d), no label enters."""
+    """A mixture of K = 10 full Gaussians for each seed: real (N, d), without labels."""
     return [GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes) for seed in SEEDS]
 
 
@@ -68,7 +68,7 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def name_clusters(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Name each of ten clusters after a digit, one to one, so that as many images as possible are named rightly.
+    """Name each of ten clusters after a digit, one to one, so that as many images as possible are named correctly.
 
     Args:
         clusters, labels: int (N,), 0 to 9.
@@ -80,7 +80,7 @@ def name_clusters(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def largest_confusions(clusters: np.ndarray, labels: np.ndarray, count: int = 5) -> list[str]:
-    """The most frequent digits in clusters of another name, in falling order; both int (N,), 0 to 9."""
+    """The most frequent digits in clusters of another name, in descending order; both int (N,), 0 to 9."""
     wrong, names = scores.count_labels(labels, clusters, N_CLASSES), name_clusters(clusters, labels)
     wrong[np.arange(N_CLASSES), names] = 0
     largest = np.argsort(-wrong, axis=None, kind="stable")[:count]
@@ -97,7 +97,7 @@ def reconstruct(ae, images: np.ndarray, batch: int = 1000) -> np.ndarray:
 
 
 def pca_mse(train: np.ndarray, test: np.ndarray) -> float:
-    """Mean squared error of a test image's pixel behind PCA to two dimensions, pixels in [0, 1]."""
+    """Mean squared error per pixel of test images after PCA to two dimensions, pixels in [0, 1]."""
     rows = data.flatten(test).astype(np.float32) / 255
     pca = PCA(2, svd_solver="covariance_eigh").fit(data.flatten(train).astype(np.float32) / 255)
     return float(np.mean((pca.inverse_transform(pca.transform(rows)) - rows) ** 2, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""What the shipped diffusion model draws, scored by the judge of ``benchmarks/judge.py`` beside real images.
+"""Samples of the shipped diffusion model, scored beside real images by the judge of ``benchmarks/judge.py``.
 
 Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0 the background.
 """
@@ -24,8 +24,8 @@ from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, guidance_interval
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import check, setting
 
-LAB_SEED = TrainConfig.seed  # of the mixture whose samples stand beside the DDPM's
-FLOOR_DRAWS = 5  # train subsets behind the floor of the Frechet distance
+LAB_SEED = TrainConfig.seed  # of the mixture that is compared with the DDPM
+FLOOR_DRAWS = 5  # training subsets for the floor of the Frechet distance
 DIGITS = np.arange(N_CLASSES)
 
 # --------------------------------------------------------------------------- ways to draw
@@ -33,7 +33,7 @@ DIGITS = np.arange(N_CLASSES)
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to draw: ``steps`` of 1,000 (all of them: ancestral; fewer: DDIM), guidance, and where it acts."""
+    """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), guidance, and where it acts."""
 
     steps: int = setting(DDPM_STEPS, "steps", low=1, high=DDPM_STEPS)
     guidance: float = setting(DEFAULT_GUIDANCE, "weight of classifier-free guidance", low=0, high=100)
@@ -49,14 +49,14 @@ class Setting:
 
 
 def combine(steps: list[int], guidances: list[float], intervals: list[tuple[float, float]]) -> list[Setting]:
-    """All combinations, each once; without guidance the interval means nothing, and none given means the lab's own.
+    """All combinations, each once; without guidance the interval does not matter. By default, the lab's own.
 
     Raises:
         LabError: a value is out of range.
     """
     for low, high in intervals:
         if not low < high:
-            raise LabError(f"--interval must be two rising numbers, got {low:g} {high:g}")
+            raise LabError(f"--interval must be two ascending numbers, got {low:g} {high:g}")
     settings = [
         check(Setting(count, weight, *(interval if weight else (0.0, 1.0))))
         for count in steps
@@ -70,7 +70,7 @@ def combine(steps: list[int], guidances: list[float], intervals: list[tuple[floa
 
 
 def balanced_subset(labels: np.ndarray, per_class: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of ``per_class`` random images of each class, without repetition: int64 (10 per_class,), by class."""
+    """Indices of ``per_class`` different random images of each class: int64 (10 per_class,), by class."""
     return np.concatenate([rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in DIGITS])
 
 
@@ -99,13 +99,13 @@ def mixture_samples(mnist: DataSet, per_class: int, dim: int = 10) -> np.ndarray
 def draw_samples(net, way: Setting, per_class: int, batch: int, seed: int) -> np.ndarray:
     """Draw ``per_class`` samples of each class.
 
-    Every way starts from the same noise, so that ways differ by what they do, not by luck.
+    Every way starts from the same noise, so that differences are not due to luck.
 
     Args:
         net: from ``hi_mnist.networks.load_ddpm``.
-        way: to draw.
+        way: how to draw.
         per_class: samples of each digit.
-        batch: samples at a time; it changes the order of the noise, and so the samples.
+        batch: samples at a time; it changes the order of the noise and so the samples.
         seed: of the noise.
 
     Returns:
@@ -146,7 +146,7 @@ def measure(
         net: from ``hi_mnist.networks.load_ddpm``.
         judge: of ``mnist``.
         mnist: the real MNIST.
-        ways: to draw.
+        ways: how to draw.
         per_class: samples of each class, at least 2.
         batch: samples drawn at a time.
         seed: of the samples.
@@ -169,7 +169,7 @@ def measure(
     for way in ways:
         distances = nearest_distances(samples[way.name], mnist.train)
         rows[way.name] |= {"nearest": float(np.median(distances)), "min": float(distances.min())}
-    # What a perfect sampler would get; its Frechet distance varies with the draw.
+    # What a perfect sampler would score; its Frechet distance varies with the draw.
     rows[floor[0]]["frechet"] = mean(rows[name]["frechet"] for name in floor)
     typical = nearest_distances(mnist.test[:1000], mnist.train)
     return {

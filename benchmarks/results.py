@@ -1,10 +1,10 @@
-"""What the suite keeps and shows: RESULTS.json, RESULTS.md, and the speed table of the README.
+"""The suite's results: RESULTS.json, RESULTS.md, and the speed table of the README.
 
-    python -m benchmarks.results        write the last two anew from benchmarks/RESULTS.json
+    python -m benchmarks.results        rewrite the last two from benchmarks/RESULTS.json
 
-RESULTS.json maps each case to ``{"measured", "machine", "dataset", "seconds", "rows"}``: a case that is measured
-again replaces its own entry only, so each says when and on what it was measured. What stands in RESULTS.md before its
-first table is written by hand and stays.
+RESULTS.json maps each case to ``{"measured", "machine", "dataset", "seconds", "rows"}``: measuring a case
+again replaces only its own entry, so each says when and on what it was measured. The text before the first table of
+RESULTS.md is written by hand and is kept.
 """
 
 import json
@@ -32,10 +32,10 @@ IN_README = (  # case, what, and how the peer's name begins
 
 
 def load(folder: Path) -> dict:
-    """The entries of a folder's RESULTS.json by case; empty where there is none.
+    """The entries of a folder's RESULTS.json by case; empty if there is no such file.
 
     Raises:
-        LabError: it is there, but not what this module writes.
+        LabError: the file was not written by this module.
     """
     path = folder / "RESULTS.json"
     if not path.exists():
@@ -49,7 +49,7 @@ def load(folder: Path) -> dict:
 
 
 def entry(rows: list[Row], **facts) -> dict:
-    """What RESULTS.json holds of a case."""
+    """A case's entry for RESULTS.json."""
     return {**facts, "rows": [asdict(row) for row in rows]}
 
 
@@ -59,7 +59,7 @@ def rows_of(case: dict) -> list[Row]:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds as a person reads them."""
+    """Seconds as text for people."""
     if value is None:
         return ""
     if value < 1:
@@ -84,7 +84,7 @@ def table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
 
 
 def tables(results: dict) -> str:
-    """What follows the head of RESULTS.md: for each case a table, notes, and on what it was measured."""
+    """The part of RESULTS.md after its head: for each case a table, notes, and on what it was measured."""
     parts = []
     for name, case in results.items():
         rows, machine = rows_of(case), case["machine"]
@@ -119,14 +119,14 @@ def readme_table(results: dict) -> str:
 
 
 def write_readme(results: dict, path: Path = README) -> None:
-    """Put the table between its two markers."""
+    """Write the table between its two markers."""
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)
     files.write_text(path, f"{before}{BEGIN}\n{readme_table(results)}\n{END}{after}")
 
 
 def write(results: dict, folder: Path) -> None:
-    """RESULTS.json and RESULTS.md in a folder; for the project's own folder the README's table, too."""
+    """Write RESULTS.json and RESULTS.md in a folder; for the project's own folder, the README's table as well."""
     page = folder / "RESULTS.md"
     text = page.read_text(encoding="utf-8") if page.exists() else "# Speed, side by side\n"
     files.write_text(folder / "RESULTS.json", json.dumps(results, indent=1) + "\n")
@@ -138,7 +138,7 @@ def write(results: dict, folder: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     cli.make_parser(
         "python -m benchmarks.results",
-        "Write RESULTS.md and the README's speed table anew from benchmarks/RESULTS.json.",
+        "Rewrite RESULTS.md and the README's speed table from benchmarks/RESULTS.json.",
     ).parse_args(argv)
     write(load(FOLDER), FOLDER)
     return 0

@@ -1,10 +1,10 @@
-"""How the suite measures: alternately, in one run, and memory in a process of its own.
+"""How the suite measures: alternately in one run, and memory in a separate process.
 
     >>> from benchmarks import timing
     >>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
     >>> median(times["theirs"]) / median(times["ours"])
 
-Machines are noisy: what runs beside a measurement slows both sides alike only if they take turns.
+Machines are noisy: other work slows both sides equally only if they take turns.
 """
 
 import ctypes
@@ -31,17 +31,17 @@ from hi_mnist.text import one_line
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "datasets", "diffusers")
 WATCH = Path(__file__).with_name("watch.py")
-REST = 0.2  # seconds before each turn: threads of BLAS and OpenMP spin for a while after their last product
+REST = 0.2  # seconds before each turn: BLAS and OpenMP threads keep spinning for a while after their last product
 Job = Callable[[], object]
 
 
 def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True) -> dict[str, list[float]]:
-    """Run the jobs in turn, A B A B ..., each on a machine at rest, and take the wall-clock seconds of each run.
+    """Run the jobs in turn, A B A B ..., each on a machine at rest, and measure the wall-clock seconds of each run.
 
     Args:
         jobs: what to run, by name.
-        rounds: how often each.
-        warm_up: run each once before, untimed: the first call imports, allocates and fills caches.
+        rounds: number of timed runs of each.
+        warm_up: first run each once, untimed: the first call imports, allocates and fills caches.
 
     Returns:
         name -> ``rounds`` times in seconds.
@@ -60,12 +60,11 @@ def alternate(jobs: dict[str, Job], rounds: int, warm_up: bool = True) -> dict[s
 
 
 class Finished(NamedTuple):
-    """A command that has ended well.
+    """A command that succeeded.
 
     Args:
-        seconds: wall-clock time that it took.
-        memory: bytes that it, or the largest process that it started, held at the worst; None where the system tells
-            none (Windows).
+        seconds: wall-clock time.
+        memory: peak bytes of the command or its largest child process; None if the system does not tell (Windows).
         output: what it printed.
     """
 
@@ -78,11 +77,11 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     """Run a Python command in the project's folder.
 
     Args:
-        arguments: what follows ``python``.
-        environment: variables that are set for it; one set to "" is taken away.
+        arguments: the command line after ``python``.
+        environment: variables to set for it; one set to "" is removed.
 
     Raises:
-        LabError: it failed; its last line of standard error says why.
+        LabError: it failed; quotes the last line of standard error.
     """
     # Without what benchmarks/__init__.py sets for peers in this process: the lab's scripts set their own.
     given = {**os.environ, "GOMP_SPINCOUNT": "", **(environment or {})}
@@ -100,18 +99,18 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
 
 
 def max_memory(commands: Iterable[Finished]) -> float | None:
-    """Bytes that the largest of some commands held at the worst; None where the system tells none."""
+    """The largest peak memory of some commands in bytes; None if the system does not tell."""
     return max((command.memory for command in commands if command.memory is not None), default=None)
 
 
 def peak_memory(make_job: Callable[..., Job], *arguments) -> float | None:
-    """How much more memory a job holds at its worst than before it began, in bytes, measured in a fresh process.
+    """Peak memory of a job beyond what was held before it began, in bytes, measured in a fresh process.
 
     Args:
         make_job: a function of a module, called in that process with ``arguments``; what it allocates is not counted.
 
     Returns:
-        bytes of resident memory; None where the system cannot tell (it needs Linux's /proc).
+        bytes of resident memory; None if the system does not tell (this needs Linux's /proc).
 
     Raises:
         LabError: the process died.
@@ -127,10 +126,10 @@ def peak_memory(make_job: Callable[..., Job], *arguments) -> float | None:
 
 def _measure_memory(make_job: Callable[..., Job], arguments: tuple) -> float:
     job = make_job(*arguments)
-    job()  # thread pools and workspaces of BLAS come with the first call and stay; they are no cost of the data
-    ctypes.CDLL(None).malloc_trim(0)  # else freed memory is used again and does not show
+    job()  # BLAS keeps the thread pools and workspaces of its first call; they are not a cost of the data
+    ctypes.CDLL(None).malloc_trim(0)  # else freed memory would be reused and not show up
     before = psutil.Process().memory_info().rss
-    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     job()
     status = Path("/proc/self/status").read_text()
     peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))

@@ -1,7 +1,7 @@
 """Run a command and note what it took: ``python -S benchmarks/watch.py REPORT COMMAND...``, used by ``timing``.
 
-A program of its own because the memory that a system tells of an ended process begins with what its parent held when
-starting it: this one holds next to nothing, a benchmark hundreds of megabytes.
+It is a separate program because the system counts what the parent held at the start as memory of an ended process: this
+one holds next to nothing, a benchmark hundreds of megabytes.
 """
 
 import json

@@ -1,11 +1,11 @@
-"""Read hand-ins that anybody may have made: zips or folders, without trusting a name, a size or a link in them.
+"""Read untrusted hand-ins, zips or folders: no name, size or link in them is trusted.
 
     for found in find(folder):          # each zip or folder of a class
         handin = read(found)            # the few files that grading needs, in memory, within bounds
         unpack(handin, scratch)         # into a clean folder, under names of our own
 
-Nothing is ever written under a name that came out of an archive, so a path in it can lead nowhere. What a person should
-look at stands in ``review``, what is only worth knowing in ``notes``.
+Nothing is ever written under a name taken from an archive, so no path in it can escape. ``review`` holds what a person
+should look at, ``notes`` what is merely worth knowing.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from typing import IO
 
 from hi_mnist.text import one_line, plain, size
 
-# What is taken from a run's folder, and the most bytes that each may have: K = 10 and d = 784 make 49 MiB of covs.
+# The files taken from a run's folder, each with its maximum size in bytes: K = 10 and d = 784 make 49 MiB of covs.
 RUN_FILES = {
     "config.yaml": 1 << 16,
     "gmm/config.json": 1 << 16,
@@ -39,7 +39,7 @@ RUN_FILES = {
 CODE_LIMIT = 1 << 20
 MOST_ENTRIES = 20_000
 MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
-MOST_DECLARED = 2 << 30  # bytes unpacked, by the archive's own word; what is unpacked is bounded by the limits above
+MOST_DECLARED = 2 << 30  # unpacked bytes as the archive declares them; the limits above bound what is unpacked
 MOST_RUNS = 50
 LONGEST_PATH = 500  # characters
 LONGEST_NAME = 255
@@ -58,17 +58,17 @@ _NAME = re.compile(
     r"\s*\+\s*(?P<name>[^+]{1,60}?)\s*\+\s*LAB\s*3(?![0-9]).*",
     re.I | re.S | re.A,
 )
-# What zipfile lets out at damaged archives, found by changing bytes of good ones at random.
+# What zipfile raises for damaged archives, found by changing random bytes of good ones.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
 
 
 class Refused(Exception):
-    """A hand-in that is not read any further; the text is its cause."""
+    """Reading a hand-in stops here; the text gives the cause."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A hand-in by its outside: where it lies and what its name says (empty where it says nothing)."""
+    """A hand-in seen from outside: its path and what its name says (empty if it says nothing)."""
 
     path: Path
     hand_in: str
@@ -78,17 +78,17 @@ class Found:
 
 @dataclass
 class HandIn:
-    """What grading needs of a hand-in.
+    """What grading needs from a hand-in.
 
     Attributes:
         hand_in: the name of its row, without ``.zip``.
-        student_id, name: from its name, or from its only folder's; empty where neither tells.
-        source: submission.py as it is; None where there is none.
-        run: the graded run's folder as it was called; None where there is none.
+        student_id, name: from its name or that of its only folder; empty if neither has them.
+        source: submission.py unchanged; None if it is missing.
+        run: original name of the graded run's folder; None if there is no run.
         files: that run's files by their names in ``RUN_FILES``.
         notes: what is worth knowing.
         review: what a person should look at.
-        refused: why nothing was read; empty where something was.
+        refused: why nothing was read; empty if something was.
     """
 
     hand_in: str
@@ -102,7 +102,7 @@ class HandIn:
     refused: str = ""
 
     def digest(self) -> str:
-        """SHA-256 of everything in it that grading sees."""
+        """SHA-256 of everything that grading sees."""
         rest = [self.hand_in, self.student_id, self.name, self.run, self.notes, self.review, self.refused]
         digest = hashlib.sha256(json.dumps(rest).encode())
         for name, content in sorted({**self.files, "submission.py": self.source or b""}.items()):
@@ -114,7 +114,7 @@ class HandIn:
 class Entry:
     """A file in a hand-in: its path in parts, and ``read(limit)``, which gives its bytes or raises ``Refused``.
 
-    In a folder, ``file`` is where it lies.
+    ``file`` is its path if the hand-in is a folder.
     """
 
     parts: tuple[str, ...]
@@ -126,9 +126,9 @@ class Entry:
 
 
 def find(folder: Path) -> tuple[list[Found], list[str]]:
-    """The hand-ins in a class's folder, sorted, and the names of files that are none.
+    """The hand-ins in a class's folder, sorted, and the names of files that are not hand-ins.
 
-    A folder, an archive and a file that is named like a hand-in each count as one, so that each gets a row.
+    Each folder, each archive and each file named like a hand-in counts as one and gets a row.
     """
     found, others, taken = [], [], set()
     for path in sorted(folder.iterdir(), key=lambda path: (display(path.name), path.name)):
@@ -151,7 +151,7 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
 
 
 def parse_name(name: str) -> tuple[str, str]:
-    """Student id and name in ``student_id+name+LAB3.zip``; both empty where the name has another form."""
+    """Student id and name in ``student_id+name+LAB3.zip``; both empty if the name has another form."""
     if len(name) > LONGEST_NAME:  # the pattern's time grows with the square of it
         return "", ""
     match = _NAME.fullmatch(name.replace("\uff0b", "+").strip())
@@ -164,7 +164,7 @@ def display(name: str) -> str:
 
 
 def decoded(raw: bytes) -> str:
-    """Bytes of a name as text: UTF-8 where they are, else GBK, which Chinese Windows writes."""
+    """Decode a name: as UTF-8 if it is valid, otherwise as GBK, which Chinese Windows writes."""
     for encoding in ("utf-8", "gb18030"):
         try:
             return raw.decode(encoding)
@@ -174,7 +174,7 @@ def decoded(raw: bytes) -> str:
 
 
 def clean(name: str) -> str:
-    """A name in NFC on one line, with a mark for whatever could change how the rest is shown."""
+    """A name in NFC on one line; characters that could change how the rest is shown become a mark."""
     return plain(unicodedata.normalize("NFC", name), mark=MARK).replace("\n", MARK)
 
 
@@ -182,7 +182,7 @@ def clean(name: str) -> str:
 
 
 def read(found: Found) -> HandIn:
-    """What grading needs of a hand-in. Whatever is wrong with it is said in the result, nothing is raised for it."""
+    """Read what grading needs from a hand-in. The result reports what is wrong; nothing is raised."""
     handin = HandIn(found.hand_in, found.student_id, found.name)
     try:
         with _opened(found.path, handin) as entries:
@@ -218,7 +218,7 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
             return
         if len(zips) > 1:
             raise Refused(f"{len(zips)} archives in one folder; keep one and --resume")
-        # Course systems put each upload into a folder of its own.
+        # Course systems put each upload into its own folder.
         path = Path(zips[0])
         if not handin.student_id:
             handin.student_id, handin.name = parse_name(display(path.name))
@@ -234,7 +234,7 @@ def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
 
 
 class _Bounded:
-    """A file that refuses long reads: zipfile fetches the whole list of entries in one, whatever length it claims."""
+    """A file that refuses long reads: zipfile reads the list of entries at once, whatever length it claims."""
 
     def __init__(self, file):
         self._file = file
@@ -288,7 +288,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: i
 
 
 def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
-    """All bytes of a file; of a bomb, no more than the limit is unpacked."""
+    """All bytes of a file. A zip bomb is unpacked no further than the limit."""
     content = file.read(limit + 1)
     if len(content) > limit:
         raise Refused(f"{name} is larger than {size(limit)}")
@@ -333,11 +333,11 @@ def _report(handin: HandIn, what: str, names: list[str]) -> None:
 
 
 def safe_parts(name: str) -> tuple[str, ...] | None:
-    """A member's path in parts, NFC; None for one that is absolute, has a drive, leads upwards or is endless.
+    """A member's path in parts, NFC; None if it is absolute, has a drive, leads upwards or is too long.
 
-    Backslashes separate, too: some Windows programs write them.
+    Backslashes also separate parts: some Windows programs write them.
     """
-    if len(name) > LONGEST_PATH:  # first: NFC takes long for long names
+    if len(name) > LONGEST_PATH:  # checked first: NFC is slow on long names
         return None
     name = unicodedata.normalize("NFC", name).replace("\\", "/")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
@@ -347,7 +347,7 @@ def safe_parts(name: str) -> tuple[str, ...] | None:
 
 
 def _wanted(parts: tuple[str, ...]) -> bool:
-    """Not what systems and editors leave behind; hidden run folders are unfinished trainings."""
+    """False for what systems and editors leave behind. Hidden run folders are unfinished trainings."""
     return not any(part.startswith((".", "__MACOSX", "~$")) or part == "__pycache__" for part in parts)
 
 
@@ -358,7 +358,7 @@ def _take(handin: HandIn, entries: list[Entry]) -> None:
     named = {parse_name(entry.parts[0]) for entry in entries if len(entry.parts) > 1} - {("", "")}
     if not handin.student_id and len(named) == 1:
         ((handin.student_id, handin.name),) = named
-        handin.notes.append("id and name are those of the folder in it")
+        handin.notes.append("id and name were taken from the folder inside")
     _take_code(handin, entries)
     _take_run(handin, entries)
     reports = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
@@ -386,7 +386,7 @@ def _take_code(handin: HandIn, entries: list[Entry]) -> None:
 
 
 def _take_run(handin: HandIn, entries: list[Entry]) -> None:
-    """Take the run that counts: the newest by name among the PCA runs, for only those are scored, else the newest."""
+    """Take the run that counts: the newest PCA run by name, because only PCA runs are scored, else the newest."""
     runs: dict[tuple[str, ...], dict[str, Entry]] = {}
     for entry in entries:
         for name in RUN_FILES:

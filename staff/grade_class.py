@@ -1,11 +1,11 @@
-"""Grade a whole class, and merge what was graded with the points given by hand.
+"""Grade a whole class, and merge the results with the points given by hand.
 
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    go on after an interruption, or with new hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
 
-Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. One hand-in's fault is one
-row's.
+Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
+hand-in affects only its own row.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from staff.pool import Grader, Job, Pool, read, records
 
 @dataclass
 class Options:
-    """What the flags of this command may be that have a range."""
+    """The flags of this command that have a range."""
 
     jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
     seed: int = setting(0, "seed of the numbers to check with", low=0, high=2**32 - 1, metavar="S")
@@ -39,7 +39,7 @@ class Options:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    about = "Grade a class's hand-ins: gradebook, summary and everybody's feedback."
+    about = "Grade a class's hand-ins: gradebook, summary and feedback for each student."
     parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
         "then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
@@ -48,12 +48,14 @@ def build_parser() -> argparse.ArgumentParser:
         "They need this version of the lab and its packages, and the same data set prepared:\n"
         "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
     )
-    parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder of zips or folders, one a hand-in")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all that is written")
-    parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or was interrupted")
-    parser.add_argument("--no-rerun", action="store_true", help="believe Performance without reproducing it")
+    parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder with one zip or folder per hand-in")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all output")
+    parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or interrupted")
+    parser.add_argument("--no-rerun", action="store_true", help="accept Performance without reproducing it")
     parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of an existing Dask cluster, as tcp://host:8786")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of an existing Dask cluster, e.g. tcp://host:8786"
+    )
     parser.add_argument(
         "--indices", type=Path, metavar="FILE.csv", help="student_id,sample_index for hand-ins without grade.json"
     )
@@ -63,13 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
-    about = "Add the report's points and what a person decided: writes OUT_DIR/final.csv, 100 points in all."
+    about = "Add the report's points and the decisions made by hand: writes OUT_DIR/final.csv, 100 points in all."
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
         f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
         f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
-        "hand_in, which names the row where student_id is empty;\n"
-        "status: OK for a row that was to be looked at; comment, for the student. An empty cell is not decided yet."
+        "hand_in, which names the row if student_id is empty;\n"
+        "status: OK once you have looked at a REVIEW row; comment: for the student. An empty cell is undecided."
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
@@ -77,7 +79,7 @@ def build_merge_parser() -> argparse.ArgumentParser:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse what cannot work, and make paths absolute.
+    """Refuse arguments that cannot work, and make paths absolute.
 
     Raises:
         LabError: naming the argument.
@@ -87,13 +89,13 @@ def check_arguments(args: argparse.Namespace) -> None:
     if not args.handins.is_dir():
         raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
     if args.handins in (args.out, *args.out.parents):
-        raise LabError(f"--out {args.out} lies in the hand-ins' folder and would be graded; name another one")
+        raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
     if args.out.is_file():
         raise LabError(f"--out {args.out} is a file; name a folder")
     if (args.backend == "dask") != (args.scheduler is not None):
-        raise LabError("--backend dask and --scheduler ADDRESS belong together")
+        raise LabError("--backend dask and --scheduler ADDRESS must be given together")
     if not args.resume and any((args.out / "records").glob("*.json")):
-        raise LabError(f"{args.out} holds a graded class; go on with it by --resume, or name another --out")
+        raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
 
 
 # --------------------------------------------------------------------------- the hand-ins
@@ -113,25 +115,25 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
         key = tables.key(shown)
         if key not in meant:
             hint = tables.changed_id(shown, [one.student_id for one in found])
-            errors.append(f"line {row.line}, column student_id: {shown!r} handed nothing in{hint}")
+            errors.append(f"line {row.line}, column student_id: {shown!r} is not the id of a hand-in{hint}")
         elif key in seen:
-            errors.append(f"line {row.line}, column student_id: {shown} is there twice")
+            errors.append(f"line {row.line}, column student_id: {shown} appears twice")
         elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
             seen.add(key)
             answers |= dict.fromkeys(meant[key], int(text.partition(".")[0]))
-        elif text:  # an empty cell is not known yet
+        elif text:  # an empty cell: not known yet
             errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
     tables.refuse(path, errors)
     return answers, notes
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Which of several hand-ins of one id counts: the newest by file time.
+    """Decide which of several hand-ins with one id counts: the newest by file time.
 
-    Where times are equal or names differ, which may be an id mistyped, all are graded and a person says.
+    If times are equal or names differ (perhaps a mistyped id), all are graded and a person decides.
 
     Returns:
-        the hand-ins to grade, and by ``hand_in`` a row for each that has a rival: its notes, or REPLACED.
+        the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
     """
     by_id: dict[str, list[archives.Found]] = {}
     for hand_in in found:
@@ -148,22 +150,22 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
             if hand_in not in newest:
-                row.notes = [f"{newest[0].hand_in} of the same id is newer and counts"]
+                row.notes = [f"{newest[0].hand_in} with the same id is newer and counts"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
-                row.review = [f"{why} {others} of the same id; keep one of them in the folder and --resume"]
+                row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
-                row.notes = [f"the newest of its id; not counted: {others}"]
+                row.notes = [f"the newest with its id; not counted: {others}"]
             rows[hand_in.hand_in] = row
         to_grade += newest
     return to_grade, rows
 
 
 def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> dict[str, dict]:
-    """The records of earlier runs by ``hand_in``; none without --resume.
+    """The records of earlier runs by ``hand_in``; empty without --resume.
 
     Raises:
-        LabError: they were made with another seed or data set, and all hand-ins would silently be graded again.
+        LabError: they were made with another seed or data set: all hand-ins would silently be graded again.
     """
     loaded = [gradebook.load_record(args.out, one.hand_in) for one in found if args.resume]
     records = {record["hand_in"]: record for record in loaded if record is not None}
@@ -177,9 +179,9 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> di
 
 
 def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run, with ``index`` in place of what an earlier list said; None where it does not hold.
+    """The record of an earlier run, with ``index`` in place of the earlier list's answer; None if it is not valid.
 
-    It holds for the same hand-in under the same settings, without a fault of ours.
+    It is valid for the same hand-in under the same settings, unless grading itself failed.
     """
     before = record["settings"].get("index")
     if not isinstance(handin, archives.HandIn) or record.get("digest") != handin.digest():
@@ -191,7 +193,7 @@ def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settin
         return record
     try:
         return grade_one.answered(record, handin, index, settings) if record["signature"] else None
-    except Exception:  # graded in full, where a fault has its row
+    except Exception:  # graded in full, so that a fault gets a row
         return None
 
 
@@ -199,11 +201,11 @@ def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settin
 
 
 def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) -> list[gradebook.Row]:
-    """Grade what is to be graded and write everything; what was done by an interruption is kept.
+    """Grade what needs grading and write everything; an interruption keeps what was done.
 
     Args:
         args: from ``build_parser``.
-        grader: makes the record of one hand-in.
+        grader: returns the record of one hand-in.
 
     Returns:
         the rows of the gradebook.
@@ -214,7 +216,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     check_arguments(args)
     found, others = archives.find(args.handins)
     if not found:
-        raise LabError(f"there is no hand-in in {args.handins}: no zip, no folder")
+        raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     to_grade, rivals = counting(found)
     earlier = earlier_records(args, to_grade)
@@ -228,7 +230,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     for one in to_grade:
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
-            index = record["settings"].get("index")  # what an earlier list said still holds
+            index = record["settings"].get("index")  # answers of an earlier list still hold
         again = record and kept(record, read(one, settings, index), index, settings)
         if not again:
             jobs.append(Job(one, index))
@@ -238,10 +240,10 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
             gradebook.save_record(args.out, again)
     how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
     facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}", f"Performance {how}"]
-    facts += [f"no hand-ins, left alone: {', '.join(others)}"] if others else []
+    facts += [f"not hand-ins, left alone: {', '.join(others)}"] if others else []
     facts += notes + sandbox.guards()
     pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
-    (args.out / "gradebook.json").unlink(missing_ok=True)  # a killed run leaves none that lacks late hand-ins
+    (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
     try:
         with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
             for record in records(pool, grader, jobs):
@@ -250,7 +252,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     finally:
         missing = len(to_grade) - len(done)
         if missing:
-            facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; go on with --resume")
+            facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
         rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
         facts += merge.write_template(args.out, rows)
         gradebook.write(args.out, rows, facts, missing)
@@ -259,10 +261,10 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
 
 
 def stored(out: Path, record: dict, settings: Settings) -> dict:
-    """Save a record; in place of one that cannot be written, the record of our own fault."""
+    """Save a record; if it cannot be written, save a record of our own fault instead."""
     try:
         gradebook.save_record(out, record)
-    except ValueError as error:  # a text or a number that has no form in JSON and UTF-8
+    except ValueError as error:  # a text or number that JSON or UTF-8 cannot hold
         handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
         index, cause = record["settings"].get("index"), grade_one.fault(error)
         record = grade_one.internal_record(handin, index, settings, cause)
@@ -273,20 +275,20 @@ def stored(out: Path, record: dict, settings: Settings) -> dict:
 def class_rows(
     found: list[archives.Found], done: dict[str, dict], rivals: dict[str, gradebook.Row], to_grade: list[str]
 ) -> list[gradebook.Row]:
-    """The gradebook's rows, students compared with each other; none for what is still to be graded."""
+    """The gradebook's rows, with students compared; hand-ins still to be graded have none."""
     rows = []
     for one in found:
         row = rivals.get(one.hand_in) or gradebook.Row(one.hand_in, one.student_id, one.name, None)
         row.record = done.get(one.hand_in)
         if row.record is not None:
-            # A hand-in whose own name says nothing may hold a folder that tells.
+            # If a hand-in's own name says nothing, a folder inside may.
             row.student_id, row.name = row.record["student_id"], row.record["name"]
         if row.record is not None or one.hand_in not in to_grade:
             rows.append(row)
     ids = Counter(row.student_id.casefold() for row in rows if row.hand_in not in rivals)
     for row in rows:
         if row.student_id and row.hand_in not in rivals and ids[row.student_id.casefold()] > 1:
-            row.review.append(f"the id {row.student_id} stands in more than one hand-in, or in the folder of one")
+            row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
     gradebook.compare(rows)
     return rows
 
@@ -299,7 +301,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         rows = grade_class(args)
     except KeyboardInterrupt:
-        print(f"\nwhat was graded is in {args.out}; go on with --resume", file=sys.stderr)
+        print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
     print(gradebook.counted(rows))
     print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")

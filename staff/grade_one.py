@@ -1,4 +1,4 @@
-"""Grade one hand-in: a function of its bytes and the class's settings, whichever process or machine runs it.
+"""Grade one hand-in: a pure function of its bytes and the class's settings, on any process or machine.
 
 The code is checked in children (``grading.checks``), the run is scored by its saved parameters, never by the
 student's ``predict``, and its Performance is reproduced (``staff.rerun``). Nothing here runs or imports student code.
@@ -25,23 +25,23 @@ from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import one_line
 from staff import archives, gradebook, handout, rerun
 
-OF_STAFF = ["staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]  # they decide on records as well
+OF_STAFF = ["staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]  # records depend on them as well
 RUN_QUESTIONS = ("sample_index", "performance")
 NO_ANSWER = {"message": "no answer in grade.json: to be marked by hand from the report"}
-LARGEST_K = 100  # more would cost us minutes; 10 is the lab's
-LARGEST_DIM = 128  # its baseline takes minutes, and no reproduction would end in time
+LARGEST_K = 100  # more takes minutes; the lab uses 10
+LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
 LARGEST_TREE = 200_000  # characters of a region's syntax tree that are compared
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a whole class is graded under; a record made under others is not reused.
+    """The settings of a whole class; a record made under other settings is not reused.
 
     Attributes:
         seed: of the questions on the code.
         rerun: whether Performance is reproduced.
         dataset: what runs must have been trained on.
-        data, code: hashes of the images and of the grading program, by which workers elsewhere are checked.
+        data, code: hashes of the images and of the grading program, to check workers elsewhere.
     """
 
     seed: int
@@ -51,7 +51,7 @@ class Settings:
     code: str
 
 
-images = functools.cache(data.load_data_set)  # the class's, read once in each process
+images = functools.cache(data.load_data_set)  # the class's images, read once per process
 
 
 @functools.cache
@@ -73,11 +73,11 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
 
     Args:
         handin: from ``archives.read``.
-        index: the answer to question 6 from the staff's list, for hand-ins that do not hold one.
+        index: the answer to question 6 from the staff's list, for hand-ins without one.
         settings: the class's.
     """
     record = empty_record(handin, index, settings)
-    # One BLAS thread everywhere: with another number sums would differ in their last digits.
+    # One BLAS thread everywhere: another number of threads would change the last digits of sums.
     with threadpool_limits(limits=1):
         if handin.refused:
             record["questions"] = entries(gradebook.QUESTIONS, "REVIEW", handin.refused)
@@ -85,7 +85,7 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
             return record
         if (settings.data, settings.code) != facts(settings.dataset):
             raise RuntimeError("this worker has other images or another version of the lab")
-        # The run first: what it is measured by is read before any of the student's code runs.
+        # The run first, so that the data it is measured by are read before any student code runs.
         run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record))
         code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record))
     summary = table.summary(code + run)
@@ -102,12 +102,12 @@ def empty_record(handin: archives.HandIn, index: int | None, settings: Settings)
 
 
 def made_under(settings: Settings, index: int | None) -> dict:
-    """What decides, with the hand-in, on the record."""
+    """What determines a record, together with the hand-in."""
     return dataclasses.asdict(settings) | {"index": index}
 
 
 def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
-    """The record of a hand-in that could not be graded, by a fault of ours."""
+    """The record of a hand-in that could not be graded because grading itself failed."""
     handin = one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name)
     return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", cause)}
 
@@ -124,7 +124,7 @@ def entries(names: Iterable[str], verdict: str, message: str, hint: str = "") ->
 
 
 def guarded(names: Iterable[str], grade: Callable[[], list[dict]]) -> list[dict]:
-    """The entries that ``grade`` gives; INTERNAL ones where it fails, for its faults are ours."""
+    """The entries from ``grade``; INTERNAL ones if it fails, because its faults are ours."""
     try:
         return grade()
     except Exception as error:
@@ -142,7 +142,7 @@ def fault(error: BaseException) -> str:
 
 
 def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> list[dict]:
-    """The four questions on the code; notes its fingerprint in the record."""
+    """Grade the four questions on the code; puts its fingerprint into the record."""
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(checks.QUESTIONS, "ERROR", message, hint)
@@ -157,7 +157,7 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
 
 
 def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, record: dict) -> list[dict]:
-    """Question 6 from the saved parameters; notes what was measured in the record."""
+    """Grade question 6 from the saved parameters; puts the measurements into the record."""
     if handin.run is None:
         hint = "hand in results/<datetime> of the run that counts"
         return entries(RUN_QUESTIONS, "ERROR", "the hand-in has no results", hint)
@@ -167,16 +167,16 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
             config = TrainConfig.load(path / "config.yaml")
             if config.dataset != settings.dataset:
                 theirs, ours = DATASETS[config.dataset], DATASETS[settings.dataset]
-                raise LabError(f"the run was trained on {theirs}, the class works on {ours}; train on the class's data")
+                raise LabError(f"the run was trained on {theirs}, but the class works on {ours}; train on that")
             if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
-                cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to be scored with the class"
+                cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to score with the class"
                 return entries(RUN_QUESTIONS, "REVIEW", cause)
             run = runs.load_run(path)
         except LabError as error:
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
             return entries(RUN_QUESTIONS, "ERROR", cause, hint)
     record["config"] = dataclasses.asdict(run.config)
-    if not run.config.use_pca:  # nor is it scored: its AutoEncoder may be anything anywhere
+    if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
         return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
     answer = claimed_index(handin, index)
     scored = scores.score_run(run, images(settings.dataset), answer)
@@ -189,7 +189,7 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
 
 
 def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: float, record: dict) -> dict:
-    """The entry of Performance after its run was made again."""
+    """The entry of Performance after reproducing the run."""
     found = performance["message"]
     if handin.source is None:
         message = f"{found}; not reproduced: there is no submission.py"
@@ -209,7 +209,7 @@ def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: fl
 
 
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """A hand-in's record with another answer to question 6 from the staff's list; all else stays as it was graded."""
+    """A record with another answer to question 6 from the staff's list; everything else stays as graded."""
     answer = claimed_index(handin, index)
     record = record | {"settings": made_under(settings, index), "sample_index": answer}
     with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
@@ -219,7 +219,7 @@ def answered(record: dict, handin: archives.HandIn, index: int | None, settings:
 
 
 def claimed_index(handin: archives.HandIn, index: int | None) -> int | None:
-    """The answer to question 6: ``sample_index`` of the hand-in's grade.json, else ``index``, the staff's word."""
+    """The answer to question 6: ``sample_index`` of the hand-in's grade.json, else ``index`` from the staff's list."""
     try:
         content = json.loads(handin.files.get("grade.json", b"").decode("utf-8-sig"))
     except (ValueError, RecursionError):

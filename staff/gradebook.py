@@ -1,7 +1,7 @@
-"""From the records of single hand-ins to what staff and students read: the gradebook, the feedback, the summary.
+"""Turn the records of hand-ins into what staff and students read: the gradebook, the feedback, the summary.
 
-A record is written as soon as its hand-in is graded. Everything else is made again from all records, in an order of its
-own, so that it is the same whatever was graded first, by how many processes, or after how many interruptions.
+A record is written as soon as its hand-in is graded. Everything else is made again from all records, in a fixed
+order, so it does not depend on the order of grading, the number of processes or interruptions.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIO
     "performance": ("6 Performance", PERFORMANCE_POINTS),
 }
 COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
-UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills these cells
+UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
 FEEDBACK = ("feedback.md", "feedback.json")
-# Records hold these for staff and for --resume; they are not the student's business.
+# Records hold these for staff and for --resume; students do not see them.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
 SAME_PARAMETERS = 1e-4  # relative; two machines differ by less, two seeds by more
 SIMILAR_CODE = 0.9  # share of common eight-word pieces of two syntax trees
@@ -44,8 +44,8 @@ class Row:
     """A line of the gradebook.
 
     Attributes:
-        record: what grading found; None for a hand-in that another one replaces.
-        notes, review: lines that come from the class as a whole.
+        record: what grading found; None for a hand-in replaced by another.
+        notes, review: lines that concern the class as a whole.
     """
 
     hand_in: str
@@ -56,7 +56,7 @@ class Row:
     review: list[str] = field(default_factory=list)
 
     def status(self) -> str:
-        """OK; SKIPPED: cells are left to fill; REVIEW: look at it; REPLACED: another hand-in counts."""
+        """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts."""
         return own_status(self.record, self.review) if self.record else "REPLACED"
 
     def cells(self) -> dict:
@@ -70,17 +70,17 @@ class Row:
 
 
 def decided(question: dict) -> float | None:
-    """A question's points; None where a person decides."""
+    """A question's points; None if a person decides."""
     return None if question["verdict"] in UNDECIDED else question["score"]
 
 
 def total(points: Iterable[float | None]) -> float:
-    """Points summed, without those that a person decides."""
+    """The sum of the points, without those that a person decides."""
     return round(sum(p for p in points if p is not None), 4)
 
 
 def given(points: float | None) -> str:
-    """Points as people read them."""
+    """Points as text for people."""
     return "open" if points is None else tables.guarded(points)
 
 
@@ -92,7 +92,7 @@ def own_status(record: dict, review: list[str] = ()) -> str:
 
 
 def undecided_causes(record: dict) -> list[str]:
-    """A line for each cause why cells are left empty, but what ``review`` says anyhow."""
+    """A line for each cause of empty cells, except what ``review`` says already."""
     causes: dict[str, list[str]] = {}
     for q in record["questions"]:
         if q["verdict"] in UNDECIDED and q["message"] not in record["review"]:
@@ -105,7 +105,7 @@ def undecided_causes(record: dict) -> list[str]:
 
 
 def file_name(hand_in: str) -> str:
-    """A hand-in's name as the name of a file or folder on any system, another for each hand-in."""
+    """A file or folder name for a hand-in, valid on any system and different for each hand-in."""
     safe = re.sub(r"[^\w+() -]", "_", hand_in).strip()[:50].rstrip()
     if safe == hand_in and not re.search(r"-[0-9a-f]{8}$", safe):
         return safe
@@ -117,7 +117,7 @@ def save_record(out: Path, record: dict) -> None:
 
 
 def load_record(out: Path, hand_in: str) -> dict | None:
-    """The record of a hand-in; None where there is none, or it is damaged."""
+    """The record of a hand-in; None if it is missing or damaged."""
     path = out / "records" / f"{file_name(hand_in)}.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -135,7 +135,7 @@ def _json(content: dict | list) -> str:
 
 
 def signature(run: SavedRun) -> list[list[float]]:
-    """Numbers (K, 3) that equal mixtures share, whatever the order of components or the signs of the PCA."""
+    """Numbers (K, 3) that are the same for equal mixtures, whatever the order of components or the signs of the PCA."""
     parts = [run.pi, np.linalg.norm(run.means, axis=1), np.linalg.slogdet(run.covs)[1]]
     return sorted(np.round(parts, 8).T.tolist())
 
@@ -146,7 +146,7 @@ def same_parameters(a: list, b: list) -> bool:
 
 @dataclass
 class Code:
-    """A hand-in's syntax trees: which regions are filled, and their eight-word pieces, regions apart."""
+    """A hand-in's syntax trees: which regions are filled in, and the eight-word pieces of each region."""
 
     filled: set[str]
     pieces: set[tuple]
@@ -160,11 +160,11 @@ class Code:
         return cls({task for task, tree in fingerprint.items() if tree}, pieces)
 
     def hidden(self) -> bool:
-        """Whether one of EM's steps, which a run of one's own needs, is nowhere to be seen."""
+        """Whether one of EM's two steps, which every run needs, cannot be found."""
         return not self.filled >= {"e_step", "m_step"}
 
     def similar(self, other: "Code") -> bool:
-        """Whether the same regions, both of EM's steps among them, are nearly the same up to names and comments."""
+        """Whether the same regions, including both EM steps, are nearly equal apart from names and comments."""
         common = len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
         return self.filled == other.filled and not self.hidden() and common
 
@@ -179,7 +179,7 @@ def compare(rows: list[Row]) -> None:
         if one_student or not same_parameters(one.record["signature"], other.record["signature"]):
             continue
         code, others_code = codes[one.hand_in], codes[other.hand_in]
-        # Code whose steps are found under no name of theirs cannot clear anybody.
+        # Code whose steps cannot be found clears nobody.
         suspect = code.similar(others_code) or code.hidden() or others_code.hidden()
         pairs = copies if suspect else equals
         pairs[one.hand_in].append(other.hand_in)
@@ -204,11 +204,11 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 
 def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> None:
-    """Write ``gradebook.csv`` (and ``gradebook.json``, which ``merge`` reads), ``summary.md`` and everybody's feedback.
+    """Write ``gradebook.csv`` (and ``gradebook.json``, which ``merge`` reads), ``summary.md`` and the feedback.
 
     Args:
         out: an existing folder.
-        rows: all hand-ins that have a record or need none.
+        rows: all hand-ins that have a record or do not need one.
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
     """
@@ -217,7 +217,7 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
     tables.write(out / "gradebook.csv", COLUMNS, graded)
     files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
     told = {feedback_folder(out, row.hand_in): student_record(row.record) for row in rows if row.record}
-    # That of hand-ins which are no longer there or do not count is removed; folders that hold more stay.
+    # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
@@ -233,20 +233,20 @@ def feedback_folder(out: Path, hand_in: str) -> Path:
 
 
 def student_record(record: dict) -> dict:
-    """What a student may see of a record: the fields of grade.json and what was reproduced, nothing of others."""
+    """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
     shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
     score = total(map(decided, record["questions"]))
     return shown | {"auto_score": score, "auto_points": AUTO_POINTS, "status": own_status(record)}
 
 
 def feedback_text(shown: dict) -> str:
-    """A student's feedback as Markdown; what came from their code stands in blocks, where nothing is interpreted."""
+    """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted."""
     lines = [f"# Lab 3: {markdown(shown['hand_in'])}", "", "| question | points | verdict |", "| --- | ---: | --- |"]
     for q in shown["questions"]:
         lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
     lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {AUTO_POINTS} | |", ""]
     if any(decided(q) is None for q in shown["questions"]):
-        lines += ["What is open is decided by a person; it is not lost.", ""]
+        lines += ["Open points are not lost: a person decides them.", ""]
     for q in shown["questions"]:
         lines += [f"## {q['label']}", "", *block(q["message"])]
         if q["hint"]:
@@ -265,7 +265,7 @@ def block(text: str) -> list[str]:
 
 
 def counted(rows: list[Row]) -> str:
-    """How many hand-ins there are of each status."""
+    """The number of hand-ins by status."""
     statuses = Counter(row.status() for row in rows)
     return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
 
@@ -297,7 +297,7 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
 
 
 def _cause(question: dict) -> str:
-    """A message without its numbers and places, by which equal causes are counted together."""
+    """A message without numbers and places, so that equal causes are counted together."""
     text = re.sub("^(not attempted): .*", r"\1", question["message"].partition("\n")[0])
     text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", text)
     return f"{question['verdict']}: {text[:160]}"

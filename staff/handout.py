@@ -3,10 +3,10 @@
     python -m staff.handout OUT_DIR            a new folder with the student's tree
     python -m staff.handout OUT_DIR --zip      and OUT_DIR.zip beside it
 
-In Python files, what stands between BEGIN_YOUR_CODE and END_YOUR_CODE becomes one ``raise NotImplementedError`` with
-the task's label, and what stands between BEGIN_SOLUTION_ONLY and END_SOLUTION_ONLY vanishes. In Markdown files, what
-stands between BEGIN_STAFF_ONLY and END_STAFF_ONLY vanishes. Markers that are nested, unclosed or stray are errors:
-better no handout than one that gives the answers away.
+In Python files, the text between BEGIN_YOUR_CODE and END_YOUR_CODE becomes one ``raise NotImplementedError`` with the
+task's label, and the text between BEGIN_SOLUTION_ONLY and END_SOLUTION_ONLY is removed. In Markdown files, the text
+between BEGIN_STAFF_ONLY and END_STAFF_ONLY is removed. Nested, unclosed or stray markers are errors: better no handout
+than one that gives the answers away.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, atomic_path, new_folder
 
-# What goes to students, and no more. A pattern that finds nothing is an error; hidden files are named in full.
+# What goes to students, and nothing else. A pattern without a match is an error; hidden files are named in full.
 STUDENT_FILES = [
     ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements.lock",
     "submission.py", "train.py", "visualization.py", "grade.py", "load_resources.py", "model.py", "utils.py",
@@ -29,8 +29,8 @@ STUDENT_FILES = [
     "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
     "results/README.md", "tests/test_submission.py",
 ]  # fmt: skip
-GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py", "grading/*/*.py"]  # those that grading needs
-LONGEST_REGION = 25  # lines; a task that needs more is badly cut
+GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py", "grading/*/*.py"]  # the tests that grading needs
+LONGEST_REGION = 25  # lines; a longer task should be split
 TASKS = {
     "1.1 E-step": "compute gamma, the probability of each component for each sample",
     "1.2 M-step": "update self.pi, self.means and self.covs from X and gamma",
@@ -66,11 +66,11 @@ _MARKDOWN_LINE = re.compile(r"<!-- (?P<edge>BEGIN|END)_(?P<kind>STAFF_ONLY) -->(
 
 
 def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
-    """Empty the regions of one file.
+    """Empty the marked regions of one file.
 
     Args:
         text: the solved source.
-        name: the file's name, which decides on the form of the markers and appears in errors.
+        name: the file's name, which determines the form of the markers and appears in errors.
 
     Returns:
         the student's text, and the labels of the tasks in it.
@@ -95,7 +95,7 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
             kept.append(line)
         if marker["edge"] == "BEGIN":
             if opened is not None:
-                raise LabError(f"{where}: a region opens inside the one of line {opened[1]}")
+                raise LabError(f"{where}: a region opens inside the one that starts in line {opened[1]}")
             opened = (kind, number)
             if kind == "YOUR_CODE":
                 if label not in known:
@@ -109,26 +109,26 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
                 raise LabError(f"{where}: the region has more than {LONGEST_REGION} lines; move a part into a helper")
             opened = None
     if opened is not None:
-        raise LabError(f"{name}: the region of line {opened[1]} is never closed")
-    # A helper that vanished leaves two empty lines behind where one belongs.
+        raise LabError(f"{name}: the region that starts in line {opened[1]} is never closed")
+    # A removed helper leaves two blank lines where there should be one.
     return re.sub(r"\n\n\n(?=    )", "\n\n", "".join(kept)), labels
 
 
 def find(patterns: list[str], source: Path = ROOT) -> list[str]:
-    """The files that patterns name, sorted, as paths below ``source`` with ``/``.
+    """The files that match the patterns, sorted, as paths relative to ``source`` with ``/``.
 
     Raises:
-        LabError: a pattern finds nothing.
+        LabError: a pattern has no match.
     """
     found = {pattern: [p for p in source.glob(pattern) if p.is_file()] for pattern in patterns}
     if missing := [pattern for pattern in patterns if not found[pattern]]:
-        raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or mend staff/handout.py")
+        raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or fix staff/handout.py")
     visible = [p for pattern in patterns for p in found[pattern] if p.name[0] != "." or p.name == pattern]
     return sorted({path.relative_to(source).as_posix() for path in visible})
 
 
 def student_copy(name: str, source: Path = ROOT) -> tuple[bytes, list[str]]:
-    """A file as students get it, and the labels of the tasks in it; errors as ``strip_solution``."""
+    """A file as students get it, and the labels of its tasks. Raises as ``strip_solution`` does."""
     content = (source / name).read_bytes()
     if not name.endswith((".py", ".md", ".toml", ".txt")):
         return content, []
@@ -143,7 +143,7 @@ def make_handout(out: Path, source: Path = ROOT) -> list[str]:
         the names of the files written, sorted.
 
     Raises:
-        LabError: a file is missing, a marker is wrong, a task is missing or there twice, or ``out`` is not empty.
+        LabError: a file is missing, a marker is wrong, a task is missing or duplicated, or ``out`` is not empty.
     """
     names, tasks = find(STUDENT_FILES, source), []
     with new_folder(out) as folder:
@@ -169,14 +169,14 @@ def main(argv: list[str] | None = None) -> int:
     out = args.out.expanduser().resolve()
     archive = out.with_name(out.name + ".zip")
     if args.zip and archive.exists():
-        raise LabError(f"{archive} exists and is never overwritten; remove it or name another folder")
+        raise LabError(f"{archive} exists and is not overwritten; remove it or name another folder")
     files = make_handout(out)
     print(f"wrote {len(files)} files into {out}")
     if args.zip:
         with atomic_path(archive) as partial:
             shutil.make_archive(str(partial.with_suffix("")), "zip", out.parent, out.name)
         print(f"wrote {archive}")
-    print("next: give it to the class; submission.py is the one file that they edit")
+    print("next: give it to the class; submission.py is the only file that they edit")
     return 0
 
 

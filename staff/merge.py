@@ -1,4 +1,4 @@
-"""The final gradebook: what was graded, the 30 points of the report, and what a person decided."""
+"""The final gradebook: the graded points, the 30 points of the report, and the decisions made by hand."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ FINAL_COLUMNS = [
 
 @dataclass
 class Marks:
-    """A line of marks.csv: points by column (None where the cell is empty), ``status`` and ``comment``."""
+    """A line of marks.csv: points by column (None for an empty cell), ``status`` and ``comment``."""
 
     line: int = 0
     points: dict[str, float | None] = field(default_factory=dict)
@@ -31,13 +31,13 @@ class Marks:
 
 
 def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
-    """Write ``final.csv`` from what was graded and the marks, which stay as they are, and tell it in the feedback.
+    """Write ``final.csv`` from the gradebook and the marks, which are only read, and add it to the feedback.
 
     Returns:
         the rows of the final gradebook, and notes on how the tables were read.
 
     Raises:
-        LabError: the class is not graded to its end, or the marks cannot be read; naming line and column.
+        LabError: grading is not finished, or the marks cannot be read; names line and column.
     """
     try:
         gradebook = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))
@@ -59,16 +59,16 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
 
 
 def write_template(out: Path, rows: list[Row]) -> list[str]:
-    """Write ``marks_template.csv``: a line for each student, with a column for each question that is open anywhere.
+    """Write ``marks_template.csv``: a line for each student, a column for each question that is still open for anyone.
 
     Returns:
-        notes; one where the template was filled in already: it is left as it is then.
+        notes; one if the template was filled in already, and so left alone.
     """
     path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
     try:
         written = tables.read(path, ["student_id"], [*REPORT, *OPTIONAL])[0] if path.exists() else []
         filled = any(text for row in written for name, text in row.cells.items() if name not in names)
-    except LabError:  # not as we write it
+    except LabError:  # not in the form that we write
         filled = True
     if filled:
         return [f"{TEMPLATE} is filled in and was left as it is; add late hand-ins to it by hand"]
@@ -86,8 +86,8 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
 def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:
     """The marks by hand-in, and notes on the file.
 
-    A row is found by its ``student_id``, or by its ``hand_in`` in that column or, where it is empty, in its own. A row
-    that the gradebook does not know is left out if it gives no points: that student handed nothing in.
+    A row is found by its ``student_id`` column, which may also hold a hand-in's name, or by ``hand_in`` if that is
+    empty. A row unknown to the gradebook is left out if it gives no points: that student did not hand in anything.
     """
     rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
     known = {
@@ -107,10 +107,10 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
                 hint = tables.changed_id(shown, [row["student_id"] for row in graded])
                 errors.append(f"line {row.line}, column {column}: {shown!r} is not in the gradebook{hint}")
             else:
-                errors.append(f"line {row.line}, column student_id: it is empty, and no hand_in is named")
+                errors.append(f"line {row.line}, column student_id: it is empty, and hand_in is empty, too")
             continue
         if first := next((marks[hand_in].line for hand_in in meant if hand_in in marks), None):
-            errors.append(f"line {row.line}, column {column}: {shown} has line {first} already")
+            errors.append(f"line {row.line}, column {column}: {shown} is already in line {first}")
             continue
         points = {}
         for column, largest in most.items():
@@ -130,7 +130,7 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
 
 
 def number(text: str, largest: float) -> float | None:
-    """A cell's points, None where it is empty; a ``ValueError`` names the value and what is allowed."""
+    """A cell's points, None if it is empty; a ``ValueError`` names the value and the allowed range."""
     try:
         value = float(text) if text else None
     except ValueError:
@@ -161,9 +161,9 @@ def _final(row: dict, marks: Marks, twice: bool) -> dict:
 
 
 def tell(out: Path, row: dict) -> None:
-    """End the student's feedback.md with the points of the final gradebook, in place of those of an earlier merge."""
+    """Append the final points to the student's feedback.md, replacing those of an earlier merge."""
     path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
-    if not path.is_file():  # a person took it away
+    if not path.is_file():  # a person removed it
         return
     report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]

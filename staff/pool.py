@@ -1,4 +1,4 @@
-"""Many hand-ins at a time: processes of this machine or of a Dask cluster, any of which may die in the middle."""
+"""Grade many hand-ins at a time, in processes of this machine or a Dask cluster, any of which may die."""
 
 import dataclasses
 import functools
@@ -17,22 +17,22 @@ from hi_mnist.cli import LabError
 from staff import archives, grade_one, rerun
 from staff.grade_one import Settings
 
-# Seconds without any record after which workers count as dead: the children of one hand-in are ended long before.
-# joblib needs it, for it is not told of tasks that Dask has given up.
+# Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
+# joblib needs this, because Dask does not tell it of tasks that it has given up.
 LONGEST = 5 * sandbox.Limits().wall_seconds + 2 * rerun.LIMITS.wall_seconds + 300
 Grader = Callable[[archives.HandIn, int | None, Settings], dict]
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A hand-in that is still to be graded, and the staff's word on its answer to question 6."""
+    """A hand-in to be graded, with its answer to question 6 from the staff's list."""
 
     found: archives.Found
     index: int | None
 
 
 def read(found: archives.Found, settings: Settings, index: int | None) -> archives.HandIn | dict:
-    """A hand-in's contents, or its record where a fault of ours keeps it from being read."""
+    """A hand-in's contents, or its record if a fault of ours prevents reading."""
     try:
         return archives.read(found)
     except Exception as error:
@@ -40,7 +40,7 @@ def read(found: archives.Found, settings: Settings, index: int | None) -> archiv
 
 
 def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict:
-    """One job in whatever process it runs: always a record."""
+    """Run one job in the current process; always returns a record."""
     if isinstance(handin, dict):
         return handin
     try:
@@ -51,14 +51,14 @@ def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, s
 
 
 def attempt_below(parent: int, *arguments) -> dict:
-    """``attempt`` in a process of this machine, which ends with the one that started it, even one that was killed."""
+    """``attempt`` in a process of this machine, which ends when its parent ends, even if that was killed."""
     end_with(parent)
     return attempt(*arguments)
 
 
 @functools.cache
 def end_with(parent: int) -> None:
-    """End this process, and with it its children, soon after its parent; no use on Windows, where ids do not tell."""
+    """End this process and its children soon after its parent; no use on Windows, where the parent's id stays."""
 
     def watch():
         while os.getppid() == parent:
@@ -70,7 +70,7 @@ def end_with(parent: int) -> None:
 
 @contextmanager
 def interrupt_ignored():
-    """Processes that are started meanwhile ignore Ctrl-C for good: this one ends them, and they print no tracebacks."""
+    """Processes started in this block always ignore Ctrl-C: this one ends them, so they print no tracebacks."""
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -84,10 +84,10 @@ class Pool:
     Args:
         jobs: hand-ins at a time on this machine.
         scheduler: address of the cluster; None for this machine.
-        settings: the class's, which workers elsewhere must share.
+        settings: the class's; workers elsewhere must have the same.
 
     Raises:
-        LabError: the cluster does not answer, has no workers, or they have another lab or other data.
+        LabError: the cluster does not answer, has no workers, or they have another version of the lab or other data.
     """
 
     def __init__(self, jobs: int, scheduler: str | None, settings: Settings):
@@ -103,7 +103,7 @@ class Pool:
             self.client.wait_for_workers(1, timeout=30)
             theirs = set(self.client.run(grade_one.facts, self.settings.dataset).values())
             cause = None if theirs == {(self.settings.data, self.settings.code)} else "it has other images or code"
-        except Exception as error:  # Dask's own, and whatever a worker raises
+        except Exception as error:  # Dask's own errors, and any that a worker raises
             cause = f"{type(error).__name__}: {error}"
         if cause:
             self.close()
@@ -114,16 +114,16 @@ class Pool:
         if self.client is not None:
             self.client.close()
         if self.has_processes:
-            # At an interruption joblib leaves its processes at work.
+            # After an interruption joblib leaves its processes running.
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
     def map(self, grader: Grader, jobs: list[Job], alone: bool = False) -> Iterator[dict]:
         """Records as they come, each hand-in read just before it is sent.
 
         Args:
-            grader: makes a record of a hand-in.
+            grader: returns the record of a hand-in.
             jobs: what to grade.
-            alone: whether what is graded may end its process: one of this machine then, but never this one.
+            alone: grading may end its process, so use another process of this machine, never this one.
 
         Raises:
             Exception: joblib's and Dask's own, when workers die.
@@ -144,13 +144,13 @@ class Pool:
             yield from (attempt(*a) for a in arguments)
 
     def check(self) -> None:
-        """Raise a ``LabError`` where the cluster is gone, so that going on makes no sense."""
+        """Raise a ``LabError`` if the cluster is gone."""
         if self.client is not None and self.client.status != "running":
-            raise LabError("the Dask scheduler is gone; start it again and go on with --resume")
+            raise LabError("the Dask scheduler is gone; start it again and continue with --resume")
 
 
 def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
-    """A record for every job. What is lost with a worker is graded again, what is lost twice one by one."""
+    """A record for every job. Jobs lost with a worker are graded again; those lost twice, one by one."""
     waiting = {job.found.hand_in: job for job in jobs}
     for _ in range(2):
         try:

@@ -3,9 +3,9 @@
     python -m staff.pretrain ae      writes pretrained/mnist-ae/
     python -m staff.pretrain ddpm    writes pretrained/mnist-ddpm/
 
-Both show progress and the loss, save a checkpoint every minute into the work folder, and go on from there when they are
-started again after Ctrl-C or a kill (``--restart`` begins anew). ``--dataset digits --steps 6`` shows in seconds that
-training works; such weights go nowhere near ``pretrained/`` unless ``--out`` says so.
+Both show progress and the loss, save a checkpoint to the work folder every minute, and continue from it when they are
+started again after Ctrl-C or a kill (``--restart`` starts over). ``--dataset digits --steps 6`` shows in seconds that
+training works; such weights are not written to ``pretrained/`` unless ``--out`` says so.
 
 The autoencoder learns without labels, in three stages, each a function that takes images only:
 
@@ -49,11 +49,11 @@ class Training:
 
     Args:
         net: what is trained.
-        name: file name of the checkpoint and title of the progress bar.
+        name: file name of the checkpoint and label of the progress bar.
         steps: number of optimiser steps.
         work_dir: folder of the checkpoint.
-        lr: peak learning rate; it rises for 2 % of the steps, stays, and falls linearly over the last ``decay``.
-        ema: decay of the moving average of the weights, ``averaged``; 0 keeps the last ones.
+        lr: peak learning rate; it rises for 2 % of the steps and falls linearly over the last ``decay``.
+        ema: decay of the moving average of the weights, ``averaged``; 0 keeps the last weights.
     """
 
     def __init__(self, net: nn.Module, name: str, steps: int, work_dir: Path, *, lr: float, seed, ema=0.0, decay=0.4):
@@ -113,7 +113,7 @@ class Training:
         self.net.eval()
 
     def _average(self) -> None:
-        # A young average forgets faster, or the random first weights would stay in it for long.
+        # A young average forgets faster; otherwise the random first weights would stay in it for long.
         decay = min(self.ema, (1 + self.step) / (10 + self.step))
         for key, value in self.net.state_dict().items():
             if value.is_floating_point():
@@ -185,7 +185,7 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
     """Stage 2: a plane in which neighbours stay neighbours.
 
     The features alone split a rare way of writing a digit (the crossed seven) off as an island, and where an island
-    lands is chance. Among raw pixels it has neighbours of the common form, so their graph is added with a small weight.
+    lands is chance. In raw pixels its neighbours have the common form, so that graph is added with a small weight.
 
     Args:
         features: float32 (N, 256), from ``encode_features``.
@@ -196,7 +196,7 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
     Returns:
         float32 (N, 2), centred, standard deviation 1.
     """
-    import umap  # imported late: it compiles for seconds, and only staff need it
+    import umap  # imported late: it takes seconds to compile, and only staff need it
     from sklearn.decomposition import PCA
     from umap.umap_ import find_ab_params, simplicial_set_embedding
 
@@ -247,7 +247,7 @@ def fit_autoencoder(images: Tensor, plane: Tensor, net: Contrast, *, steps, batc
 
 
 def train_ae(images: Tensor, *, args: "AeOptions", work_dir: Path, device) -> AE:
-    """All three stages; what is finished is read back. Takes images, never labels."""
+    """Run all three stages; finished ones are read back. Takes images, never labels."""
     common = {"seed": args.seed, "work_dir": work_dir, "device": device}
     contrast = learn_features(images, steps=args.contrast_steps, batch=args.contrast_batch, **common)
     weights = [value.cpu().numpy() for value in contrast.state_dict().values()]
@@ -299,30 +299,30 @@ def train_ddpm(images: Tensor, labels: Tensor, *, args: "DdpmOptions", work_dir:
 
 @dataclass
 class Options:
-    """What the flags for either network may be."""
+    """The flags of both networks."""
 
-    dataset: str = setting("mnist", "what to train on; the shipped networks were trained on mnist", choices=DATASETS)
-    out: str | None = setting(None, "where the weights go (default: its folder in pretrained/)", metavar="DIR")
+    dataset: str = setting("mnist", "training data; the shipped networks were trained on mnist", choices=DATASETS)
+    out: str | None = setting(None, "folder for the weights (default: its folder in pretrained/)", metavar="DIR")
     work_dir: str | None = setting(None, "folder of the checkpoints (default: pretrain_work/)", metavar="DIR")
     data_dir: str | None = setting(None, "folder of the MNIST IDX files (default: MNIST_DIR)", metavar="DIR")
     seed: int = setting(0, "random seed", low=0, high=2**32 - 1)
-    device: str | None = setting(None, "cuda, mps or cpu (default: the best there is)")
+    device: str | None = setting(None, "cuda, mps or cpu (default: the best available)")
     restart: bool = setting(False, "forget the checkpoints")
 
 
 @dataclass
 class AeOptions(Options):
-    """Those of the autoencoder."""
+    """The flags of the autoencoder."""
 
     contrast_steps: int = setting(4000, "steps of stage 1", low=1)
-    contrast_batch: int = setting(512, "images in a step of stage 1", low=1)
+    contrast_batch: int = setting(512, "images per step of stage 1", low=1)
     steps: int = setting(4000, "steps of stage 3", low=1)
-    batch: int = setting(256, "images in a step of stage 3", low=1)
+    batch: int = setting(256, "images per step of stage 3", low=1)
 
 
 @dataclass
 class DdpmOptions(Options):
-    """Those of the diffusion model."""
+    """The flags of the diffusion model."""
 
     steps: int = setting(10_000, "training steps", low=1)
     batch: int = setting(64, "images in a step", low=1)

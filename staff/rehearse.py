@@ -1,10 +1,10 @@
 """Play a whole course with five invented students in a minute, offline.
 
-    python -m staff.rehearse                in a temporary folder, which is removed
-    python -m staff.rehearse FOLDER         in a new folder, which stays to be looked at
+    python -m staff.rehearse                in a temporary folder, which is removed afterwards
+    python -m staff.rehearse FOLDER         in a new folder, which is kept
 
 It makes the handout, lets five students solve it, train and zip their hand-ins, grades them, and merges the marks that
-a person would give. The data are scikit-learn's digits. Each command is shown as staff or students would type it.
+staff would give. The data are scikit-learn's digits. Each command is shown as staff or students would type it.
 """
 
 import argparse
@@ -87,7 +87,7 @@ MISTAKE = RIGHT | {
         self.means = np.dot(gamma.T, X) / N_k.reshape(-1, 1)
         """,
 }
-# Trains like the right one. Where it sees that it is graded, it claims full marks and ends the process: no more.
+# Trains correctly. When it notices that it is being graded, it claims full marks and ends the process, nothing worse.
 HOSTILE = RIGHT | {
     "1.1 E-step": """
         import os
@@ -107,12 +107,12 @@ class Student:
 
     Attributes:
         student_id, name: as in the name of the hand-in.
-        work: the regions that were filled in; none hands in the untouched skeleton.
-        about: what there is to see.
-        says: how the cluster of the six is told: by grade.json, by the staff's file of indices, or in the report only.
+        work: the regions that are filled in; empty for the untouched skeleton.
+        about: what this student demonstrates.
+        says: where the cluster of the six is given: grade.json, the staff's file of indices, or only the report.
         report: points for the report: log, tuning, results, questions, feedback.
-        decided: what a person decides after the grading, by column of marks.csv.
-        expected, status: points of the four questions on the code, and the row's status, that must come out.
+        decided: what a person decides after grading, by column of marks.csv.
+        expected, status: the required points of the four questions on the code, and the required status of the row.
     """
 
     student_id: str
@@ -159,7 +159,7 @@ def solve(skeleton: str, work: dict[str, str]) -> str:
         body = textwrap.dedent(lines.strip("\n").rstrip(" "))
         skeleton, count = empty.subn(lambda found, body=body: textwrap.indent(body, found[1]), skeleton)
         if count != 1:
-            raise LabError(f"the handout's submission.py has {count} regions {label!r}; mend staff/rehearse.py")
+            raise LabError(f"the handout's submission.py has {count} regions {label!r}; fix staff/rehearse.py")
     return skeleton
 
 
@@ -167,7 +167,7 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> None:
     """Show and run ``python COMMAND`` in ``folder``, with ``home`` as its ``LAB_HOME`` (None: the lab's own folder).
 
     Raises:
-        LabError: it failed; with its last line.
+        LabError: it failed; quotes its last line.
     """
     print(f"  python {shlex.join(command)}", flush=True)
     ours = ("LAB_", "PYTHON")
@@ -182,7 +182,7 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> None:
 
 
 def cluster_of_six(run_folder: Path) -> int:
-    """The right answer to question 6, which a student reads off the pictures."""
+    """The right answer to question 6, which a student reads from the pictures."""
     (images, labels), _ = prepare.stand_in()
     return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
 
@@ -193,7 +193,7 @@ def work_of(student: Student, copy: Path, indices: dict[str, int]) -> None:
     files.write_text(target, solve(target.read_text("utf-8"), student.work))
     if not student.work:
         return
-    # Each with a seed of their own: equal runs would look copied.
+    # Each has a different seed: equal runs would look copied.
     run(["train.py", "--use_pca", "--dataset", "digits", "--seed", student.student_id[-1]], copy)
     (run_folder,) = (copy / "results").glob("*/")
     if student.says == "grade.json":
@@ -214,7 +214,7 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
 
 
 def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], list[dict]]:
-    """The whole course in an empty folder.
+    """Play the whole course in an empty folder.
 
     Returns:
         the rows of the gradebook, and of the final one.
@@ -238,7 +238,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         zip_up(student, home, hand_ins)
 
     print("\n3. the hand-ins are graded")
-    # Students who ran grade.py have recorded the cluster of the six; the staff note the others' from the report.
+    # Students who ran grade.py have recorded the cluster of the six; staff note the others' from the report.
     answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
     tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
     options = ["--out", str(out), "--dataset", "digits", "--indices", str(staff / "indices.csv")]
@@ -273,7 +273,7 @@ def show(rows: list[dict], columns: tuple[str, ...]) -> None:
 
 
 def surprises(gradebook: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:
-    """What did not come out as it must on any machine."""
+    """What differs from the required results, which are the same on any machine."""
     found = []
     by_id = {row["student_id"]: row for row in gradebook}
     for student in students:

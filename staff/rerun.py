@@ -1,6 +1,6 @@
-"""A Performance is believed only after it was reproduced from the handed-in code.
+"""Reproduce a Performance from the handed-in code; without that it is not accepted.
 
-First the handed-in file's own ``fit`` runs under the run's settings and seed; where that misses or fails, its E-step
+First the handed-in file's own ``fit`` runs under the run's settings and seed; if that misses or fails, its E-step
 and M-step run under the lab's ``fit``. One must come within 2 % of the Davies-Bouldin index of the saved parameters.
 """
 
@@ -20,18 +20,18 @@ from hi_mnist.runs import TrainConfig
 from hi_mnist.text import one_line
 from staff.handout import student_copy
 
-TOLERANCE = 0.02  # relative; another machine's rounding and an honest tol move the index by less
+TOLERANCE = 0.02  # relative; rounding on another machine or an honest tol changes the index by less
 LIMITS = sandbox.Limits(cpu_seconds=300, wall_seconds=900, memory=6 * 2**30)
 WAYS = {"own": "the handed-in fit", "steps": "its E-step and M-step under the lab's fit"}
 
 
 @dataclass
 class Reproduction:
-    """What came of it.
+    """The result of an attempt to reproduce a run.
 
     Attributes:
-        way: ``own`` or ``steps``, whichever came near enough; None where neither did.
-        attempts: for each way that was tried ``way``, ``what`` and ``result`` in words, and ``db`` (None: it failed).
+        way: ``own`` or ``steps``, whichever came close enough; None if neither did.
+        attempts: for each way tried: ``way``, ``what`` and ``result`` in words, and ``db`` (None if it failed).
         our_fault: a child could not be started, so nothing is known.
     """
 
@@ -51,7 +51,7 @@ def reproduce(source: bytes, config: TrainConfig, db: float, images: DataSet, ru
         config: the run's settings.
         db: Davies-Bouldin of the saved parameters on the test images.
         images: the class's data set.
-        run: starts the child, as ``sandbox.run``.
+        run: starts the child, like ``sandbox.run``.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     attempts = []
@@ -69,7 +69,7 @@ def reproduce(source: bytes, config: TrainConfig, db: float, images: DataSet, ru
 
 
 def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> tuple[float | None, str]:
-    """Davies-Bouldin of what a child fitted, and the same in words; None and the cause where it is not a mixture."""
+    """Davies-Bouldin of a child's fit, and the same in words; None and the cause if the fit is not a mixture."""
     if outcome.status == "raised":
         where = f", line {outcome.error['line']}" if outcome.error["line"] else ""
         return None, f"{outcome.error['type']}{where}: {one_line(outcome.error['text'].partition(chr(10))[0])}"

@@ -1,4 +1,4 @@
-"""CSV files that staff edit in a spreadsheet: read whatever it made of them, written so that it does no harm."""
+"""CSV files that staff edit in a spreadsheet: read in any form it saves, written so that it changes nothing."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from hi_mnist.text import one_line, size
 
 LARGEST = 10 << 20  # bytes
 SHOWN_ERRORS = 5
-# A cell that begins so is a formula to Excel and LibreOffice; the wide forms are what Chinese keyboards write.
+# Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms.
 _FORMULA = tuple("=+-@") + ("\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
@@ -29,15 +29,16 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
     """Read a table whose first line names the columns.
 
     Args:
-        path: UTF-8 with or without a byte order mark, UTF-16 with one, or GBK; commas, semicolons or tabs. Where no
-            commas part the cells, numbers may have a decimal comma. A first line like ``sep=;`` says what parts them.
+        path: UTF-8 with or without a byte order mark, UTF-16 with one, or GBK; separated by commas, semicolons or
+            tabs. Without comma separators, numbers may have a decimal comma. A first line like ``sep=;`` sets the
+            separator.
         required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
 
     Returns:
         the lines that are not empty, and notes on how the file was read.
 
     Raises:
-        LabError: not readable, a column is missing, unknown or there twice, or a line is too long.
+        LabError: the file cannot be read, a column is missing, unknown or duplicated, or a line is too long.
     """
     required, known = list(required), {*required, *optional, "name", "hand_in"}
     text, notes = _text(path)
@@ -71,7 +72,7 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
 def _text(path: Path) -> tuple[str, list[str]]:
     try:
         if path.stat().st_size > LARGEST:
-            raise LabError(f"{path} is larger than {size(LARGEST)}, which no class's table is")
+            raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise LabError(f"there is no file {path}") from None
@@ -97,31 +98,31 @@ def _check_columns(path: Path, line: int, columns: list[str], required: list[str
     missing = [name for name in required if name not in columns]
     unknown = [name for name in columns if name and name not in known]
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
-    for what, names in (("lacks the column", missing), ("has the unknown column", unknown), ("has twice", twice)):
+    for what, names in (("lacks the column", missing), ("has the unknown column", unknown), ("repeats", twice)):
         if names:
             listed = ", ".join(names[:5])
             raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {', '.join(sorted(known))}")
 
 
 def changed_id(value: str, known: Iterable[str]) -> str:
-    """A remedy, to be added to a message, where an id looks as if a spreadsheet took it for a number; else empty."""
+    """A remedy to append to a message if a spreadsheet seems to have taken an id for a number; else empty."""
     zeros = next((name for name in known if value.isdigit() and name.lstrip("0") == value.lstrip("0")), None)
     if zeros:
-        return f" (it has {zeros}: a spreadsheet changed it; make the column text and write the id again)"
+        return f" (did you mean {zeros}? A spreadsheet changed it; format the column as text and enter the id again)"
     if re.fullmatch(r"\d+(\.\d+)?(e\+?\d+)?", value, re.I) and not value.isdigit():
-        return " (a spreadsheet changed it; make the column text and write the id again)"
+        return " (a spreadsheet changed it; format the column as text and enter the id again)"
     return ""
 
 
 def refuse(path: Path, errors: list[str]) -> None:
-    """Raise one ``LabError`` for all that is wrong in a table, if anything is."""
+    """Raise one ``LabError`` for all errors in a table, if there are any."""
     if errors:
         more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
         raise LabError(f"{path.name}, {'; '.join(errors[:SHOWN_ERRORS])}{more}; nothing was written")
 
 
 def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
-    """Write a table whole or not at all, with the mark by which Excel knows UTF-8; all cells quoted, none a formula."""
+    """Write a table whole or not at all, with the byte order mark that Excel needs; all cells quoted, no formulas."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(columns)
@@ -130,24 +131,24 @@ def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
 
 
 def guarded(value: str | float | None) -> str:
-    """A cell's text: numbers with at most four digits behind the point, None empty, no formulas."""
+    """A cell's text: numbers with at most four decimals, None as an empty cell, no formulas."""
     if value is None:
         return ""
     if isinstance(value, int | float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
-    text = one_line(value, 32_000)  # a spreadsheet's cell holds no more
+    text = one_line(value, 32_000)  # the maximum of a spreadsheet's cell
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def key(name: str) -> str:
-    """An id or a hand-in's name, by which what a spreadsheet gives back is found."""
+    """The form of an id or hand-in's name by which to find it after a spreadsheet changed it."""
     return " ".join(name.split()).casefold()
 
 
 def called(hand_ins: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """What a table's column ``student_id`` may call hand-ins, by ``key``: their ids, or their whole names.
+    """The names that the column ``student_id`` may use for hand-ins, by ``key``: their ids or their full names.
 
-    A file that is only named after another student's id is not called by it: it would get that student's marks.
+    A file that merely has another student's id as its name is not found by it: it would get that student's marks.
 
     Args:
         hand_ins: ids and names of the rows.

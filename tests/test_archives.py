@@ -101,7 +101,7 @@ def test_without_the_utf8_flag_gbk_and_utf8_names_are_read(tmp_path):
         path = zipped(folder / "upload.zip", {f"{placeholder}/{name}": content for name, content in files().items()})
         path.write_bytes(path.read_bytes().replace(placeholder.encode(), NAME.encode(encoding)))
         handin = only(folder)
-        assert handin.notes == ["id and name are those of the folder in it"]
+        assert handin.notes == ["id and name were taken from the folder inside"]
         handin.notes.clear()
         expect_ordinary(handin)
 

@@ -79,7 +79,7 @@ def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run):
     for damage, name, how, cause in (  # test_runs.py has all that a run may suffer from
         (changed, "config.yaml", None, "config.yaml is missing"),
         (changed, "config.yaml", b"a: &a [1]\nb: [*a]\n", "alias"),
-        (changed, "config.yaml", b"use_pca: true\ndataset: mnist\n", "the class works on the offline stand-in"),
+        (changed, "config.yaml", b"use_pca: true\ndataset: mnist\n", "but the class works on the offline stand-in"),
         (changed, "gmm/gmm.safetensors", b"\x80\x04\x95" + b"x" * 100, "damaged"),
         (changed, "pca/pca.safetensors", None, "missing"),
         (edited, "covs", lambda a: -a, "positive definite"),

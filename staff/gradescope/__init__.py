@@ -1,4 +1,4 @@
-"""Grading on Gradescope: ``python -m staff.gradescope OUT.zip`` builds the bundle that is uploaded there.
+"""Grading on Gradescope: ``python -m staff.gradescope OUT.zip`` builds the bundle to upload.
 
-``__main__.py`` builds it. ``setup.sh``, ``run_autograder`` and ``autograder.py`` go into it and run there.
+``__main__.py`` builds it. It contains ``setup.sh``, ``run_autograder`` and ``autograder.py``, which run on Gradescope.
 """

@@ -1,7 +1,7 @@
 """Build the autograder bundle that is uploaded to Gradescope.
 
     python -m staff.gradescope OUT.zip                     the four questions on the code
-    python -m staff.gradescope OUT.zip --dataset mnist     and question 6, from the results/ that are handed in
+    python -m staff.gradescope OUT.zip --dataset mnist     and question 6, from the handed-in results/
 
 In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff.md.
 """
@@ -25,17 +25,17 @@ from hi_mnist.settings import add_flags, from_args, setting
 from staff import handout
 from staff.gradescope import autograder
 
-TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope wants them at the bundle's top
+TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope expects them at the top of the bundle
 STAFF_FILES = ["__init__.py", "archives.py", "gradescope/__init__.py", "gradescope/autograder.py"]
-FILES_FOR_RUNS = ["grade_one.py", "gradebook.py", "handout.py", "rerun.py", "tables.py"]  # of staff/ as well
+FILES_FOR_RUNS = ["grade_one.py", "gradebook.py", "handout.py", "rerun.py", "tables.py"]  # also from staff/
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
-TIMEOUT_FOR_RUNS = 2340  # or after up to 40, where the assignment's settings say so
+TIMEOUT_FOR_RUNS = 2340  # or up to 40 if the assignment's settings say so
 
 
 def requirements() -> str:
-    """The pins that grading needs: neither torch nor the plots.
+    """The pinned packages that grading needs, without torch and the plotting packages.
 
     Raises:
         LabError: requirements.lock lacks a package.
@@ -48,7 +48,7 @@ def requirements() -> str:
 
 
 def bundle(settings: dict) -> dict[str, bytes]:
-    """The files of the bundle by name; the regions of submission.py are empty, as in the students' copies."""
+    """The files of the bundle by name; the regions of submission.py are empty, as in the student's copy."""
     dataset = settings["dataset"]
     of_staff = STAFF_FILES + (FILES_FOR_RUNS if dataset else [])
     names = handout.find(handout.GRADING_FILES) + [f"staff/{name}" for name in of_staff]
@@ -60,7 +60,7 @@ def bundle(settings: dict) -> dict[str, bytes]:
 
 
 def data_files(dataset: str) -> dict[str, bytes]:
-    """The prepared data set and the baselines known here, so that no hand-in waits for the usual one."""
+    """The prepared data set and the baselines computed here, so that hand-ins do not wait for a common one."""
     prepare.ensure(dataset)
     folder = data.prepared_dir(dataset)
     images = [data.load_split(split, dataset)[0] for split in ("train", "test")]
@@ -71,31 +71,31 @@ def data_files(dataset: str) -> dict[str, bytes]:
 
 
 def write_zip(out: Path, files: dict[str, bytes]) -> None:
-    """Write the bundle, its files at the archive's top, the scripts executable."""
+    """Write the bundle with its files at the top of the archive and the scripts executable."""
     with atomic_path(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
-            entry = zipfile.ZipInfo(name)  # dated 1980: the same sources make the same bytes
+            entry = zipfile.ZipInfo(name)  # dated 1980, so that the same sources give the same bytes
             mode = 0o755 if name in TEMPLATES else 0o600 if name == "settings.json" else 0o644
             entry.external_attr = (stat.S_IFREG | mode) << 16
-            entry.create_system = 3  # Unix, whose modes these are
+            entry.create_system = 3  # Unix, so that the modes apply
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[name])
 
 
 @dataclass
 class Options:
-    """What the flags of this command may be."""
+    """The flags of this command."""
 
     seed: int | None = setting(None, "hidden seed (default: a fresh one, printed)", low=0, high=2**32 - 1, metavar="S")
     dataset: str | None = setting(
-        None, "grade question 6 too, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
+        None, "also grade question 6, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
     )
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("python -m staff.gradescope", "Build the bundle that is uploaded to Gradescope.")
-    parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write; never overwritten")
+    parser.add_argument("out", type=Path, metavar="OUT.zip", help="file to write; never overwritten")
     add_flags(parser, Options)
     return parser
 
@@ -104,9 +104,9 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     options, out = from_args(Options, args), args.out.expanduser().resolve()
     if out.suffix != ".zip":
-        raise LabError(f"{out.name} does not end in .zip, which Gradescope wants; name it {out.name}.zip")
+        raise LabError(f"{out.name} does not end in .zip, as Gradescope requires; name it {out.name}.zip")
     if out.exists():
-        raise LabError(f"{out} exists and is never overwritten; remove it or name another file")
+        raise LabError(f"{out} exists and is not overwritten; remove it or name another file")
     if options.seed is None:
         options.seed = secrets.randbelow(2**32)
     for_runs = {"timeout": TIMEOUT_FOR_RUNS, "points": table.AUTO_POINTS}

@@ -4,8 +4,8 @@
     python -m staff.gradescope.autograder --check     whether this image can grade; setup.sh calls it
 
 Gradescope runs us as root, so two processes share the work. The first keeps root, reads the seed, copies the hand-in
-and writes results.json. The second grades as a user of its own and answers through a pipe: student code, which runs
-below it, can write neither the results nor what grades it. What the second says is checked before it is passed on.
+and writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
+below it, cannot write the results or the grading program. Its answer is checked before it is passed on.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from hi_mnist.text import plain
 from staff import archives
 
 SOURCE = Path(__file__).resolve().parents[2]
-FIRST_USER, USERS = 64_000, 1000  # numbers that belong to nobody, so that all of their processes are ours
+FIRST_USER, USERS = 64_000, 1000  # ids that belong to nobody, so that all of their processes are ours
 LONGEST_ANSWER = 1 << 20  # bytes of the second process
 OUR_FAULT = (
     "Grading failed, and that is our fault, not yours. The 0 points shown do not judge your work. "
@@ -43,7 +43,7 @@ def shown(output: str, tests: list[dict]) -> dict:
 
 
 def failure() -> dict:
-    """results.json where grading itself failed: 0 points, and whose fault it is."""
+    """results.json when grading itself failed: 0 points, and whose fault it is."""
     return {"score": 0} | shown(OUR_FAULT, [])
 
 
@@ -51,10 +51,10 @@ def failure() -> dict:
 
 
 def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
-    """Copy what grading needs of the hand-in in ``root``/submission into ``folder``; what else there is to say of it.
+    """Copy what grading needs from ``root``/submission into ``folder``; returns further remarks on the hand-in.
 
     Raises:
-        LabError: there is no submission.py, or nothing was read; the student can mend it by handing in again.
+        LabError: submission.py is missing, or nothing could be read; the student can hand in again.
     """
     if not (root / "submission").is_dir():
         raise FileNotFoundError(f"there is no folder {root / 'submission'}")
@@ -68,7 +68,7 @@ def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
     (folder / "submission.py").write_bytes(found.source)
     if not code_only:
         archives.unpack(found, folder / "results")
-    # The report is handed in elsewhere, and a run is not asked for everywhere.
+    # The report is handed in elsewhere, and a run is not always required.
     return [line for line in found.review + found.notes if not line.startswith(("no results", "no report"))]
 
 
@@ -77,11 +77,11 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
 
     Args:
         folder: a copy of the hand-in that ``user`` may read.
-        settings: of the bundle; they go through a pipe, because the file is root's.
-        user: the number of the user who grades; None for our own.
+        settings: the bundle's; they go through a pipe, because only root may read the file.
+        user: id of the user who grades; None for our own.
 
     Raises:
-        RuntimeError: no answer, or not one of the form that is expected.
+        RuntimeError: there is no answer, or it does not have the expected form.
     """
     identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LAB_BUBBLEWRAP") if key in os.environ}
@@ -107,7 +107,7 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
 
 
 def kill_all_of(user: int) -> None:
-    """Let nothing of a hand-in survive its grading, wherever it has moved itself."""
+    """Kill all processes of a hand-in after grading, wherever they have moved."""
     for _ in range(20):  # a process may fork while we look
         alive = False
         for folder in Path("/proc").glob("[0-9]*"):
@@ -121,14 +121,14 @@ def kill_all_of(user: int) -> None:
 
 
 def results(report: dict, visibility: str) -> dict:
-    """results.json, from what the second process says.
+    """Make results.json from the second process's answer.
 
     Args:
         report: ``questions`` as in grade.json, ``notes`` and ``guards``, lists of sentences.
-        visibility: of the tests, in Gradescope's words.
+        visibility: of the tests, in Gradescope's terms.
 
     Raises:
-        ValueError: a number or a text is not what it must be.
+        ValueError: a number or a text is invalid.
     """
     tests, ours = [], []
     for question in report["questions"]:
@@ -157,7 +157,7 @@ def results(report: dict, visibility: str) -> dict:
 def grade_hand_in(root: Path) -> dict:
     """results.json of the hand-in in ``root``/submission."""
     settings = json.loads((SOURCE / "settings.json").read_text(encoding="utf-8"))
-    # LAB_OTHER_USER=0 is for trials where the interpreter lies in root's own home.
+    # LAB_OTHER_USER=0 is for trials in which the interpreter is in root's home.
     separate = os.geteuid() == 0 and os.environ.get("LAB_OTHER_USER") != "0"
     user = FIRST_USER + os.getpid() % USERS if separate else None
     with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
@@ -172,8 +172,8 @@ def grade_hand_in(root: Path) -> dict:
             os.chown(scratch, user, user)
         report = run_second(folder, settings, user)
     report["notes"] = notes + report["notes"]
-    own = "The code runs as a user of its own, which can change neither the results nor what grades it."
-    report["guards"].append(own if separate else "Not enforced: the code runs as the same user as what grades it.")
+    own = "The code runs as a separate user, which cannot change the results or the grading program."
+    report["guards"].append(own if separate else "Not enforced: the code runs as the same user as the grading program.")
     return results(report, settings["visibility"])
 
 
@@ -181,19 +181,19 @@ def grade_hand_in(root: Path) -> dict:
 
 
 def grade(folder: Path, settings: dict) -> dict:
-    """What is scored of an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
+    """Grade an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
     if settings["dataset"] is None:
-        from grading import checks, sandbox  # in the second process alone, which has no right to lose
+        from grading import checks, sandbox  # only in the second process, which has no privileges to lose
 
         source = (folder / "submission.py").read_bytes()
         questions = checks.check_code(source, seed=settings["seed"])
         failed = [q["id"] for q in questions if q["verdict"] == "INTERNAL"]
         again = {q["id"]: q for q in checks.check_code(source, only=failed, seed=settings["seed"])}
         return {"questions": [again.get(q["id"], q) for q in questions], "notes": [], "guards": sandbox.guards()}
-    from staff import grade_one  # only a bundle for runs has it
+    from staff import grade_one  # only in a bundle for runs
 
     name = f"{settings['dataset']}_encoded"
-    (folder.parent / name).symlink_to(SOURCE / "data" / name)  # LAB_HOME is our scratch folder: caches go there
+    (folder.parent / name).symlink_to(SOURCE / "data" / name)  # LAB_HOME is our scratch folder, where caches go
     shutil.copytree(SOURCE / "data" / "cache", folder.parent / "cache")
     facts = grade_one.facts(settings["dataset"])
     found = archives.read(archives.Found(folder, "hand-in", "nobody", ""))
@@ -205,7 +205,7 @@ def grade(folder: Path, settings: dict) -> dict:
 
 
 def check() -> int:
-    """Grade the empty skeleton in this image: 0 where that works, with what is guarded here."""
+    """Grade the empty skeleton in this image and print the active guards; returns 0 if that works."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         (root / "submission").mkdir()
@@ -218,7 +218,7 @@ def check() -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = make_parser("python -m staff.gradescope.autograder", "Grade one hand-in in Gradescope's container.")
-    parser.add_argument("--check", action="store_true", help="only say whether this image can grade")
+    parser.add_argument("--check", action="store_true", help="only check whether this image can grade")
     parser.add_argument("--grade", type=Path, help=argparse.SUPPRESS)  # the second process
     return parser
 
@@ -226,12 +226,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.grade:
-        # No process of the same user may read or change our memory: student code runs as the user that we are.
+        # Student code runs as our user, and must not read or change our memory.
         if sys.platform.startswith("linux"):
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         settings = json.load(sys.stdin)
         with os.fdopen(os.dup(1), "w") as answer:
-            os.dup2(2, 1)  # what a library prints must not mix with the answer
+            os.dup2(2, 1)  # output of libraries must not mix with the answer
             json.dump(grade(args.grade, settings), answer)
         return 0
     if args.check:
@@ -240,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         answer = grade_hand_in(root)
-    except Exception as error:  # whatever it is: the student must learn whose fault it is
+    except Exception as error:  # whatever happens, the student must learn whose fault it is
         print(f"grading failed: {type(error).__name__}: {error}")  # staff read this on Gradescope
         answer = failure()
     answer["execution_time"] = round(time.monotonic() - started, 1)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gradescope runs this once, as root, while it builds the image. The two folders can be set for a trial elsewhere.
+# Gradescope runs this once, as root, to build the image. The two variables move its folders for a trial elsewhere.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 root="${LAB_AUTOGRADER:-/autograder}"
@@ -21,17 +21,17 @@ if [ -z "$python" ]; then # Ubuntu 22.04 comes with 3.10
     python="$(find_python)"
 fi
 if ! command -v bwrap > /dev/null; then
-    # Many containers do not let it work; the report then says which guards are left.
+    # It does not work in many containers; the report then says which guards remain.
     apt-get install -y --no-install-recommends bubblewrap || echo "bubblewrap could not be installed"
 fi
 
 "$python" -m venv "$environment"
 "$environment/bin/python" -m pip install --no-cache-dir -r "$root/source/requirements.txt"
 
-# Student code runs as another user than root: it must not change what grades it, nor read the seed.
+# Student code does not run as root: it must not change the grading program or read the seed.
 chmod -R go-w "$root/source"
 chmod 600 "$root/source/settings.json"
 
-# A broken image shall fail here, where the staff look, and not once per student.
+# A broken image must fail here, where staff see it, not once per student.
 cd "$root/source"
 "$environment/bin/python" -m staff.gradescope.autograder --check
