@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     from labs.deep_autoencoder import analysis, bonus, training
 
     device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
-    dataset = shared.prepare(["mnist"], options.dataset, args.data_dir)
+    dataset = shared.prepare("mnist", options.dataset, args.data_dir)
     options = dataclasses.replace(options, dataset=dataset)
     images = load_data_set(dataset)
     config = open_folder(path, options, saved)

@@ -148,35 +148,23 @@ class RBM(nn.Module):
             parameter.add_(velocity)
 
 
-class RBMHandle:
-    """The stack of trained RBMs, the lowest first."""
-
-    def __init__(self, models: list[RBM] | None = None):
-        self.models = list(models or [])
+class RBMHandle(list):
+    """The stack of trained RBMs: a list with the lowest first."""
 
     def v2h(self, x: Tensor) -> Tensor:
         """Pixels to the hidden probabilities of the highest RBM; x itself while there is none."""
-        for model in self.models:
+        for model in self:
             x = model.propup(x)
         return x
 
     def h2v(self, h: Tensor) -> Tensor:
         """Hidden probabilities of the highest RBM to pixels."""
-        for model in reversed(self.models):
+        for model in reversed(self):
             h = model.propdown(h)
         return h
 
     def v2h2v(self, x: Tensor) -> Tensor:
         return self.h2v(self.v2h(x))
-
-    def append(self, model: RBM) -> None:
-        self.models.append(model)
-
-    def __len__(self) -> int:
-        return len(self.models)
-
-    def __getitem__(self, i: int) -> RBM:
-        return self.models[i]
 
 
 def reconstruct(model: RBM, rbm_models: RBMHandle, x: Tensor) -> Tensor:

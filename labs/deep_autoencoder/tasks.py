@@ -1,7 +1,6 @@
 """What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
 
-Tensors and lists among the answers are made arrays by the worker. No right answer is known in here. ``settings`` holds
-the seed.
+The worker makes arrays of tensors and lists. No right answer is known in here. ``settings`` holds the seed.
 """
 
 import itertools

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -148,10 +149,8 @@ class _Trainer:
         submission.load_rbm_pretrained_models(model, stack)
         criterion = CRITERIA[s.loss_fn]()
         options = {"lr": s.lr_ae, "weight_decay": s.weight_decay, "fused": True}  # on a CPU a quarter of the time
-        if s.optimizer == "adam":
-            optimizer = torch.optim.Adam(model.parameters(), **options)
-        else:
-            optimizer = torch.optim.SGD(model.parameters(), momentum=0.9, **options)
+        make = torch.optim.Adam if s.optimizer == "adam" else partial(torch.optim.SGD, momentum=0.9)
+        optimizer = make(model.parameters(), **options)
         per_epoch = len(self.loader)
         losses: list[Tensor] = []
 
@@ -224,10 +223,8 @@ class _Trainer:
                 facts = json.loads(file.metadata()["stage"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             weights = {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
-            left_out = model.load_state_dict(weights, strict=False)
-            lost = [key for key in left_out.missing_keys if not key.startswith("velocity_")]
-            if lost or left_out.unexpected_keys:
-                raise ValueError(f"it lacks {lost}, and has {left_out.unexpected_keys} besides")
+            velocities = {key: v for key, v in model.state_dict().items() if key.startswith("velocity_")}
+            model.load_state_dict(velocities | weights)  # a finished stage has kept no velocities
             remembered: dict[int, dict] = {}
             for key in tensors.keys() - {f"model.{key}" for key in weights}:
                 _, i, what = key.split(".")

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
     path = shared.run_path(LAB, args.results_path)
     files.check_new_folder(path)
-    dataset = shared.prepare(["fashion_mnist"], args.dataset, args.data_dir)
+    dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
     train, test = tutorial.load(dataset)
     print(f"data: {DATASETS[dataset]}, {len(train.images):,} training and {len(test.images):,} test images")
     result = tutorial.fit(train.images, config)

@@ -1,6 +1,6 @@
 """The steps of the tutorial, for the command line and the notebook alike: train, reconstruct, project, and plot.
 
-    dataset = shared.prepare(["fashion_mnist"], None)
+    dataset = shared.prepare("fashion_mnist", None)
     train, test = load(dataset)
     result = fit(train.images, Settings())
     figure = plot_reconstructions(result.autoencoder, test, dataset)
@@ -70,9 +70,6 @@ def class_names(dataset: str) -> list[str]:
     return FASHION_NAMES if dataset == "fashion_mnist" else [str(k) for k in range(N_CLASSES)]
 
 
-# --------------------------------------------------------------------------- training
-
-
 def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     """Train the autoencoder by minibatches in a new random order each epoch; a last, smaller batch is left out.
 
@@ -134,9 +131,6 @@ def least_loss(images: torch.Tensor) -> float:
     return F.binary_cross_entropy(images, images).item()
 
 
-# --------------------------------------------------------------------------- projections
-
-
 def kernel_width(codes: np.ndarray) -> float:
     """Gamma of the kernel exp(-gamma |x - y|^2) for codes (N, d): one over their mean squared distance.
 
@@ -176,9 +170,6 @@ def project(
             seconds = time.process_time() - start
         done.append(Projection(name, plane, seconds, trustworthiness(codes, plane, n_neighbors=N_NEIGHBORS)))
     return done
-
-
-# --------------------------------------------------------------------------- pictures
 
 
 def plot_samples(split: Split, dataset: str) -> Figure:

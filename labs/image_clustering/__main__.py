@@ -48,10 +48,8 @@ def read_images(options: Options, dataset: str | None, seed: int) -> tuple[np.nd
         return pictures.load_images(options.images), None, options.images
     # By name where the user asked by name; else one that is missing brings the stand-in for both kinds.
     datasets = ["mnist", "fashion_mnist"] if dataset != "digits" else ["digits"]
-    for name in datasets:
-        if shared.prepare([name], dataset and name) == "digits":
-            datasets = ["digits"]
-            break
+    if "digits" in (shared.prepare(name, dataset and name) for name in datasets):
+        datasets = ["digits"]
     if options.known.strip("0"):
         raise LabError(f"--known: the first default images are digits, of kind 0, got {options.known[:20]!r}")
     images, kinds = pictures.two_kinds(datasets, options.count, seed)
@@ -106,7 +104,11 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError("--compare scores by the kinds of the default images; leave --images out")
     if args.images and args.dataset:
         raise LabError("--dataset chooses the default images; leave it out beside --images")
-    config = Settings(**(BEST if args.best else {}) | settings.given(Settings, args)).validate()
+    config = settings.check(Settings(**(BEST if args.best else {}) | settings.given(Settings, args)))
+    if config.reduction == "svd" and config.latent_dim < 3:
+        raise LabError(f"--reduction svd needs --latent_dim of 3 or more, got {config.latent_dim}; take pca")
+    if config.reduction == "umap" and not shared.has_umap():
+        raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
     if args.check:
         return shared.check_submission(LAB)
     path = shared.run_path(LAB, args.results_path)

@@ -101,9 +101,6 @@ def photograph_pieces(count: int, rng: np.random.Generator) -> np.ndarray:
     return pieces
 
 
-# --------------------------------------------------------------------------- what a run shows
-
-
 def plot_clusters(images: np.ndarray, labels: np.ndarray, seed: int) -> Figure:
     """Forty pictures of each cluster, drawn at random."""
     rng = np.random.default_rng(seed)

@@ -14,9 +14,6 @@ FLOAT32 = 1e-4  # absolute, on numbers of about 1
 SHAPES = {"encoder": [(8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,)], "decoder": [(16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,)]}
 
 
-# --------------------------------------------------------------------------- 1.1 convolutional autoencoder
-
-
 def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
     return {"x": rng.uniform(-1, 1, size=(3, 3, 32, 32)).astype(np.float32).astype(np.float64)}
 
@@ -66,9 +63,6 @@ def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     return sum(6 for faults in sides if not any(faults)), message, hint
 
 
-# --------------------------------------------------------------------------- 2.1 standard codes
-
-
 def standardise_inputs(rng: np.random.Generator) -> Arrays:
     codes = rng.normal(size=(40, 6)) * rng.uniform(0.5, 30, size=6) + rng.normal(size=6) * 10
     codes[:, 2] = 3.0
@@ -96,9 +90,6 @@ def judge_standardise(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     return 6, "right", ""
 
 
-# --------------------------------------------------------------------------- 3.1 flip rule
-
-
 def flip_inputs(rng: np.random.Generator) -> Arrays:
     """By hand: all right, all wrong, two of five wrong, three of five wrong; known labels that are not all zero."""
     cases = ("00000 00000", "11111 00000", "01010 00000", "10110 00000", "101 101", "01000 11101")
@@ -124,9 +115,6 @@ def judge_flip(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     score = 2 if all(i in (4, 5) for i, *_ in wrong) else 0
     hint = "exchange 0 and 1 for all images where more than half of the first ones are wrong; never for some"
     return score, f"wrong in {len(wrong)} of 6 cases{lines}", hint
-
-
-# --------------------------------------------------------------------------- 3.2 consensus
 
 
 def consensus_inputs(rng: np.random.Generator) -> Arrays:
