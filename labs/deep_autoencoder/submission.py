@@ -138,12 +138,9 @@ class RBM(nn.Module):
         """Add lr times the gradients, with momentum, and with weight decay on ``fc``."""
         if self.weight_decay:
             gradient_fc = gradient_fc - self.weight_decay * self.fc
-        updates = (
-            (self.fc, self.velocity_fc, gradient_fc),
-            (self.bias_v, self.velocity_v, gradient_v),
-            (self.bias_h, self.velocity_h, gradient_h),
-        )
-        for parameter, velocity, gradient in updates:
+        velocities = (self.velocity_fc, self.velocity_v, self.velocity_h)
+        gradients, parameters = (gradient_fc, gradient_v, gradient_h), (self.fc, self.bias_v, self.bias_h)
+        for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
             velocity.mul_(self.momentum).add_(gradient, alpha=lr)
             parameter.add_(velocity)
 

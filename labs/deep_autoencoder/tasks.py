@@ -3,6 +3,7 @@
 The worker makes arrays of tensors and lists. No right answer is known in here. ``settings`` holds the seed.
 """
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -52,14 +53,13 @@ def rbm_parameters(submission, inputs, settings) -> dict:
     return answers
 
 
-def machine(submission, inputs, end="", **options):
+def machine(submission, inputs, end="", k=1):
     """A submission's RBM with set parameters, made around its ``__init__``: no other task depends on that one."""
     rbm = object.__new__(submission.RBM)
     torch.nn.Module.__init__(rbm)
     for name in PARAMETERS:
         setattr(rbm, name, torch.nn.Parameter(tensor(inputs[f"{name}{end}"]), requires_grad=False))
-    for name, value in {"k": 1, "momentum": 0.0, "weight_decay": 0.0, "gaussian_hidden": False, **options}.items():
-        setattr(rbm, name, value)
+    rbm.k, rbm.momentum, rbm.weight_decay, rbm.gaussian_hidden = k, 0.0, 0.0, False
     for name, like in (("fc", rbm.fc), ("v", rbm.bias_v), ("h", rbm.bias_h)):
         rbm.register_buffer(f"velocity_{name}", torch.zeros_like(like))
     return rbm
@@ -163,15 +163,12 @@ def ae_layers(submission, inputs, settings) -> dict:
         for name, value in model.state_dict().items():
             value.mul_(5)  # far enough from the middle of the logistic function to see where it stands
             answers[f"{kind}_{name.replace('.', '_')}"] = value
-        try:
-            with torch.no_grad():
-                x = tensor(inputs["x"])
-                code = model.encoder(x)
-                answers[f"{kind}_code"] = code
-                answers[f"{kind}_decoded"] = model.decoder(code)
-                answers[f"{kind}_whole"] = model(x)
-        except RuntimeError:  # layers that do not fit each other: their shapes tell which
-            continue
+        # Layers that do not fit each other raise RuntimeError: their shapes tell which.
+        with contextlib.suppress(RuntimeError), torch.no_grad():
+            x = tensor(inputs["x"])
+            code = answers[f"{kind}_code"] = model.encoder(x)
+            answers[f"{kind}_decoded"] = model.decoder(code)
+            answers[f"{kind}_whole"] = model(x)
     return answers
 
 

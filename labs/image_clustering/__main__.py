@@ -1,13 +1,9 @@
 """Tell two kinds of pictures apart without labels: autoencoder, second reduction, clustering.
 
-    python -m labs.image_clustering                        the text's pipeline on digits and clothing
-    python -m labs.image_clustering --best                 the best one
-    python -m labs.image_clustering --images trainX.npy    on images of your own, uint8 (N, 32, 32, 3)
-    python -m labs.image_clustering --compare              the table of improvements
-    python -m labs.image_clustering --check                score the tasks in submission.py
+    python -m labs.image_clustering --best       on digits and clothing, in the best way
+    python -m labs.image_clustering --compare    the table of improvements
 
-Writes results/image_clustering-<datetime>/: submission.csv (id,label), clusters.png, plane.png, losses.csv, model/ and
-config.yaml; with --compare comparison.csv and config.yaml.
+README.md tells of all flags and of what a run's folder holds.
 """
 
 import argparse
@@ -64,7 +60,7 @@ def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
     reductions = [name for name in REDUCTIONS if name != "umap" or shared.has_umap()]
     if "umap" not in reductions:
         print("UMAP is not installed (python -m pip install umap-learn), so it is left out")
-    rows = compare.compare(images, kinds, config, reductions, announce=lambda text: print(text, flush=True))
+    rows = compare.compare(images, kinds, config, reductions)
     print(f"\n{'training':<36}{'reduction':<11}{'clusterer':<11}{'loss':>8}{'accuracy':>10}{'seconds':>9}")
     for r in rows:
         loss = "-" if np.isnan(r.loss) else f"{r.loss:.4f}"
