@@ -34,10 +34,7 @@ class Settings:
 
 
 def build_parser(lab: str, kind: type, description: str, *examples: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every lab has and those of ``kind``, a dataclass; one not given is None.
-
-    ``examples`` for ``--help`` are the flags of a command each.
-    """
+    """A parser with the flags that every lab has and those of ``kind``, a dataclass; ``examples`` are flags, too."""
     command = f"python -m labs.{lab}"
     parser = cli.make_parser(command, description, *(f"{command} {flags}".rstrip() for flags in examples))
     cli.add_options(parser, results_path=f"folder of this run (default: results/{lab}-<datetime>)")

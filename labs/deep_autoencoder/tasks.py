@@ -24,10 +24,8 @@ def data(submission, inputs, settings) -> dict:
     batch_size, num_workers = (int(inputs[name]) for name in ("batch_size", "num_workers"))
 
     def loaders(workers):
-        splits = [
-            tuple(torch.from_numpy(inputs[f"{split}_{what}"].copy()) for what in ("images", "labels"))
-            for split in ("train", "test")
-        ]
+        given = {name: torch.from_numpy(array.copy()) for name, array in inputs.items()}
+        splits = ((given[f"{split}_images"], given[f"{split}_labels"]) for split in ("train", "test"))
         return submission.prepare_dataloaders(*splits, batch_size, workers, torch.Generator().manual_seed(1))
 
     train, test = loaders(0)
@@ -69,8 +67,7 @@ def rbm_sampling(submission, inputs, settings) -> dict:
     """Two draws from the probabilities ``p`` (n, m)."""
     rbm = machine(submission, inputs)
     p = tensor(inputs["p"])
-    first, second = rbm.sample_p(p), rbm.sample_p(p)
-    return {"first": first, "second": second, "p_after": p}
+    return {"first": rbm.sample_p(p), "second": rbm.sample_p(p), "p_after": p}
 
 
 def rbm_down(submission, inputs, settings) -> dict:
@@ -209,8 +206,7 @@ def ae_fine_tuning(submission, inputs, settings) -> dict:
     optimizer = torch.optim.SGD(model.parameters(), lr=float(inputs["lr"]))
     answers = {}
     for i in range(2):
-        x = tensor(inputs[f"x_{i}"])
-        answers[f"loss_{i}"] = submission.train_step(model, x, torch.nn.MSELoss(), optimizer)
+        answers[f"loss_{i}"] = submission.train_step(model, tensor(inputs[f"x_{i}"]), torch.nn.MSELoss(), optimizer)
     return answers | {f"after_{i}": parameter for i, parameter in enumerate(model.parameters())}
 
 
@@ -222,20 +218,19 @@ class Recorder:
     """A classifier that learns by heart and notes what it was asked; its score tells who was scored after which fit."""
 
     def __init__(self):
-        self.fits, self.scores = [], []
-
-    @staticmethod
-    def mark(x, y):
-        """A number that tells one pair of codes and labels from another."""
-        return float(np.asarray(x, np.float64).sum()), float(np.asarray(y, np.float64).sum()), len(x)
+        self.fitted, self.scores = (np.nan,) * 3, []
 
     def fit(self, x, y):
-        self.fits.append(self.mark(x, y))
+        self.fitted = self.mark(x, y)
         return self
 
     def score(self, x, y):
-        self.scores.append((*self.fits[-1], *self.mark(x, y)) if self.fits else (np.nan,) * 3 + self.mark(x, y))
+        self.scores.append(self.fitted + self.mark(x, y))
         return len(self.scores) / 7
+
+    def mark(self, x, y):
+        """Numbers that tell one pair of codes and labels from another."""
+        return float(np.asarray(x, np.float64).sum()), float(np.asarray(y, np.float64).sum()), len(x)
 
 
 def probe(submission, inputs, settings) -> dict:

@@ -120,9 +120,6 @@ def test_loss(autoencoder, images: torch.Tensor) -> float:
     return F.binary_cross_entropy(reconstruct(autoencoder, images), images).item()
 
 
-test_loss.__test__ = False  # no test of pytest's, whatever its name
-
-
 def least_loss(images: torch.Tensor) -> float:
     """The entropy of the pixels themselves: the binary cross-entropy that a perfect reconstruction of (N, D) has.
 

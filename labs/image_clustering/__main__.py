@@ -22,8 +22,7 @@ LAB = "image_clustering"
 
 def build_parser() -> argparse.ArgumentParser:
     text = "Sort images into two kinds without labels. The defaults are the text's."
-    examples = ("--best", "--images trainX.npy --reduction umap --ensemble 3")
-    parser = shared.build_parser(LAB, Settings, text, *examples)
+    parser = shared.build_parser(LAB, Settings, text, "--best", "--images trainX.npy --reduction umap --ensemble 3")
     settings.add_flags(parser, Options)
     text = (
         "digits of the default images: MNIST beside Fashion-MNIST, or the offline stand-in beside pieces of "
