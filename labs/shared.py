@@ -2,7 +2,7 @@
 
 parser = shared.build_parser("fashion_tutorial", Settings, "Train ...", "python -m labs.fashion_tutorial")
 path = shared.run_path("fashion_tutorial", args.results_path)
-dataset = shared.prepare(["fashion_mnist"], args.dataset, args.data_dir)
+dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
 """
 
 import argparse
@@ -34,10 +34,7 @@ class Settings:
 
 
 def build_parser(lab: str, kind: type, description: str, *examples: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every lab has and those of ``kind``, a dataclass; one not given is None.
-
-    ``examples`` for ``--help`` are the flags of a command each.
-    """
+    """A parser with the flags that every lab has and those of ``kind``, a dataclass; ``examples`` are flags, too."""
     command = f"python -m labs.{lab}"
     parser = cli.make_parser(command, description, *(f"{command} {flags}".rstrip() for flags in examples))
     cli.add_options(parser, results_path=f"folder of this run (default: results/{lab}-<datetime>)")
@@ -53,33 +50,28 @@ def run_path(lab: str, results_path: str | None, name: str | None = None) -> Pat
     return files.results_dir() / f"{lab}-{name or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
 
 
-def prepare(wanted: list[str], dataset: str | None, data_dir: str | None = None) -> str:
-    """Make sure that a lab's data sets are prepared.
+def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> str:
+    """Make sure that a data set is prepared: ``dataset``, else ``wanted`` or ``digits``, the stand-in.
 
     Args:
-        wanted: the data sets that the lab is about.
-        dataset: what the user asked for by name, which is never replaced; None takes the offline stand-in where one
-            of ``wanted`` cannot be had.
-        data_dir: folder of IDX files of the (one) data set.
-
-    Returns:
-        ``digits``, the stand-in, or else the first of ``wanted`` or the one that was asked for.
+        wanted: the data set that the lab is about.
+        dataset: what the user asked for by name, which is never replaced; None takes the offline stand-in where
+            ``wanted`` cannot be had.
+        data_dir: folder of IDX files of the data set.
 
     Raises:
         LabError: as ``prepare.ensure``; also where a folder of IDX files was named that is not usable.
     """
     if dataset is not None:
         return ensure(dataset, data_dir)
-    for name in wanted:
-        try:
-            if ensure(None if name == "mnist" else name, data_dir) == "digits":
-                return ensure("digits")
-        except LabError:
-            if data_dir or os.environ.get(IDX_DIR_VARIABLE[name]):  # what the user named must not be passed over
-                raise
-            print(f"{DATASETS[name]} cannot be had: taking {DATASETS['digits']}", flush=True)
-            return ensure("digits")
-    return wanted[0]
+    try:
+        found = ensure(None if wanted == "mnist" else wanted, data_dir)
+    except LabError:
+        if data_dir or os.environ.get(IDX_DIR_VARIABLE[wanted]):  # what the user named must not be passed over
+            raise
+        print(f"{DATASETS[wanted]} cannot be had: taking {DATASETS['digits']}", flush=True)
+        found = "digits"
+    return found if found == wanted else ensure("digits")
 
 
 def has_umap() -> bool:

@@ -177,13 +177,13 @@ def test_where_fashion_mnist_cannot_be_had_the_stand_in_is_taken(monkeypatch, st
         raise LabError("cannot be had")
 
     monkeypatch.setattr(prepare, "ensure", offline)
-    assert shared.prepare(["fashion_mnist"], None) == "digits"
+    assert shared.prepare("fashion_mnist", None) == "digits"
     assert "stand-in" in capsys.readouterr().out
     with pytest.raises(LabError):
-        shared.prepare(["fashion_mnist"], "fashion_mnist")
+        shared.prepare("fashion_mnist", "fashion_mnist")
     monkeypatch.setenv("FASHION_MNIST_DIR", "somewhere")
     with pytest.raises(LabError):
-        shared.prepare(["fashion_mnist"], None)
+        shared.prepare("fashion_mnist", None)
 
 
 # --------------------------------------------------------------------------- the notebook

@@ -1,11 +1,9 @@
 """Train a deep autoencoder with and without pretraining by RBMs, and compare them with PCA.
 
-    python -m labs.deep_autoencoder --do_train_rbm --max_epoch 10            the assignment
-    python -m labs.deep_autoencoder --do_train_rbm --max_epoch 10 --bonus    and ColoredMNIST
+    python -m labs.deep_autoencoder --do_train_rbm --max_epoch 10 --bonus    the assignment and ColoredMNIST
     python -m labs.deep_autoencoder --resume                                 go on with a run that was stopped
-    python -m labs.deep_autoencoder --check                                  score the tasks in submission.py
 
-Writes results/deep_autoencoder-<datetime>/: models/, config.yaml, results.json, table.csv, STUDENT_ID.csv and pictures.
+README.md tells of all flags and of what a run's folder holds.
 """
 
 import argparse
@@ -28,8 +26,7 @@ RESULTS = "results.json"  # written last: a run without it is unfinished
 
 def build_parser() -> argparse.ArgumentParser:
     text = "Train a deep autoencoder with and without pretraining by restricted Boltzmann machines."
-    examples = ("--do_train_rbm --max_epoch 10 --bonus", "--resume")
-    parser = shared.build_parser(LAB, Options, text, *examples)
+    parser = shared.build_parser(LAB, Options, text, "--do_train_rbm --max_epoch 10 --bonus", "--resume")
     parser.add_argument("--resume", action="store_true", help="go on with the newest unfinished run, as it was started")
     text = "default: MNIST, or the offline stand-in where it cannot be had"
     parser.add_argument("--dataset", type=str.lower, choices=list(DATASETS), help=text)
@@ -107,15 +104,14 @@ def main(argv: list[str] | None = None) -> int:
     from labs.deep_autoencoder import analysis, bonus, training
 
     device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
-    dataset = shared.prepare(["mnist"], options.dataset, args.data_dir)
+    dataset = shared.prepare("mnist", options.dataset, args.data_dir)
     options = dataclasses.replace(options, dataset=dataset)
     images = load_data_set(dataset)
     config = open_folder(path, options, saved)
     print(f"data: {DATASETS[dataset]}, {len(images.train):,} training and {len(images.test):,} test images")
     print(f"run: {path}", flush=True)
-    report = functools.partial(print, flush=True)
     try:
-        trained = training.train(options, path, images, device, options.num_workers, report)
+        trained = training.train(options, path, images, device, options.num_workers)
     except KeyboardInterrupt:
         option = "" if path.parent == files.results_dir() else f' --results_path "{path}"'
         print(f"\nwhole epochs are kept; go on with: python -m labs.{LAB} --resume{option}", file=sys.stderr)

@@ -67,13 +67,8 @@ class Row:
 def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: str, device) -> list[Row]:
     """Probes, errors and pictures of a trained run, written into its folder: the rows of the table.
 
-    Args:
-        folder: of the run.
-        trained: what ``training.train`` returns; its models are on ``device``.
-        images: the prepared data set.
-        student_id: names the assignment's CSV file.
-        loss_fn: of fine-tuning, for the picture.
-        device: to compute on.
+    ``trained`` comes from ``training.train``, its models on ``device``; ``student_id`` names the assignment's CSV file,
+    ``loss_fn`` is that of fine-tuning, for a picture.
     """
     train, test = training.pixels(images.train), training.pixels(images.test)
     found = representations(trained, train, test, device)
@@ -102,17 +97,14 @@ def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: st
 def representations(trained, train: np.ndarray, test: np.ndarray, device) -> list[Representation]:
     """All ways to encode pixels, float32 (N, D) in [0, 1]; training after pretraining has the times of both."""
     found = [Representation("raw", train, test), pca_representation(train, test)]
-
-    def add(name, encode, decode, stages):
+    ways = [("stack", trained.stack.v2h, trained.stack.h2v, trained.rbms)] if trained.rbms else []
+    for name, stage in trained.autoencoders.items():
+        stages = [*(trained.rbms if name == "pretrained" else []), stage]
+        ways.append((name, stage.model.encoder, stage.model.decoder, stages))
+    for name, encode, decode, stages in ways:
         codes = [training.in_batches(encode, x, device) for x in (train, test)]
         times = [sum(getattr(stage, what) for stage in stages) for what in ("seconds", "cpu_seconds")]
         found.append(Representation(name, *codes, training.in_batches(decode, codes[1], device), *times))
-
-    if trained.rbms:
-        add("stack", trained.stack.v2h, trained.stack.h2v, trained.rbms)
-    for name, stage in trained.autoencoders.items():
-        before = trained.rbms if name == "pretrained" else []
-        add(name, stage.model.encoder, stage.model.decoder, [*before, stage])
     return found
 
 

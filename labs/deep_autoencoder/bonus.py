@@ -27,15 +27,7 @@ Encoder = Callable[[np.ndarray], np.ndarray]  # grey pixels float32 (N, D) in [0
 
 
 def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int, title: str) -> dict:
-    """Colour the data, probe, detect, and write the pictures into the run's folder.
-
-    Args:
-        folder: of the run.
-        images: the prepared grey data set.
-        encode: the trained encoder.
-        severity: 1 to 5, as in ``colored.colorize``.
-        seed: of the colouring.
-        title: of the coloured data, for the pictures.
+    """Colour the grey data set by ``colored.colorize``, probe, detect, and write the pictures into the run's folder.
 
     Returns:
         ``severity``, ``probes`` (see ``probe_all``) and by name the ``detectors``, in plain numbers for JSON, which

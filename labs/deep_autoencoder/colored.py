@@ -44,7 +44,7 @@ class Colored(NamedTuple):
 
 
 def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: int = 0, aligned: float = ALIGNED):
-    """Colour grey digits; the same arguments always give the same images.
+    """Colour grey digits, giving ``Colored``; the same arguments always give the same images.
 
     Args:
         images: uint8 (N, 1, 28, 28), 0 the background.
@@ -53,9 +53,6 @@ def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: in
         seed: of which image wears which colour, and of the noise.
         aligned: share of each class in its own colour, rounded to whole images; the other nine colours get equal parts
             of the rest, to within one image. 0.1 makes all ten alike: no bias.
-
-    Returns:
-        Colored.
     """
     rng = np.random.default_rng([seed, severity])
     colours = np.empty(len(labels), np.int64)

@@ -1,8 +1,7 @@
 """The questions on this lab's submission: what it is given, and what its answers are worth (92 points).
 
-The four groups of the assignment: 20 points for the data, 30 for the RBM, 30 for the autoencoder, 20 for the analysis,
-8 of which are given by hand for the comparison in the report. Contrastive divergence is judged by enumerating every
-state of the hidden units of a small machine; the rest by NumPy, and never by a solution of the lab.
+8 more are given by hand. Contrastive divergence is judged by enumerating every state of the hidden units of a small
+machine; the rest by NumPy, and never by a solution of the lab.
 """
 
 import itertools
@@ -23,9 +22,6 @@ def as_float32(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.float32).astype(np.float64)
 
 
-# --------------------------------------------------------------------------- 3.1 data
-
-
 def data_inputs(rng) -> Arrays:
     arrays = {"batch_size": np.array(16), "num_workers": np.array(2)}
     for split, n in (("train", 75), ("test", 37)):
@@ -39,7 +35,8 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     batch_size = int(inputs["batch_size"])
     x = {name: get(answers, f"{name}_x") for name in ("first", "second", "test", "again")}
     n = {name: len(inputs[f"{name}_images"]) for name in ("train", "test")}
-    for name, split in (("first", "train"), ("test", "test")):
+    splits = {"first": "train", "test": "test"}
+    for name, split in splits.items():
         if x[name].shape != (want := (n[split], 1, 28, 28)):
             message = f"an epoch of {split}_loader holds images of shape {x[name].shape}, wanted is {want}"
             return 0, message, "use all images, the last and smaller batch too, and keep their shape (B, 1, 28, 28)"
@@ -50,7 +47,7 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     off = "the pixels of the test images are not those given, in their order, divided by 255"
     if unscaled:
         off = f"pixels run from {x['test'].min():g} to {x['test'].max():g}, wanted is 0 to 1"
-    types = all(bool(get(answers, f"{name}_is_float32").all()) for name in ("first", "test"))
+    types = all(get(answers, f"{name}_is_float32").all() for name in splits)
     sizes = get(answers, "first_sizes").tolist(), get(answers, "test_sizes").tolist()
     want_sizes = tuple([batch_size] * (count // batch_size) + [count % batch_size] for count in n.values())
     batches = f"batches of {sizes[0][:2]} ... {sizes[0][-1:]} images, wanted are {batch_size}, and the rest at the end"
@@ -60,7 +57,7 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     repeats = anew and np.array_equal(order["first"], order.get("again"))
     labelled = all(
         np.array_equal(get(answers, f"{name}_y"), inputs[f"{split}_labels"][order[name]])
-        for name, split in (("first", "train"), ("test", "test"))
+        for name, split in splits.items()
         if sorted(order[name]) == list(range(n[split]))
     )
     workers = get(answers, "num_workers").tolist() == [2, 2]
@@ -73,12 +70,8 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         (2, labelled, "labels do not go with their images", "put images and labels into one TensorDataset"),
         (1, workers, "num_workers is not used", "give it to both loaders"),
     )
-    faults = [(fault, hint) for _, right, fault, hint in parts if not right] or [("both loaders are right", "")]
-    message, hint = ("; ".join(texts) for texts in zip(*faults, strict=True))
-    return sum(points for points, right, *_ in parts if right), message, hint
-
-
-# --------------------------------------------------------------------------- 3.2 RBM
+    faults = [texts for _, right, *texts in parts if not right] or [("both loaders are right", "")]
+    return sum(points for points, right, *_ in parts if right), *map("; ".join, zip(*faults, strict=True))
 
 
 def parameters_inputs(rng) -> Arrays:
@@ -164,13 +157,9 @@ def cd_inputs(rng) -> Arrays:
 
 
 def expected_cd(x, fc, bias_v, bias_h, k: int, draw_visible: bool = False) -> dict[str, np.ndarray]:
-    """Expected gradients of CD-k: the Gibbs chain as a matrix over all states of the hidden units.
+    """Expected gradients of CD-k on x (N, V): the Gibbs chain as a matrix over all states of the hidden units.
 
-    Args:
-        x: (N, V).
-        fc, bias_v, bias_h: the machine's.
-        k: Gibbs steps.
-        draw_visible: visible units are drawn, too, instead of keeping their probabilities.
+    With ``draw_visible`` the visible units are drawn, too, instead of keeping their probabilities.
 
     Returns:
         the mean over the batch of <v p_h> at the data less its expectation after k steps, and the same of v and p_h.
@@ -272,8 +261,6 @@ def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
         return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
     return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, through the model, down the stack"
 
-
-# --------------------------------------------------------------------------- 3.3 autoencoder
 
 LAYERS = (7, 5, 4, 3)
 
@@ -377,9 +364,6 @@ def judge_tuning(inputs, answers) -> tuple[float, str, str]:
     return 0, "after two steps the parameters are wrong", "forward pass, loss against x, zero_grad, backward, step"
 
 
-# --------------------------------------------------------------------------- 3.4 analysis
-
-
 def error_inputs(rng) -> Arrays:
     return {name: as_float32(rng.uniform(size=(9, 20))) for name in ("x", "reconstructed")}
 
@@ -411,11 +395,9 @@ def probe_inputs(rng) -> Arrays:
 
 
 def judge_probe(inputs, answers) -> tuple[float, str, str]:
-    def mark(split):
-        codes, labels = inputs[f"{split}_codes"], inputs[f"{split}_labels"]
-        return [float(codes.sum()), float(labels.sum()), float(len(codes))]
-
-    want = {"honest": mark("train") + mark("test"), "same_set": mark("test") + mark("test")}
+    arrays = {split: (inputs[f"{split}_codes"], inputs[f"{split}_labels"]) for split in ("train", "test")}
+    mark = {split: [codes.sum(), labels.sum(), len(codes)] for split, (codes, labels) in arrays.items()}
+    want = {"honest": mark["train"] + mark["test"], "same_set": mark["test"] * 2}
     scores, returned = get(answers, "scores"), get(answers, "returned")
     if scores.ndim != 2 or scores.shape[1] != 6 or returned.shape != (2,):
         return 0, "the classifier was not scored, or not two numbers were returned", "fit, score; fit again, score"
@@ -429,7 +411,7 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
     if np.allclose(asked["honest"], want["same_set"]):
         message = "the first accuracy is fitted and scored on the same test images, so it is too high"
         return 3 * right["same_set"], message, "fit on train_codes, score on test_codes; return that first"
-    if np.allclose(asked["honest"], mark("train") * 2):
+    if np.allclose(asked["honest"], mark["train"] * 2):
         return 3 * right["same_set"], "the first accuracy is one of training images", "score on test_codes"
     hint = "honest: fit on train, score on test; same_set: fit on test, score on test"
     return 3 * sum(right.values()), f"{min(right, key=right.get)} is not what it should be", hint

@@ -58,14 +58,6 @@ class Settings(shared.Settings):
     )
     dataset: str | None = setting(None, "None is still to be chosen", choices=DATASETS, flag=False)
 
-    @property
-    def epochs_rbm(self) -> int:
-        return self.max_epoch_rbm or self.max_epoch
-
-    @property
-    def linear_code(self) -> bool:
-        return self.code == "linear"
-
 
 @dataclass(frozen=True)
 class Config(Settings):

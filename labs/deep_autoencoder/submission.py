@@ -138,45 +138,30 @@ class RBM(nn.Module):
         """Add lr times the gradients, with momentum, and with weight decay on ``fc``."""
         if self.weight_decay:
             gradient_fc = gradient_fc - self.weight_decay * self.fc
-        updates = (
-            (self.fc, self.velocity_fc, gradient_fc),
-            (self.bias_v, self.velocity_v, gradient_v),
-            (self.bias_h, self.velocity_h, gradient_h),
-        )
-        for parameter, velocity, gradient in updates:
+        velocities = (self.velocity_fc, self.velocity_v, self.velocity_h)
+        gradients, parameters = (gradient_fc, gradient_v, gradient_h), (self.fc, self.bias_v, self.bias_h)
+        for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
             velocity.mul_(self.momentum).add_(gradient, alpha=lr)
             parameter.add_(velocity)
 
 
-class RBMHandle:
-    """The stack of trained RBMs, the lowest first."""
-
-    def __init__(self, models: list[RBM] | None = None):
-        self.models = list(models or [])
+class RBMHandle(list):
+    """The stack of trained RBMs: a list with the lowest first."""
 
     def v2h(self, x: Tensor) -> Tensor:
         """Pixels to the hidden probabilities of the highest RBM; x itself while there is none."""
-        for model in self.models:
+        for model in self:
             x = model.propup(x)
         return x
 
     def h2v(self, h: Tensor) -> Tensor:
         """Hidden probabilities of the highest RBM to pixels."""
-        for model in reversed(self.models):
+        for model in reversed(self):
             h = model.propdown(h)
         return h
 
     def v2h2v(self, x: Tensor) -> Tensor:
         return self.h2v(self.v2h(x))
-
-    def append(self, model: RBM) -> None:
-        self.models.append(model)
-
-    def __len__(self) -> int:
-        return len(self.models)
-
-    def __getitem__(self, i: int) -> RBM:
-        return self.models[i]
 
 
 def reconstruct(model: RBM, rbm_models: RBMHandle, x: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
 
-Tensors and lists among the answers are made arrays by the worker. No right answer is known in here. ``settings`` holds
-the seed.
+The worker makes arrays of tensors and lists. No right answer is known in here. ``settings`` holds the seed.
 """
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -24,10 +24,8 @@ def data(submission, inputs, settings) -> dict:
     batch_size, num_workers = (int(inputs[name]) for name in ("batch_size", "num_workers"))
 
     def loaders(workers):
-        splits = [
-            tuple(torch.from_numpy(inputs[f"{split}_{what}"].copy()) for what in ("images", "labels"))
-            for split in ("train", "test")
-        ]
+        given = {name: torch.from_numpy(array.copy()) for name, array in inputs.items()}
+        splits = ((given[f"{split}_images"], given[f"{split}_labels"]) for split in ("train", "test"))
         return submission.prepare_dataloaders(*splits, batch_size, workers, torch.Generator().manual_seed(1))
 
     train, test = loaders(0)
@@ -53,14 +51,13 @@ def rbm_parameters(submission, inputs, settings) -> dict:
     return answers
 
 
-def machine(submission, inputs, end="", **options):
+def machine(submission, inputs, end="", k=1):
     """A submission's RBM with set parameters, made around its ``__init__``: no other task depends on that one."""
     rbm = object.__new__(submission.RBM)
     torch.nn.Module.__init__(rbm)
     for name in PARAMETERS:
         setattr(rbm, name, torch.nn.Parameter(tensor(inputs[f"{name}{end}"]), requires_grad=False))
-    for name, value in {"k": 1, "momentum": 0.0, "weight_decay": 0.0, "gaussian_hidden": False, **options}.items():
-        setattr(rbm, name, value)
+    rbm.k, rbm.momentum, rbm.weight_decay, rbm.gaussian_hidden = k, 0.0, 0.0, False
     for name, like in (("fc", rbm.fc), ("v", rbm.bias_v), ("h", rbm.bias_h)):
         rbm.register_buffer(f"velocity_{name}", torch.zeros_like(like))
     return rbm
@@ -70,8 +67,7 @@ def rbm_sampling(submission, inputs, settings) -> dict:
     """Two draws from the probabilities ``p`` (n, m)."""
     rbm = machine(submission, inputs)
     p = tensor(inputs["p"])
-    first, second = rbm.sample_p(p), rbm.sample_p(p)
-    return {"first": first, "second": second, "p_after": p}
+    return {"first": rbm.sample_p(p), "second": rbm.sample_p(p), "p_after": p}
 
 
 def rbm_down(submission, inputs, settings) -> dict:
@@ -164,15 +160,12 @@ def ae_layers(submission, inputs, settings) -> dict:
         for name, value in model.state_dict().items():
             value.mul_(5)  # far enough from the middle of the logistic function to see where it stands
             answers[f"{kind}_{name.replace('.', '_')}"] = value
-        try:
-            with torch.no_grad():
-                x = tensor(inputs["x"])
-                code = model.encoder(x)
-                answers[f"{kind}_code"] = code
-                answers[f"{kind}_decoded"] = model.decoder(code)
-                answers[f"{kind}_whole"] = model(x)
-        except RuntimeError:  # layers that do not fit each other: their shapes tell which
-            continue
+        # Layers that do not fit each other raise RuntimeError: their shapes tell which.
+        with contextlib.suppress(RuntimeError), torch.no_grad():
+            x = tensor(inputs["x"])
+            code = answers[f"{kind}_code"] = model.encoder(x)
+            answers[f"{kind}_decoded"] = model.decoder(code)
+            answers[f"{kind}_whole"] = model(x)
     return answers
 
 
@@ -213,8 +206,7 @@ def ae_fine_tuning(submission, inputs, settings) -> dict:
     optimizer = torch.optim.SGD(model.parameters(), lr=float(inputs["lr"]))
     answers = {}
     for i in range(2):
-        x = tensor(inputs[f"x_{i}"])
-        answers[f"loss_{i}"] = submission.train_step(model, x, torch.nn.MSELoss(), optimizer)
+        answers[f"loss_{i}"] = submission.train_step(model, tensor(inputs[f"x_{i}"]), torch.nn.MSELoss(), optimizer)
     return answers | {f"after_{i}": parameter for i, parameter in enumerate(model.parameters())}
 
 
@@ -226,20 +218,19 @@ class Recorder:
     """A classifier that learns by heart and notes what it was asked; its score tells who was scored after which fit."""
 
     def __init__(self):
-        self.fits, self.scores = [], []
-
-    @staticmethod
-    def mark(x, y):
-        """A number that tells one pair of codes and labels from another."""
-        return float(np.asarray(x, np.float64).sum()), float(np.asarray(y, np.float64).sum()), len(x)
+        self.fitted, self.scores = (np.nan,) * 3, []
 
     def fit(self, x, y):
-        self.fits.append(self.mark(x, y))
+        self.fitted = self.mark(x, y)
         return self
 
     def score(self, x, y):
-        self.scores.append((*self.fits[-1], *self.mark(x, y)) if self.fits else (np.nan,) * 3 + self.mark(x, y))
+        self.scores.append(self.fitted + self.mark(x, y))
         return len(self.scores) / 7
+
+    def mark(self, x, y):
+        """Numbers that tell one pair of codes and labels from another."""
+        return float(np.asarray(x, np.float64).sum()), float(np.asarray(y, np.float64).sum()), len(x)
 
 
 def probe(submission, inputs, settings) -> dict:

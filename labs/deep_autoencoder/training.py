@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,15 +61,8 @@ class Trained:
         return RBMHandle([stage.model for stage in self.rbms])
 
 
-def train(
-    settings: Settings,
-    folder: Path,
-    images: DataSet,
-    device: torch.device | str = "cpu",
-    num_workers: int = 0,
-    report: Callable[[str], None] = lambda line: None,
-) -> Trained:
-    """Train what is not trained yet.
+def train(settings: Settings, folder: Path, images: DataSet, device="cpu", num_workers: int = 0) -> Trained:
+    """Train what is not trained yet, and print a line for each stage that is done.
 
     Args:
         settings: checked.
@@ -76,7 +70,6 @@ def train(
         images: the prepared data set.
         device: to compute on.
         num_workers: processes that fetch batches.
-        report: gets a line for each stage that is done.
 
     Raises:
         LabError: a saved model is damaged, or a loss is not finite.
@@ -85,7 +78,7 @@ def train(
     generator = torch.Generator()
     splits = (tuple(map(torch.from_numpy, split)) for split in (images[:2], images[2:]))
     loader, _ = submission.prepare_dataloaders(*splits, settings.batch_size, num_workers, generator)
-    trainer = _Trainer(settings, folder / "models", loader, generator, torch.device(device), report)
+    trainer = _Trainer(settings, folder / "models", loader, generator, torch.device(device))
     trained = Trained([], {})
     if settings.do_train_rbm:
         trained.rbms = trainer.rbms(torch.from_numpy(pixels(images.train[:EVALUATED])).to(device))
@@ -114,14 +107,13 @@ class _Trainer:
     loader: torch.utils.data.DataLoader
     generator: torch.Generator
     device: torch.device
-    report: Callable[[str], None]
 
     def rbms(self, evaluated: Tensor) -> list[Stage]:
         s = self.settings
         stack, stages = RBMHandle(), []
         shapes = list(pairwise(s.layers))
         for i, (n_visible, n_hidden) in enumerate(shapes):
-            gaussian = s.linear_code and i == len(shapes) - 1
+            gaussian = s.code == "linear" and i == len(shapes) - 1
             self.seed(i, 0)
             rbm = RBM(n_visible, n_hidden, s.k, s.momentum, s.weight_decay_rbm, gaussian).to(self.device)
             lr = s.lr_rbm * (GAUSSIAN_LR if gaussian else 1)
@@ -136,7 +128,7 @@ class _Trainer:
                     rebuilt = submission.reconstruct(rbm, stack, evaluated)
                 return float(nn.functional.mse_loss(rebuilt, evaluated)) * N_PIXELS
 
-            stage = self.run(f"rbm-{i + 1}", i, name, "squared error per image", rbm, None, step, loss, s.epochs_rbm)
+            stage = self.run(f"rbm-{i + 1}", i, name, "squared error per image", rbm, None, step, loss)
             stack.append(rbm)
             stages.append(stage)
         return stages
@@ -144,14 +136,12 @@ class _Trainer:
     def autoencoder(self, kind: str, number: int, stack: RBMHandle) -> Stage:
         s = self.settings
         self.seed(number, 0)
-        model = Autoencoder(s.layers, s.linear_code).to(self.device)
+        model = Autoencoder(s.layers, s.code == "linear").to(self.device)
         submission.load_rbm_pretrained_models(model, stack)
         criterion = CRITERIA[s.loss_fn]()
         options = {"lr": s.lr_ae, "weight_decay": s.weight_decay, "fused": True}  # on a CPU a quarter of the time
-        if s.optimizer == "adam":
-            optimizer = torch.optim.Adam(model.parameters(), **options)
-        else:
-            optimizer = torch.optim.SGD(model.parameters(), momentum=0.9, **options)
+        make = torch.optim.Adam if s.optimizer == "adam" else partial(torch.optim.SGD, momentum=0.9)
+        optimizer = make(model.parameters(), **options)
         per_epoch = len(self.loader)
         losses: list[Tensor] = []
 
@@ -167,15 +157,17 @@ class _Trainer:
             return mean
 
         name = f"autoencoder {'with' if kind == 'pretrained' else 'without'} pretraining"
-        return self.run(f"ae-{kind}", number, name, s.loss_fn, model, optimizer, step, loss, s.max_epoch)
+        return self.run(f"ae-{kind}", number, name, s.loss_fn, model, optimizer, step, loss)
 
-    def run(self, file: str, number: int, name: str, measure: str, model, optimizer, step, loss, epochs) -> Stage:
+    def run(self, file: str, number: int, name: str, measure: str, model, optimizer, step, loss) -> Stage:
         """Train one stage from the epoch that its file holds to the last."""
         path, per_epoch = self.folder / f"{file}.safetensors", len(self.loader)
+        epochs = (None if optimizer else self.settings.max_epoch_rbm) or self.settings.max_epoch
         stage = self.restored(path, model, optimizer)
         epoch = min(len(stage.loss), epochs)
         if stage.loss:
-            self.report(f"{name}: {'is trained' if epoch == epochs else f'goes on after epoch {epoch} of {epochs}'}")
+            state = "is trained" if epoch == epochs else f"goes on after epoch {epoch} of {epochs}"
+            print(f"{name}: {state}", flush=True)
         with shared.progress(total=epochs * per_epoch, initial=epoch * per_epoch, desc=name, unit="batch") as bar:
             while epoch < epochs:
                 self.seed(number, epoch + 1)
@@ -193,7 +185,7 @@ class _Trainer:
                 bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}")
                 self.save(path, stage, optimizer, final=epoch == epochs)
         times = f"{stage.seconds:.0f} s ({stage.cpu_seconds:.0f} s of processor time)"
-        self.report(f"{name}: {measure} {stage.loss[-1]:.4g} after {epoch} epochs, {times}")
+        print(f"{name}: {measure} {stage.loss[-1]:.4g} after {epoch} epochs, {times}", flush=True)
         return stage
 
     def seed(self, *key: int) -> None:
@@ -224,10 +216,8 @@ class _Trainer:
                 facts = json.loads(file.metadata()["stage"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             weights = {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
-            left_out = model.load_state_dict(weights, strict=False)
-            lost = [key for key in left_out.missing_keys if not key.startswith("velocity_")]
-            if lost or left_out.unexpected_keys:
-                raise ValueError(f"it lacks {lost}, and has {left_out.unexpected_keys} besides")
+            velocities = {key: v for key, v in model.state_dict().items() if key.startswith("velocity_")}
+            model.load_state_dict(velocities | weights)  # a finished stage has kept no velocities
             remembered: dict[int, dict] = {}
             for key in tensors.keys() - {f"model.{key}" for key in weights}:
                 _, i, what = key.split(".")

@@ -1,10 +1,8 @@
 """Train the tutorial's autoencoder, and look at its reconstructions and its codes.
 
-    python -m labs.fashion_tutorial              Fashion-MNIST, 5 epochs (half a minute), five or six projections
-    python -m labs.fashion_tutorial --check      score the tasks in submission.py
+    python -m labs.fashion_tutorial      Fashion-MNIST, 5 epochs (half a minute), five or six projections
 
-Writes results/fashion_tutorial-<datetime>/: samples.png, losses.png, reconstructions.png, projections.png,
-losses.csv, projections.csv, model/ and config.yaml.
+README.md tells of all flags and of what a run's folder holds.
 """
 
 import argparse
@@ -37,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
     path = shared.run_path(LAB, args.results_path)
     files.check_new_folder(path)
-    dataset = shared.prepare(["fashion_mnist"], args.dataset, args.data_dir)
+    dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
     train, test = tutorial.load(dataset)
     print(f"data: {DATASETS[dataset]}, {len(train.images):,} training and {len(test.images):,} test images")
     result = tutorial.fit(train.images, config)

@@ -16,9 +16,6 @@ FLOAT32 = 1e-5  # absolute, on numbers of about 1
 LEAST_TRUST = {"t_sne": 0.9, "lle": 0.6}
 
 
-# --------------------------------------------------------------------------- 1.1 dense autoencoder
-
-
 def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
     return {"sizes": np.array([30, 12, 4]), "x": rng.uniform(size=(7, 30)).astype(np.float32).astype(np.float64)}
 
@@ -55,9 +52,6 @@ def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
         last = "none after the last" if side == "encoder" else "sigmoid last"
         hints.append(f"relu between the layers, {last}")
     return score, "; ".join(faults) or "the layers are right", "; ".join(hints)
-
-
-# --------------------------------------------------------------------------- 1.2 training step
 
 
 def train_step_inputs(rng: np.random.Generator) -> Arrays:
@@ -112,9 +106,6 @@ def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     lines = f"\ngot: {shown(weights[0])}\nwant: {shown(want_weights[0])}"
     hint = "binary cross-entropy of autoencoder(images) against images, in this order; one step"
     return start, f"the weights after the first step are wrong{lines}", hint
-
-
-# --------------------------------------------------------------------------- 2.1 projections
 
 
 def projections_inputs(rng: np.random.Generator) -> Arrays:

@@ -1,7 +1,6 @@
 """What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
 
-Tensors and lists among the answers are made arrays by the worker. No right answer is known in here. ``settings`` holds
-the seed.
+The worker makes arrays of tensors and lists. No right answer is known in here. ``settings`` holds the seed.
 """
 
 import numpy as np
@@ -61,12 +60,9 @@ def train_step(submission, inputs, settings) -> dict:
 def projections(submission, inputs, settings) -> dict:
     """Each projection of ``x``, under its name in small letters."""
     methods = submission.projections(int(inputs["n_neighbors"]), float(inputs["kernel_width"]), settings["seed"])
-    answers = {}
-    for name in ("PCA", "kernel PCA", "t-SNE", "LLE", "Isomap"):
-        method = methods.get(name)
-        if method is not None:
-            answers[name.lower().replace(" ", "_").replace("-", "_")] = method.fit_transform(inputs["x"].copy())
-    return answers
+    names = {"pca": "PCA", "kernel_pca": "kernel PCA", "t_sne": "t-SNE", "lle": "LLE", "isomap": "Isomap"}
+    found = {key: methods[name] for key, name in names.items() if methods.get(name) is not None}
+    return {key: method.fit_transform(inputs["x"].copy()) for key, method in found.items()}
 
 
 TASKS = {"autoencoder": autoencoder, "train_step": train_step, "projections": projections}

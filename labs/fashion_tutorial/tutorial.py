@@ -1,6 +1,6 @@
 """The steps of the tutorial, for the command line and the notebook alike: train, reconstruct, project, and plot.
 
-    dataset = shared.prepare(["fashion_mnist"], None)
+    dataset = shared.prepare("fashion_mnist", None)
     train, test = load(dataset)
     result = fit(train.images, Settings())
     figure = plot_reconstructions(result.autoencoder, test, dataset)
@@ -70,9 +70,6 @@ def class_names(dataset: str) -> list[str]:
     return FASHION_NAMES if dataset == "fashion_mnist" else [str(k) for k in range(N_CLASSES)]
 
 
-# --------------------------------------------------------------------------- training
-
-
 def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     """Train the autoencoder by minibatches in a new random order each epoch; a last, smaller batch is left out.
 
@@ -123,18 +120,12 @@ def test_loss(autoencoder, images: torch.Tensor) -> float:
     return F.binary_cross_entropy(reconstruct(autoencoder, images), images).item()
 
 
-test_loss.__test__ = False  # no test of pytest's, whatever its name
-
-
 def least_loss(images: torch.Tensor) -> float:
     """The entropy of the pixels themselves: the binary cross-entropy that a perfect reconstruction of (N, D) has.
 
     It is not 0, for a grey pixel is not a coin that always falls on one side.
     """
     return F.binary_cross_entropy(images, images).item()
-
-
-# --------------------------------------------------------------------------- projections
 
 
 def kernel_width(codes: np.ndarray) -> float:
@@ -176,9 +167,6 @@ def project(
             seconds = time.process_time() - start
         done.append(Projection(name, plane, seconds, trustworthiness(codes, plane, n_neighbors=N_NEIGHBORS)))
     return done
-
-
-# --------------------------------------------------------------------------- pictures
 
 
 def plot_samples(split: Split, dataset: str) -> Figure:

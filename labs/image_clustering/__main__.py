@@ -1,13 +1,9 @@
 """Tell two kinds of pictures apart without labels: autoencoder, second reduction, clustering.
 
-    python -m labs.image_clustering                        the text's pipeline on digits and clothing
-    python -m labs.image_clustering --best                 the best one
-    python -m labs.image_clustering --images trainX.npy    on images of your own, uint8 (N, 32, 32, 3)
-    python -m labs.image_clustering --compare              the table of improvements
-    python -m labs.image_clustering --check                score the tasks in submission.py
+    python -m labs.image_clustering --best       on digits and clothing, in the best way
+    python -m labs.image_clustering --compare    the table of improvements
 
-Writes results/image_clustering-<datetime>/: submission.csv (id,label), clusters.png, plane.png, losses.csv, model/ and
-config.yaml; with --compare comparison.csv and config.yaml.
+README.md tells of all flags and of what a run's folder holds.
 """
 
 import argparse
@@ -26,8 +22,7 @@ LAB = "image_clustering"
 
 def build_parser() -> argparse.ArgumentParser:
     text = "Sort images into two kinds without labels. The defaults are the text's."
-    examples = ("--best", "--images trainX.npy --reduction umap --ensemble 3")
-    parser = shared.build_parser(LAB, Settings, text, *examples)
+    parser = shared.build_parser(LAB, Settings, text, "--best", "--images trainX.npy --reduction umap --ensemble 3")
     settings.add_flags(parser, Options)
     text = (
         "digits of the default images: MNIST beside Fashion-MNIST, or the offline stand-in beside pieces of "
@@ -48,10 +43,8 @@ def read_images(options: Options, dataset: str | None, seed: int) -> tuple[np.nd
         return pictures.load_images(options.images), None, options.images
     # By name where the user asked by name; else one that is missing brings the stand-in for both kinds.
     datasets = ["mnist", "fashion_mnist"] if dataset != "digits" else ["digits"]
-    for name in datasets:
-        if shared.prepare([name], dataset and name) == "digits":
-            datasets = ["digits"]
-            break
+    if "digits" in (shared.prepare(name, dataset and name) for name in datasets):
+        datasets = ["digits"]
     if options.known.strip("0"):
         raise LabError(f"--known: the first default images are digits, of kind 0, got {options.known[:20]!r}")
     images, kinds = pictures.two_kinds(datasets, options.count, seed)
@@ -66,7 +59,7 @@ def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
     reductions = [name for name in REDUCTIONS if name != "umap" or shared.has_umap()]
     if "umap" not in reductions:
         print("UMAP is not installed (python -m pip install umap-learn), so it is left out")
-    rows = compare.compare(images, kinds, config, reductions, announce=lambda text: print(text, flush=True))
+    rows = compare.compare(images, kinds, config, reductions)
     print(f"\n{'training':<36}{'reduction':<11}{'clusterer':<11}{'loss':>8}{'accuracy':>10}{'seconds':>9}")
     for r in rows:
         loss = "-" if np.isnan(r.loss) else f"{r.loss:.4f}"
@@ -106,7 +99,11 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError("--compare scores by the kinds of the default images; leave --images out")
     if args.images and args.dataset:
         raise LabError("--dataset chooses the default images; leave it out beside --images")
-    config = Settings(**(BEST if args.best else {}) | settings.given(Settings, args)).validate()
+    config = settings.check(Settings(**(BEST if args.best else {}) | settings.given(Settings, args)))
+    if config.reduction == "svd" and config.latent_dim < 3:
+        raise LabError(f"--reduction svd needs --latent_dim of 3 or more, got {config.latent_dim}; take pca")
+    if config.reduction == "umap" and not shared.has_umap():
+        raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
     if args.check:
         return shared.check_submission(LAB)
     path = shared.run_path(LAB, args.results_path)

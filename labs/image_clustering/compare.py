@@ -1,11 +1,10 @@
 """The text's improvements, one at a time: what each is worth on images whose kinds are known.
 
-    rows = compare(images, kinds, Settings())
+    rows = compare(images, kinds, Settings(), ["pca", "tsne"])
 
 The kinds score the finished labels; no row sees more of them than the known first five.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ import numpy as np
 from labs.image_clustering import submission
 from labs.image_clustering.pictures import KNOWN
 from labs.image_clustering.pipeline import Trained, as_tensor, cluster, reduce, train
-from labs.image_clustering.settings import CLUSTERERS, REDUCTIONS, Settings
+from labs.image_clustering.settings import CLUSTERERS, Settings
 
 TRAININGS = {
     "as in the text": {},
@@ -46,21 +45,16 @@ def accuracy(labels: np.ndarray, kinds: np.ndarray) -> float:
     return float((submission.flip(labels, kinds[:KNOWN]) == kinds).mean())
 
 
-def compare(
-    images: np.ndarray,
-    kinds: np.ndarray,
-    base: Settings,
-    reductions: list[str] | None = None,
-    announce: Callable[[str], None] = lambda text: None,
-) -> list[Row]:
+def compare(images: np.ndarray, kinds: np.ndarray, base: Settings, reductions: list[str]) -> list[Row]:
     """Measure each training with k-means and spectral clustering, and each reduction with each way to cluster.
+
+    Prints each step, for all take minutes.
 
     Args:
         images: uint8 (N, 32, 32, 3).
         kinds: int (N,).
         base: what the variants differ from.
-        reductions: which of ``REDUCTIONS``; None takes all.
-        announce: called with a line on what comes next.
+        reductions: which of ``settings.REDUCTIONS``.
     """
     tensor, rows, labellings = as_tensor(images), [], []
 
@@ -69,11 +63,11 @@ def compare(
         labellings.append(labels)
         score = accuracy(labels, kinds)
         rows.append(Row(name, settings.reduction, settings.clusterer, trained.losses[-1], score, trained.seconds))
-        announce(f"  {settings.reduction}, {settings.clusterer}: accuracy {score:.4f}")
+        print(f"  {settings.reduction}, {settings.clusterer}: accuracy {score:.4f}", flush=True)
 
     first = None
     for name, changes in TRAININGS.items():
-        announce(f"training: {name}")
+        print(f"training: {name}", flush=True)
         settings = replace(base, **changes)
         trained = train(tensor, settings)
         first = first or trained
@@ -81,8 +75,8 @@ def compare(
         for clusterer in ("kmeans", "spectral"):
             add(name, replace(settings, clusterer=clusterer), trained, points)
     n_trainings = len(rows)
-    for reduction in reductions or REDUCTIONS:
-        announce(f"reducing: {reduction}")
+    for reduction in reductions:
+        print(f"reducing: {reduction}", flush=True)
         settings = replace(base, reduction=reduction)
         points = reduce(first.codes, settings)
         for clusterer in CLUSTERERS:

@@ -32,13 +32,11 @@ def load_images(path: str) -> np.ndarray:
     if not file.is_file():
         raise LabError(f"--images: there is no file {file}; name a .npy file")
     try:
-        images = np.load(file, allow_pickle=False)
+        with file.open("rb") as opened:
+            images = np.lib.format.read_array(opened, allow_pickle=False)
     except Exception as error:  # whatever a file that is no array makes of NumPy's reader
         cause = text.one_line(error, 120)
         raise LabError(f"--images: {file} is not a .npy file of numbers ({cause}); save it by numpy.save") from None
-    if not isinstance(images, np.ndarray):
-        images.close()
-        raise LabError(f"--images: {file} holds several arrays; save the images alone by numpy.save")
     if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
         raise LabError(
             f"--images: {file} holds {images.dtype} {images.shape}, not uint8 (N, {SIZE}, {SIZE}, 3); convert it"
@@ -99,9 +97,6 @@ def photograph_pieces(count: int, rng: np.random.Generator) -> np.ndarray:
         left, top = (int(rng.integers(0, length - side)) for length in photograph.size)
         pieces[i] = photograph.crop((left, top, left + side, top + side)).resize((28, 28), Image.Resampling.BOX)
     return pieces
-
-
-# --------------------------------------------------------------------------- what a run shows
 
 
 def plot_clusters(images: np.ndarray, labels: np.ndarray, seed: int) -> Figure:

@@ -91,7 +91,10 @@ def train(images: torch.Tensor, settings: Settings) -> Trained:
     kept = files.cached("clustering", _depends_on(images, settings), shapes, compute)
     losses, seconds = kept.pop("losses").tolist(), float(kept.pop("seconds"))
     autoencoder.load_state_dict({name: torch.from_numpy(array) for name, array in kept.items()})
-    codes = submission.standardise(encode(autoencoder.eval(), images))
+    autoencoder.eval()
+    with torch.inference_mode():
+        codes = torch.cat([autoencoder.encoder(block).flatten(1).cpu() for block in images.split(500)]).numpy()
+    codes = submission.standardise(codes)
     if not np.isfinite(codes).all():
         raise LabError("the standardised codes hold NaN or infinity; check task 2.1 of submission.py")
     return Trained(autoencoder, codes, losses, seconds)
@@ -125,12 +128,6 @@ def _descend(autoencoder: nn.Module, images: torch.Tensor, settings: Settings) -
             if not np.isfinite(losses[-1]):
                 raise LabError(f"the loss is {losses[-1]} in epoch {len(losses)}; take a smaller --learning_rate")
     return losses
-
-
-def encode(autoencoder, images: torch.Tensor) -> np.ndarray:
-    """Codes of images (N, 3, 32, 32): float32 (N, D)."""
-    with torch.inference_mode():
-        return torch.cat([autoencoder.encoder(block).flatten(1).cpu() for block in images.split(500)]).numpy()
 
 
 def reduce(codes: np.ndarray, settings: Settings) -> np.ndarray:

@@ -8,13 +8,10 @@ import itertools
 
 import numpy as np
 
-from grading.checks import Arrays, Question, close, get, shown
+from grading.checks import Arrays, Question, close, comparison, get, shown
 
 FLOAT32 = 1e-4  # absolute, on numbers of about 1
 SHAPES = {"encoder": [(8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,)], "decoder": [(16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,)]}
-
-
-# --------------------------------------------------------------------------- 1.1 convolutional autoencoder
 
 
 def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
@@ -66,9 +63,6 @@ def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     return sum(6 for faults in sides if not any(faults)), message, hint
 
 
-# --------------------------------------------------------------------------- 2.1 standard codes
-
-
 def standardise_inputs(rng: np.random.Generator) -> Arrays:
     codes = rng.normal(size=(40, 6)) * rng.uniform(0.5, 30, size=6) + rng.normal(size=6) * 10
     codes[:, 2] = 3.0
@@ -96,9 +90,6 @@ def judge_standardise(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     return 6, "right", ""
 
 
-# --------------------------------------------------------------------------- 3.1 flip rule
-
-
 def flip_inputs(rng: np.random.Generator) -> Arrays:
     """By hand: all right, all wrong, two of five wrong, three of five wrong; known labels that are not all zero."""
     cases = ("00000 00000", "11111 00000", "01010 00000", "10110 00000", "101 101", "01000 11101")
@@ -110,23 +101,17 @@ def flip_inputs(rng: np.random.Generator) -> Arrays:
 
 
 def judge_flip(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    wrong = []
+    wrong = {}
     for i in range(6):
-        labels, known = inputs[f"labels_{i}"], inputs[f"known_{i}"]
+        labels, known, got = inputs[f"labels_{i}"], inputs[f"known_{i}"], get(answers, f"flipped_{i}")
         want = min((labels, 1 - labels), key=lambda way: int((way[: len(known)] != known).sum()))
-        if not np.array_equal(get(answers, f"flipped_{i}"), want):
-            wrong.append((i, labels, known, want))
+        if not np.array_equal(got, want):
+            wrong[i] = comparison(f"labels {shown(labels)}, known {shown(known)}", got, want)
     if not wrong:
         return 4, "right", ""
-    i, labels, known, want = wrong[0]
-    lines = f"\ninput: labels {shown(labels)}, known {shown(known)}"
-    lines += f"\ngot: {shown(get(answers, f'flipped_{i}'))}\nwant: {shown(want)}"
-    score = 2 if all(i in (4, 5) for i, *_ in wrong) else 0
+    score = 2 if wrong.keys() <= {4, 5} else 0
     hint = "exchange 0 and 1 for all images where more than half of the first ones are wrong; never for some"
-    return score, f"wrong in {len(wrong)} of 6 cases{lines}", hint
-
-
-# --------------------------------------------------------------------------- 3.2 consensus
+    return score, f"wrong in {len(wrong)} of 6 cases{next(iter(wrong.values()))}", hint
 
 
 def consensus_inputs(rng: np.random.Generator) -> Arrays:

@@ -3,8 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from hi_mnist.cli import LabError
-from hi_mnist.settings import check, setting
+from hi_mnist.settings import setting
 from labs import shared
 
 REDUCTIONS = ("pca", "svd", "tsne", "umap", "none")
@@ -27,19 +26,6 @@ class Settings(shared.Settings):
     reduced_dim: int = setting(32, "dimensions after PCA or SVD; t-SNE and UMAP have two", low=2, high=1024)
     clusterer: str = setting("kmeans", "way to cluster", choices=CLUSTERERS)
     ensemble: int = setting(1, "number of runs, each with another seed, whose consensus is taken", low=1, high=99)
-
-    def validate(self) -> "Settings":
-        """Check what the ranges of single settings do not say.
-
-        Raises:
-            LabError: a setting is wrong, does not fit another, or needs a package that is missing.
-        """
-        check(self)
-        if self.reduction == "svd" and self.latent_dim < 3:
-            raise LabError(f"--reduction svd needs --latent_dim of 3 or more, got {self.latent_dim}; take pca")
-        if self.reduction == "umap" and not shared.has_umap():
-            raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
-        return self
 
 
 def bits(text: str) -> str:

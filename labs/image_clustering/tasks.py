@@ -1,7 +1,6 @@
 """What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
 
-Tensors and lists among the answers are made arrays by the worker. No right answer is known in here. ``settings`` holds
-the seed.
+The worker makes arrays of tensors and lists. No right answer is known in here. ``settings`` holds the seed.
 """
 
 import numpy as np
@@ -33,16 +32,12 @@ def standardise(submission, inputs, settings) -> dict:
 
 
 def flip(submission, inputs, settings) -> dict:
-    n_cases = sum(key.startswith("labels_") for key in inputs)
-    return {
-        f"flipped_{i}": submission.flip(inputs[f"labels_{i}"].copy(), inputs[f"known_{i}"].copy())
-        for i in range(n_cases)
-    }
+    cases = range(len(inputs) // 2)
+    return {f"flipped_{i}": submission.flip(inputs[f"labels_{i}"].copy(), inputs[f"known_{i}"].copy()) for i in cases}
 
 
 def consensus(submission, inputs, settings) -> dict:
-    n_cases = sum(key.startswith("labellings_") for key in inputs)
-    return {f"agreed_{i}": submission.consensus(inputs[f"labellings_{i}"].copy()) for i in range(n_cases)}
+    return {f"agreed_{i}": submission.consensus(inputs[f"labellings_{i}"].copy()) for i in range(len(inputs))}
 
 
 TASKS = {"autoencoder": autoencoder, "standardise": standardise, "flip": flip, "consensus": consensus}
