@@ -3,7 +3,7 @@
     python grade.py                                      check submission.py, score the newest run
     python grade.py --sample_index 3                     say that cluster 3 is the "6": scored too, and both sixes drawn
     python grade.py --sample_index 3 --ddpm_steps 50     the same, the diffusion model in 50 steps instead of 1,000
-    python grade.py --report_draft                       write report.md, the skeleton of the report, from what is there
+    python grade.py --report_draft                       write report.md, the skeleton of the report
 
 Writes grade.json, report.html and, with --sample_index in a PCA run, gmm_sample.png and ddpm_sample.png into the run's
 folder.
@@ -26,19 +26,19 @@ SUBMISSION = ROOT / "submission.py"
 
 @dataclass
 class Options:
-    """What the flags of this script may be."""
+    """The settings that flags of this script choose."""
 
     sample_index: int | None = setting(
-        None, 'the cluster that is the digit "6"; left out, that is not scored', metavar="k", low=0
+        None, 'the cluster that is the digit "6"; without it, that question is not scored', metavar="k", low=0
     )
     sample_seed: int | None = setting(
         None, "draw the same sixes again (default: fresh ones each time)", low=0, high=2**32 - 1
     )
     ddpm_steps: int = setting(
-        DDPM_STEPS, "steps of the diffusion model, fewer than all by DDIM", low=1, high=DDPM_STEPS, metavar="N"
+        DDPM_STEPS, "steps of the diffusion model; fewer than 1,000 use DDIM", low=1, high=DDPM_STEPS, metavar="N"
     )
     guidance: float = setting(
-        DEFAULT_GUIDANCE, "weight of classifier-free guidance, 0 for none", low=0, high=20, metavar="W"
+        DEFAULT_GUIDANCE, "weight of classifier-free guidance; 0 turns it off", low=0, high=20, metavar="W"
     )
 
 
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--report_draft",
         action="store_true",
-        help="write report.md, the skeleton of the hand-in report; scores the run only where it has no grade.json or "
+        help="write report.md, the skeleton of the hand-in report; the run is scored only if it has no grade.json or "
         "--sample_index is given",
     )
     cli.add_options(
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def print_report(report: dict) -> None:
-    """The table that a student reads."""
+    """Print the scores for the student."""
     from grading import scores, table
 
     print(f"\n{table.table(report['questions'])}")
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         run.config.ae = args.ae
     prepare.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
-    # scikit-learn stands behind these: a mistake in the command is told without it.
+    # These import scikit-learn: report mistakes in the command line before that slow import.
     from grading import draw, scores
     from report import draft, report_page
 
@@ -96,10 +96,10 @@ def main(argv: list[str] | None = None) -> int:
         draft.refuse_edited(run.path)  # before the slow work
     draws = k is not None and run.config.use_pca and networks.has_torch()
     if k is not None and not networks.has_torch():
-        print("torch is not installed: the sixes are not drawn, all else is scored", file=sys.stderr)
+        print("torch is not installed: the sixes are not drawn; everything else is scored", file=sys.stderr)
     written, failure = [], None
     if not args.report_draft or k is not None or not (run.path / "grade.json").is_file():
-        ddpm = networks.load_ddpm(args.ddpm) if draws else None  # it may be missing: say so before the slow work
+        ddpm = networks.load_ddpm(args.ddpm) if draws else None  # before the slow work: it may be missing
         source = SUBMISSION.read_bytes()
         report = scores.grade(run, source, k)
         print_report(report)

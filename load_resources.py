@@ -1,10 +1,10 @@
 """Get the data set, prepare it, check the two networks and the device.
 
     python load_resources.py                                  # MNIST, from the first source that has it
-    python load_resources.py --data_dir ~/Downloads/mnist     # from IDX files that you have already
+    python load_resources.py --data_dir ~/Downloads/mnist     # from IDX files that you already have
     python load_resources.py --dataset fashion_mnist
 
-The other scripts prepare what they need by themselves, so that running this one first is never necessary.
+The other scripts prepare what they need themselves: you never have to run this one first.
 """
 
 import argparse
@@ -21,16 +21,15 @@ from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
         "load_resources.py",
-        "Get the data set, prepare it, check the two networks and the device. Running it again changes nothing, but "
-        "looks for MNIST again where only the stand-in is there.",
+        "Get the data set, prepare it, check the two networks and the device. Running it again changes nothing, "
+        "except that it looks for MNIST again if only the stand-in is prepared.",
         "python load_resources.py",
         "python load_resources.py --data_dir ~/Downloads/mnist",
         "python load_resources.py --dataset fashion_mnist",
     )
     cli.add_options(parser, "data_dir")
-    parser.add_argument(
-        "--dataset", choices=list(DATASETS), help="default: MNIST, or the offline stand-in where it cannot be had"
-    )
+    text = "the data set to prepare (default: MNIST, or the offline stand-in if MNIST is not available)"
+    parser.add_argument("--dataset", choices=list(DATASETS), help=text)
     cli.add_options(parser, "ae", "ddpm")
     return parser
 
@@ -44,12 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     print_fact("images", f"{source['train']:,} for training, {source['test']:,} for testing")
     sound = report_networks(args.ae, args.ddpm)
     choice = "" if args.dataset in (None, "mnist") else f" --dataset {args.dataset}"
-    print(f"next: python train.py --use_pca{choice}")  # even where a network is bad: a PCA run needs none
+    print(f"next: python train.py --use_pca{choice}")  # even if a network is bad: a PCA run needs none
     return 0 if sound else 2
 
 
 def report_networks(ae: str | None, ddpm: str | None) -> bool:
-    """Print what the networks are, by their files, and the device; True where both networks load on it."""
+    """Print facts about the networks' files and the device; return whether both networks load on it."""
     whole, errors = [], []
     for label, network, source in (("AutoEncoder", AE_NETWORK, ae), ("diffusion", DDPM_NETWORK, ddpm)):
         with reported(errors):
@@ -57,7 +56,7 @@ def report_networks(ae: str | None, ddpm: str | None) -> bool:
             print_fact(label, f"{networks.count_parameters(found):,} parameters, from {found.name}")
             whole.append(found)
     with reported(errors):
-        print_fact("device", str(networks.get_device()))  # torch is imported here, when all else has been said
+        print_fact("device", str(networks.get_device()))  # imports torch, after everything else is printed
         for found in whole:
             with reported(errors):
                 networks.load_found(found)
@@ -66,7 +65,7 @@ def report_networks(ae: str | None, ddpm: str | None) -> bool:
 
 @contextmanager
 def reported(errors: list[LabError]) -> Iterator[None]:
-    """Print an error and note it: one bad network says nothing about the other."""
+    """Print an error and note it, so that one bad network does not hide the other."""
     try:
         yield
     except LabError as error:

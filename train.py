@@ -1,6 +1,6 @@
 """Embed the training images, cluster them with the mixture of submission.py, and save the run.
 
-    python train.py --use_pca          PCA embedding (the one that counts for Performance)
+    python train.py --use_pca          PCA embedding (only these runs count for Performance)
     python train.py                    the AutoEncoder's plane
     python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1     a grid of settings, compared
 
@@ -18,31 +18,28 @@ from hi_mnist.runs import TrainConfig
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
         "train.py",
-        "Cluster the training images by PCA or AutoEncoder and a Gaussian mixture.",
+        "Embed the training images by PCA or the AutoEncoder and cluster them with a Gaussian mixture.",
         "python train.py --use_pca",
         "python train.py --use_pca --embedding_dim 20 --seed 1 --results_path results/d20",
         "python train.py --use_pca --sweep embedding_dim=5,10,20,50 seed=0,1,2",
     )
     settings.add_flags(parser, TrainConfig)
-    parser.add_argument(
-        "--dataset",
-        choices=list(DATASETS),
-        help="what to cluster (default: MNIST, or the offline stand-in where it cannot be had)",
-    )
+    text = "the data set to cluster (default: MNIST, or the offline stand-in if MNIST is not available)"
+    parser.add_argument("--dataset", choices=list(DATASETS), help=text)
     cli.add_options(parser, "data_dir")
     parser.add_argument(
         "--sweep",
         nargs="+",
         metavar="SETTING=V1,V2",
-        help="train every combination of embedding_dim, n_components, max_iter and seed, one folder each below "
-        "--results_path (default: results/sweep-<datetime>), and compare them; a stopped sweep goes on when it is "
-        "started again with the same --results_path",
+        help="train every combination of embedding_dim, n_components, max_iter and seed, one folder each in "
+        "--results_path (default: results/sweep-<datetime>), and compare them; a stopped sweep resumes when you start "
+        "it again with the same --results_path",
     )
     return parser
 
 
 def train_grid(config: TrainConfig, args: argparse.Namespace) -> int:
-    """``--sweep``: many runs and their comparison."""
+    """``--sweep``: train many runs and compare them."""
     from report import sweep
 
     sweep.parse(args.sweep, config)  # before the data are fetched
@@ -54,7 +51,7 @@ def train_grid(config: TrainConfig, args: argparse.Namespace) -> int:
     print(f"{len(configs)} runs on {DATASETS[config.dataset]}")
     print(f"\n{sweep.run(configs, args.sweep, path)}\n")
     print(f"wrote sweep.csv, sweep.png and {len(configs)} run folders in {path}")
-    print("next: look at sweep.png; grade the run that you choose: python grade.py --results_path RUN")
+    print("next: look at sweep.png; grade the run you choose: python grade.py --results_path RUN")
     return 0
 
 

@@ -5,8 +5,9 @@
     >>> run = utils.load_run("results/2026-01-31_09-30-00")
     >>> clusters = utils.cluster_labels(run, images)        # int64 (N,)
 
-A face for people outside: nothing inside the project imports it. torch is imported only by what needs a network.
+It is for people outside the project: nothing inside imports it. Only functions that need a network import torch.
 """
+# ruff: noqa: F401  passing names on is this file's job
 
 from hi_mnist.cli import LabError, explain, run_script
 from hi_mnist.data import DATASETS, IMAGE_SHAPE, N_CLASSES, N_PIXELS, flatten, load_split, prepared_dir, read_source
@@ -24,38 +25,3 @@ from hi_mnist.networks import (
 )
 from hi_mnist.runs import SavedRun, TrainConfig, cluster_labels, embed, find_run, load_run, mixture
 from hi_mnist.training import set_seed
-
-__all__ = [
-    "DATASETS",
-    "DDPM_STEPS",
-    "DEFAULT_GUIDANCE",
-    "IMAGE_SHAPE",
-    "N_CLASSES",
-    "N_PIXELS",
-    "ROOT",
-    "LabError",
-    "SavedRun",
-    "TrainConfig",
-    "ae_encode",
-    "cache_dir",
-    "cluster_labels",
-    "draw_digits",
-    "embed",
-    "explain",
-    "find_run",
-    "flatten",
-    "get_device",
-    "lab_home",
-    "load_ae",
-    "load_ddpm",
-    "load_run",
-    "load_split",
-    "mixture",
-    "prepared_dir",
-    "read_source",
-    "results_dir",
-    "run_script",
-    "sample_from_ddpm",
-    "save_network",
-    "set_seed",
-]

@@ -2,12 +2,12 @@
 
     python visualization.py                    coloured by the true digit:  true_pca.png, true_tsne.png, true_ae.png
     python visualization.py --cluster_label    coloured by the run's cluster: cluster_pca.png, cluster_tsne.png, ...
-    python visualization.py --compare          no pictures but measurements, for question 7: comparison.csv
+    python visualization.py --compare          measure instead of drawing, for question 7: comparison.csv
 
-Both colourings show the same points at the same places, so that they can be compared. With --cluster_label it writes
-explore.html as well, in which pointing at a dot shows its digit; and it brings report.html up to date where grade.py
-has written one. t-SNE is slow the first time (a minute or two for 60,000 images); what was projected once is kept in
-cache/ for every later run on the same data.
+Both colourings show the same points in the same places, so that you can compare them. --cluster_label also writes
+explore.html, in which pointing at a dot shows its digit. If grade.py has written report.html, the script updates it.
+t-SNE is slow the first time (a minute or two for 60,000 images); cache/ keeps the projections for later runs on the
+same data.
 """
 
 import argparse
@@ -25,11 +25,11 @@ def build_parser() -> argparse.ArgumentParser:
         "python visualization.py --compare",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--cluster_label", action="store_true", help="colour by cluster; left out, by the true digit")
+    what.add_argument("--cluster_label", action="store_true", help="colour by cluster (default: by true digit)")
     what.add_argument(
         "--compare",
         action="store_true",
-        help="measure the three projections, and the mixture beside the diffusion model, instead of drawing pictures",
+        help="instead of drawing, measure the three projections, and the mixture against the diffusion model",
     )
     cli.add_options(
         parser, "results_path", "data_dir", ae="another AutoEncoder, a Hub id or a folder (default: the run's)"
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     run = runs.load_run(args.results_path, to_write=True)
     prepare.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
-    # scikit-learn stands behind the report: a mistake in the command is told without it.
+    # The report imports scikit-learn: report mistakes in the command line before that slow import.
     if args.compare:
         from report import compare
 
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         from report import explorer
 
         written.append(explorer.write(run, planes).name)
-    if (run.path / "grade.json").is_file():  # the page that grade.py wrote, with what is new
+    if (run.path / "grade.json").is_file():  # update the page that grade.py wrote
         from report import report_page
 
         written.append(report_page.write(run).name)

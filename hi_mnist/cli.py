@@ -1,4 +1,4 @@
-"""What a command tells a person: errors in one line, and exit statuses."""
+"""What the scripts share of the command line: parsers, one-line errors and exit statuses."""
 
 import argparse
 import errno
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-OPTIONS = {  # flag: what stands for its value, and what it means
+OPTIONS = {  # flag: metavar and help text
     "results_path": ("DIR", "folder of the run (default: the newest in results/)"),
     "data_dir": ("DIR", "folder of the four IDX files, gzipped or not (default: MNIST_DIR, else download)"),
     "ae": ("ID_OR_FOLDER", "another AutoEncoder, a Hub id or a folder (default: LAB_AE, else the shipped one)"),
@@ -18,11 +18,11 @@ OPTIONS = {  # flag: what stands for its value, and what it means
 
 
 class LabError(Exception):
-    """Something the user can mend: one line that names cause, value and remedy. Scripts exit with status 2."""
+    """An error that the user can fix: one line that names cause, value and remedy. Scripts exit with status 2."""
 
 
 def make_parser(prog: str, description: str, *examples: str) -> argparse.ArgumentParser:
-    """A parser that reports a bad command line in one line, takes no abbreviations, and ends its help with examples."""
+    """A parser that reports errors in one line, accepts no abbreviated flags, and ends its help with examples."""
     parser = argparse.ArgumentParser(
         prog=prog,
         allow_abbrev=False,
@@ -34,7 +34,7 @@ def make_parser(prog: str, description: str, *examples: str) -> argparse.Argumen
 
 
 def one_line_errors(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Make a parser report a bad command line in one line; its subparsers need a call each."""
+    """Make a parser report a bad command line in one line; call this for each subparser too."""
 
     def error(message):
         raise LabError(f"{message} (see: {parser.prog} --help)")
@@ -44,27 +44,27 @@ def one_line_errors(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, **texts: str) -> None:
-    """Add flags that several scripts have, in this order.
+    """Add flags that several scripts share, in the order given.
 
     Args:
-        parser: of the script.
+        parser: the script's parser.
         names: keys of ``OPTIONS``.
-        texts: a flag with another help text than the usual one.
+        texts: flags with a help text of their own, by name.
     """
     for name, text in ({name: OPTIONS[name][1] for name in names} | texts).items():
         parser.add_argument(f"--{name}", metavar=OPTIONS[name][0], help=text)
 
 
 def run_script(main) -> int:
-    """Run a script's ``main()`` and turn what a user can mend into one line and an exit status.
+    """Run a script's ``main()`` and turn errors that the user can fix into one line and an exit status.
 
     Returns:
-        what ``main`` returns; 2 for a user's error, 130 for Ctrl-C. Bugs keep their traceback.
+        What ``main`` returns; 2 for a user's error, 130 for Ctrl-C. Bugs keep their traceback.
     """
-    # GNU OpenMP reads it when torch or scikit-learn is loaded. Its threads wait for each other at full load, by default
-    # for milliseconds: on a machine that is busy with something else, drawing a digit took minutes.
+    # GNU OpenMP reads this when torch or scikit-learn is loaded. By default its threads spin for milliseconds while
+    # they wait for each other; on a busy machine, drawing a digit then took minutes.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # The Hub's client reads it when it is imported, and would ask the Hub for a list even where a file is in its cache.
+    # The Hub's client reads this on import; without it, it would contact the Hub even for files in its cache.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         return main()
@@ -83,7 +83,7 @@ def run_script(main) -> int:
 
 
 def explain(error: BaseException) -> str | None:
-    """One line for an error that the user can mend; None where only a traceback helps."""
+    """One line for an error that the user can fix; None if only a traceback helps."""
     if isinstance(error, LabError):
         return " ".join(str(error).split())
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == "submission.py"]
@@ -95,8 +95,8 @@ def explain(error: BaseException) -> str | None:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         if Path(frame.filename).name != "submission.py":
             return None
-        return f"submission.py, line {frame.lineno}: {error}: this task is still to be filled in"
-    # safetensors gives a full disk no number, only the system's words.
+        return f"submission.py, line {frame.lineno}: {error}: fill in this task first"
+    # safetensors reports a full disk without an errno, only in the system's words.
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full or "No space left" in str(error):
         return f"the disk is full ({_where(error)}); free some space and run the command again: nothing was lost"

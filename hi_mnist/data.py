@@ -1,4 +1,4 @@
-"""The prepared data sets, and what their classes are called.
+"""The prepared data sets and the names of their classes.
 
     >>> images, labels = load_split("train")          # uint8 (N, 1, 28, 28), int64 (N,)
 
@@ -28,11 +28,10 @@ N_PIXELS = 784
 
 
 def prepared_dir(dataset: str) -> Path:
-    """The folder that holds a prepared data set (``mnist_encoded`` may hold the stand-in, when offline)."""
+    """The folder that holds a prepared data set (offline, ``mnist_encoded`` may hold the stand-in)."""
     if dataset == "digits":
         offline = lab_home() / "mnist_encoded"
-        source = read_json(offline / "source.json")
-        if source.get("dataset") == "digits":
+        if read_json(offline / "source.json").get("dataset") == "digits":
             return offline
     return lab_home() / f"{dataset}_encoded"
 
@@ -53,7 +52,7 @@ def load_split(split: str, dataset: str = "mnist") -> tuple[np.ndarray, np.ndarr
         images, uint8 (N, 1, 28, 28), 0 the background and 255 full ink; labels, int64 (N,), 0 to 9.
 
     Raises:
-        LabError: not prepared, damaged, or not of this form.
+        LabError: the data set is not prepared, is damaged or has another form.
     """
     folder = prepared_dir(dataset)
     path = folder / f"{split}.safetensors"
@@ -81,7 +80,7 @@ class DataSet(NamedTuple):
 
 
 def load_data_set(dataset: str) -> DataSet:
-    """Read both splits of a prepared data set; errors as ``load_split``."""
+    """Read both splits of a prepared data set. Raises the errors of ``load_split``."""
     return DataSet(*load_split("train", dataset), *load_split("test", dataset))
 
 
@@ -91,6 +90,6 @@ def flatten(images: np.ndarray) -> np.ndarray:
 
 
 def class_names(dataset: str) -> list[str]:
-    """What the labels 0 to 9 of a data set are called: the number, in Fashion-MNIST with its garment."""
+    """The names of the labels 0 to 9: the number, followed in Fashion-MNIST by the garment."""
     names = FASHION_NAMES if dataset == "fashion_mnist" else [""] * N_CLASSES
     return [f"{i} {name}".strip() for i, name in enumerate(names)]

@@ -1,13 +1,13 @@
-"""Downloads that are dropped when nothing comes: from the Hugging Face Hub by its own client, or by plain HTTP.
+"""Downloads that give up when nothing arrives: from the Hugging Face Hub by its own client, or by plain HTTP.
 
     patience = download.Patience(download.TOTAL_LIMIT)
     paths = download.dataset_from_hub("ylecun/mnist", ["mnist/test-00000-of-00001.parquet"], folder, patience)
     paths = download.files_by_http("https://some.mirror/mnist/", ["t10k-images-idx3-ubyte.gz"], folder, patience, 10**8)
     config, weights = download.network_from_hub("owner/name", ["config.json", "model.safetensors"])
 
-Each returns the paths of whole files. It raises ``SourceDropped`` with the reason after five seconds without a byte, or
-at once where the answer is clear, and ``OSError`` where this machine's disk is at fault. A download that moves, however
-slowly, is never cut.
+Each returns the paths of complete files. It raises ``SourceDropped`` with the reason after five seconds without a byte,
+or at once if the source refuses, and ``OSError`` if this machine's disk is at fault. A download that makes progress,
+however slowly, is never cut off.
 """
 
 import errno
@@ -23,32 +23,32 @@ from pathlib import Path
 
 from hi_mnist.text import one_line
 
-SILENCE_LIMIT = 5.0  # seconds without a byte after which a source is given up
-CACHED_LIMIT = 2.0  # the same where the Hub is only asked for something newer than the copy in its cache
+SILENCE_LIMIT = 5.0  # seconds without a byte before a source is dropped
+CACHED_LIMIT = 2.0  # the same when a copy is in the cache and the Hub is only asked for a newer one
 TOTAL_LIMIT = 20.0  # seconds of waiting for answers, over all sources together
-MOST_TRIES = 3  # to get a file from the same byte on
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # no other source would fare better
+MOST_TRIES = 3  # requests for a file from the same byte on
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # the same for every source
 
 
 class SourceDropped(Exception):
-    """A source does not give what was asked of it; the text says why, in a few words."""
+    """A source did not deliver; the text says why in a few words."""
 
 
 class Patience:
-    """How many seconds all sources together may still take to answer; a download that moves uses none of them up."""
+    """The seconds that all sources together may still take to answer; a download in progress uses none of them."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
 
     def answer(self, ask: Callable):
-        """What ``ask`` returns, a connection on which an answer has begun; ``SourceDropped`` where it is late.
+        """What ``ask`` returns: a connection with the start of an answer. Raises ``SourceDropped`` if it is late.
 
-        It runs in a thread, which is then left behind: nothing else ends the wait for a name server that is silent, or
-        for a host with one dead address after another.
+        ``ask`` runs in a thread that is abandoned when it is late: nothing else ends the wait for a silent name server,
+        or for a host with one dead address after another.
         """
         limit, started = min(SILENCE_LIMIT, self.seconds), time.monotonic()
         if limit <= 0:
-            raise SourceDropped("the sources before it took all the time")
+            raise SourceDropped("the earlier sources used up all the time")
         answer: Future = Future()
 
         def run() -> None:
@@ -67,8 +67,8 @@ class Patience:
 
 
 def files_by_http(url: str, names: list[str], folder: Path, patience: Patience, largest: int) -> list[Path]:
-    """Get the files ``url + name``, none of more than ``largest`` bytes, into a new folder."""
-    from urllib.request import urlopen  # imported late, as the Hub's client below: every script's start would pay
+    """Download the files ``url + name``, each of at most ``largest`` bytes, into a new folder."""
+    from urllib.request import urlopen  # late, like the Hub's client below: they would slow every script's start
 
     from tqdm import tqdm
 
@@ -89,7 +89,7 @@ def files_by_http(url: str, names: list[str], folder: Path, patience: Patience, 
 
 
 def files_in_hub_cache(repo_type: str, repo_id: str, names: list[str]) -> list[Path]:
-    """Paths of files in the user's Hub cache; empty where one of them is not there."""
+    """Paths of files in the user's Hub cache; empty if one of them is missing."""
     from huggingface_hub import try_to_load_from_cache
 
     with _dropping(_reason):
@@ -98,15 +98,15 @@ def files_in_hub_cache(repo_type: str, repo_id: str, names: list[str]) -> list[P
 
 
 def dataset_from_hub(repo_id: str, names: list[str], folder: Path, patience: Patience) -> list[Path]:
-    """Get files of a public data set into a folder. The user's Hub cache stays as it is: it may hold a bad copy."""
+    """Download files of a public data set into a folder, past the user's Hub cache, which may hold a bad copy."""
     return _from_hub("dataset", repo_id, names, patience, local_dir=folder, cache_dir=folder / "cache")
 
 
 def network_from_hub(repo_id: str, names: list[str]) -> list[Path]:
-    """Get files of a model by way of the user's Hub cache, with the user's token where there is one.
+    """Get files of a model through the user's Hub cache, with the user's token if there is one.
 
-    The Hub is asked for a newer version each time, as its client does. A copy in the cache is used where the Hub
-    cannot be had, which a line on standard error says.
+    As usual with the Hub's client, each call asks for a newer version. If the Hub cannot be reached, the copy in the
+    cache is used, and a line on standard error says so.
     """
     copy = files_in_hub_cache("model", repo_id, names)
     try:
@@ -133,15 +133,15 @@ def _from_hub(repo_type: str, repo_id: str, names: list[str], patience: Patience
             except HfHubHTTPError as error:
                 if error.response.status_code != 401:
                     raise
-        return get(False)  # what is public needs no token, but is refused to a stale one
+        return get(False)  # public files need no token, but a stale token is refused
 
 
 @contextmanager
 def _impatient_client(patience: Patience) -> Iterator[None]:
-    """Have the Hub's client give up a server that is silent or that fails.
+    """Make the Hub's client give up on a server that is silent or fails.
 
-    Its own settings cannot hold our limits: after HF_HUB_ETAG_TIMEOUT it asks six times more, a minute each, and it
-    goes on with a download that fell silent or was cut, for as long as each try brings bytes, even the same ones.
+    The client's own settings cannot enforce our limits: after HF_HUB_ETAG_TIMEOUT it asks six more times, a minute
+    each, and it retries a download that stalled or was cut for as long as each try brings bytes, even the same ones.
     """
     from huggingface_hub import get_session, set_client_factory
 
@@ -174,7 +174,7 @@ def _impatient_client(patience: Patience) -> Iterator[None]:
             if response.status_code in (408, 429) or response.status_code >= 500:
                 response.close()
                 raise SourceDropped(f"it answers with HTTP status {response.status_code}")
-            response.headers.pop("X-Xet-Hash", None)  # Xet transfers would go around this client
+            response.headers.pop("X-Xet-Hash", None)  # Xet transfers would bypass this client
             response.stream = Body(response.stream)
             return response
 
@@ -188,7 +188,7 @@ def _impatient_client(patience: Patience) -> Iterator[None]:
 
 @contextmanager
 def _dropping(reason: Callable[[Exception], str]) -> Iterator[None]:
-    """Whatever a client raises is a reason to take the next source, unless this machine's disk is at fault."""
+    """Turn whatever a client raises into ``SourceDropped``, unless this machine's disk is at fault."""
     try:
         yield
     except SourceDropped:
@@ -206,7 +206,7 @@ def _silent(seconds: float) -> SourceDropped:
 
 
 def _reason(error: Exception) -> str:
-    """Why the Hub's client gives up, in a few words."""
+    """Why the Hub's client gave up, in a few words."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.LocalEntryNotFoundError):
@@ -228,5 +228,5 @@ def _reason(error: Exception) -> str:
 
 
 def short(error: object) -> str:
-    """A foreign error's text in one short line."""
+    """Another library's error on one short line."""
     return one_line(str(error) or type(error).__name__, 120)

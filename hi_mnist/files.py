@@ -1,4 +1,4 @@
-"""Where things lie, and files that are written whole or not at all."""
+"""The project's folders, and files that are written whole or not at all."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def lab_home() -> Path:
-    """The folder of prepared data, results and caches: the project, or ``LAB_HOME`` where that is set."""
+    """The folder of prepared data, results and caches: the project, or ``LAB_HOME`` if that is set."""
     return Path(os.environ.get("LAB_HOME") or ROOT).expanduser().resolve()
 
 
@@ -28,7 +28,7 @@ def results_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Folder of what is dear to compute and safe to delete (t-SNE, the grading baseline)."""
+    """The folder of what is slow to compute and safe to delete (t-SNE, the grading baseline)."""
     folder = lab_home() / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -36,7 +36,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Write a file whole or not at all: yields a path beside ``path`` that replaces it in the end."""
+    """Write a file whole or not at all: yields a path in the same folder, which replaces ``path`` at the end."""
     path = Path(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -54,7 +54,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 @contextmanager
 def new_folder(path: Path | str) -> Iterator[Path]:
-    """Fill a folder whole or not at all: yields a folder beside ``path`` that takes its place in the end.
+    """Fill a folder whole or not at all: yields a folder in the same place, which becomes ``path`` at the end.
 
     Raises:
         LabError: ``path`` is a file, or a folder that is not empty.
@@ -69,7 +69,7 @@ def new_folder(path: Path | str) -> Iterator[Path]:
         yield partial
         check_new_folder(path)
         if path.is_dir():
-            # Moved in one by one, the settings last: the folder may be the one that the user's shell stands in.
+            # Move the files one by one, the settings last: the folder may be the shell's working directory.
             for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
                 os.replace(child, path / child.name)
         else:
@@ -79,7 +79,7 @@ def new_folder(path: Path | str) -> Iterator[Path]:
 
 
 def check_new_folder(path: Path) -> None:
-    """Refuse a path at which a new folder cannot be made, before slow work starts."""
+    """Refuse a path where no new folder can be made, before slow work starts."""
     if path.is_dir():
         if any(path.iterdir()):
             raise LabError(f"the folder {path} is not empty and is never overwritten; name another one or remove it")
@@ -96,7 +96,7 @@ def check_new_folder(path: Path) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a small JSON file; empty where it is missing or damaged."""
+    """The object in a small JSON file; empty if the file is missing or damaged."""
     try:
         if path.stat().st_size > 1 << 20:
             return {}
@@ -127,23 +127,25 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
 
 
 def cached(name: str, depends_on: list, shapes: dict[str, tuple], compute: Callable[[], Arrays]) -> Arrays:
-    """What ``compute`` returns, or what it returned the last time, kept in ``cache/NAME-<hash>.safetensors``.
+    """What ``compute`` returns, now or in an earlier call; kept in ``cache/NAME-<hash>.safetensors``.
 
     Args:
-        name: of what is kept.
-        depends_on: all that the arrays depend on, as JSON holds it; hash arrays by ``data_hash``.
-        shapes: of the arrays, by name; None stands for any length. A file that holds something else, or no finite
-            numbers, is made anew.
-        compute: makes the arrays.
+        name: the first part of the file's name.
+        depends_on: everything that the arrays depend on, as JSON values; use ``data_hash`` for arrays.
+        shapes: shapes of the arrays, by name; None stands for any length. A file with other arrays, or with NaN or
+            infinity, is computed again.
+        compute: computes the arrays.
     """
     path = cache_path(name, depends_on)
     try:
         arrays = read_tensors(path, tuple(shapes), "")
         if all(_fits(arrays[key], shape) for key, shape in shapes.items()):
             return arrays
-    except LabError:  # not there, or damaged
+    except LabError:  # missing or damaged
         pass
-    arrays = {key: np.asarray(array, order="C") for key, array in compute().items()}  # ascontiguousarray adds an axis
+    arrays = {
+        key: np.asarray(value, order="C") for key, value in compute().items()
+    }  # ascontiguousarray would add an axis to scalars
     with atomic_path(path) as partial:
         partial.write_bytes(save(arrays))
     return arrays
@@ -161,7 +163,7 @@ def _fits(array: np.ndarray, shape: tuple) -> bool:
 
 
 def data_hash(*arrays: np.ndarray) -> str:
-    """SHA-256 of arrays' contents: the key of what is computed from them, whatever ``source.json`` says."""
+    """SHA-256 of arrays' contents: a cache key that does not rely on ``source.json``."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())

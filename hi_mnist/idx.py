@@ -1,11 +1,11 @@
-"""Read and check the files that the data sets come in: IDX, and parquet as on the Hugging Face Hub.
+"""Read and check the files of the data sets: IDX, and parquet as on the Hugging Face Hub.
 
     (images, labels), test = idx.read_idx_folder(Path("~/Downloads/mnist").expanduser(), "mnist")
     images, labels = idx.read_parquet(Path("train-00000-of-00001.parquet"), "mnist", "train")
 
-A split is its images, uint8 (N, 1, 28, 28) of 0..255, and its labels, int64 (N,) of 0 to 9. Nothing that is cut short,
-damaged or of another data set passes: the checksums of the real files are known. What does not pass raises
-``SourceDropped`` in few words, for it is one source of the data that drops out; ``load_resources.py`` has others.
+A split is its images, uint8 (N, 1, 28, 28) of 0..255, and its labels, int64 (N,) of 0 to 9. The checksums of the real
+files are known, so a file that is truncated, damaged or from another data set never passes. It raises ``SourceDropped``
+with a short reason: this source is out, and ``load_resources.py`` has others.
 """
 
 import gzip
@@ -44,7 +44,7 @@ KNOWN_MD5 = {
     },
 }
 IDX_MAGIC = {"images": 2051, "labels": 2049}
-LARGEST_IDX = 1 << 28  # bytes; no file of these data sets comes near, so more is not one of them
+LARGEST_IDX = 1 << 28  # bytes; every file of these data sets is far smaller
 
 Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, 1, 28, 28), labels int64 (N,)
 
@@ -56,14 +56,14 @@ def read_idx_folder(folder: Path, dataset: str) -> tuple[Split, Split]:
     """Read and check the four IDX files of a data set, compressed or not.
 
     Args:
-        folder: with files named as ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, and ``.gz`` or nothing.
-        dataset: whose checksums must hold.
+        folder: holds files like ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, with or without ``.gz``.
+        dataset: the data set whose checksums they must have.
 
     Returns:
         The training and the test split: images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9.
 
     Raises:
-        SourceDropped: a file is missing, damaged, or not of this data set.
+        SourceDropped: a file is missing, damaged or from another data set.
     """
     if not folder.is_dir():
         raise SourceDropped(f"there is no folder {folder}; name the folder with the four IDX files")
@@ -76,7 +76,7 @@ def read_idx_folder(folder: Path, dataset: str) -> tuple[Split, Split]:
 
 
 def as_split(images: np.ndarray, labels: np.ndarray) -> Split:
-    """Images (N, 28, 28) and labels (N,) in the form and types of a prepared split."""
+    """Images (N, 28, 28) and labels (N,) in the shape and dtypes of a prepared split."""
     return np.ascontiguousarray(images, np.uint8).reshape(-1, *IMAGE_SHAPE), labels.astype(np.int64)
 
 
@@ -89,7 +89,7 @@ def _idx_path(folder: Path, name: str) -> Path:
 
 
 def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
-    """One IDX file as uint8 (N, 28, 28) or (N,). Format: big-endian magic number, sizes, then the bytes themselves."""
+    """One IDX file as uint8 (N, 28, 28) or (N,). Format: big-endian magic number, sizes, then the bytes."""
 
     def bad(cause: str) -> SourceDropped:
         return SourceDropped(f"{path} {cause}; download it again")
@@ -113,13 +113,13 @@ def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
         raise bad(f"is a broken download ({len(data)} bytes, its header says {expected})")
     array = np.frombuffer(data, np.uint8, offset=n_header).reshape(shape)
     if kind == "labels" and array.max() >= N_CLASSES:
-        raise bad(f"is damaged (a label of {array.max()}, where 9 is the last)")
+        raise bad(f"is damaged (it holds the label {array.max()}; the last one is 9)")
     _check_md5(dataset, split, kind, (data,), path)
     return array
 
 
 def _uncompressed(path: Path) -> bytes:
-    """The contents of a file, gzipped or not (its first bytes tell, for names lie), at most ``LARGEST_IDX`` + 1."""
+    """Up to ``LARGEST_IDX`` + 1 bytes of a file, gzipped or not: its first bytes tell, because names can be wrong."""
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -130,23 +130,23 @@ def _uncompressed(path: Path) -> bytes:
 
 
 def idx_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
-    """Images (N, 28, 28) or labels (N,) put back into the bytes of an IDX file: header and data."""
+    """The header and data of an IDX file that holds images (N, 28, 28) or labels (N,)."""
     array = np.ascontiguousarray(array, np.uint8)
     magic = IDX_MAGIC["images" if array.ndim == 3 else "labels"]
     return struct.pack(f">{1 + array.ndim}I", magic, *array.shape), array.data
 
 
 def check_array(dataset: str, split: str, array: np.ndarray) -> None:
-    """Compare images (N, 28, 28) or labels (N,) of a split with the checksum of their IDX file, where it is known.
+    """Compare images (N, 28, 28) or labels (N,) of a split with the checksum of their IDX file, if it is known.
 
     Raises:
-        SourceDropped: naming both checksums.
+        SourceDropped: with both checksums.
     """
     _check_md5(dataset, split, "images" if array.ndim == 3 else "labels", idx_parts(array))
 
 
 def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = None) -> None:
-    """``check_array`` for the bytes of an IDX file, in parts; ``path`` is named where there is one."""
+    """``check_array`` for the bytes of an IDX file, in parts; errors name ``path`` if it is given."""
     known = KNOWN_MD5.get(dataset, {}).get((split, kind))
     md5 = hashlib.md5(usedforsecurity=False)
     for part in parts:
@@ -171,7 +171,7 @@ def read_parquet(path: Path, dataset: str, split: str) -> Split:
         images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9.
 
     Raises:
-        SourceDropped: damaged, of another form, or with another checksum than the data set.
+        SourceDropped: the file is damaged, has another form, or its images or labels have another checksum.
     """
     import pyarrow
     import pyarrow.parquet
@@ -180,7 +180,7 @@ def read_parquet(path: Path, dataset: str, split: str) -> Split:
 
     try:
         table = pyarrow.parquet.read_table(path, columns=["image", "label"])
-        # combine_chunks: a struct's field of a chunked column would otherwise come chunk by chunk
+        # Without combine_chunks, a chunked column gives a struct's field chunk by chunk.
         pngs = table["image"].combine_chunks().field("bytes").to_pylist()
         labels = np.array(table["label"].to_pylist(), np.int64)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError) as error:

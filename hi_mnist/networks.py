@@ -1,6 +1,6 @@
-"""The two networks: where they come from, loading, encoding images and drawing digits.
+"""The two networks: find and load them, encode images and draw digits.
 
-torch is imported only by what needs a network: a PCA run never pays for it.
+Only functions that need a network import torch: a PCA run never loads it.
 Symbols: N images, d embedding dimensions. Pixels are 0..255.
 """
 
@@ -27,7 +27,7 @@ from hi_mnist.text import one_line
 
 
 def has_torch() -> bool:
-    """Whether torch is installed; there are no wheels of it for some platforms, where the PCA part of the lab works."""
+    """Whether torch is installed. Some platforms have no wheels of it; there, the PCA part of the lab still works."""
     return importlib.util.find_spec("torch") is not None
 
 
@@ -35,16 +35,16 @@ def get_device(name: str | None = None):
     """The ``torch.device`` to compute on: ``name``, else ``LAB_DEVICE``, else CUDA, MPS or the CPU, in this order.
 
     Raises:
-        LabError: the device asked for is not there, or torch cannot be imported.
+        LabError: the device is not available, or torch cannot be imported.
     """
     if not has_torch():
         raise LabError(
-            "torch is not installed; run: python -m pip install -r requirements.txt. Where that leaves it out (Python "
-            "3.15, Intel Macs) the PCA part of the lab works: python train.py --use_pca"
+            "torch is not installed; run: python -m pip install -r requirements.txt. If that skips torch (Python 3.15, "
+            "Intel Macs), the PCA part of the lab still works: python train.py --use_pca"
         )
     try:
         import torch
-    except (ImportError, OSError) as error:  # OSError: a library of its own that Windows cannot load
+    except (ImportError, OSError) as error:  # OSError: Windows cannot load one of torch's libraries
         raise LabError(f"torch: {one_line(error)}; run: python -m pip install -r requirements.txt") from None
     name = name or os.environ.get("LAB_DEVICE")
     if not name:
@@ -78,32 +78,32 @@ DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 1.0
 DDPM_STEPS = 1000
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: saved, not trained
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: saved but not trained
 
 
 def guidance_interval(steps: int) -> tuple[float, float]:
-    """The part of the process in which guidance acts: outside, it costs time and diversity.
+    """The part of the process in which guidance acts; outside it, guidance costs time and diversity.
 
-    The random draws of the thousand steps need more of it than DDIM for the same agreement.
+    For the same agreement, the random draws of the thousand steps need a wider interval than DDIM.
     """
     return (0.2, 0.8) if steps == DDPM_STEPS else (0.3, 0.7)
 
 
 def load_ae(source: str | Path | None = None):
-    """The AutoEncoder: ``source``, else ``LAB_AE``, else the shipped one; as ``load_found``."""
+    """The AutoEncoder: ``source``, else ``LAB_AE``, else the shipped one; see ``load_found``."""
     return load_found(find_network(AE_NETWORK, source))
 
 
 def chosen_ae(source: str | None) -> str | None:
-    """What a run notes of its AutoEncoder: ``source``, else ``LAB_AE``, a folder by its full path; None if shipped."""
+    """The AutoEncoder as a run records it: ``source`` or ``LAB_AE``, a folder as an absolute path; None if shipped."""
     name = source or os.environ.get(AE_NETWORK.variable) or None
-    if name and Path(name).expanduser().is_dir():  # later scripts may run from another folder
+    if name and Path(name).expanduser().is_dir():  # later scripts may start in another folder
         return str(Path(name).expanduser().resolve())
     return name
 
 
 def load_ddpm(source: str | Path | None = None):
-    """The diffusion U-Net: ``source``, else ``LAB_DDPM``, else the shipped one; as ``load_found``."""
+    """The diffusion U-Net: ``source``, else ``LAB_DDPM``, else the shipped one; see ``load_found``."""
     return load_found(find_network(DDPM_NETWORK, source))
 
 
@@ -121,17 +121,15 @@ class NetworkFiles(NamedTuple):
     weights: Path
 
     def error(self, cause: object) -> LabError:
-        return LabError(
-            f"{self.name} does not hold a {self.network.module_class} of this lab ({one_line(cause)}); "
-            f"{self.network.remedy}"
-        )
+        what = f"a {self.network.module_class} of this lab"
+        return LabError(f"{self.name} does not hold {what} ({one_line(cause)}); {self.network.remedy}")
 
 
 def find_network(network: _Network, source: str | Path | None = None) -> NetworkFiles:
-    """The files of a network, downloaded into the Hub's cache where needed; torch is not imported.
+    """The files of a network, downloaded into the Hub's cache if needed; torch is not imported.
 
     Raises:
-        LabError: they cannot be had.
+        LabError: the files cannot be found or downloaded.
     """
     name, remedy = network_source(network, source), network.remedy
     files = ["config.json", "model.safetensors"]
@@ -146,7 +144,7 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
             paths = download.network_from_hub(name, files)
         except download.SourceDropped as error:
             raise LabError(
-                f"{name} is not a folder, and the Hub does not give it ({error}); check name and network, or {remedy}"
+                f"{name} is not a folder, and the Hub does not have it ({error}); check name and network, or {remedy}"
             ) from None
         for path in paths:
             _check_blob(path, name, remedy)
@@ -154,10 +152,10 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
 
 
 def count_parameters(found: NetworkFiles) -> int:
-    """How many parameters a network has, by the header of its weights; torch is not imported.
+    """The number of a network's parameters, from the header of its weights; torch is not imported.
 
     Raises:
-        LabError: a file is not what its name says, or is cut short.
+        LabError: a file has the wrong format or is truncated.
     """
     try:
         if not isinstance(json.loads(found.config.read_text(encoding="utf-8")), dict):
@@ -170,10 +168,10 @@ def count_parameters(found: NetworkFiles) -> int:
 
 
 def network_digest(network: _Network, source: str | Path | None = None) -> str:
-    """SHA-256 of a network's two files: the key of what is computed with it. Does not load it, nor import torch.
+    """SHA-256 of a network's two files: a cache key for what is computed with it. Neither loads it nor imports torch.
 
     Raises:
-        LabError: they cannot be had.
+        LabError: the files cannot be found, downloaded or read.
     """
     found = find_network(network, source)
     try:
@@ -186,9 +184,9 @@ def load_found(found: NetworkFiles):
     """A network in evaluation mode, on the best device.
 
     Raises:
-        LabError: in one line, whatever keeps it from loading.
+        LabError: torch is missing, or the files do not hold such a network of finite numbers.
     """
-    device = get_device()  # says what is wrong where torch cannot be imported
+    device = get_device()  # explains why, if torch cannot be imported
     import safetensors.torch
     import torch
 
@@ -196,31 +194,30 @@ def load_found(found: NetworkFiles):
 
     try:
         net = getattr(model, found.network.module_class)(**json.loads(found.config.read_text(encoding="utf-8")))
-        # Not from_pretrained: it would unpickle a pytorch_model.bin where there is no safetensors file.
+        # Not from_pretrained: without a safetensors file it would unpickle a pytorch_model.bin.
         net.load_state_dict(safetensors.torch.load_file(found.weights))
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise found.error(error) from None
     bad = [key for key, values in net.state_dict().items() if not values.isfinite().all()]
     if bad:
-        raise LabError(
-            f"{found.name} is damaged ({bad[0]} in {found.weights} holds NaN or infinity); {found.network.remedy}"
-        )
+        cause = f"{bad[0]} in {found.weights} holds NaN or infinity"
+        raise LabError(f"{found.name} is damaged ({cause}); {found.network.remedy}")
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
     return net.eval().to(device, memory_format=torch.channels_last)
 
 
 def _check_blob(path: Path, name: str, remedy: str) -> None:
-    """Compare a file of the Hub's cache with its checksum: large files lie in ``blobs`` under their SHA-256.
+    """Compare a file of the Hub's cache with its checksum: large files are stored in ``blobs`` under their SHA-256.
 
-    The Hub's client compares lengths only. Small files have another kind of name, and where Windows allows no
-    symbolic links there are no blobs; those pass.
+    The Hub's client compares lengths only. Small files have other names, and on Windows without symbolic links there
+    are no blobs; those files pass.
 
     Raises:
-        LabError: naming the blob, for the client would link a deleted ``path`` to it again.
+        LabError: it names the blob, because the client would link a deleted ``path`` to it again.
     """
     if not path.is_symlink():
         return
-    # One link only: a blob may itself be a link into a store that counts its files otherwise.
+    # Follow one link only: a blob may itself be a link into a store with other file names.
     blob = Path(os.path.abspath(path.parent / os.readlink(path)))
     if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
         return
@@ -228,13 +225,13 @@ def _check_blob(path: Path, name: str, remedy: str) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != blob.name:
         raise LabError(
-            f"{path.name} of {name} is damaged: delete {blob}, whose SHA-256 is {digest[:8]}..., and it is downloaded "
-            f"again, or {remedy}"
+            f"{path.name} of {name} is damaged: delete {blob}, whose SHA-256 is {digest[:8]}..., to download it again, "
+            f"or {remedy}"
         )
 
 
 def save_network(net, folder: Path | str) -> None:
-    """Write ``config.json`` and ``model.safetensors`` in the Hub's layout; a README.md that is there stays."""
+    """Write ``config.json`` and ``model.safetensors`` in the Hub's layout; an existing README.md stays."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
@@ -249,7 +246,7 @@ def ae_encode(ae, images, batch_size: int = 500) -> np.ndarray:
     Args:
         ae: from ``load_ae``.
         images: array or tensor (N, 1, 28, 28) of 0..255, any dtype.
-        batch_size: images at a time.
+        batch_size: number of images per batch.
 
     Returns:
         float32 (N, d).
@@ -286,7 +283,7 @@ def sample_from_ddpm(
         path: an existing folder.
         ddpm: from ``load_ddpm``; loaded when None.
         steps: 1,000 for ancestral sampling; fewer for DDIM.
-        guidance: weight of classifier-free guidance; 0 is the conditional model alone.
+        guidance: weight of classifier-free guidance; 0 uses the conditional model alone.
         seed: makes the draw repeatable; None draws afresh.
 
     Returns:
@@ -329,8 +326,7 @@ def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, se
         "generator": generator,
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
     }
-    # One image is too little to share: a second thread gains a seventh, and where another program needs its core, each
-    # of a thousand steps waits for it.
+    # A second thread hardly speeds up one image; if another program needs its core, each of a thousand steps waits.
     with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
         if steps == DDPM_STEPS:
             images = model.ddpm_sample(ddpm, labels, **options)
@@ -341,7 +337,7 @@ def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, se
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads of the CPU inside the block."""
+    """Make torch use ``count`` CPU threads inside the block."""
     import torch
 
     before = torch.get_num_threads()

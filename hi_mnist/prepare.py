@@ -1,10 +1,10 @@
-"""Getting a data set from the first source that has it, and preparing its folder.
+"""Get a data set from the first source that has it, and prepare its folder.
 
 The sources, in this order: IDX files in ``data_dir`` or ``MNIST_DIR``; the Hugging Face Hub (or the mirror that
-``HF_ENDPOINT`` names); public mirrors of the IDX files; and, where nothing can be reached and no data set was asked
-for by name, the offline stand-in: scikit-learn's handwritten digits in MNIST's form.
+``HF_ENDPOINT`` names); public mirrors of the IDX files; and, if nothing can be reached and no data set was named, the
+offline stand-in: scikit-learn's handwritten digits in MNIST's form.
 
-How a download is watched stands in ``download.py``, how a file is read and checked in ``idx.py``.
+``download.py`` downloads with time limits; ``idx.py`` reads and checks the files.
 """
 
 import hashlib
@@ -20,51 +20,38 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from hi_mnist import data, download, files
+from hi_mnist import data, download, files, idx
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, N_PIXELS
 from hi_mnist.download import SourceDropped
-from hi_mnist.idx import (
-    IDX_NAMES,
-    KNOWN_MD5,
-    LARGEST_IDX,
-    SPLITS,
-    Split,
-    as_split,
-    check_array,
-    read_idx_folder,
-    read_parquet,
-)
+from hi_mnist.idx import SPLITS, Split
 
-STALE_AFTER = 86_400  # seconds after which a killed run's unfinished folder is cleared away
+STALE_AFTER = 86_400  # seconds after which a killed process's unfinished folder is removed
 HUB_FILES = {
     "mnist": ("ylecun/mnist", "mnist/{}-00000-of-00001.parquet"),
     "fashion_mnist": ("zalando-datasets/fashion_mnist", "fashion_mnist/{}-00000-of-00001.parquet"),
 }
 IDX_MIRRORS = {
-    "mnist": (
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ),
+    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
     "fashion_mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 IDX_DIR_VARIABLE = {"mnist": "MNIST_DIR", "fashion_mnist": "FASHION_MNIST_DIR"}
 
 
 def ensure(dataset: str | None = None, data_dir: Path | str | None = None, *, look_again: bool = False) -> str:
-    """Make sure that a data set is prepared; silent and quick (milliseconds) where it is.
+    """Make sure that a data set is prepared; silent and quick (milliseconds) if it already is.
 
     Args:
-        dataset: ``mnist``, ``fashion_mnist`` or ``digits``. None asks for MNIST and takes the offline stand-in where
-            MNIST cannot be had; a data set asked for by name is never replaced by another.
-        data_dir: a folder with the four IDX files; None leaves it to ``MNIST_DIR`` or ``FASHION_MNIST_DIR``.
-        look_again: look for MNIST again where its stand-in is prepared.
+        dataset: ``mnist``, ``fashion_mnist`` or ``digits``. None asks for MNIST and takes the offline stand-in if MNIST
+            is not available; a data set that was named is never replaced by another.
+        data_dir: a folder with the four IDX files; None uses ``MNIST_DIR`` or ``FASHION_MNIST_DIR``.
+        look_again: look for MNIST again if its stand-in is prepared.
 
     Returns:
-        The data set that is prepared: ``dataset``, or ``digits`` where the stand-in took MNIST's place.
+        The data set that is prepared: ``dataset``, or ``digits`` if the stand-in took MNIST's place.
 
     Raises:
-        LabError: it cannot be had, or the folder of IDX files is not usable.
+        LabError: no source has the data set, or the folder of IDX files is not usable.
         OSError: the prepared files cannot be written.
     """
     if dataset is not None and dataset not in DATASETS:
@@ -74,33 +61,33 @@ def ensure(dataset: str | None = None, data_dir: Path | str | None = None, *, lo
     folder = data.prepared_dir(wanted)
     there = prepared_source(folder).get("dataset")
     content = there == "digits" and dataset is None and idx_dir is None and not look_again
-    if there != wanted and not content:  # nothing there, something damaged, or the stand-in in MNIST's place
+    if there != wanted and not content:  # missing, damaged, or the stand-in in MNIST's place
         _prepare(wanted, idx_dir, folder, by_name=dataset is not None)
     return prepared_source(folder)["dataset"]
 
 
 def verify(dataset: str | None = None, data_dir: Path | str | None = None) -> str:
-    """``ensure``, and more thoroughly: a data set whose contents have changed is prepared again.
+    """Like ``ensure``, but more thorough: a data set whose contents have changed is prepared again.
 
-    It takes the fraction of a second in which the arrays are read. MNIST is looked for again where its stand-in is.
+    It reads the arrays, which takes a fraction of a second. If the stand-in is prepared, it looks for MNIST again.
     """
     folder = data.prepared_dir(dataset or "mnist")
     source = prepared_source(folder)
     if source and not _contents_match(source):
-        print(f"{folder} does not have the checksums that were noted", flush=True)
-        # Mark it as what it is: ensure() looks at sizes only, and would take it for whole.
+        print(f"{folder} does not match its recorded checksums", flush=True)
+        # Mark it as damaged: ensure() looks at sizes only and would accept it.
         files.write_text(folder / "source.json", json.dumps({"dataset": source["dataset"]}) + "\n")
     return ensure(dataset, data_dir, look_again=True)
 
 
 def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | None:
-    """The folder of IDX files that was named, and by what; None where none was.
+    """The folder of IDX files that the user named, and the flag or variable that names it; None if there is none.
 
     Raises:
         LabError: the folder does not exist, or the data set has no IDX files.
     """
     if data_dir is not None and dataset == "digits":
-        raise LabError("--data_dir has no use for the data set digits, which comes with scikit-learn; leave it out")
+        raise LabError("--data_dir does not apply to the data set digits, which comes with scikit-learn; leave it out")
     variable = IDX_DIR_VARIABLE.get(dataset, "")
     name, named_by = (data_dir, "--data_dir") if data_dir is not None else (os.environ.get(variable), variable)
     if not name:
@@ -114,9 +101,9 @@ def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | No
 
 
 def prepared_source(folder: Path) -> dict:
-    """What ``source.json`` says about a prepared folder; empty where the folder is missing or incomplete.
+    """What ``source.json`` says about a prepared folder; empty if the folder is missing or incomplete.
 
-    Sizes are compared, contents are not: that would take longer than this check may (see ``verify``).
+    It compares sizes only: reading the contents would be too slow for a check at every start (see ``verify``).
     """
     source = files.read_json(folder / "source.json")
     try:
@@ -124,11 +111,8 @@ def prepared_source(folder: Path) -> dict:
             path = folder / f"{split}.safetensors"
             with open(path, "rb") as file:
                 n_header = int.from_bytes(file.read(8), "little")
-            # Length of the header, header, pixels, labels of eight bytes.
-            if (
-                path.stat().st_size != 8 + n_header + source[split] * (N_PIXELS + 8)
-                or len(source["sha256"][split]) != 64
-            ):
+            size = 8 + n_header + source[split] * (N_PIXELS + 8)  # the header and its length, pixels, labels of 8 bytes
+            if path.stat().st_size != size or len(source["sha256"][split]) != 64:
                 return {}
     except (OSError, LookupError, TypeError):
         return {}
@@ -136,11 +120,11 @@ def prepared_source(folder: Path) -> dict:
 
 
 def _contents_match(source: dict) -> bool:
-    """Whether prepared data still have the checksums: of images in their ``source.json``, of labels where known."""
+    """Whether prepared data match their checksums: those of images in ``source.json``, known ones of labels."""
     try:
         for split in SPLITS:
             images, labels = data.load_split(split, source["dataset"])
-            check_array(source["dataset"], split, labels)
+            idx.check_array(source["dataset"], split, labels)
             if _sha256(images) != source["sha256"][split]:
                 return False
     except (LabError, SourceDropped):
@@ -149,24 +133,24 @@ def _contents_match(source: dict) -> bool:
 
 
 def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_name: bool) -> None:
-    """Find a data set and write its folder, saying which source it came from and why others were dropped.
+    """Find a data set and write its folder; print which source it came from and why others were dropped.
 
-    An existing stand-in stays as it is where MNIST cannot be had.
+    An existing stand-in stays as it is if MNIST is not available.
 
     Raises:
-        LabError: no source has it and the stand-in is not allowed, or the IDX files that were named are not usable.
+        LabError: no source has it and the stand-in is not allowed, or the named IDX files are not usable.
     """
     title = DATASETS[dataset]
     there = prepared_source(folder)
     before = there or files.read_json(folder / "source.json")
     if folder.exists() and not there:
         if not folder.is_dir():
-            raise LabError(f"{folder} is a file, where the folder of {title} belongs; move it away")
+            raise LabError(f"{folder} is a file, but the folder of {title} belongs there; move it away")
         if _adopt(dataset, folder):
             return
         if any(folder.iterdir()):
             print(f"{folder} is damaged or incomplete: preparing it again", flush=True)
-    # Who had MNIST must not go on with other data because a file was damaged while the network is down.
+    # A user of MNIST must not get other data because a file was damaged while the network is down.
     stand_in_allowed = dataset == "digits" or (dataset == "mnist" and not by_name and before.get("dataset") != "mnist")
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -191,13 +175,13 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
 
 
 def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[tuple[Split, Split], str] | None:
-    """The two splits and the name of their source, from the first source that has them; None where none has."""
+    """The two splits and the name of their source, from the first source that has them; None if none has."""
     if dataset == "digits":
         return None
     if idx_dir is not None:
         path, named_by = idx_dir
         try:
-            return read_idx_folder(path, dataset), f"the IDX files in {path}"
+            return idx.read_idx_folder(path, dataset), f"the IDX files in {path}"
         except SourceDropped as error:
             raise LabError(f"{named_by}: {error}") from None
     print(f"looking for {DATASETS[dataset]}", flush=True)
@@ -224,12 +208,12 @@ def _how_to_get(dataset: str) -> str:
 
 
 def _adopt(dataset: str, folder: Path) -> bool:
-    """Take over prepared files that lack a good ``source.json`` (an earlier year's): True where they are the data set.
+    """Adopt prepared files without a valid ``source.json``, as in earlier years; False if they are not the data set.
 
     Raises:
-        LabError: they are sound but other data, which is not ours to overwrite.
+        LabError: they are valid but other data, which must not be overwritten.
     """
-    if dataset not in KNOWN_MD5:
+    if dataset not in idx.KNOWN_MD5:
         return False
     try:
         splits = tuple(data.load_split(split, dataset) for split in SPLITS)
@@ -237,8 +221,8 @@ def _adopt(dataset: str, folder: Path) -> bool:
         return False
     try:
         for split, (images, labels) in zip(SPLITS, splits, strict=True):
-            check_array(dataset, split, images[:, 0])
-            check_array(dataset, split, labels)
+            idx.check_array(dataset, split, images[:, 0])
+            idx.check_array(dataset, split, labels)
     except SourceDropped:
         if files.read_json(folder / "source.json"):
             return False  # ours, and damaged
@@ -257,7 +241,7 @@ def _write(dataset: str, splits: tuple[Split, Split], source: str, folder: Path)
     folder.mkdir(parents=True)
     for split, (images, labels) in zip(SPLITS, splits, strict=True):
         arrays = {"image2D": np.ascontiguousarray(images), "label": np.ascontiguousarray(labels)}
-        # Not save_file: it makes files that only their owner may read, and its errors hide a full disk.
+        # Not save_file: only the owner could read its files, and its errors hide a full disk.
         (folder / f"{split}.safetensors").write_bytes(save(arrays))
     files.write_text(folder / "source.json", _source_json(dataset, splits, source))
 
@@ -275,7 +259,7 @@ def _sha256(images: np.ndarray) -> str:
 
 
 def _replace_folder(new: Path, target: Path, former: Path) -> None:
-    """Put ``new`` at ``target``; what was there goes to ``former``, or comes back if the exchange fails."""
+    """Move ``new`` to ``target``; the old content goes to ``former``, or comes back if the exchange fails."""
     there = prepared_source(target)
     if there and there["sha256"] == prepared_source(new)["sha256"] and _contents_match(there):
         return  # another process was faster
@@ -290,7 +274,7 @@ def _replace_folder(new: Path, target: Path, former: Path) -> None:
 
 
 def _clear_stale(folder: Path) -> None:
-    """Remove what a killed process left beside ``folder``; a younger one may still be at work."""
+    """Remove what killed processes left beside ``folder``; recent folders may still be in use."""
     for path in folder.parent.glob(f".{folder.name}.*.partial"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_AFTER:
@@ -303,7 +287,7 @@ def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[
     names = [pattern.format(split) for split in SPLITS]
     cached = download.files_in_hub_cache("dataset", repo_id, names)
     if cached:
-        with suppress(SourceDropped):  # a bad copy there must not stand in the way of a good one
+        with suppress(SourceDropped):  # if that copy is bad, download a good one
             splits = _read_parquet_files(cached, dataset)
             print("  found in the Hub's cache", flush=True)
             return splits
@@ -311,22 +295,22 @@ def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[
 
 
 def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
-    return tuple(read_parquet(path, dataset, split) for path, split in zip(paths, SPLITS, strict=True))
+    return tuple(idx.read_parquet(path, dataset, split) for path, split in zip(paths, SPLITS, strict=True))
 
 
 def _from_mirror(url: str, dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
     """Download the four IDX files of a data set and read them."""
-    download.files_by_http(url, [f"{name}.gz" for name in IDX_NAMES.values()], folder, patience, LARGEST_IDX)
+    download.files_by_http(url, [f"{name}.gz" for name in idx.IDX_NAMES.values()], folder, patience, idx.LARGEST_IDX)
     try:
-        return read_idx_folder(folder, dataset)
-    except SourceDropped as error:  # of files that the user will never see
+        return idx.read_idx_folder(folder, dataset)
+    except SourceDropped as error:  # about files that the user will never see
         raise SourceDropped(str(error).replace(f"{folder}{os.sep}", "").removesuffix("; download it again")) from None
 
 
 def stand_in() -> tuple[Split, Split]:
     """Scikit-learn's 1,797 handwritten digits in MNIST's form: 1,437 for training and 360 for testing.
 
-    The split is stratified and always the same. The digits are real ones, of 43 people (Alpaydin and Kaynak 1998).
+    The split is stratified and always the same. The digits are real, written by 43 people (Alpaydin and Kaynak 1998).
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -334,13 +318,13 @@ def stand_in() -> tuple[Split, Split]:
     digits = load_digits()
     images = np.stack([mnist_form(image) for image in digits.images])
     train, test = train_test_split(np.arange(len(images)), test_size=360, stratify=digits.target, random_state=0)
-    return tuple(as_split(images[rows], digits.target[rows]) for rows in (train, test))
+    return tuple(idx.as_split(images[rows], digits.target[rows]) for rows in (train, test))
 
 
 def mnist_form(image: np.ndarray) -> np.ndarray:
     """Bring an image of a digit to MNIST's form (LeCun et al. 1998, section III-A).
 
-    The ink is scaled to fit a box of 20x20 pixels, its proportions kept, and lies with its centre of mass in the
+    The ink is scaled to fit a box of 20x20 pixels, with its proportions kept, and placed with its centre of mass at the
     centre of 28x28 pixels.
 
     Args:
@@ -351,8 +335,8 @@ def mnist_form(image: np.ndarray) -> np.ndarray:
     """
     from PIL import Image
 
-    # A rim of background, so that strokes end inside the picture; then enlarged, and the blur of that taken back, for
-    # MNIST's strokes have hard edges: a tenth of full ink counts as paper, nine tenths as full.
+    # Add a rim of background, so that strokes end inside the image, and enlarge. Then undo the blur, because MNIST's
+    # strokes have hard edges: up to a tenth of full ink counts as paper, from nine tenths on as full ink.
     large = Image.fromarray(np.pad(image, 1).astype(np.float32) / image.max())
     large = np.asarray(large.resize([10 * size for size in large.size], Image.Resampling.BICUBIC))
     ink = np.clip((large - 0.1) / 0.8, 0, 1)

@@ -1,4 +1,4 @@
-"""The training images in two dimensions, by PCA, t-SNE and the AutoEncoder; computed once and kept in the cache."""
+"""The training images in two dimensions, by PCA, t-SNE and the AutoEncoder; computed once and cached."""
 
 import functools
 import sys
@@ -28,7 +28,7 @@ def project_pca(images: np.ndarray) -> np.ndarray:
 
 
 def project_tsne(images: np.ndarray) -> np.ndarray:
-    """t-SNE of the first 50 principal components of images uint8 (N, 1, 28, 28), from the cache where it is there.
+    """t-SNE of the first 50 principal components of images uint8 (N, 1, 28, 28), cached.
 
     Returns:
         float64 (N, 2). Source: van der Maaten and Hinton 2008; openTSNE: Policar et al. 2024 (JSS 109:3).
@@ -53,7 +53,7 @@ def _tsne(images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:
-    """t-SNE of images uint8 (N, 1, 28, 28), float64 (N, 2): openTSNE's or, where that has no wheel, scikit-learn's."""
+    """t-SNE of images uint8 (N, 1, 28, 28), float64 (N, 2): by openTSNE, else by scikit-learn."""
     from sklearn.decomposition import PCA
 
     rows = data.flatten(images).astype(np.float32)
@@ -68,14 +68,14 @@ def compute_tsne(images: np.ndarray) -> np.ndarray:
 
 
 def _by_open_tsne(codes: np.ndarray) -> np.ndarray:
-    """openTSNE on exact neighbours: scikit-learn finds them in a third of the time of openTSNE's approximate search."""
+    """openTSNE on exact neighbours, which scikit-learn finds faster than openTSNE's approximate search."""
     from openTSNE import TSNE
     from openTSNE.affinity import PerplexityBasedNN
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
     from sklearn.neighbors import NearestNeighbors
     from tqdm import tqdm
 
-    # Threads of few points mostly wait for each other: four times slower on two cores that are busy.
+    # With few points, threads mostly wait for each other, which is slower on busy cores.
     perplexity, n_jobs = TSNE_SETTINGS["perplexity"], -1 if len(codes) > 10_000 else 1
     every = 10
     with tqdm(total=750, desc="t-SNE: searching neighbours", unit="step", leave=False) as bar:
@@ -89,15 +89,14 @@ def _by_open_tsne(codes: np.ndarray) -> np.ndarray:
             bar.set_description("t-SNE", refresh=False)
             bar.update(every)
 
-        options = {"n_jobs": n_jobs, "callbacks": show, "callbacks_every_iters": every}
-        tsne = TSNE(random_state=TSNE_SETTINGS["seed"], **options)
+        tsne = TSNE(random_state=TSNE_SETTINGS["seed"], n_jobs=n_jobs, callbacks=show, callbacks_every_iters=every)
         with _fft_on_all_cores():
             return np.asarray(tsne.fit(codes.astype(np.float64), affinities=affinities))
 
 
 @contextmanager
 def _fft_on_all_cores() -> Iterator[None]:
-    """Put SciPy's FFTs in the place of NumPy's, which are most of openTSNE's time and know one core only."""
+    """Replace NumPy's FFTs, which take most of openTSNE's time on a single core, by SciPy's on all cores."""
     import scipy.fft
 
     numpys = np.fft.rfft2, np.fft.irfft2
@@ -124,11 +123,11 @@ def make_planes(images: np.ndarray, ae_source: str | None = None) -> dict[str, n
     """The projections of images (N, 1, 28, 28), each float64 (N, 2), by the names in ``PROJECTIONS``."""
     content, shapes = files.data_hash(images), {"plane": (len(images), 2)}
     planes = {}
-    # The AE first: where it cannot be loaded, that is said before the slow t-SNE.
+    # The AE first: if it cannot be loaded, the error comes before the slow t-SNE.
     if networks.has_torch():
         ae_key = [content, networks.network_digest(AE_NETWORK, ae_source), version("torch")]
         planes |= {"ae": files.cached("ae", ae_key, shapes, lambda: {"plane": project_ae(images, ae_source)})["plane"]}
     else:
-        print("torch is not installed: there is no projection by the AutoEncoder", file=sys.stderr)
+        print("torch is not installed: the projection by the AutoEncoder is left out", file=sys.stderr)
     pca = files.cached("pca", [content, version("scikit-learn")], shapes, lambda: {"plane": project_pca(images)})
     return {"pca": pca["plane"], "tsne": project_tsne(images)} | planes

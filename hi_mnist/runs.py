@@ -1,4 +1,4 @@
-"""Runs: their settings, their folders, and reading a saved run back with all checks.
+"""Runs: their settings, their folders, and reading and checking saved runs.
 
     >>> run = load_run("results/2026-01-31_09-30-00")
     >>> clusters = cluster_labels(run, images)        # int64 (N,)
@@ -31,14 +31,14 @@ LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far bel
 class TrainConfig:
     """The settings of a run, saved as ``config.yaml``. Defaults, ranges, flags and help texts live here, nowhere else.
 
-    ``results_path`` is the folder as it was asked for, None for ``results/<datetime>``; it is never used as a path
-    after training, for a results folder may be moved. ``ae`` is None for the shipped AutoEncoder.
+    ``results_path`` is the folder as the user gave it, None for ``results/<datetime>``; it is never used as a path
+    after training, because results folders may be moved. ``ae`` is None for the shipped AutoEncoder.
     """
 
     embedding_dim: int = setting(
         10, f"dimensions of the PCA embedding, 1 to {N_PIXELS}; ignored without --use_pca", metavar="d"
     )
-    use_pca: bool = setting(False, "embed by PCA; left out, by the AutoEncoder")
+    use_pca: bool = setting(False, "embed by PCA (default: by the AutoEncoder)")
     n_components: int = setting(10, "number of clusters; keep it at the number of classes", low=1, metavar="K")
     max_iter: int = setting(100, "maximum number of EM iterations", low=1, metavar="N")
     results_path: str | None = setting(
@@ -54,24 +54,21 @@ class TrainConfig:
         """Check types and ranges.
 
         Args:
-            n_samples: N, where it is known, bounds ``n_components``.
+            n_samples: N, the upper bound of ``n_components``; None if it is not known yet.
 
         Raises:
-            LabError: naming the setting, its value and what is allowed.
+            LabError: it names the setting, its value and what is allowed.
         """
         check(self)
-        if self.use_pca and not 1 <= self.embedding_dim <= N_PIXELS:
-            raise LabError(
-                f"embedding_dim must be between 1 and {N_PIXELS}, the number of pixels, got {self.embedding_dim}"
-            )
-        if n_samples is not None and self.n_components > n_samples:
-            raise LabError(
-                f"n_components must be at most {n_samples}, the number of training images, got {self.n_components}"
-            )
+        d, k = self.embedding_dim, self.n_components
+        if self.use_pca and not 1 <= d <= N_PIXELS:
+            raise LabError(f"embedding_dim must be between 1 and {N_PIXELS}, the number of pixels, got {d}")
+        if n_samples is not None and k > n_samples:
+            raise LabError(f"n_components must be at most {n_samples}, the number of training images, got {k}")
         return self
 
     def save(self, path: Path | str) -> None:
-        """Write ``config.yaml``: the lab's six keys, then ``dataset``, and ``ae`` in AE runs that name one."""
+        """Write ``config.yaml``: the lab's six keys, then ``dataset``, and ``ae`` in AE runs that name a network."""
         content = dataclasses.asdict(self)
         if self.ae is None:
             del content["ae"]
@@ -82,7 +79,7 @@ class TrainConfig:
         """Read and check ``config.yaml``; missing keys take their defaults.
 
         Raises:
-            LabError: not readable, not a plain mapping, unknown keys, wrong types or values.
+            LabError: the file is not readable or not a plain mapping, or has unknown keys or wrong types or values.
         """
         config = settings.load(cls, path)
         try:
@@ -117,10 +114,10 @@ class SavedRun:
 
 
 def new_run_path(results_path: str | None) -> Path:
-    """Where a new run goes: ``results_path`` as the user's shell means it, else ``results/<now>``.
+    """The folder of a new run: ``results_path``, relative to the working directory, else ``results/<now>``.
 
     Raises:
-        LabError: the path is empty, or lies where prepared data or caches are made anew.
+        LabError: the path is empty, or inside a folder of prepared data or caches.
     """
     if results_path == "":
         raise LabError("--results_path is empty; name a folder or leave it out")
@@ -128,13 +125,13 @@ def new_run_path(results_path: str | None) -> Path:
         path = Path(results_path).expanduser().resolve()
         kept_out = [lab_home() / "cache", *(lab_home() / f"{dataset}_encoded" for dataset in DATASETS)]
         if any(folder.resolve() in (path, *path.parents) for folder in kept_out):
-            raise LabError(f"{path} lies in a folder that is made anew when data are prepared; name another one")
+            raise LabError(f"{path} is in a folder that is rewritten when data are prepared; name another one")
         return path
     return results_dir() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
 def run_option(path: Path) -> str:
-    """What a command needs to work on this run: nothing where it is the newest, else its ``--results_path``."""
+    """The flag that makes a command work on this run: empty for the newest run, else its ``--results_path``."""
     try:
         if find_run(None) == path:
             return ""
@@ -147,12 +144,12 @@ def find_run(results_path: str | Path | None) -> Path:
     """The run folder that was named, or the newest under ``results/``.
 
     Raises:
-        LabError: there is none, or it is not a run folder.
+        LabError: there is no run, or the path is not a folder.
     """
     if results_path == "":
         raise LabError("--results_path is empty; name a run's folder or leave it out")
     if results_path is None:
-        # No hidden ones: a killed training leaves its unfinished folder under such a name.
+        # Skip hidden folders: a killed training leaves its unfinished folder under a hidden name.
         runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]
         if not runs:
             raise LabError(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
@@ -166,18 +163,18 @@ def find_run(results_path: str | Path | None) -> Path:
 
 
 def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRun:
-    """Read a run and check everything that later steps rely on.
+    """Read a run and check what later steps rely on.
 
     Args:
         results_path: the run's folder; None takes the newest.
         to_write: whether pictures or scores will be written into it.
 
     Raises:
-        LabError: a file is missing or damaged, its arrays cannot be a mixture of this data, or the folder is read-only.
+        LabError: a file is missing or damaged, its arrays are not a mixture of such data, or the folder is read-only.
     """
     path = find_run(results_path)
     if to_write and not os.access(path, os.W_OK):
-        raise LabError(f"the run folder {path} cannot be written to; copy it to where you may write")
+        raise LabError(f"the run folder {path} cannot be written to; copy it to a folder that you may write to")
     config = TrainConfig.load(path / "config.yaml")
     k, d = _read_sizes(path / "gmm" / "config.json", "n_components", "data_dim")
     gmm_path = path / "gmm" / "gmm.safetensors"
@@ -196,11 +193,7 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
 
 
 def read_trace(folder: Path) -> np.ndarray | None:
-    """The mean log-likelihood after each EM iteration, float64 (n,), from a run's ``trace.csv``.
-
-    Returns:
-        None where the file is missing, damaged or empty.
-    """
+    """The mean log-likelihood of each EM iteration, float64 (n,), in ``trace.csv``; None if that is missing or bad."""
     path = folder / "trace.csv"
     try:
         if path.stat().st_size > LARGEST_TRACE:
@@ -225,14 +218,14 @@ def _read_sizes(path: Path, *names: str) -> list[int]:
 
 
 def _read_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """The arrays of a model as float64: real, finite, of these shapes and of a size that can be squared."""
+    """The arrays of a model as float64: real, finite, of these shapes, and small enough to be squared."""
     arrays = read_tensors(path, tuple(shapes), REMEDY)
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             raise LabError(f"{path}: {name} holds {array.dtype}, not floating-point numbers; {REMEDY}")
         arrays[name] = array = array.astype(np.float64)
         if array.shape != shapes[name]:
-            raise LabError(f"{path}: {name} has shape {array.shape}, its config.json says {shapes[name]}; {REMEDY}")
+            raise LabError(f"{path}: {name} has shape {array.shape}, but its config.json says {shapes[name]}; {REMEDY}")
         if not np.isfinite(array).all():
             raise LabError(f"{path}: {name} holds NaN or infinity; {REMEDY}")
         if np.abs(array).max() > LARGEST_NUMBER:
@@ -241,9 +234,9 @@ def _read_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np
 
 
 def _check_mixture(path: Path, pi: np.ndarray, covs: np.ndarray) -> None:
-    """Weights that sum to one, covariances that are symmetric and positive definite."""
+    """Check that the weights sum to one, and that the covariances are symmetric and positive definite."""
     if (pi < 0).any() or abs(pi.sum() - 1) > 1e-4:
-        raise LabError(f"{path}: pi must be non-negative and sum to 1, its sum is {pi.sum():.6g}; {REMEDY}")
+        raise LabError(f"{path}: pi must be non-negative and sum to 1, but its sum is {pi.sum():.6g}; {REMEDY}")
     for k, cov in enumerate(covs):
         if not np.allclose(cov, cov.T, rtol=1e-4, atol=1e-6 * max(1.0, np.abs(cov).max())):
             raise LabError(f"{path}: the covariance of component {k} is not symmetric; {REMEDY}")
@@ -259,7 +252,7 @@ def embed(run: SavedRun, images: np.ndarray) -> np.ndarray:
     """The run's own embedding of images (N, 1, 28, 28): float64 (N, d).
 
     Raises:
-        LabError: the AE of an AE run embeds into another dimension than its mixture.
+        LabError: the AE of an AE run embeds into another number of dimensions than its mixture has.
     """
     if run.components is not None:
         rows = flatten(images)
@@ -269,8 +262,8 @@ def embed(run: SavedRun, images: np.ndarray) -> np.ndarray:
     codes = ae_encode(run.ae, images)
     if codes.shape[1] != run.means.shape[1]:
         raise LabError(
-            f"{run.path}: the mixture lives in {run.means.shape[1]} dimensions, the AE embeds into {codes.shape[1]}; "
-            "name the AE of the run with --ae"
+            f"{run.path}: the mixture has {run.means.shape[1]} dimensions, but the AE embeds into {codes.shape[1]}; "
+            "name the run's AE with --ae"
         )
     return codes.astype(np.float64)
 
@@ -278,7 +271,7 @@ def embed(run: SavedRun, images: np.ndarray) -> np.ndarray:
 def mixture(run: SavedRun):
     """The run's mixture as a scikit-learn GaussianMixture with these parameters set.
 
-    Labels and likelihoods of a run are computed by it, in the log domain, whatever submission.py does.
+    It computes a run's labels and likelihoods in the log domain, independently of submission.py.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -287,9 +280,8 @@ def mixture(run: SavedRun):
     # A weight of zero would make scikit-learn take log 0, with a warning.
     weights = np.maximum(run.pi / run.pi.sum(), np.finfo(np.float64).tiny)
     gmm.weights_, gmm.means_, gmm.covariances_ = weights, run.means, covs
-    # P with P P^T = inv(cov), upper triangular as scikit-learn has it
-    inverse_factors = [np.linalg.inv(np.linalg.cholesky(cov)).T for cov in covs]
-    gmm.precisions_cholesky_ = np.array(inverse_factors)
+    # P with P P^T = inv(cov), upper triangular as in scikit-learn
+    gmm.precisions_cholesky_ = np.array([np.linalg.inv(np.linalg.cholesky(cov)).T for cov in covs])
     return gmm
 
 

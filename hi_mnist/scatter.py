@@ -1,4 +1,4 @@
-"""Scatter pictures of a plane: one colour a group, a legend with sizes, each group's number where it is densest."""
+"""Scatter plots of a plane: one colour per group, a legend with sizes, each group's number where it is densest."""
 
 from pathlib import Path
 
@@ -8,21 +8,21 @@ from hi_mnist import data, files, runs
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
 
-# Ten colours that differ in hue and lightness; more clusters take them from a colour wheel.
+# Ten colours that differ in hue and lightness; for more clusters, ``colours`` uses a colour wheel.
 PALETTE = [
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
     "#8c564b", "#f06ec2", "#6b6b6b", "#c3b300", "#17becf",
 ]  # fmt: skip
-AXES = (0.014, 0.02, 0.725, 0.93)  # of a picture: left, bottom, width and height of the plane, the legend is beside it
+AXES = (0.014, 0.02, 0.725, 0.93)  # left, bottom, width, height of the plane in a picture; the legend is beside it
 
 
 def colours(count: int) -> list[str]:
-    """``count`` colours, like "#1f77b4", that can be told apart as well as that number allows."""
+    """``count`` colours, like "#1f77b4", as distinct as possible."""
     if count <= len(PALETTE):
         return PALETTE[:count]
     from matplotlib import colors
 
-    # Neighbours on the wheel alternate in lightness, which separates about forty.
+    # Neighbours on the wheel alternate in lightness: about forty colours can be told apart.
     return [colors.to_hex(colors.hsv_to_rgb((i / count, 0.85, 0.85 if i % 2 else 0.55))) for i in range(count)]
 
 
@@ -55,7 +55,7 @@ def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[in
 
 
 def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float = 0.07) -> dict[int, np.ndarray]:
-    """Push numbers apart until no two overlap; ``gap`` is their distance as a share of the picture."""
+    """Push labels apart until no two overlap; ``gap`` is their least distance as a share of the picture."""
     low = plane.min(axis=0)
     span = np.maximum(plane.max(axis=0) - low, 1e-12)
     names = list(places)
@@ -65,7 +65,7 @@ def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float =
         distance = np.linalg.norm(difference, axis=2) + 2 * gap * np.eye(len(names))
         if distance.min() >= gap:
             break
-        # Coinciding numbers have no direction of their own: part them along x by their order.
+        # Labels at the same place have no direction between them: separate them along x by their order.
         direction = np.where(distance[..., None] > 1e-9, difference / np.maximum(distance, 1e-9)[..., None], 0)
         order = np.sign(np.arange(len(names))[:, None] - np.arange(len(names)))
         direction[..., 0] += np.where(distance < 1e-9, order, 0)
@@ -76,15 +76,15 @@ def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float =
 def plot_plane(
     plane: np.ndarray, groups: np.ndarray, names: list[str], path: Path, title: str, legend_title: str
 ) -> None:
-    """Write a scatter picture with one colour a group, a legend with sizes, and its number where a group is densest.
+    """Write a scatter plot with one colour per group, a legend with sizes, and numbers where groups are densest.
 
     Args:
         plane: float (N, 2).
         groups: int (N,), 0 to len(names) - 1.
-        names: what the groups are called.
-        path: of the PNG.
-        title: of the picture.
-        legend_title: says what the colours are.
+        names: names of the groups.
+        path: path of the PNG.
+        title: title of the picture.
+        legend_title: what the colours mean.
     """
     from matplotlib.colors import to_rgba_array
     from matplotlib.figure import Figure
@@ -92,14 +92,13 @@ def plot_plane(
 
     palette = colours(len(names))
     figure = Figure(figsize=(10.3, 7.2), dpi=140)
-    axes = figure.add_axes(AXES)  # fixed, so that a point lies at the same place in both pictures
-    # Drawn in one random order: group by group, the last one would cover the others where they overlap.
+    axes = figure.add_axes(AXES)  # fixed, so that a point is at the same place in both pictures
+    # Draw in one random order: group by group, the last group would cover the others.
     order = np.random.default_rng(0).permutation(len(plane))
     size = float(np.clip(60_000 / len(plane), 1.2, 14))
-    shades = to_rgba_array(palette, 0.75)[groups[order]]
-    axes.scatter(*plane[order].T, s=size, c=shades, linewidths=0)
+    axes.scatter(*plane[order].T, s=size, c=to_rgba_array(palette, 0.75)[groups[order]], linewidths=0)
     for group, spot in spread_labels(densest_points(plane, groups, len(names)), plane).items():
-        # Dark on white with the group's colour around it: readable on every colour below.
+        # Dark on white, with the group's colour around it: readable on every background.
         badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2.5}
         axes.text(*spot, str(group), ha="center", va="center", fontsize=15, fontweight="bold", bbox=badge)
     counts = np.bincount(groups, minlength=len(names))
@@ -111,9 +110,7 @@ def plot_plane(
         handles=handles, title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
         fontsize=10 if len(names) <= 25 else 6, ncols=1 + (len(names) - 1) // 50,
     )  # fmt: skip
-    axes.set_title(title)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(title=title, xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
     with files.atomic_path(path) as partial:
         figure.savefig(partial)
@@ -128,7 +125,7 @@ def draw_run(run: SavedRun, planes: dict[str, np.ndarray], by_cluster: bool) -> 
         by_cluster: colour by the run's clusters; else by true label.
 
     Returns:
-        the names of the files.
+        The names of the files.
     """
     dataset, shown = run.config.dataset, data.SHORT_NAMES[run.config.dataset]
     images, groups = data.load_split("train", dataset)

@@ -1,4 +1,4 @@
-"""Settings that stand once: a dataclass's field holds default, range, flag and help text; all else is derived from it.
+"""Settings declared once: a dataclass field holds default, range, flag and help text; the rest is derived from it.
 
     @dataclass
     class Config:
@@ -8,7 +8,7 @@
     config = from_args(Config, parser.parse_args()) # checked
     save(config, path); load(Config, path)          # YAML
 
-A field's type is int, float, bool or str, or one of them or None.
+A field's type is int, float, bool or str, or one of these or None.
 """
 
 import argparse
@@ -45,15 +45,15 @@ def setting(
     """A dataclass field.
 
     Args:
-        default: its value where nothing else is said.
-        help: for ``--help``; the default is added unless the text names one.
-        low, high: the least and the greatest value allowed.
-        above, below: bounds that are not allowed themselves.
+        default: the default value.
+        help: text for ``--help``; the default is added unless the text names one.
+        low, high: the smallest and the largest value allowed.
+        above, below: exclusive bounds.
         choices: the only values allowed.
-        metavar: stands for the value in ``--help``.
-        parse: makes the value from a flag's text or from what a file holds, and checks it; raises
-            ``argparse.ArgumentTypeError``. The field's own type does where it is None.
-        flag: whether the command line has it.
+        metavar: placeholder for the value in ``--help``.
+        parse: makes the value from a flag's text or a file's content, and checks it; raises
+            ``argparse.ArgumentTypeError``. None uses the field's type.
+        flag: whether the setting has a flag.
     """
     about = {"help": help, "low": low, "high": high, "above": above, "below": below, "metavar": metavar}
     about |= {"choices": None if choices is None else tuple(choices), "parse": parse, "flag": flag}
@@ -61,7 +61,7 @@ def setting(
 
 
 def _fields(cls: type) -> list[tuple[dataclasses.Field, tuple[type, ...]]]:
-    """The settings of a dataclass, each with the types that it may have."""
+    """The settings of a dataclass, each with its allowed types."""
     hints = get_type_hints(cls)
     return [(f, get_args(hints[f.name]) or (hints[f.name],)) for f in dataclasses.fields(cls) if "help" in f.metadata]
 
@@ -70,9 +70,9 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, *, defaults: bool = Tr
     """Give a parser a flag for each setting of ``cls`` that has one.
 
     Args:
-        parser: or a group of one.
+        parser: a parser, or a group of one.
         cls: the dataclass.
-        defaults: False leaves a flag that was not given None, where it must be told from one that was.
+        defaults: False leaves flags that were not given as None, to tell them from flags that were.
     """
     for f, types in _fields(cls):
         about, name = f.metadata, f"--{f.name}"
@@ -99,7 +99,7 @@ def from_args(cls: type[T], args: argparse.Namespace, **more: Any) -> T:
     """The checked settings in parsed arguments; ``more`` adds or replaces some.
 
     Raises:
-        LabError: as ``check``.
+        LabError: see ``check``.
     """
     return check(cls(**given(cls, args) | more))
 
@@ -111,7 +111,7 @@ def check(settings: T) -> T:
         ``settings``.
 
     Raises:
-        LabError: naming the setting, its value and what is allowed.
+        LabError: it names the setting, its value and what is allowed.
     """
     for f, types in _fields(type(settings)):
         value, about = getattr(settings, f.name), f.metadata
@@ -133,17 +133,12 @@ def check(settings: T) -> T:
 
 
 def _outside(value, about) -> str:
-    """What is allowed, where a value is not; NaN never is."""
+    """The allowed range if the value is outside it, else empty; NaN is always outside."""
     low, high, above, below = (about[name] for name in ("low", "high", "above", "below"))
     if about["choices"] or not isinstance(value, int | float):
         return ""
-    if (
-        (low is None or value >= low)
-        and (high is None or value <= high)
-        and (above is None or value > above)
-        and (below is None or value < below)
-        and value == value
-    ):
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    if inside and (above is None or value > above) and (below is None or value < below) and value == value:
         return ""
     if low is not None and high is not None:
         return f"between {low} and {high}"
@@ -153,10 +148,10 @@ def _outside(value, about) -> str:
 
 
 def brief(value: object) -> str:
-    """A value of a file as a few printable characters, whatever it is."""
+    """Any value from a file as a few printable characters."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # Python prints only so many digits
+    except ValueError:  # Python limits the digits that it prints
         return "a number of thousands of digits"
 
 
@@ -168,25 +163,25 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "it holds an alias", self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, "it contains an alias", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
 
 def read_yaml(path: Path) -> dict:
-    """The settings in a run's ``config.yaml``, whatever they are.
+    """The settings in a run's ``config.yaml``, unchecked.
 
     Raises:
-        LabError: missing, huge, or not plain YAML of the form ``name: value``.
+        LabError: the file is missing, huge, or not plain YAML of the form ``name: value``.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise LabError(f"{path} is larger than 64 KiB, which no run's settings are; restore it")
+            raise LabError(f"{path} is larger than 64 KiB, too large for a run's settings; restore it")
         settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
     except FileNotFoundError:
         raise LabError(f"{path} is missing; name a run folder written by train.py") from None
     except (LabError, OSError):
         raise
-    except Exception as error:  # PyYAML's own, and whatever its converters let out
+    except Exception as error:  # PyYAML's own errors, and others that its converters let through
         cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
         raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
     if not isinstance(settings, dict):
@@ -198,7 +193,7 @@ def load(cls: type[T], path: Path | str) -> T:
     """Read settings; missing keys take their defaults. Only types and ranges of single settings are checked.
 
     Raises:
-        LabError: not readable, not a plain mapping, unknown keys, wrong types or values.
+        LabError: the file is not readable or not a plain mapping, or has unknown keys or wrong types or values.
     """
     path = Path(path)
     found = read_yaml(path)

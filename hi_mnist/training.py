@@ -17,7 +17,7 @@ from hi_mnist.runs import TrainConfig
 
 
 def set_seed(seed: int) -> None:
-    """Seed every global generator there is; what takes its own generator or ``random_state`` gets it passed."""
+    """Seed all global generators; code with a generator or ``random_state`` of its own gets the seed passed."""
     random.seed(seed)
     np.random.seed(seed)
     if "torch" in sys.modules:
@@ -26,7 +26,7 @@ def set_seed(seed: int) -> None:
 
 @dataclasses.dataclass
 class TrainResult:
-    """What training yields: the models, the labels it gives, and how long its parts took in seconds."""
+    """The trained models, and how many seconds the two parts took."""
 
     gmm: Any  # submission.GMM
     pca: Any  # submission.PCA, or None in AE runs
@@ -46,10 +46,10 @@ def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
     """
     config.validate(n_samples=len(images))
     try:
-        import submission  # here and nowhere else: only training needs the student's code in this process
+        import submission  # only here: nothing else runs the student's code in this process
     except SyntaxError as error:
         line = f"{Path(error.filename or '').name}, line {error.lineno}: {error.msg}"
-        raise LabError(f"{line}; mend that line or the one before") from None
+        raise LabError(f"{line}; fix that line or the one before") from None
     start = time.monotonic()
     pca = None
     if config.use_pca:
@@ -79,7 +79,7 @@ def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
     """Write the run's folder, whole or not at all.
 
     Raises:
-        LabError: the parameters are not those of a mixture or a PCA of these data: no later step could read them.
+        LabError: the parameters are not a valid mixture or PCA of such data: later steps would refuse to read them.
     """
     with files.new_folder(path) as folder:
         result.gmm.save_pretrained(folder / "gmm")
