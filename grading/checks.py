@@ -24,6 +24,7 @@ QUESTIONS = {
     "pca_fit": pca_fit.QUESTION,
     "sample_from_gmm": sampling.QUESTION,
 }
+LAB_LIMITS = sandbox.Limits(memory=8 * 2**30)  # of the companion labs: torch's build for CUDA alone maps 3 GiB
 VERDICTS = {"timeout": "TIMEOUT", "memory": "MEMORY", "crash": "CRASH", "internal": "INTERNAL"}
 HINTS = {
     "TIMEOUT": "replace loops over samples by matrix operations; look for a loop that never ends",
@@ -76,7 +77,7 @@ def check_code(
         source: the bytes of submission.py.
         only: ids of the questions, None for all.
         seed: other seeds give other numbers; the same seed gives the same report.
-        limits: of each child; ``sandbox.Limits()`` when None.
+        limits: of each child; when None ``sandbox.Limits()``, and ``LAB_LIMITS`` for another lab.
         jobs: how many children at a time.
         questions: those of another lab; the main lab's when None.
         tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must know no answers.
@@ -86,6 +87,7 @@ def check_code(
     """
     questions = questions or QUESTIONS
     names = [name for name in questions if only is None or name in only]
+    limits = limits or (LAB_LIMITS if tasks else None)
 
     def check(name: str) -> dict:
         inputs = make_inputs(name, seed, questions)

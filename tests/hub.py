@@ -15,7 +15,7 @@ Faults, of one file (``fault=``) or of the whole server (``hub.mode``):
     500          an error of the server
     cut          every answer ends in the middle, and a request for the rest begins at the start again
     cut_once     the first answer ends in the middle, a request for the rest is served
-    corrupt      the right number of bytes, but wrong ones in the middle
+    corrupt      the right number of bytes, but a quarter of them wrong
     silent       the connection is taken, and nothing is ever said
     silent_body  the file's first half, then nothing
     trickle      all of it, in ``hub.pieces`` pieces ``hub.pause`` seconds apart
@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         etag = hashlib.sha256(data).hexdigest()
         half = len(data) // 2
         if fault == "corrupt":
-            data = data[:half] + bytes(255 - byte for byte in data[half : half + 64]) + data[half + 64 :]
+            data = data[: half // 2] + bytes(255 - byte for byte in data[half // 2 : half]) + data[half:]
         start = 0
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if wanted and fault != "cut":
