@@ -74,7 +74,7 @@ class AE(nn.Module, PyTorchModelHubMixin):
 
 
 def folded(encoder: nn.Sequential) -> nn.Sequential:
-    """The encoder, in evaluation mode, with each batch normalisation folded into the layer before it: it is faster."""
+    """The encoder, in evaluation mode, with each batch normalisation folded into the layer before it, for speed."""
     fuse = {nn.BatchNorm2d: fuse_conv_bn_eval, nn.BatchNorm1d: fuse_linear_bn_eval}
     layers: list[nn.Module] = []
     for layer in encoder:
@@ -257,8 +257,8 @@ def add_noise(x0: Tensor, noise: Tensor, t: Tensor, schedule: Schedule) -> tuple
 
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
-# Between two of a thousand steps the direction of guidance hardly turns: the unconditional half of the network is asked
-# at every fourth of them, and its answer serves four. Every step of a short sampler asks anew.
+# Between two of a thousand steps, the direction of guidance hardly changes: the network is evaluated without the class
+# at every fourth step only, and the result serves four. Short samplers evaluate it at every step.
 GUIDANCE_REFRESH = 4
 
 
@@ -279,7 +279,7 @@ def ddpm_sample(
         net: the trained network, in evaluation mode.
         labels: the classes to draw, int64 (N,).
         schedule: the process; ``cosine_schedule()`` when None.
-        guidance: w of classifier-free guidance; 0 is the conditional model alone.
+        guidance: w of classifier-free guidance; 0 uses the conditional model alone.
         guidance_interval: the part of the process, as fractions of T, in which guidance acts.
         generator: a CPU generator that makes the draw repeatable.
         progress: wraps the sequence of steps, for a progress bar.
@@ -290,7 +290,7 @@ def ddpm_sample(
     schedule = schedule or cosine_schedule()
     predict = _Denoiser(net, labels, schedule, guidance, guidance_interval, freeze=True, refresh=GUIDANCE_REFRESH)
     x = predict.noise(generator)
-    # Python floats: at one image a step, tensor indexing would cost as much as the network.
+    # Python floats: for a single image, tensor indexing would cost as much as the network.
     alphas, abars = schedule.alphas.tolist(), schedule.alpha_bars.tolist()
     betas, variances = schedule.betas.tolist(), schedule.posterior_variances.tolist()
     for t in progress(range(len(abars) - 1, -1, -1)):
@@ -346,8 +346,8 @@ def ddim_sample(
 def to_pixels(images: Tensor, dead_zone: float = 4.0) -> Tensor:
     """Samples as pixels: float32 (N, C, H, W) in [-1, 1] -> uint8, 0..255.
 
-    The last traces of noise would lie over the background as a veil of a few grey levels, invisible one by one. So the
-    range is stretched until ``dead_zone`` levels at either end are saturated, and black is black.
+    The last traces of noise would leave the background a few grey levels above black. So the range is stretched until
+    ``dead_zone`` levels at either end are saturated, and black is black.
     """
     levels = (images + 1) * 127.5
     stretched = (levels - dead_zone) * (255 / (255 - 2 * dead_zone))
@@ -370,10 +370,10 @@ class _Denoiser:
         self.net = self._frozen(net) if freeze and isinstance(net, ClassUNet) and self.device.type == "cpu" else net
 
     def _frozen(self, net: ClassUNet):
-        """The network recorded for many calls: each convolution's weights are laid out for the CPU once, not each time.
+        """The network traced for many calls: the convolutions' weights are laid out for the CPU once, not in each call.
 
-        Eager code takes a sixth to a fifth longer over a thousand steps. torch.export does not lay the weights out, and
-        torch.compile needs a C++ compiler, which students lack.
+        Untraced code takes a sixth to a fifth longer over a thousand steps. torch.export does not lay the weights out,
+        and torch.compile needs a C++ compiler, which students lack.
         """
         example = torch.zeros(self.shape), torch.zeros_like(self.labels), self.labels
         with warnings.catch_warnings():

@@ -9,7 +9,7 @@
     (500,)
 
 Your code goes between BEGIN_YOUR_CODE and END_YOUR_CODE, four times: 1.1 the E-step, 1.2 the M-step, 2.1 the principal
-components, 5.1 sampling. Everything else is given and is restored before grading.
+components, 5.1 sampling. Everything else is given, and is restored before grading.
 
 Symbols: N samples, D dimensions of the data (784 pixels for images, the embedding's d for the mixture), K components.
 Pixels are 0..255 everywhere, before and after PCA.
@@ -63,17 +63,17 @@ class GMM:
             return joint / joint.sum(axis=0)
 
         blocks = row_blocks(len(X), max(self.data_dim, 300_000 // self.means.size))
-        # Transposed at the end: in both steps the numbers of a component lie together.
+        # Transposed at the end: in both steps, each component's numbers are contiguous.
         return np.concatenate(list(in_parallel(posterior, blocks)), axis=1).T
         # END_YOUR_CODE
 
     def _m_step(self, X: np.ndarray, gamma: np.ndarray) -> None:
-        """Task 1.2: set pi, means and covs to the parameters of largest likelihood for given responsibilities.
+        """Task 1.2: set pi, means and covs to the maximum-likelihood parameters for given responsibilities.
 
         X is float64 (N, D), gamma float64 (N, K), and its rows sum to 1.
         """
         # BEGIN_YOUR_CODE 1.2 M-step
-        n_soft = gamma.sum(axis=0) + 10 * np.finfo(float).eps  # never 0, even when a component has lost all samples
+        n_soft = gamma.sum(axis=0) + 10 * np.finfo(float).eps  # never 0, even if a component has lost all samples
         self.pi = n_soft / n_soft.sum()
         self.means = (gamma.T @ X) / n_soft[:, None]
 
@@ -82,7 +82,7 @@ class GMM:
             spread *= np.sqrt(gamma.T[:, None, rows])  # a matrix times its own transpose is half the work
             return spread @ spread.transpose(0, 2, 1)
 
-        # At least D rows, so that the scatter matrices that wait to be added up are no larger than their blocks.
+        # At least D rows, so that the scatter matrices that wait for the sum are no larger than their blocks.
         blocks = row_blocks(len(X), max(self.data_dim, 300_000 // self.means.size))
         total = sum(in_parallel(scatter, blocks))
         self.covs = total / n_soft[:, None, None] + 1e-6 * np.eye(self.data_dim)  # the ridge keeps them invertible
@@ -104,12 +104,12 @@ class GMM:
             X: (N, D), any real dtype.
             max_iter: maximum number of iterations.
             tol: stop when the mean log-likelihood of a sample gains less than this, in nats.
-            seed: of k-means; None takes a fresh one.
+            seed: seed of k-means; None draws a new one.
 
         Raises:
             ValueError: ``X`` does not have the shape (N, D), or holds NaN or infinity.
         """
-        from sklearn.cluster import KMeans  # takes a second to import; predict does without it
+        from sklearn.cluster import KMeans  # slow to import, and predict does not need it
         from tqdm import tqdm
 
         X = np.ascontiguousarray(X, dtype=np.float64)
@@ -118,18 +118,18 @@ class GMM:
         labels = KMeans(self.n_components, n_init=1, random_state=seed).fit(X).labels_
         self._m_step(X, np.eye(self.n_components)[labels])
         self.log_likelihoods, self.converged = [], False
-        with blas().limit(limits=1, user_api="blas"):  # its threads would wait for the next product at full load
+        with blas().limit(limits=1, user_api="blas"):  # its threads would spin while they wait for the next product
             for _ in tqdm(range(max_iter), desc="EM", unit="iteration", leave=False, delay=1):
                 gamma = self._e_step(X)
                 self.log_likelihoods.append(self._mean_log_likelihood(X, gamma))
                 self._m_step(X, gamma)
                 gain = np.abs(np.diff(self.log_likelihoods[-2:]))  # none after the first iteration
                 self.converged = bool((gain < tol).any())
-                if self.converged or not np.isfinite(self.log_likelihoods[-1]):  # no later step can mend NaN
+                if self.converged or not np.isfinite(self.log_likelihoods[-1]):  # no later step can repair NaN
                     break
 
     def _mean_log_likelihood(self, X: np.ndarray, gamma: np.ndarray) -> float:
-        """Mean log p(x) for the parameters that gave ``gamma``, from one component a sample instead of all K.
+        """Mean log p(x) for the parameters that gave ``gamma``, from one component per sample instead of all K.
 
         By Bayes' rule p(x) = pi_k N_k(x) / gamma_k for every k; the most probable k is the safest in floating point.
         """
@@ -137,7 +137,7 @@ class GMM:
         total = -np.log(gamma.max(axis=1)).sum()
         for k in range(self.n_components):
             members = X.take(np.flatnonzero(best == k), axis=0)
-            if len(members):  # a component without any may have the weight zero
+            if len(members):  # a component without members may have weight zero
                 total += (np.log(self.pi[k]) + log_gaussian(members, self.means[k], self.covs[k])).sum()
         return float(total / len(X))
 
@@ -237,13 +237,13 @@ def sample_from_gmm(gmm: GMM, pca: PCA, label: int, path: str | Path) -> None:
     # END_YOUR_CODE
 
 
-# --------------------------------------------------------------------------- given: what the classes above use
+# --------------------------------------------------------------------------- given: used by the classes above
 
 
 def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray:
     """log N(x | mean, cov) of each row: (N, D), (D,), positive definite (D, D), all float64 -> float64 (N,).
 
-    No determinant is formed, so nothing overflows at large D. Raises ``np.linalg.LinAlgError`` where ``cov`` is not
+    No determinant is computed, so nothing overflows at large D. Raises ``np.linalg.LinAlgError`` if ``cov`` is not
     positive definite.
     """
     lower = np.linalg.cholesky(cov)
@@ -253,22 +253,22 @@ def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray
 
 
 def row_blocks(n_rows: int, size: int) -> list[slice]:
-    """Slices that cover ``n_rows`` rows in blocks of ``size``, which the processor's cache holds."""
+    """Slices that cover ``n_rows`` rows in blocks of ``size``, which fit into the processor's cache."""
     return [slice(start, start + size) for start in range(0, max(1, n_rows), size)]
 
 
 # BEGIN_SOLUTION_ONLY
 def in_parallel(work, items):
-    """Yield ``work(item)`` for each item, in order. Threads on all cores share them: NumPy computes outside Python."""
+    """Yield ``work(item)`` for each item, in order, from threads on all cores: NumPy releases Python's lock."""
     from concurrent.futures import ThreadPoolExecutor
 
-    # One BLAS thread each: more would compete. Beyond eight they hold more memory than they gain time.
+    # One BLAS thread each: more would compete. More than eight threads cost more memory than they save time.
     with blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         yield from pool.map(work, items)
 
 
 # END_SOLUTION_ONLY
-@functools.cache  # a search takes as long as a tenth of an EM iteration
+@functools.cache  # searching for them takes time
 def blas():
     """The libraries that compute matrix products; ``limit`` restricts their own threads."""
     from threadpoolctl import ThreadpoolController  # comes with scikit-learn
@@ -283,9 +283,9 @@ def save_model(model, path: str | Path, name: str, settings: list[str], arrays: 
     Path(path).mkdir(parents=True, exist_ok=True)
     config = json.dumps({key: getattr(model, key) for key in settings}, indent=2)
     Path(path, "config.json").write_text(config + "\n", encoding="utf-8")
-    # Contiguous copies: safetensors writes a transposed or sliced array scrambled, without a word.
+    # Contiguous copies: safetensors silently scrambles transposed or sliced arrays.
     content = save({key: np.ascontiguousarray(getattr(model, key)) for key in arrays})
-    Path(path, f"{name}.safetensors").write_bytes(content)  # save_file would let nobody but the owner read it
+    Path(path, f"{name}.safetensors").write_bytes(content)  # save_file would make it readable by its owner only
 
 
 def load_model(kind: type, path: str | Path, name: str):

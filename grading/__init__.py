@@ -1,1 +1,1 @@
-"""What a run is worth: the scores and questions that ``grade.py`` prints."""
+"""The questions and scores that ``grade.py`` prints, and the processes in which student code runs."""

@@ -2,7 +2,7 @@
 
 python -m grading submission.py                     all four questions
 python -m grading submission.py --only e_step       one of them
-python -m grading submission.py --json out.json     write the table as JSON, too
+python -m grading submission.py --json out.json     write the table as JSON as well
 """
 
 import argparse
@@ -14,7 +14,7 @@ from grading import checks, table
 from hi_mnist import cli, files
 from hi_mnist.cli import LabError
 
-LARGEST_SOURCE = 2**20  # bytes; the solved file has 20,000
+LARGEST_SOURCE = 2**20  # bytes; the solved file has about 20,000
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,7 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("submission", type=Path, metavar="submission.py", help="the file to check")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to FILE as well")
     parser.add_argument("--only", choices=list(checks.QUESTIONS), help="check one question (default: all four)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="other numbers to check with (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="seed of the numbers to check with (default: 0)"
+    )
     return parser
 
 
@@ -34,7 +36,7 @@ def read_source(path: Path) -> bytes:
     """The bytes of a submission.
 
     Raises:
-        LabError: no such file, or one that is no source code by its size.
+        LabError: the file is missing, or too large to be source code.
     """
     if not path.is_file():
         raise LabError(f"there is no file {path}; give the path of your submission.py")

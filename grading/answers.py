@@ -1,8 +1,8 @@
-"""Reading what a student's process left behind, none of which is trusted.
+"""Read what a student's process left behind, without trusting it.
 
 Only regular files are opened, never links, pipes or devices; sizes are checked before anything is read or allocated;
-nothing is unpickled or evaluated; text loses whatever a terminal could take for a command.
-All processes that could still write must have ended before.
+nothing is unpickled or evaluated; terminal commands are removed from text.
+All processes that could still write must have ended first.
 """
 
 import json
@@ -18,13 +18,13 @@ from hi_mnist import text
 
 LARGEST_ARRAY = 64 * 2**20  # bytes of one file
 MOST_ARRAYS = 32
-LARGEST_OUTCOME = 128 * 2**10  # the worker's texts in full, at twelve bytes a character
+LARGEST_OUTCOME = 128 * 2**10  # the worker's longest texts, at twelve bytes per character
 LONGEST_TEXT = 2000
 LONGEST_TRACE = 4000
 ERROR_KINDS = ("exception", "not_attempted", "syntax", "import", "missing")
 
 _ARRAY_FILE = re.compile(r"([a-z_0-9]+)\.npy", re.ASCII)
-# What numpy.save writes, and no more: numpy.lib.format would evaluate the text as a Python literal.
+# Exactly what numpy.save writes: numpy.lib.format would evaluate the text as a Python literal.
 _HEADER = re.compile(
     rb"\{'descr': '([<>|=][biufc][0-9]{1,2})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,12},? ?){0,8})\), \} *\n"
@@ -32,20 +32,20 @@ _HEADER = re.compile(
 
 
 class BadAnswer(Exception):
-    """The file is not what an honest worker leaves."""
+    """The file is not one that an honest worker leaves."""
 
 
 def read_arrays(folder: Path, most_bytes: int) -> dict[str, np.ndarray]:
-    """The arrays NAME.npy of a folder, by name; other files are passed over.
+    """The arrays NAME.npy of a folder, by name; other files are ignored.
 
     Args:
-        most_bytes: all arrays together.
+        most_bytes: limit for all arrays together.
 
     Returns:
-        fresh, writable, C-contiguous arrays in native byte order of kind b, i, u, f or c.
+        New, writable, C-contiguous arrays in native byte order of kind b, i, u, f or c.
 
     Raises:
-        BadAnswer: one of them is no array, or too large, or there are too many.
+        BadAnswer: one of them is not an array, or too large, or there are too many.
     """
     if not stat.S_ISDIR(_lstat(folder).st_mode):
         raise BadAnswer("the folder of answers is gone")
@@ -65,13 +65,13 @@ def read_arrays(folder: Path, most_bytes: int) -> dict[str, np.ndarray]:
 
 
 def parse_array(data: bytes) -> np.ndarray:
-    """The array of an .npy file's bytes; raises BadAnswer for what ``numpy.save`` of plain numbers does not write."""
+    """The array of an .npy file's bytes; raises BadAnswer unless ``numpy.save`` wrote it from plain numbers."""
     if data[:8] == b"\x93NUMPY\x01\x00":
         start = 10
     elif data[:8] == b"\x93NUMPY\x02\x00":
         start = 12
     else:
-        raise BadAnswer("no .npy file")
+        raise BadAnswer("not an .npy file")
     length = int.from_bytes(data[8:start], "little")
     header = _HEADER.fullmatch(data[start : start + length]) if length <= 1024 else None
     if header is None:
@@ -79,12 +79,12 @@ def parse_array(data: bytes) -> np.ndarray:
     try:
         dtype = np.dtype(header[1].decode())
         shape = tuple(int(size) for size in header[3].decode().replace(",", " ").split())
-        if math.prod(size for size in shape if size) > LARGEST_ARRAY:  # (0, 10**12) has no bytes, but no sense either
-            raise BadAnswer("a shape beyond all sense")
+        if math.prod(size for size in shape if size) > LARGEST_ARRAY:  # (0, 10**12) has no bytes, but is absurd too
+            raise BadAnswer("an absurdly large shape")
         content = memoryview(data)[start + length :]
         if math.prod(shape) * dtype.itemsize != len(content):
             raise BadAnswer("a shape that does not fit the file's length")
-        if dtype.kind == "b":  # a byte other than 0 and 1 is no bool
+        if dtype.kind == "b":  # bytes other than 0 and 1 are not valid bools
             flat = np.frombuffer(content, np.uint8) != 0
         else:
             flat = np.frombuffer(content, dtype).astype(dtype.newbyteorder("="))
@@ -95,19 +95,19 @@ def parse_array(data: bytes) -> np.ndarray:
 
 
 def read_outcome(path: Path) -> dict | None:
-    """outcome.json as {"status": ...}, with kind, type, text, line and trace where that is "raised"; None if missing.
+    """outcome.json as {"status": ...}, with kind, type, text, line and trace if that is "raised"; None if missing.
 
     Raises:
-        BadAnswer: it is there, but not in this form.
+        BadAnswer: the file exists, but has another form.
     """
     if not os.path.lexists(path):
         return None
     try:
         outcome = json.loads(read_regular_file(path, LARGEST_OUTCOME).decode("utf-8"))
     except (ValueError, RecursionError):
-        raise BadAnswer("outcome.json is no JSON") from None
+        raise BadAnswer("outcome.json is not JSON") from None
     if not isinstance(outcome, dict):
-        raise BadAnswer("outcome.json holds no object")
+        raise BadAnswer("outcome.json does not hold an object")
     status = outcome.get("status")
     if status in ("done", "memory", "exit"):
         return {"status": status}
@@ -115,7 +115,7 @@ def read_outcome(path: Path) -> dict | None:
     if status != "raised" or not all(isinstance(value, str) for value in told.values()):
         raise BadAnswer("outcome.json has other fields")
     if told["kind"] not in ERROR_KINDS:
-        raise BadAnswer("outcome.json tells of no kind of error")
+        raise BadAnswer("outcome.json names an unknown kind of error")
     line = outcome.get("line")
     return {
         "status": "raised",
@@ -128,14 +128,14 @@ def read_outcome(path: Path) -> dict | None:
 
 
 def read_regular_file(path: Path, most_bytes: int) -> bytes:
-    """A regular file's bytes; raises BadAnswer where it is something else or larger."""
+    """A regular file's bytes; raises BadAnswer if it is something else or larger."""
     if not stat.S_ISREG(_lstat(path).st_mode):  # opening a device or pipe can already do something
-        raise BadAnswer(f"{path.name} is no regular file")
+        raise BadAnswer(f"{path.name} is not a regular file")
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(path, flags), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadAnswer(f"{path.name} is no regular file")
+                raise BadAnswer(f"{path.name} is not a regular file")
             data = file.read(most_bytes + 1)
     except OSError as error:
         raise BadAnswer(f"{path.name} cannot be read: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""bubblewrap (Linux): a worker without network or sight of other files and processes, and with one writable folder."""
+"""bubblewrap (Linux): the worker has no network, sees no other files or processes, and can write to one folder only."""
 
 import functools
 import os
@@ -14,7 +14,7 @@ from grading import guardian
 
 BOX = "/box"  # where the worker sees its folder
 WORKER = "/lab/worker.py"
-OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 does without
+OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 switches bubblewrap off
 PROBE_SECONDS = 60
 # What an interpreter needs below its prefix, and the system's programs and libraries below theirs.
 _PARTS = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
@@ -22,14 +22,14 @@ _SYSTEM = (
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
-    "/etc/alternatives",  # Debian's BLAS is a link through it
+    "/etc/alternatives",  # Debian's BLAS is a link through this folder
     "/nix/store",
 )
 _probe_lock = threading.Lock()
 
 
 def unavailable() -> str | None:
-    """None where bubblewrap works here, else why not, as the end of a sentence: "bubblewrap ..."."""
+    """None if bubblewrap works here, else the reason, as the end of a sentence: "bubblewrap ..."."""
     if os.environ.get(OFF) == "0":
         return f"is switched off by {OFF}=0"
     if not guardian.can_list_children():
@@ -58,11 +58,11 @@ def _probe() -> str | None:
 
 
 def prefix(box: Path, worker: Path) -> list[str]:
-    """Command line to put before a command that shall run in the box.
+    """The start of a command line that runs a command in the box.
 
     Args:
-        box: becomes ``BOX``, the working folder and the only one that can be written (``/tmp`` and ``/dev/shm`` are its
-            folders ``tmp`` and ``shm``, so that what they hold counts as the box's).
+        box: becomes ``BOX``, the working folder and the only writable one (``/tmp`` and ``/dev/shm`` are its folders
+            ``tmp`` and ``shm``, so that their content counts as the box's).
         worker: becomes ``WORKER``, read-only.
     """
     for name in ("tmp", "shm"):
@@ -70,14 +70,14 @@ def prefix(box: Path, worker: Path) -> list[str]:
     command = [shutil.which("bwrap"), "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "box"]
     command += [f"--unshare-{kind}" for kind in ("user", "pid", "net", "ipc", "uts", "cgroup-try")]
     if _can_disable_userns():
-        command += ["--disable-userns"]  # in a namespace of its own the code could mount memory that nobody counts
+        command += ["--disable-userns"]  # in its own namespace, code could mount memory that escapes the limits
     command += ["--proc", "/proc", "--dev", "/dev"]
     command += ["--bind", str(box / "shm"), "/dev/shm"]
     command += ["--bind", str(box / "tmp"), "/tmp"]
     for path in _readable():
         command += ["--ro-bind", path, path]
     command += ["--ro-bind", str(worker), WORKER, "--bind", str(box), BOX, "--chdir", BOX]
-    # A grader that runs as root owns the kernel's settings in /proc/sys even without any capability.
+    # A grader that runs as root owns the kernel's settings in /proc/sys, even without capabilities.
     return [*command, "--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--"]
 
 
@@ -89,11 +89,11 @@ def _can_disable_userns() -> bool:
 
 @functools.cache
 def _readable() -> tuple[str, ...]:
-    """Folders and files that an interpreter needs, none inside another of them."""
+    """The folders and files that an interpreter needs; none is inside another."""
     prefixes = {"/", "/usr", "/usr/local", sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
     wanted = {os.path.join(prefix, part) for prefix in prefixes for part in _PARTS} | set(_SYSTEM)
     wanted |= {sys.executable, *lost_packages()}
-    wanted |= {os.path.realpath(path) for path in wanted}  # a link leads there by its full path
+    wanted |= {os.path.realpath(path) for path in wanted}  # links resolve to absolute paths
     readable = []
     for path in sorted(filter(os.path.exists, wanted)):
         if not any(path.startswith(folder + os.sep) for folder in readable):
@@ -102,7 +102,7 @@ def _readable() -> tuple[str, ...]:
 
 
 def lost_packages() -> list[str]:
-    """Folders of packages that this process uses and ``python -I`` would not: the user's own, those of PYTHONPATH."""
+    """Package folders that this process uses but ``python -I`` ignores: the user's own and those of PYTHONPATH."""
     kept = site.getsitepackages()
     folders = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     return [path for path in folders if path not in kept and os.path.isdir(path)]

@@ -1,8 +1,8 @@
-"""The questions on the code, asked and scored: what a submission is given, and what its answers are worth.
+"""Ask and score the questions on the code: the inputs for a submission, and the points for its answers.
 
     inputs = make_inputs("e_step", seed=0)
     result = score("e_step", inputs, answers)       # answers: arrays from the child process (worker.py)
-    entries = check_code(source)                    # all four, each in a child of its own
+    entries = check_code(source)                    # all four, each in its own child process
 
 The questions themselves are in ``questions/``.
 """
@@ -14,10 +14,9 @@ import numpy as np
 
 from grading import sandbox
 from grading.questions import e_step, m_step, pca_fit, sampling
-from grading.questions.common import Arrays, Question, close, comparison, get, question, shown  # noqa: F401, for labs
-from grading.questions.sampling import wrong_file  # noqa: F401, for draw.py
+from grading.questions.common import Arrays, Question, question
 
-ASKED_DIGIT = 6  # whose cluster question 6 asks for, and which both generators draw
+ASKED_DIGIT = 6  # question 6 asks for its cluster, and both generators draw it
 QUESTIONS = {
     "e_step": e_step.QUESTION,
     "m_step": m_step.QUESTION,
@@ -30,14 +29,14 @@ HINTS = {
     "TIMEOUT": "replace loops over samples by matrix operations; look for a loop that never ends",
     "MEMORY": "an array with two sample axes, (N, N), is too large: keep to (N, K) and (N, D)",
     "CRASH": "the code must return to its caller: no exit(), no processes or threads of its own",
-    "INTERNAL": "run it again; if it stays, tell the staff: this costs no points",
+    "INTERNAL": "run it again; if this happens again, tell the staff: it costs no points",
 }
 
 
 def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = None) -> Arrays:
-    """The arrays that question ``name`` gives to a submission; other seeds give other numbers, not other difficulty.
+    """The arrays that question ``name`` gives to a submission; other seeds change the numbers, not the difficulty.
 
-    ``questions`` are those of another lab; ``QUESTIONS`` when None.
+    ``questions`` are another lab's; None means ``QUESTIONS``.
     """
     return (questions or QUESTIONS)[name].inputs(np.random.default_rng([seed, *name.encode()]))
 
@@ -48,11 +47,11 @@ def score(name: str, inputs: Arrays, answers: Arrays, questions: dict[str, Quest
     Args:
         name: a key of ``QUESTIONS``.
         inputs: what ``make_inputs`` gave.
-        answers: what the child left; nothing is assumed of shapes, types or values.
-        questions: those of another lab; ``QUESTIONS`` when None.
+        answers: arrays that the child left, of any shapes, types and values.
+        questions: another lab's; None means ``QUESTIONS``.
 
     Returns:
-        the entry of ``questions`` in grade.json; its verdict is PASS or WRONG.
+        The entry of ``questions`` in grade.json; its verdict is PASS or WRONG.
     """
     asked = (questions or QUESTIONS)[name]
     with np.errstate(all="ignore"):  # answers may hold anything
@@ -75,15 +74,15 @@ def check_code(
 
     Args:
         source: the bytes of submission.py.
-        only: ids of the questions, None for all.
-        seed: other seeds give other numbers; the same seed gives the same report.
-        limits: of each child; when None ``sandbox.Limits()``, and ``LAB_LIMITS`` for another lab.
-        jobs: how many children at a time.
-        questions: those of another lab; the main lab's when None.
-        tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must know no answers.
+        only: ids of the questions; None checks all.
+        seed: chooses the numbers; the same seed gives the same report.
+        limits: limits of each child; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
+        jobs: number of children that run at the same time.
+        questions: another lab's; None means ``QUESTIONS``.
+        tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must not contain answers.
 
     Returns:
-        the entries of ``questions`` in grade.json, in the order of the questions.
+        The entries of ``questions`` in grade.json, in the order of the questions.
     """
     questions = questions or QUESTIONS
     names = [name for name in questions if only is None or name in only]
@@ -92,15 +91,20 @@ def check_code(
     def check(name: str) -> dict:
         inputs = make_inputs(name, seed, questions)
         files = {"tasks.py": tasks} if tasks else None
-        # Not the seed itself: with it, code could tell a student at home every number that it will be asked.
+        # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
         settings = {"seed": zlib.crc32(f"{seed} {name}".encode())}
         outcome = sandbox.run(name, source, inputs, settings=settings, files=files, limits=limits)
         if outcome.status == "done":
             try:
                 return score(name, inputs, outcome.arrays, questions)
-            except Exception as error:  # an answer that our own code stumbles over costs its own question
+            except Exception as error:  # an answer that breaks our own code fails its own question only
                 outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
-        return unanswered(name, questions[name], outcome)
+        entry = question(name, questions[name].label, questions[name].points)
+        if outcome.status == "raised":
+            message, hint = explain_error(outcome.error)
+            return entry | {"verdict": "ERROR", "message": message, "hint": hint}
+        verdict = VERDICTS[outcome.status]
+        return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:
@@ -110,30 +114,19 @@ def check_code(
             raise
 
 
-def unanswered(name: str, asked: Question, outcome: sandbox.Outcome) -> dict:
-    """The entry of a question whose child gave no answer."""
-    entry = question(name, asked.label, asked.points)
-    if outcome.status == "raised":
-        message, hint = explain_error(outcome.error)
-        return entry | {"verdict": "ERROR", "message": message, "hint": hint}
-    verdict = VERDICTS[outcome.status]
-    return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
-
-
 def explain_error(error: dict) -> tuple[str, str]:
-    """Message and hint for an exception in the student's code, from what the child told of it."""
+    """Message and hint for an exception in the student's code, from the child's description of it."""
     kind, text = error["kind"], error["text"]
     where = f"submission.py, line {error['line']}" if error["line"] else "submission.py"
     if kind == "not_attempted":
         return f"not attempted: {where}: {text}", "fill in the region and run this again"
     if kind == "syntax":
-        return f"{where}: syntax error: {text}", "Python cannot read the file: mend that line or the one before"
+        return f"{where}: syntax error: {text}", "Python cannot read the file: fix that line or the one before"
     if kind == "missing":
         return f"submission.py: {text}", "keep the names of classes, methods and functions as they came"
     message = f"{where}: {error['type']}: {text}" if text else f"{where}: {error['type']}"
     if kind == "import":
         return message, "use numpy, scipy, scikit-learn and Pillow only"
-    trace = error["trace"].rstrip()
-    if trace:
+    if trace := error["trace"].rstrip():
         message += f"\n{trace}"
-    return message, "run the line that is named with small arrays and print their shapes"
+    return message, "run that line with small arrays and print their shapes"

@@ -9,10 +9,10 @@ from PIL import Image
 
 from grading import checks, sandbox
 from grading.checks import ASKED_DIGIT
+from grading.questions.sampling import wrong_file
 from hi_mnist import networks
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE
-from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE
 from hi_mnist.runs import SavedRun
 
 SIXES = ("gmm_sample.png", "ddpm_sample.png")
@@ -24,12 +24,12 @@ def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | No
     Args:
         run: a PCA run.
         k: the component.
-        n: how many.
+        n: number of pictures.
         source: the bytes of submission.py.
         seed: makes the draws repeatable; None draws afresh.
 
     Raises:
-        LabError: the sampler fails, or leaves no pictures of 28 x 28 pixels of 8-bit grey.
+        LabError: the sampler fails, or its pictures are not 28 x 28 pixels of 8-bit grey.
     """
     inputs = {name: getattr(run, name) for name in ("means", "covs", "pi", "components", "mean")}
     outcome = sandbox.run("draw", source, inputs, settings={"label": k, "seed": seed, "n": n})
@@ -38,10 +38,10 @@ def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | No
     if outcome.status != "done":
         raise LabError(f"submission.py: {outcome.cause}")
     if "images" not in outcome.arrays:
-        raise LabError(checks.wrong_file(outcome.arrays.get("form", np.zeros(1)))[0])
+        raise LabError(wrong_file(outcome.arrays.get("form", np.zeros(1)))[0])
     images = outcome.arrays["images"]
     if images.shape != (n, 28, 28) or images.dtype != np.uint8:
-        raise LabError("submission.py: it left no pictures")
+        raise LabError("submission.py: the sampler left no valid pictures")
     return images
 
 
@@ -51,8 +51,8 @@ def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Gene
     Args:
         run: the run.
         components: int (n,), 0 to K - 1.
-        rng: the source of chance.
-        ae: decodes the draws of an AE run.
+        rng: random generator.
+        ae: the AutoEncoder that decodes the draws of an AE run.
 
     Returns:
         uint8 (n, 1, 28, 28).
@@ -72,23 +72,15 @@ def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Gene
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
 
 
-def draw_sixes(
-    run: SavedRun,
-    k: int,
-    source: bytes,
-    *,
-    ddpm=None,
-    steps: int = DDPM_STEPS,
-    guidance: float = DEFAULT_GUIDANCE,
-    seed: int | None = None,
-) -> None:
-    """Write a six by the student's sampler and one by the diffusion model into the run's folder: both, or none.
+def draw_sixes(run: SavedRun, k: int, source: bytes, *, seed: int | None = None, **options) -> None:
+    """Write a six by the student's sampler and one by the diffusion model into the run's folder: both or neither.
 
     Args:
         run: a PCA run.
         k: the component that is the six.
         source: the bytes of submission.py.
-        ddpm, steps, guidance, seed: as ``networks.sample_from_ddpm``.
+        seed: makes both draws repeatable; None draws afresh.
+        options: ``ddpm``, ``steps`` and ``guidance`` of ``networks.sample_from_ddpm``.
 
     Raises:
         LabError: one of them cannot be drawn.
@@ -96,11 +88,10 @@ def draw_sixes(
     try:
         six = draw_by_student(run, k, 1, source, seed)[0]
     except LabError as error:
-        raise LabError(
-            f"no sixes were drawn, {error}; mend task 5.1 of submission.py; the scores are in grade.json"
-        ) from None
+        remedy = "fix task 5.1 of submission.py; the scores are in grade.json"
+        raise LabError(f"no sixes were drawn, {error}; {remedy}") from None
     with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:
         Image.fromarray(six).save(Path(folder) / SIXES[0])
-        networks.sample_from_ddpm(ASKED_DIGIT, folder, ddpm=ddpm, steps=steps, guidance=guidance, seed=seed)
+        networks.sample_from_ddpm(ASKED_DIGIT, folder, seed=seed, **options)
         for name in SIXES:
             os.replace(Path(folder) / name, run.path / name)

@@ -1,14 +1,14 @@
-"""Linux: the process between the grader and the worker (or bubblewrap), below which all that the worker starts stays.
+"""Linux: a process between the grader and the worker (or bubblewrap); all that the worker starts stays below it.
 
     python -I -S -B grading/guardian.py GRADER_PID COMMAND...
 
-A process whose parent has ended belongs to the nearest "child subreaper" above it (prctl(2)). The guardian is one, so a
-daemon that forked twice, opened a session of its own and emptied its environment is still found below the guardian.
-When the worker ends, or the grader does (even by ``kill -9``), the guardian ends all that is left, and then itself.
+A process whose parent has ended belongs to the nearest "child subreaper" above it (prctl(2)). The guardian is one, so
+it still finds a daemon that forked twice, opened its own session and emptied its environment. When the worker or the
+grader ends (even by ``kill -9``), the guardian ends all remaining processes, and then itself.
 
-bubblewrap needs it too: it ends before the last process of its namespace has.
+It is needed with bubblewrap too, which ends before the last process of its namespace.
 
-Runs without site-packages: only the standard library here.
+It runs without site-packages: use only the standard library here.
 """
 
 import ctypes
@@ -23,12 +23,12 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def can_list_children() -> bool:
-    """Whether this kernel lists a process's children, so that nobody has to walk all processes of the system."""
+    """Whether this kernel lists a process's children; otherwise all processes of the system must be searched."""
     return os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
 def descendants(root: int) -> list[int]:
-    """Process ids below ``root``, parents first, without those that have ended and only wait to be reaped."""
+    """Process ids below ``root``, parents first, without ended ones that are still to be reaped."""
     found, unseen = [], [root]
     while unseen:
         parent = unseen.pop()
@@ -56,7 +56,7 @@ def _has_ended(pid: int) -> bool:
 
 
 def finish(status: int):
-    """End every descendant, reap them all, and exit: ``status`` as Popen tells it, a signal as 128 + its number."""
+    """End every descendant, reap them all, and exit with ``status`` as Popen reports it, signals as 128 + number."""
     while True:
         for pid in descendants(os.getpid()):
             with suppress(OSError):
@@ -74,14 +74,14 @@ def main(grader: int, command: list[str]):
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: finish(-signal.SIGTERM))
     prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != grader:  # it ended before we could ask to be told
+    if os.getppid() != grader:  # it ended before we asked for the signal
         os._exit(1)
     worker = os.fork()
     if worker == 0:
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)  # who kills the guardian ends the worker
-            os.setsid()  # who kills the worker's process group does not reach the guardian
+            prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)  # killing the guardian ends the worker
+            os.setsid()  # killing the worker's process group spares the guardian
             os.execv(command[0], command)
         finally:
             os._exit(127)

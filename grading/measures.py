@@ -1,10 +1,10 @@
-"""What planes and samples of digits are measured by: functions of arrays, without printing, and a judge of digits.
+"""Measures of planes and of samples of digits: functions of arrays, and a judge of digits.
 
     >>> from grading.measures import frechet_distance
     >>> frechet_distance(features, features)
     0.0
 
-``report.compare`` shows a student their results; ``benchmarks/`` measures samples by a judge of its own.
+``report.compare`` shows the results to a student; ``benchmarks/`` measures samples with another judge.
 Symbols: N images or samples, F features, K classes. Pixels are 0..255.
 """
 
@@ -39,7 +39,7 @@ FRECHET_DIMENSIONS = 16  # fewer than samples, or their covariance would be sing
 def score_planes(
     rows: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray], some: np.ndarray
 ) -> dict[str, dict[str, float]]:
-    """Trustworthiness, continuity, accuracy of neighbours and of a mixture for each plane.
+    """Trustworthiness, continuity, and the accuracy of nearest neighbours and of a mixture, for each plane.
 
     Args:
         rows: float32 (N, 784).
@@ -48,9 +48,9 @@ def score_planes(
         some: indices of the images whose neighbours are ranked.
 
     Returns:
-        method -> measure -> value. Source: Venna and Kaski 2001 (ICANN), equations 1 and 2.
+        Method -> measure -> value. Source: Venna and Kaski 2001 (ICANN), equations 1 and 2.
     """
-    k = min(NEIGHBOURS, (len(some) - 1) // 2)  # scikit-learn takes at most half
+    k = min(NEIGHBOURS, (len(some) - 1) // 2)  # scikit-learn requires k < N / 2
     scores = {}
     for method, plane in tqdm(planes.items(), desc="planes", unit="plane", leave=False, delay=1):
         scores[method] = {
@@ -63,8 +63,10 @@ def score_planes(
 
 
 def knn_accuracy(plane: np.ndarray, labels: np.ndarray) -> float:
-    """Share of points (N, 2) whose nearest others outvote to their own label, int (N,)."""
-    near = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(plane).kneighbors(return_distance=False)  # without itself
+    """Share of points (N, 2) for which the majority of the nearest neighbours has the same label, int (N,)."""
+    near = (
+        NearestNeighbors(n_neighbors=NEIGHBOURS).fit(plane).kneighbors(return_distance=False)
+    )  # excludes the point itself
     return float((mode(labels[near], axis=1).mode == labels).mean())
 
 
@@ -73,7 +75,7 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=seed)
-        # In units of its spread: the ridge of 1e-6 that scikit-learn adds must mean the same in every plane.
+        # Divide by the spread: the ridge of 1e-6 that scikit-learn adds must mean the same in every plane.
         return matched_accuracy(labels, gmm.fit_predict(plane / plane.std()))
 
 
@@ -84,11 +86,11 @@ def class_agreement(asked: np.ndarray, judged: np.ndarray, k: int = 10) -> dict:
     """How often a sample shows the class that was asked for.
 
     Args:
-        asked: int (N,), 0 to k - 1; every class occurs.
+        asked: int (N,), 0 to k - 1; must include every class.
         judged: int (N,), what the judge saw.
 
     Returns:
-        ``overall``, ``per_class`` (k shares), ``worst`` (the lowest of them).
+        ``overall``, ``per_class`` (k shares), ``worst`` (the lowest share).
     """
     right = asked == judged
     per_class = [float(right[asked == c].mean()) for c in range(k)]
@@ -96,11 +98,11 @@ def class_agreement(asked: np.ndarray, judged: np.ndarray, k: int = 10) -> dict:
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The Frechet distance of two sets of features, each taken for a Gaussian.
+    """The Frechet distance of two sets of features, each modelled as a Gaussian.
 
     d^2 = |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), in float64; the trace of the root is the sum of the
     roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2), which is symmetric, so no complex root can appear.
-    Its expectation falls as the sets grow: compare only numbers that come from sets of equal sizes.
+    Its expectation falls as the sets grow: compare only values from sets of equal size.
 
     Args:
         a: real (N, F), N >= 2.
@@ -124,12 +126,12 @@ def spread(x: np.ndarray) -> float:
 
 
 def class_spreads(x: np.ndarray, labels: np.ndarray, k: int = 10) -> np.ndarray:
-    """The spread within each class: real (N, F) and int (N,) -> float64 (k,). Each class has two rows or more."""
+    """The spread within each class: real (N, F) and int (N,) -> float64 (k,). Each class needs two rows."""
     return np.array([spread(x[labels == c]) for c in range(k)])
 
 
 def diversity(x: np.ndarray, labels: np.ndarray, real_spreads: np.ndarray) -> np.ndarray:
-    """The spread within each class relative to real images: 1 is as diverse as they, 0 one image again and again.
+    """The spread within each class relative to real images: 1 is as diverse as real images, 0 repeats one image.
 
     Args:
         x: real (N, F), features or pixels of the samples.
@@ -143,18 +145,18 @@ def diversity(x: np.ndarray, labels: np.ndarray, real_spreads: np.ndarray) -> np
 
 
 class Judge:
-    """Says which digit an image shows: logistic regression on what the AutoEncoder sees before its plane.
+    """Says which digit an image shows: logistic regression on the features before the AutoEncoder's plane.
 
-    The features suit no generator: the mixture's own principal components would flatter it.
+    These features favour no generator; the mixture's own principal components would favour the mixture.
 
     Args:
         ae: from ``networks.load_ae``.
-        images: uint8 (N, 1, 28, 28), of which at most ``JUDGE_IMAGES`` are used.
+        images: uint8 (N, 1, 28, 28); up to ``JUDGE_IMAGES`` of them are used.
         labels: int64 (N,).
     """
 
     def __init__(self, ae, images: np.ndarray, labels: np.ndarray):
-        # networks.ae_encode asks for no more of a network than this
+        # networks.ae_encode needs only these two attributes
         self._net = SimpleNamespace(encoder=ae.encoder[:-1], parameters=ae.parameters)
         some = np.random.default_rng(0).permutation(len(images))[:JUDGE_IMAGES]
         raw = networks.ae_encode(self._net, images[some])
@@ -165,11 +167,11 @@ class Judge:
         self.pca = PCA(min(FRECHET_DIMENSIONS, *features.shape), svd_solver="covariance_eigh").fit(features)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, 1, 28, 28) -> float32 (N, F), each of variance 1 on the training images."""
+        """uint8 (N, 1, 28, 28) -> float32 (N, F), each with variance 1 on the training images."""
         return self._scaler.transform(networks.ae_encode(self._net, images))
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Features (N, F) -> the digit that each shows, int64 (N,)."""
+        """Features (N, F) -> the digit shown by each, int64 (N,)."""
         return self._classifier.predict(features)
 
 
@@ -178,9 +180,9 @@ def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge
 
     Args:
         samples: uint8 (n, 1, 28, 28) by method.
-        asked: int64 (n,), the digits asked for; each at least twice.
-        test: images and labels that they are measured against.
-        judge: says what they show.
+        asked: int64 (n,), the digits asked for, each at least twice.
+        test: the images and labels to compare them with.
+        judge: decides which digits they show.
     """
     reference = judge.features(test[0])
     spreads = class_spreads(reference, test[1])

@@ -1,4 +1,4 @@
-"""A process with everything that it started: what they use together, and how to end them all."""
+"""A process and everything that it started: measure what they use, and end them all."""
 
 import os
 import signal
@@ -14,15 +14,15 @@ from grading import guardian
 
 TOKEN = "LAB_BOX"  # environment variable that marks a worker's processes
 CAN_LIST_CHILDREN = guardian.can_list_children()
-WALK_SECONDS = 0.25  # between two walks over all processes, where a process's children cannot be listed
-PATIENCE = 1.0  # seconds for ending processes that start others meanwhile
-HELPER_SECONDS = 0.3  # for the guardian to end by itself; longer only where it was stopped
+WALK_SECONDS = 0.25  # between two searches of all processes, if children cannot be listed
+PATIENCE = 1.0  # seconds to end processes that keep starting others
+HELPER_SECONDS = 0.3  # for the guardian to end by itself; it takes longer only if it was stopped
 
 
 @dataclass(frozen=True)
 class Usage:
-    cpu: float  # seconds of processor time, of ended processes too where the system keeps it
-    memory: int  # bytes in memory; what processes share counts for each of them
+    cpu: float  # seconds of processor time, including ended processes if the system keeps it
+    memory: int  # bytes in memory; shared memory counts for each process
     processes: int
 
 
@@ -30,11 +30,11 @@ class Tree:
     """A started process and its descendants.
 
     Args:
-        root: what was started: the guardian, or the worker where there is none.
-        helpers: how many processes of the tree are ours: they are not counted, and end by themselves after the others.
-        token: value of ``LAB_BOX`` in the environment of every process of the tree that has not removed it.
-        box: the processes' working folder. A process elsewhere in the system with this token or folder is of the tree.
-        sealed: no process can leave the tree, nor end the guardian (bubblewrap): nobody need be looked for elsewhere.
+        root: the started process: the guardian, or the worker if there is none.
+        helpers: number of our own processes in the tree: not counted, and they end by themselves after the others.
+        token: value of ``LAB_BOX`` in the environment of every process of the tree, unless the process removes it.
+        box: the processes' working folder. Any process in the system with this token or folder belongs to the tree.
+        sealed: no process can leave the tree or end the guardian (bubblewrap), so no search elsewhere is needed.
     """
 
     def __init__(self, root: subprocess.Popen, *, helpers: int, token: str, box: str, sealed: bool):
@@ -45,9 +45,9 @@ class Tree:
         self._next_walk = 0.0
 
     def look(self) -> Usage:
-        """What the tree uses now; remembers its processes."""
+        """What the tree uses now. Remembers its processes."""
         if CAN_LIST_CHILDREN:
-            self._spent = {}  # Linux adds an ended child's time to its parent's, unless that ignores how it ended
+            self._spent = {}  # Linux adds an ended child's time to its parent's, unless the parent ignores SIGCHLD
         memory = count = 0
         for process in self._living():
             with suppress(psutil.Error), process.oneshot():
@@ -58,7 +58,7 @@ class Tree:
         return Usage(max(sum(self._spent.values()), sum(self._own.values())), memory, count - self.helpers)
 
     def unlinked(self) -> int:
-        """Bytes of files that the tree holds open and no folder holds any more, memory files among them; on Linux."""
+        """Bytes of open files that are no longer in any folder, including memory files; Linux only."""
         sizes = {}
         for process in self._living():
             with suppress(OSError):
@@ -70,18 +70,18 @@ class Tree:
         return sum(sizes.values())
 
     def memory(self) -> int:
-        """Bytes in memory where what processes share counts once, if the system knows; slower than ``look``."""
+        """Bytes in memory; shared memory counts once, if the system reports it. Slower than ``look``."""
         total = 0
         for process in self._living():
             with suppress(psutil.Error):
                 share = process.memory_info().rss
-                with suppress(psutil.Error, AttributeError):  # only Linux knows the share (PSS)
+                with suppress(psutil.Error, AttributeError):  # only Linux reports the share (PSS)
                     share = process.memory_full_info().pss
                 total += share
         return total
 
     def kill(self):
-        """End the whole tree and reap its root; nothing to do where all have ended."""
+        """End the whole tree and reap its root; does nothing if all have ended."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             self.root.poll()
@@ -108,7 +108,7 @@ class Tree:
                 _kill(strays)
 
     def _living(self, thorough: bool = False) -> list[psutil.Process]:
-        """The tree's processes, the root first; ``thorough``: at any cost, and none mistaken for an earlier one."""
+        """The tree's processes, the root first; ``thorough`` searches at any cost and detects reused process ids."""
         has_root = self.root.returncode is None
         if CAN_LIST_CHILDREN:
             pids = [self.root.pid, *guardian.descendants(self.root.pid)] if has_root else []
@@ -143,14 +143,14 @@ class Tree:
 
 
 def _descendants_by_walk(roots: list[int]) -> list[int]:
-    """``roots`` and all below them, by a walk over every process of the system."""
+    """``roots`` and all their descendants, by a search of all processes of the system."""
     found = list(dict.fromkeys(roots))
     parents = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.status() != psutil.STATUS_ZOMBIE:
                 parents[process.pid] = process.ppid()
-    for parent in found:  # grows while it is read
+    for parent in found:  # the list grows during the loop
         found += [pid for pid, its_parent in parents.items() if its_parent == parent and pid not in found]
     return found
 

@@ -1,4 +1,4 @@
-"""Where a student's code runs: a fresh process in a folder of its own, watched and ended from outside.
+"""Run a student's code in a new process with its own folder, watched and ended from outside.
 
     >>> from grading import sandbox
     >>> outcome = sandbox.run("e_step", Path("submission.py").read_bytes(), {"X": X})
@@ -6,11 +6,11 @@
     ('timeout', 'it did not end within 20 s of processor time and 30 s in all')
 
 The child is ``python -I -B grading/worker.py BOX``. Its folder, the box, holds ``task.json``, ``submission.py``,
-``inputs/NAME.npy`` and what ``files`` adds. The worker imports what it needs, makes the file ``ready`` and waits for
-our file ``go``: no student code runs before it is watched. It leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``.
+``inputs/NAME.npy`` and the contents of ``files``. The worker imports what it needs, makes the file ``ready`` and waits
+for our file ``go``: no student code runs unwatched. It leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``.
 
-Nothing that it prints is read, and nothing that it leaves is trusted (answers.py). On Linux it runs below a guardian
-(guardian.py) and under bubblewrap where that works (bubblewrap.py); processes.py watches and ends its processes.
+Its output is not read, and the files that it leaves are not trusted (answers.py). On Linux it runs below a guardian
+(guardian.py), and in bubblewrap if that works (bubblewrap.py). processes.py watches and ends its processes.
 """
 
 import json
@@ -34,19 +34,19 @@ from hi_mnist import text
 WORKER = Path(__file__).with_name("worker.py")
 GUARDIAN = Path(__file__).with_name("guardian.py")
 POLL_SECONDS = 0.03
-READY_SECONDS = 0.005  # between two looks for a worker that is ready
-DISK_SECONDS = 0.5  # between two looks at the box's files
-MOST_FILES = 5000  # in the box; more would make looking at them slow
+READY_SECONDS = 0.005  # between two checks whether the worker is ready
+DISK_SECONDS = 0.5  # between two checks of the box's files
+MOST_FILES = 5000  # in the box; checking more would be slow
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question's code may use."""
+    """Limits for the code of one question."""
 
     cpu_seconds: float = 20.0  # processor time after the worker's own imports
     wall_seconds: float = 30.0  # from the moment the worker is ready
-    start_seconds: float = 120.0  # until then; longer is our fault
+    start_seconds: float = 120.0  # until then; beyond it, the fault is ours
     memory: int = 3 * 2**30  # bytes, all processes together
     file_size: int = 64 * 2**20  # bytes of one file
     disk: int = 200 * 2**20  # bytes of all files that it writes
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass
 class Outcome:
-    """What became of a run.
+    """The result of a run.
 
     ``status`` is "done" (``arrays`` are the answers), "raised" (``error`` is {"kind": "exception" | "not_attempted" |
     "syntax" | "import" | "missing", "type": str, "text": str, "line": int | None, "trace": str}), "timeout", "memory",
@@ -65,7 +65,7 @@ class Outcome:
     status: str
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     error: dict | None = None
-    cause: str = ""  # one sentence, for all but done
+    cause: str = ""  # one sentence; empty if done
 
 
 def run(
@@ -77,15 +77,15 @@ def run(
     files: dict[str, bytes] | None = None,
     limits: Limits | None = None,
 ) -> Outcome:
-    """Let the worker do one task with a student's file; may be called from several threads at once.
+    """Let the worker do one task with a student's file. Thread-safe.
 
     Args:
         task: the task's name for the worker.
         source: submission.py as it was handed in.
-        inputs: arrays of plain numbers by name.
-        settings: anything that JSON holds, for the worker.
-        files: further files of the box by name.
-        limits: None takes ``Limits()``.
+        inputs: arrays of plain numbers, by name.
+        settings: JSON values for the worker.
+        files: additional files of the box, by name.
+        limits: None means ``Limits()``.
     """
     limits = limits or Limits()
     try:
@@ -102,10 +102,10 @@ def run(
 
 
 def guards(limits: Limits | None = None) -> list[str]:
-    """Sentences for the report: what is enforced here, and what cannot be."""
+    """Sentences for the report: the limits that are enforced here, and those that cannot be."""
     limits = limits or Limits()
     sentences = [
-        "Each question runs in a fresh process, which is ended with all its children beyond "
+        "Each question runs in a new process, which is ended with all its children if it exceeds "
         f"{limits.cpu_seconds:g} s of processor time, {limits.wall_seconds:g} s in all, {text.size(limits.memory)} of "
         f"memory, {text.size(limits.disk)} of files or {limits.processes} processes."
     ]
@@ -126,7 +126,7 @@ def guards(limits: Limits | None = None) -> list[str]:
         )
     elif sys.platform == "darwin":
         sentences.append(
-            "Not enforced (macOS has no such limit): memory is only watched, so it can be passed for a moment."
+            "Not enforced (macOS has no such limit): memory is only watched, so code can exceed the limit for a moment."
         )
     if missing is not None and not processes.CAN_LIST_CHILDREN:
         sentences.append("Not enforced: a process that detaches itself and hides its origin may outlive its question.")
@@ -139,12 +139,7 @@ def guards(limits: Limits | None = None) -> list[str]:
 def _fill(box: Path, task: str, source: bytes, inputs: dict, settings: dict, files: dict, limits: Limits):
     for name in ("inputs", "outputs", "home", "tmp"):
         (box / name).mkdir()
-    described = {
-        "task": task,
-        "settings": settings,
-        "paths": bubblewrap.lost_packages(),
-        "limits": asdict(limits),
-    }
+    described = {"task": task, "settings": settings, "paths": bubblewrap.lost_packages(), "limits": asdict(limits)}
     (box / "task.json").write_text(json.dumps(described), encoding="utf-8")
     (box / "submission.py").write_bytes(source)
     for name, array in inputs.items():
@@ -154,11 +149,11 @@ def _fill(box: Path, task: str, source: bytes, inputs: dict, settings: dict, fil
 
 
 def _remove(box: Path):
-    """Remove a folder, however deep and whatever its permissions.
+    """Remove a folder of any depth and any permissions.
 
-    Every folder in it is first moved up to its top, so no path grows long and nothing recurses.
+    Every subfolder is first moved to the top, so paths stay short and nothing recurses.
     """
-    for pause in (0, 0.1, 0.5):  # Windows keeps an ended process's files for a moment
+    for pause in (0, 0.1, 0.5):  # Windows keeps an ended process's files open for a moment
         time.sleep(pause)
         _remove_once(box)
         if not box.exists():
@@ -166,7 +161,7 @@ def _remove(box: Path):
 
 
 def _remove_once(box: Path):
-    mark, moved = secrets.token_hex(8), 0  # a name that nobody else chose
+    mark, moved = secrets.token_hex(8), 0  # a name that nothing else has
     waiting = [box]
     while waiting:
         folder = waiting.pop()
@@ -175,7 +170,7 @@ def _remove_once(box: Path):
             for entry in list(os.scandir(folder)):
                 with suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):
-                        os.chmod(entry.path, stat.S_IRWXU)  # only who may write into a folder may move it
+                        os.chmod(entry.path, stat.S_IRWXU)  # moving a folder needs write permission on it
                         moved += 1
                         os.rename(entry.path, box / f"{mark}-{moved}")
                         waiting.append(box / f"{mark}-{moved}")
@@ -215,7 +210,7 @@ def _run_in(box: Path, limits: Limits) -> Outcome:
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
-    helpers = guarded + 2 * sealed  # bubblewrap is a process outside and the first one inside
+    helpers = guarded + 2 * sealed  # bubblewrap runs one process outside and one inside
     tree = processes.Tree(process, helpers=helpers, token=token, box=str(box), sealed=sealed)
     try:
         status, cause = _watch(process, tree, box, limits)
@@ -227,8 +222,8 @@ def _run_in(box: Path, limits: Limits) -> Outcome:
 
 
 def _environment(box: str, token: str) -> dict[str, str]:
-    """A clean one: no keys, no settings of the user's."""
-    kept = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "WINDIR")  # without them some interpreters do not start
+    """A clean environment, without the user's keys and settings."""
+    kept = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "WINDIR")  # some interpreters do not start without them
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     if os.name == "posix":
         environment["PATH"] = os.defpath
@@ -239,12 +234,12 @@ def _environment(box: str, token: str) -> dict[str, str]:
 
 
 def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: Limits) -> tuple[str, str]:
-    """Wait until the process has ended by itself (two empty strings) or used more than it may (status, cause)."""
+    """Wait until the process ends by itself (two empty strings) or exceeds a limit (status, cause)."""
     cause = _why_not_ready(process, box, limits)
     if cause:
         return "internal", cause
     ready, cpu_at_start = time.monotonic(), tree.look().cpu
-    (box / "go").touch()  # code that ran before could remove "ready", which would look like our fault
+    (box / "go").touch()  # earlier code could remove "ready", which would look like our fault
     next_disk = 0.0
     while not _has_ended(process, POLL_SECONDS):
         usage = tree.look()
@@ -259,7 +254,7 @@ def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: L
 
 
 def _why_not_ready(process: subprocess.Popen, box: Path, limits: Limits) -> str:
-    """Wait for the worker to be ready: empty when it is, else why not."""
+    """Wait for the worker to be ready: empty if it is, else the reason why not."""
     deadline = time.monotonic() + limits.start_seconds
     while not (box / "ready").exists():
         if _has_ended(process, READY_SECONDS) and not (box / "ready").exists():
@@ -278,19 +273,19 @@ def _has_ended(process: subprocess.Popen, seconds: float) -> bool:
 def _too_much(
     tree: processes.Tree, usage: processes.Usage, cpu: float, seconds: float, limits: Limits
 ) -> tuple[str, str]:
-    """(status, cause) where a limit is passed, else two empty strings."""
+    """(status, cause) if a limit is exceeded, else two empty strings."""
     if seconds > limits.wall_seconds or cpu > limits.cpu_seconds:
         return "timeout", _timeout(limits)
     if usage.processes > limits.processes:
         return "crash", f"it started more than {limits.processes} processes"
-    # Forks share their memory at first: many of them are too many processes, not too much memory.
+    # Forks share their memory at first: they are too many processes rather than too much memory.
     if usage.memory > limits.memory and tree.memory() > limits.memory:
         return "memory", _memory(limits)
     return "", ""
 
 
 def _timeout(limits: Limits) -> str:
-    """One sentence for both times: which one is passed first depends on what else the machine does."""
+    """One sentence for both limits: which one is exceeded first depends on the machine's load."""
     return f"it did not end within {limits.cpu_seconds:g} s of processor time and {limits.wall_seconds:g} s in all"
 
 
@@ -299,11 +294,11 @@ def _memory(limits: Limits) -> str:
 
 
 def _judge(box: Path, its_box: str, status: int, limits: Limits) -> Outcome:
-    """What a process that ended by itself left. No process may be left.
+    """The outcome of a process that ended by itself. None of its children may still run.
 
     Args:
-        its_box: the box's path as the process knew it.
-        status: the exit status as Popen or a shell tells it.
+        its_box: the box's path as the process saw it.
+        status: the exit status as Popen or a shell reports it.
     """
     cause = _too_much_on_disk(box, limits)
     if cause:
@@ -320,10 +315,9 @@ def _judge(box: Path, its_box: str, status: int, limits: Limits) -> Outcome:
         if outcome is None or outcome["status"] == "exit":
             return Outcome("crash", cause=ended)
         if outcome["status"] == "done":
-            arrays = answers.read_arrays(box / "outputs", limits.disk)
-            return Outcome("done", arrays=arrays)
+            return Outcome("done", arrays=answers.read_arrays(box / "outputs", limits.disk))
     except answers.BadAnswer as error:
-        return Outcome("crash", cause=f"it left an answer that is no array ({error})")
+        return Outcome("crash", cause=f"it left an answer that is not an array ({error})")
     if outcome["status"] == "memory":
         return Outcome("memory", cause=_memory(limits))
     del outcome["status"]
@@ -336,15 +330,15 @@ def _judge(box: Path, its_box: str, status: int, limits: Limits) -> Outcome:
 
 
 def _too_much_on_disk(box: Path, limits: Limits, unlinked: int = 0) -> str:
-    """What is wrong with the box's files, as a sentence; empty where nothing is.
+    """What is wrong with the box's files, as a sentence; empty if nothing is.
 
     Args:
-        unlinked: bytes of open files that are in no folder any more.
+        unlinked: bytes of open files that are no longer in any folder.
     """
     try:
         total, largest, files = _disk_use(box)
     except OSError as error:
-        return f"it made files that cannot be looked at ({error.strerror})"
+        return f"it made files that cannot be read ({error.strerror})"
     if files > MOST_FILES:
         return f"it wrote more than {MOST_FILES} files"
     if largest > limits.file_size:
@@ -355,7 +349,7 @@ def _too_much_on_disk(box: Path, limits: Limits, unlinked: int = 0) -> str:
 
 
 def _disk_use(box: Path) -> tuple[int, int, int]:
-    """(bytes of all files, of the largest, number of entries), at most a little more than ``MOST_FILES`` entries."""
+    """Bytes of all files, bytes of the largest one, number of entries. Stops soon after ``MOST_FILES`` entries."""
     total = largest = entries = 0
     waiting = [str(box)]
     while waiting and entries <= MOST_FILES:
@@ -373,4 +367,6 @@ def _disk_use(box: Path) -> tuple[int, int, int]:
 
 
 def _bytes_on_disk(status: os.stat_result) -> int:
-    return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size  # a sparse file takes no room
+    return (
+        status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
+    )  # counts sparse files by the space they use

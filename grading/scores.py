@@ -1,6 +1,6 @@
-"""How good a clustering is, and what the lab gives for it.
+"""Measure clusterings, and turn the measures into points.
 
-Everything is computed from a run's saved parameters and scikit-learn's own objects, never by the student's ``predict``.
+Scores are computed from a run's saved parameters by scikit-learn, never by the student's ``predict``.
 """
 
 import dataclasses
@@ -17,15 +17,16 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
 from grading import checks, table
-from grading.checks import ASKED_DIGIT, question
+from grading.checks import ASKED_DIGIT
+from grading.questions.common import question
 from hi_mnist import data, files, runs
 from hi_mnist.data import N_CLASSES, DataSet
 from hi_mnist.runs import SavedRun
 
 PERFORMANCE_POINTS = 30
 SAMPLE_INDEX_POINTS = 5
-SMALLEST_CLUSTER = 0.005  # share of the test images below which a cluster looks like a trick
-FIGURES = {  # of a run, as people read them
+SMALLEST_CLUSTER = 0.005  # share of the test images; a smaller cluster needs a review
+FIGURES = {  # key in grade.json: label
     "db": "Davies-Bouldin (784 pixels, lower is better)",
     "db_sklearn": "Davies-Bouldin of scikit-learn",
     "accuracy": "accuracy (clusters matched to digits)",
@@ -37,11 +38,11 @@ BASELINE = {"n_components": 10, "max_iter": 100, "seed": 123}
 
 
 def matched_accuracy(labels: np.ndarray, clusters: np.ndarray) -> float:
-    """Share of samples whose cluster is the partner of their label, for the best one-to-one partnership.
+    """Share of samples whose cluster is matched to their label, by the best one-to-one matching.
 
     Args:
         labels: int (N,), the truth.
-        clusters: int (N,), any numbering, any number of clusters.
+        clusters: int (N,), with any numbering and any number of clusters.
     """
     table = contingency_matrix(labels, clusters)
     rows, columns = linear_sum_assignment(table, maximize=True)
@@ -58,7 +59,7 @@ def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
 
 def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
-    """Davies-Bouldin index in pixel space (lower is better); None where it is not defined.
+    """Davies-Bouldin index in pixel space (lower is better); None if it is not defined.
 
     Args:
         images: uint8 (N, 1, 28, 28).
@@ -70,10 +71,10 @@ def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
 
 
 def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray, test: np.ndarray) -> float:
-    """The index that scikit-learn reaches: PCA and a GaussianMixture with the settings in ``BASELINE``.
+    """The index of scikit-learn's PCA and GaussianMixture with the settings in ``BASELINE``.
 
     Args:
-        dataset: the prepared data set; with the images' hash it keys the cache.
+        dataset: the prepared data set, part of the cache key.
         embedding_dim: d of the run.
         train, test: uint8 (N, 1, 28, 28).
     """
@@ -96,17 +97,16 @@ def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | 
 
     Args:
         run: the run, whose data set is prepared.
-        images: that data set; read when None.
+        images: that data set; None reads it.
         sample_index: the student's answer to question 6.
 
     Returns:
-        what grade.json holds of the run: ``questions`` (the cluster of "6", Performance), ``sample_index``, ``config``,
+        The run's part of grade.json: ``questions`` (the cluster of "6", Performance), ``sample_index``, ``config``,
         ``dataset``, ``db``, ``db_sklearn`` (PCA runs), ``accuracy``, ``nmi``, ``ari`` and ``log_likelihood``.
     """
     dataset, is_pca = run.config.dataset, run.config.use_pca
     images = images or data.load_data_set(dataset)
-    mixture = runs.mixture(run)
-    codes = runs.embed(run, images.test)
+    mixture, codes = runs.mixture(run), runs.embed(run, images.test)
     clusters = mixture.predict(codes)
     db = davies_bouldin(images.test, clusters)
     baseline = None
@@ -125,7 +125,7 @@ def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | 
 
 
 def grade(run: SavedRun, source: bytes, sample_index: int | None = None) -> dict:
-    """Everything that ``grade.json`` holds: the code is checked in processes of its own while the run is scored.
+    """The content of ``grade.json``: child processes check the code while this one scores the run.
 
     Args:
         run: the run, whose data set is prepared.
@@ -152,9 +152,9 @@ def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None,
         message = "only PCA runs count for Performance; the AutoEncoder's figures are shown for comparison"
         return entry | {"verdict": "SKIPPED", "message": message}
     sizes = np.bincount(clusters, minlength=run.n_components)
-    odd = None
+    odd, remedy = None, "another --seed"
     if run.n_components != BASELINE["n_components"]:
-        odd = f"the run has K = {run.n_components} instead of 10"
+        odd, remedy = f"the run has K = {run.n_components} instead of 10", "--n_components 10"
     elif (sizes == 0).any():
         odd = f"{(sizes == 0).sum()} of {run.n_components} clusters hold no test image"
     elif sizes.min() < SMALLEST_CLUSTER * len(clusters):
@@ -162,38 +162,33 @@ def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None,
     points = 0.0 if db is None else float(np.clip(PERFORMANCE_POINTS * db_sklearn / db, 0, PERFORMANCE_POINTS))
     if odd:
         message = f"{odd}; the formula gives {points:.2f}, and a person decides"
-        mended_by = "--n_components 10" if run.n_components != BASELINE["n_components"] else "another --seed"
-        return entry | {"verdict": "REVIEW", "message": message, "hint": f"train again with {mended_by}"}
+        return entry | {"verdict": "REVIEW", "message": message, "hint": f"train again with {remedy}"}
     message = f"Davies-Bouldin {db:.4f}, scikit-learn's {db_sklearn:.4f}: 30 * {db_sklearn:.4f} / {db:.4f}"
-    hint = (
-        ""
-        if points > PERFORMANCE_POINTS - 0.05
-        else "a lower index scores more: try other values of --embedding_dim, --seed and --max_iter"
-    )
-    verdict = "PASS" if points > 0 else "WRONG"  # a figure between has its points for a verdict
+    hint = "a lower index scores more: try other values of --embedding_dim, --seed and --max_iter"
+    hint = "" if points > PERFORMANCE_POINTS - 0.05 else hint
+    verdict = "PASS" if points > 0 else "WRONG"
     return entry | {"score": points, "verdict": verdict, "message": message, "hint": hint}
 
 
 def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKED_DIGIT) -> dict:
-    """Question 6, the cluster of "6": its most frequent true digit is 6.
+    """Question 6, the cluster of "6": right if its most frequent true digit is 6.
 
-    Where no cluster has that, the one that holds most sixes is right.
+    If no cluster qualifies, the one with the most sixes is right.
 
     Args:
         run: the run.
-        k: the student's answer, any number; None when none was given.
-        images: the run's data set; its training images are what the pictures show.
-        digit: the digit that is asked for.
+        k: the student's answer, any number, or None.
+        images: the run's data set; the training images decide, because the pictures show them.
+        digit: the digit in question.
     """
     entry = question("sample_index", f'6 the cluster of "{digit}"', SAMPLE_INDEX_POINTS)
     if not run.config.use_pca:
         return entry | {"verdict": "SKIPPED", "message": "only PCA runs are asked for their cluster"}
     if k is None:
         message = (
-            f"no --sample_index given: compare true_*.png with cluster_*.png, find the cluster that lies where the "
-            f"digit {digit} lies, and pass its number"
+            "no --sample_index given: compare true_*.png with cluster_*.png and pass the number of the cluster where "
         )
-        return entry | {"verdict": "SKIPPED", "message": message}
+        return entry | {"verdict": "SKIPPED", "message": f"{message}the digit {digit} is"}
     if not 0 <= k < run.n_components:
         message = f"there is no cluster {k}: they are numbered 0 to {run.n_components - 1}"
         return entry | {"verdict": "WRONG", "message": message}
@@ -208,12 +203,12 @@ def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKE
         message = f"cluster {k} holds {held[k, digit]} sixes among its {total} training images"
         return entry | {"score": float(SAMPLE_INDEX_POINTS), "verdict": "PASS", "message": message}
     most = f"its most frequent digit is {held[k].argmax()}" if total else "it is empty"
-    hint = "look where the 6 lies in true_tsne.png, and which number stands there in cluster_tsne.png"
+    hint = "find the 6 in true_tsne.png, and the number at the same place in cluster_tsne.png"
     return entry | {"verdict": "WRONG", "message": f"cluster {k} is not the one: {most}", "hint": hint}
 
 
 def count_labels(labels: np.ndarray, clusters: np.ndarray, n_components: int) -> np.ndarray:
-    """How many images of each true label, int (N,), lie in each cluster, int (N,): int64 (K, 10)."""
+    """The number of images of each true label, int (N,), in each cluster, int (N,): int64 (K, 10)."""
     held = np.zeros((n_components, N_CLASSES), dtype=np.int64)
     np.add.at(held, (clusters, labels), 1)
     return held

@@ -1,28 +1,28 @@
-"""How results are shown: the table that a student reads, and what every report holds."""
+"""Show results: the table for students, and the parts that all reports share."""
 
 import platform
 from importlib.metadata import version
 
 from grading import checks, sandbox
 
-AUTO_POINTS = 70  # the report's 30 are given by hand
+AUTO_POINTS = 70  # the other 30 are for the report, scored by hand
 CODE_POINTS = sum(asked.points for asked in checks.QUESTIONS.values())
 
 
 def summary(questions: list[dict], auto_points: int = AUTO_POINTS) -> dict:
-    """What every report holds besides its own: ``questions``, the points, the guards and the versions."""
+    """The parts that all reports share: ``questions``, the points, the guards and the versions."""
+    packages = {name: version(name) for name in ("numpy", "scikit-learn", "scipy")}
     return {
         "questions": questions,
         "auto_score": round(sum(q["score"] for q in questions), 4),
         "auto_points": auto_points,
         "guards": sandbox.guards(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("numpy", "scikit-learn", "scipy")},
+        "versions": {"python": platform.python_version()} | packages,
     }
 
 
 def table(questions: list[dict]) -> str:
-    """The table that a student reads: points, verdict and cause of each question, hints below."""
+    """The table for students: points, verdict and cause of each question, with hints below."""
     lines = [f"{'question':<26}{'points':>12}   verdict"]
     for q in questions:
         points = "-" if q["verdict"] in ("SKIPPED", "INTERNAL") else f"{q['score']:.2f}"
@@ -36,4 +36,4 @@ def table(questions: list[dict]) -> str:
 
 def guard_lines(guards: list[str]) -> str:
     """What protected the grader while the student's code ran."""
-    return "\n".join(["the code ran in processes of its own:", *(f"  {guard}" for guard in guards)])
+    return "\n".join(["the code ran in separate processes:", *(f"  {guard}" for guard in guards)])

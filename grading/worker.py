@@ -1,9 +1,9 @@
 """The child process in which student code runs: one task, arrays in, arrays out.
 
 ``sandbox.run`` starts it as ``python -I -B worker.py BOX``. The box holds ``task.json``, ``submission.py`` and
-``inputs/*.npy``, and for another lab than the main one ``tasks.py``. The answers go to ``outputs/*.npy`` and, last,
-``outputs/outcome.json``. No right answer and no score is known in here, so there is none to find or to forge. The
-functions are importable too: benchmarks score trusted code in one process.
+``inputs/*.npy``, and for companion labs ``tasks.py``. The answers go to ``outputs/*.npy`` and, last,
+``outputs/outcome.json``. This process knows neither right answers nor scores, so student code cannot find or forge
+them. The functions can be imported too: benchmarks score trusted code in one process.
 """
 
 import ast
@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 
 FILE = "submission.py"
-# What stands in front of the text of a region that was left as it came.
+# The start of the message of a task that was not attempted.
 LABEL = re.compile(r"\d+\.\d+ \w.*: ")
 
 
 class Missing(Exception):
-    """A name that the task needs is not in submission.py."""
+    """submission.py lacks a name that the task needs."""
 
 
 def load(source: bytes, name: str = "submission_under_test") -> types.ModuleType:
-    """Run a submission's source, whatever its encoding and line ends, and return it as a module."""
+    """Run a submission's source, of any encoding and line ends, and return it as a module."""
     module = types.ModuleType(name)
     module.__file__ = FILE
     sys.modules[name] = module  # dataclasses and pickles look their module up
@@ -51,12 +51,12 @@ def answer(
     Args:
         task: a key of ``tasks``.
         submission: from ``load``.
-        inputs: the task's arrays; those of case i are named ``NAME_i``.
+        inputs: the task's arrays, named ``NAME_i`` in case i.
         settings: the task's other values.
-        tasks: those of another lab, which may leave their answers as they are; ``TASKS`` when None.
+        tasks: another lab's tasks, whose answers are converted here; None means ``TASKS``.
 
     Returns:
-        arrays of float64, complex128 or uint8, to be judged elsewhere. An answer that is no array of numbers is empty.
+        Arrays of float64, complex128 or uint8, to be judged elsewhere; empty for an answer without numbers.
     """
     if tasks is None:
         return TASKS[task](submission, inputs, settings)
@@ -64,7 +64,7 @@ def answer(
 
 
 def need(owner, name: str):
-    """An attribute that a submission must have."""
+    """An attribute that a submission must have. Raises Missing."""
     if not hasattr(owner, name):
         where = getattr(owner, "__name__", "") if isinstance(owner, type) else ""
         raise Missing(f"{f'{where}.' if where else ''}{name} is missing")
@@ -72,9 +72,9 @@ def need(owner, name: str):
 
 
 def numbers(value) -> np.ndarray:
-    """A copy as plain float64 or complex128, of a tensor, too; empty when it is nothing of the kind.
+    """An array or tensor copied to plain float64 or complex128; empty if it does not hold numbers.
 
-    ``subok=False`` takes the stored numbers of an ndarray's subclass, whatever its methods say.
+    ``subok=False`` reads the stored numbers of an ndarray subclass and ignores its methods.
     """
     try:
         if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
@@ -92,7 +92,7 @@ def cases(inputs: dict, name: str) -> range:
 
 
 def mixture(submission, means, covs, pi):
-    """The student's own GMM with given parameters."""
+    """The student's own GMM with the given parameters."""
     gmm = need(submission, "GMM")(*means.shape)
     gmm.means, gmm.covs, gmm.pi = means.copy(), covs.copy(), pi.copy()
     return gmm
@@ -109,7 +109,7 @@ def e_step(submission, inputs, settings) -> dict:
         try:
             answers[f"gamma_{i}"] = numbers(gmm._e_step(x))
         except Exception:
-            # Points so far away that every density underflows: code that stops there still works on the lab's data.
+            # Points so far away that all densities underflow: code that fails here still works on the lab's data.
             if i < last:
                 raise
             answers[f"gamma_{i}"] = np.zeros(0)
@@ -118,7 +118,7 @@ def e_step(submission, inputs, settings) -> dict:
 
 
 def m_step(submission, inputs, settings) -> dict:
-    """Parameters ``pi_i means_i covs_i`` for data ``x_i`` and given ``gamma_i``, from other parameters before."""
+    """Parameters ``pi_i means_i covs_i`` for data ``x_i`` and given ``gamma_i``; the GMM starts from others."""
     answers = {}
     for i in cases(inputs, "x"):
         x, gamma = inputs[f"x_{i}"].copy(), inputs[f"gamma_{i}"].copy()
@@ -135,7 +135,7 @@ def m_step(submission, inputs, settings) -> dict:
 
 
 def by_shape(returned, before: dict) -> dict:
-    """Parameters that were returned instead of set, each recognised by its shape."""
+    """Parameters that were returned instead of set, recognised by their shapes."""
     if not isinstance(returned, tuple | list):
         return {}
     arrays = [numbers(value) for value in returned]
@@ -171,21 +171,21 @@ class GivenGMM:
 
 
 def given(base: type, submission, name: str, **attributes):
-    """An object with the lab's methods and parameters that finds a student's own helper methods, too."""
+    """An object with the lab's methods and parameters, which also has the student's own helper methods."""
     theirs = getattr(submission, name, None)
     try:
         made = type(name, (base, theirs), {}) if isinstance(theirs, type) else base
         thing = object.__new__(made)
         for key, value in attributes.items():
             setattr(thing, key, value)
-    except Exception:  # a metaclass, slots or properties of their own
+    except Exception:  # the student's metaclass, slots or properties interfere
         thing = object.__new__(base)
         thing.__dict__ |= attributes
     return thing
 
 
 def given_pair(submission, inputs: dict, i: str) -> tuple:
-    """The mixture and the PCA that a sampler gets."""
+    """The mixture and the PCA for a sampler."""
     means, components = inputs[f"means{i}"].copy(), inputs[f"components{i}"].copy()
     gmm = given(
         GivenGMM,
@@ -204,8 +204,8 @@ def given_pair(submission, inputs: dict, i: str) -> tuple:
 def sample_from_gmm(submission, inputs, settings) -> dict:
     """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), or ``form_i`` of the first bad one.
 
-    ``form_i`` is empty when all are well; else it holds what is wrong with the file (0 there is none, 1 not a picture,
-    2 not PNG, 3 not 8-bit grey, 4 not 28 x 28), its width and its height.
+    ``form_i`` is empty if all are good; else it holds the fault of the file (0 missing, 1 not a picture, 2 not PNG,
+    3 not 8-bit grey, 4 not 28 x 28), its width and its height.
     """
     sampler = need(submission, "sample_from_gmm")
     answers = {}
@@ -222,7 +222,7 @@ def sample_from_gmm(submission, inputs, settings) -> dict:
 
 
 def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
-    """One picture and an empty list, or None and what is wrong with the file, width, height."""
+    """One picture and an empty list, or None and the list of fault, width, height."""
     from PIL import Image
 
     folder = Path("drawn").absolute()
@@ -232,7 +232,7 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
     try:
         sampler(gmm, pca, label, folder)
     except TypeError:
-        sampler(gmm, pca, label, str(folder))  # "path: str | Path": code may be written for either
+        sampler(gmm, pca, label, str(folder))  # "path: str | Path": the code may need a str
     if not target.is_file():
         return None, [0, 0, 0]
     try:
@@ -258,7 +258,7 @@ def draw(submission, inputs, settings) -> dict:
 
 
 def fit(submission, inputs, settings) -> dict:
-    """A run made again: ``means covs pi components mean`` from ``images`` uint8 (N, 784).
+    """Repeat a run: ``means covs pi components mean`` from ``images`` uint8 (N, 784).
 
     With ``mode`` "own" the submission's own ``fit`` runs; with "steps" the lab's, from ``given.py``, around the
     submission's E-step and M-step.
@@ -279,9 +279,9 @@ def fit(submission, inputs, settings) -> dict:
 
 
 def fingerprint(source: bytes) -> dict[str, np.ndarray]:
-    """The syntax tree of each question's function as text, uint8, with local names, docstrings and comments taken out.
+    """The syntax tree of each question's function as text, uint8, without local names, docstrings and comments.
 
-    A function that is missing, or still raises NotImplementedError and does no more, is empty.
+    It is empty for a function that is missing or only raises NotImplementedError.
     """
     wanted = {
         ("GMM", "_e_step"): "e_step",
@@ -292,7 +292,7 @@ def fingerprint(source: bytes) -> dict[str, np.ndarray]:
     found = dict.fromkeys(wanted.values(), b"")
     tree = ast.parse(source)
     for owner in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
-        for node in ast.walk(owner):  # however deep: a function below "if True:" is one all the same
+        for node in ast.walk(owner):  # at any depth: the function may be below "if True:"
             name = getattr(owner, "name", ""), getattr(node, "name", "")
             if isinstance(node, ast.FunctionDef) and name in wanted:
                 found[wanted[name]] = normalised(node)
@@ -300,7 +300,7 @@ def fingerprint(source: bytes) -> dict[str, np.ndarray]:
 
 
 def normalised(function: ast.FunctionDef) -> bytes:
-    """A function's tree with its own names numbered in order of appearance."""
+    """A function's tree, with its local names numbered in order of appearance."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     if not body or isinstance(body[0], ast.Raise):
         return b""
@@ -327,12 +327,12 @@ TASKS = {
 
 
 def describe(error: BaseException) -> dict:
-    """What the parent is told of an exception: text to show, never a verdict."""
+    """An exception for the parent: text to show, never a verdict."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
     line = frames[-1].lineno if frames else None
     try:
         text = str(error)
-    except BaseException:  # an exception of their own may do anything when it is asked for its text
+    except BaseException:  # the student's own exception may fail in __str__
         text = "(its text cannot be shown)"
     kind = "exception"
     if isinstance(error, SyntaxError):
@@ -355,16 +355,16 @@ def describe(error: BaseException) -> dict:
 
 
 def seed_everything(seed: int) -> None:
-    """Make the same submission give the same report, also where it takes a generator without a seed."""
+    """Make the same submission give the same report, even if it makes generators without a seed."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     stream = random.Random(seed)
-    # numpy.random.default_rng() and random.Random() fetch their seeds through this one function.
+    # numpy.random.default_rng() and random.Random() get their seeds from this function.
     random._urandom = stream.randbytes
 
 
 def limit(limits: dict) -> None:
-    """Lower this process's limits where the system knows them; the parent watches besides."""
+    """Lower this process's limits if the system has them; the parent watches as well."""
     try:
         import resource
     except ImportError:  # Windows
@@ -379,19 +379,19 @@ def limit(limits: dict) -> None:
     }
     for name, value in wanted.items():
         try:
-            # One second between SIGXCPU, which tells the cause, and SIGKILL.
+            # One second between SIGXCPU, which reveals the cause, and SIGKILL.
             hard = value + 1 if name == "RLIMIT_CPU" else value
             resource.setrlimit(getattr(resource, name), (int(value), int(hard)))
         except (AttributeError, ValueError, OSError):
-            continue  # macOS refuses RLIMIT_AS; the report says so
+            continue  # macOS refuses RLIMIT_AS, and the report says so
 
 
 def main(box: Path) -> None:
-    leave = os._exit  # kept: student code may put something else in its place
+    leave = os._exit  # kept, because student code may replace it
     os.chdir(box)
     task = json.loads(Path("task.json").read_text(encoding="utf-8"))
     sys.path += [path for path in task["paths"] if path not in sys.path]
-    # Before the clock starts: nobody pays for the time that these take.
+    # Before the clock starts: these imports do not count.
     import PIL.Image  # noqa: F401
     import scipy.linalg  # noqa: F401
     import sklearn.cluster  # noqa: F401
@@ -403,7 +403,7 @@ def main(box: Path) -> None:
     outputs = Path("outputs").absolute()
     outputs.mkdir(exist_ok=True)
     Path("ready").touch()
-    # Student code could remove "ready" before it is seen, and pass for a worker that never started.
+    # Otherwise student code could remove "ready" before it is seen, and look like a worker that never started.
     while not Path("go").exists():
         time.sleep(0.002)
     limit(task["limits"])
@@ -424,7 +424,7 @@ def main(box: Path) -> None:
     except BaseException as error:
         outcome = describe(error)
     (outputs / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
-    leave(0)  # at once: no exit handler, no thread of the student's is waited for
+    leave(0)  # at once: without the student's exit handlers and threads
 
 
 if __name__ == "__main__":

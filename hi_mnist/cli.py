@@ -97,19 +97,16 @@ def explain(error: BaseException) -> str | None:
             return None
         return f"submission.py, line {frame.lineno}: {error}: fill in this task first"
     # safetensors reports a full disk without an errno, only in the system's words.
+    where = getattr(error, "filename", None) or error
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full or "No space left" in str(error):
-        return f"the disk is full ({_where(error)}); free some space and run the command again: nothing was lost"
+        return f"the disk is full ({where}); free some space and run the command again: nothing was lost"
     if frames:
         return None  # a bug in the student's code, whose traceback shows where
     if isinstance(error, PermissionError):
-        return f"no permission for {_where(error)}; choose a folder that you may write to"
+        return f"no permission for {where}; choose a folder that you may write to"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{error.strerror}: {_where(error)}; check that the path is right and can be written to"
+        return f"{error.strerror}: {where}; check that the path is right and can be written to"
     if isinstance(error, SafetensorError):
         return f"safetensors: {error}; check the disk and run the command again"
     return None
-
-
-def _where(error: BaseException) -> str:
-    return str(getattr(error, "filename", None) or error)

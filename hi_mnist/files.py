@@ -80,13 +80,9 @@ def new_folder(path: Path | str) -> Iterator[Path]:
 
 def check_new_folder(path: Path) -> None:
     """Refuse a path where no new folder can be made, before slow work starts."""
-    if path.is_dir():
-        if any(path.iterdir()):
-            raise LabError(f"the folder {path} is not empty and is never overwritten; name another one or remove it")
-        if not os.access(path.parent, os.W_OK):
-            raise LabError(f"the folder {path.parent} cannot be written to; choose another one")
-        return
-    if path.exists():
+    if path.is_dir() and any(path.iterdir()):
+        raise LabError(f"the folder {path} is not empty and is never overwritten; name another one or remove it")
+    if path.exists() and not path.is_dir():
         raise LabError(f"{path} is a file, not a folder; name another folder")
     parent = next(p for p in path.parents if p.exists())
     if not parent.is_dir():

@@ -160,7 +160,11 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
         work = Path(name)
         found = _find(dataset, idx_dir, work)
         if found is None and not stand_in_allowed:
-            raise LabError(_how_to_get(dataset))
+            other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
+            raise LabError(
+                f"{title} cannot be had from any source; connect to the network, set HF_ENDPOINT to a mirror of the "
+                f"Hub, name a folder with its IDX files by --data_dir or {IDX_DIR_VARIABLE[dataset]}{other}"
+            )
         if found is None and there.get("dataset") == "digits":
             print(f"still on {DATASETS['digits']}, prepared in {folder}", flush=True)
             return
@@ -196,15 +200,6 @@ def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[t
         except SourceDropped as error:
             print(f"  dropped {name}: {error}", flush=True)
     return None
-
-
-def _how_to_get(dataset: str) -> str:
-    title, variable = DATASETS[dataset], IDX_DIR_VARIABLE[dataset]
-    other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
-    return (
-        f"{title} cannot be had from any source; connect to the network, set HF_ENDPOINT to a mirror of the Hub, name "
-        f"a folder with its IDX files by --data_dir of load_resources.py or {variable}{other}"
-    )
 
 
 def _adopt(dataset: str, folder: Path) -> bool:

@@ -9,6 +9,7 @@ Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels 
 import csv
 import dataclasses
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -132,11 +133,9 @@ def new_run_path(results_path: str | None) -> Path:
 
 def run_option(path: Path) -> str:
     """The flag that makes a command work on this run: empty for the newest run, else its ``--results_path``."""
-    try:
+    with suppress(LabError):
         if find_run(None) == path:
             return ""
-    except LabError:
-        pass
     return f' --results_path "{path}"'
 
 

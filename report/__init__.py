@@ -1,1 +1,1 @@
-"""What a person looks at: the report page and the explorer of a run, comparisons, the report's draft and the sweep."""
+"""Results for people: the report page and the explorer of a run, comparisons, the report's draft and the sweep."""

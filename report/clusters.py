@@ -1,6 +1,6 @@
-"""What a cluster looks like: who is in it, who is typical of it, and of whom the mixture is in doubt.
+"""The members of clusters: all, the typical ones, and those that the mixture is least certain of.
 
-Computed from a run's saved parameters, never by the student's ``predict``.
+Everything is computed from a run's saved parameters, never by the student's ``predict``.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hi_mnist.runs import SavedRun
 
 @dataclass
 class Clustering:
-    """A run's view of some images.
+    """A run's clustering of some images.
 
     Attributes:
         cluster: the most probable component of each, int64 (N,).
@@ -34,7 +34,7 @@ class Clustering:
         return members[np.argsort(self.distance[members], kind="stable")[:count]]
 
     def doubtful(self, k: int, count: int = 10) -> np.ndarray:
-        """The members of least certainty, least first: indices of images."""
+        """The members with the lowest certainty, lowest first: indices of images."""
         members = self.members(k)
         return members[np.argsort(self.certainty[members], kind="stable")[:count]]
 

@@ -1,10 +1,11 @@
-"""Evidence for question 7: three projections side by side, and the mixture beside the diffusion model.
+"""Measurements for question 7: three projections side by side, and the mixture against the diffusion model.
 
     python visualization.py --compare
 
-``measure`` computes, ``write`` keeps it as ``comparison.csv`` in the run's folder, ``read`` gives it back as two tables
-ready to show: the console, the report page and the report draft all show what the file says.
-What it measures by stands in ``grading.measures``. Symbols: N images, d embedding dimensions, K components.
+``compare`` measures and writes ``comparison.csv`` into the run's folder; ``read`` returns it as two tables, which the
+console, the report page and the report draft show. The measures are in ``grading.measures``.
+
+Symbols: N images, d embedding dimensions, K components.
 """
 
 import csv
@@ -26,15 +27,15 @@ from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUID
 from hi_mnist.runs import SavedRun
 
 FILE = "comparison.csv"
-LARGEST_FILE = 1 << 20  # bytes; ours has five thousand
-MOST_METHODS, MOST_NOTES = 6, 20  # of a table; ours have three and seven
-SAMPLE = 3000  # images whose neighbours are ranked: the ranks take N^2 numbers
+LARGEST_FILE = 1 << 20  # bytes; ours has about five thousand
+MOST_METHODS, MOST_NOTES = 6, 20  # per table; ours have three and seven
+SAMPLE = 3000  # images whose neighbours are ranked; the ranks take N^2 numbers
 NEW_IMAGES = 10_000
 DDIM_STEPS = 50
 AE_TRAINING_MINUTES = 57  # the three stages in pretrained/mnist-ae/README.md
 
-SECONDS = "seconds"  # a format of its own: from microseconds to hours
-# measure -> what it is called and how its numbers are written; also the order of the rows
+SECONDS = "seconds"  # a special format: from microseconds to hours
+# measure -> label and number format; also the order of the rows
 MEASURES = {
     "projections": {
         "fit_seconds": ("seconds to fit", SECONDS),
@@ -43,13 +44,13 @@ MEASURES = {
         "continuity": ("continuity (1 is best)", "{:.3f}"),
         "knn_accuracy": (f"accuracy of {NEIGHBOURS} nearest neighbours in the plane", "{:.3f}"),
         "gmm_accuracy": ("accuracy of a GMM (K = 10) on the plane", "{:.3f}"),
-        "needs": ("what it needs of its data", "{}"),
+        "needs": ("what it needs from its data", "{}"),
     },
     "generators": {
         "seconds": (f"seconds for one sample (DDPM: {DDIM_STEPS} DDIM steps)", SECONDS),
         "seconds_all_steps": (f"seconds for one sample, all {DDPM_STEPS:,} steps", SECONDS),
-        "seconds_batch": ("seconds a sample when many are drawn at once", SECONDS),
-        "agreement": ("class agreement (share taken for the digit asked for)", "{:.3f}"),
+        "seconds_batch": ("seconds per sample, many drawn at once", SECONDS),
+        "agreement": ("class agreement (share recognised as the digit asked for)", "{:.3f}"),
         "frechet": ("Frechet distance to test images (0 is best)", "{:.3g}"),
         "diversity": ("diversity within the class, features (1: as real)", "{:.2f}"),
         "diversity_pixels": ("diversity within the class, pixels (1: as real)", "{:.2f}"),
@@ -63,7 +64,7 @@ NEEDS = {
     "AutoEncoder": "many images like those it was trained on, of its size (28x28)",
 }
 CONTROL = {
-    "GMM": "choose a component; which digit that is, you must find out",
+    "GMM": "choose a component; you must find out which digit it is",
     "DDPM": "ask for a digit; it was trained with labels",
     "real images": "-",
 }
@@ -89,8 +90,8 @@ def read(path: Path | str) -> dict[str, dict] | None:
 
     Returns:
         ``{"projections": table, "generators": table}`` with ``table = {"title": str, "methods": [str], "rows":
-        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell a method; anybody may have edited the file, so
-        all of it is bounded and on one line. None where there is no such file, or it is damaged.
+        [{"label": str, "cells": [str]}], "notes": [str]}``, one cell per method. Anybody may have edited the
+        file, so every text is on one line of limited length. None if the file is missing or damaged.
     """
     file = Path(path) / FILE
     try:
@@ -127,7 +128,7 @@ def _shown(value: str, form: str) -> str:
 
 
 def in_seconds(value: float) -> str:
-    """Seconds with two or three digits that mean something, and no powers of ten."""
+    """Seconds with two or three significant digits, without powers of ten."""
     if not 1e-9 < value < 1e9:
         return f"{value:g}"
     decimals = int(np.clip(1 - np.floor(np.log10(value)), 0, 9))
@@ -135,7 +136,7 @@ def in_seconds(value: float) -> str:
 
 
 def console(tables: dict[str, dict]) -> str:
-    """Both tables for the console; sentences stand below them, where a column would be too narrow."""
+    """Both tables for the console; cells too long for a column follow below each table."""
     blocks = []
     for table in tables.values():
         numbers, sentences = [], []
@@ -161,7 +162,7 @@ def compare(run: SavedRun, ae_source: str | None = None) -> Path:
         run: the run, whose data set is prepared.
         ae_source: another AutoEncoder than the run's own or the shipped one.
     """
-    # Both networks first: where one cannot be loaded, that is said before the slow work.
+    # Load both networks first: if that fails, the error comes before the slow work.
     name = networks.network_source(AE_NETWORK, ae_source or run.config.ae)
     ae, ddpm = networks.load_ae(name), networks.load_ddpm()
     dataset = run.config.dataset
@@ -174,18 +175,18 @@ def compare(run: SavedRun, ae_source: str | None = None) -> Path:
 def measure_projections(
     train: tuple[np.ndarray, np.ndarray], test: np.ndarray, dataset: str, ae_source: str
 ) -> Iterator[Record]:
-    """PCA, t-SNE and the AutoEncoder on the training images, as visualization.py has them.
+    """PCA, t-SNE and the AutoEncoder on the training images, as in visualization.py.
 
     Args:
         train: images uint8 (N, 1, 28, 28) and labels int64 (N,).
         test: uint8 (M, 1, 28, 28), the new images.
-        dataset: the prepared data set; it keys the cache of t-SNE.
+        dataset: name of the prepared data set.
         ae_source: Hub id or folder of the AutoEncoder.
     """
     from sklearn.decomposition import PCA
 
     images, labels = train
-    new = np.resize(test, (NEW_IMAGES, *test.shape[1:]))  # repeated where there are fewer
+    new = np.resize(test, (NEW_IMAGES, *test.shape[1:]))  # repeated if there are fewer
     planes, fit, fresh = {}, {}, {}
     rows, new_rows = (data.flatten(each).astype(np.float32) for each in (images, new))
     pca, fit["PCA"] = timed(lambda: PCA(2, svd_solver="covariance_eigh").fit(rows))
@@ -196,10 +197,8 @@ def measure_projections(
     fresh["AutoEncoder"] = timed(lambda: networks.ae_encode(ae, new))[1]
     fit["AutoEncoder"], ae_note = _training_of_ae(ae_source, dataset)
     planes["t-SNE"] = projections.project_tsne(images)
-    rng = np.random.default_rng(0)
-    some = np.sort(rng.permutation(len(images))[:SAMPLE])
-    fit["t-SNE"] = projections.tsne_seconds(images)
-    fresh["t-SNE"] = "cannot"
+    fit["t-SNE"], fresh["t-SNE"] = projections.tsne_seconds(images), "cannot"
+    some = np.sort(np.random.default_rng(0).permutation(len(images))[:SAMPLE])
     scored = measures.score_planes(rows, labels, planes, some)
     for method in NEEDS:
         yield "projections", "fit_seconds", method, fit[method]
@@ -213,11 +212,11 @@ def measure_projections(
         + (f", repeated to {NEW_IMAGES:,}." if len(test) < NEW_IMAGES else "."),
         ae_note,
         "t-SNE has no rule for new images: it moves all points until neighbours lie together, and the lab keeps only "
-        "the places of its own.",
+        "the final positions.",
         f"Trustworthiness: are neighbours in the plane neighbours in the 784 pixels? Continuity: the other way round. "
-        f"{NEIGHBOURS} neighbours, {len(some):,} training images (seed 0); unrelated places would give 0.5.",
-        "Nearest neighbours: each training image is named by the others around it. GMM: clusters matched to labels "
-        f"one to one, median of {len(GMM_SEEDS)} seeds.",
+        f"{NEIGHBOURS} neighbours, {len(some):,} training images (seed 0); unrelated positions would give 0.5.",
+        "Nearest neighbours: each training image gets the majority label of the others around it. GMM: clusters "
+        f"matched one to one to labels, median of {len(GMM_SEEDS)} seeds.",
     ):
         yield "projections", "note", "", note
 
@@ -237,13 +236,10 @@ def _is_shipped(network, source: str) -> bool:
 
 
 def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
-    """Seconds that training the AutoEncoder took, and a sentence on it."""
+    """Seconds that training the AutoEncoder took, and a note about them."""
     if not _is_shipped(AE_NETWORK, source):
-        return "not known", "The AutoEncoder came trained from elsewhere; how long that took is not known."
-    note = (
-        "The AutoEncoder is not fitted here: it comes trained on MNIST's images, without labels. Its seconds are those "
-        "of its model card (two busy cores)."
-    )
+        return "not known", "The AutoEncoder was trained elsewhere; how long that took is not known."
+    note = "The AutoEncoder was trained on MNIST's images without labels; its model card has the time (two busy cores)."
     return 60.0 * AE_TRAINING_MINUTES, note + ("" if dataset == "mnist" else " The images of this run are new to it.")
 
 
@@ -251,32 +247,30 @@ def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
 
 
 def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
-    """The run's mixture beside the diffusion model, and real images beside both.
+    """The run's mixture, the diffusion model and real images, compared.
 
     Args:
         run: the run.
         train, test: images uint8 (N, 1, 28, 28) and labels int64 (N,) each.
         ae, ddpm: the networks, loaded.
     """
-    # More samples where there is more to compare with; seconds each on two cores.
+    # More samples if there are more images to compare with; each set takes seconds on two cores.
     per_class = 20 if len(train[0]) > 10_000 else 5
     asked = np.repeat(np.arange(N_CLASSES), per_class)
     shipped = _is_shipped(DDPM_NETWORK, networks.network_source(DDPM_NETWORK))
-    known = not (shipped and run.config.dataset == "fashion_mnist")  # it draws the classes of these data
+    known = not (shipped and run.config.dataset == "fashion_mnist")  # the model draws classes of this data set
     values: dict[str, dict[str, float]] = {}
     held = scores.count_labels(train[1], runs.cluster_labels(run, train[0]), run.n_components)
-    components = held.argmax(axis=0)  # of each digit, the one that holds most of its images
+    components = held.argmax(axis=0)  # for each digit, the one with most of its images
     rng = np.random.default_rng(0)
-    images, seconds = timed(lambda: draw.draw_from_mixture(run, components[asked], rng, ae))
+    samples: dict[str, np.ndarray] = {}
+    samples["GMM"], seconds = timed(lambda: draw.draw_from_mixture(run, components[asked], rng, ae))
     one = timed(lambda: draw.draw_from_mixture(run, components[[6]], rng, ae), repeats=20)[1]
-    samples = {"GMM": images}
     values["GMM"] = {"seconds": one, "seconds_batch": seconds / len(asked)}
     one = timed(lambda: networks.draw_digits(ddpm, [6], steps=DDIM_STEPS, seed=0), repeats=3)[1]
-    all_steps = timed(lambda: networks.draw_digits(ddpm, [6], seed=0))[1]
-    values["DDPM"] = {"seconds": one, "seconds_all_steps": all_steps}
+    values["DDPM"] = {"seconds": one, "seconds_all_steps": timed(lambda: networks.draw_digits(ddpm, [6], seed=0))[1]}
     if known:
-        images, seconds = timed(lambda: networks.draw_digits(ddpm, asked, steps=DDIM_STEPS, seed=0))
-        samples["DDPM"] = images
+        samples["DDPM"], seconds = timed(lambda: networks.draw_digits(ddpm, asked, steps=DDIM_STEPS, seed=0))
         values["DDPM"]["seconds_batch"] = seconds / len(asked)
     judge = measures.Judge(ae, *train)
     real = np.concatenate([rng.permutation(np.flatnonzero(train[1] == c))[:per_class] for c in range(N_CLASSES)])
@@ -284,7 +278,7 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     accuracy = float((judge.predict(judge.features(test[0])) == test[1]).mean())
     for method, scored in measures.score_samples(samples, asked, test, judge).items():
         values.setdefault(method, {}).update(scored)
-    values["real images"]["agreement"] = accuracy  # of all test images: the judge did not learn from them
+    values["real images"]["agreement"] = accuracy  # on all test images, which the judge was not trained on
     records: list[Record] = []
     for method, found in values.items():
         records += [("generators", name, method, value) for name, value in found.items()]
@@ -292,18 +286,20 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     way = f"PCA to {run.means.shape[1]} dimensions" if run.config.use_pca else "the AutoEncoder's plane, decoded"
     notes = [
         f"{per_class} samples of each digit. GMM: the parameters of this run ({way}); a digit is drawn from the "
-        "component that holds most of its training images. "
-        f"DDPM: {DDIM_STEPS} DDIM steps of {DDPM_STEPS:,}, guidance {DEFAULT_GUIDANCE:g}.",
+        f"component with most of its training images. DDPM: {DDIM_STEPS} DDIM steps of {DDPM_STEPS:,}, guidance "
+        f"{DEFAULT_GUIDANCE:g}.",
         f"Judge of the class: logistic regression on the {judge.n_features} features before the AutoEncoder's plane, "
-        f"trained on {judge.n_images:,} training images with labels. It names {accuracy:.1%} of the {len(test[0]):,} "
-        "test images rightly: the column of real images.",
+        f"trained on {judge.n_images:,} training images with labels. It recognises {accuracy:.1%} of the "
+        f"{len(test[0]):,} test images: the column of real images.",
         f"Frechet distance: {len(asked)} samples against the test images, in the first {FRECHET_DIMENSIONS} principal "
         "components of these features; it falls with the number of samples, so compare only within this table. Real "
         "images: as many training images.",
         "Diversity: mean distance of two samples of one digit, divided by that of real test images.",
     ]
     if run.config.dataset == "digits" and shipped:
-        notes.append("The shipped DDPM learnt from MNIST, whose handwriting differs from this run's and varies more.")
+        notes.append(
+            "The shipped DDPM was trained on MNIST, whose handwriting differs from this run's and varies more."
+        )
     if not known:
-        notes.append("The shipped DDPM draws MNIST's digits, not what this run is about: only its time is measured.")
+        notes.append("The shipped DDPM draws MNIST's digits, not this run's classes: only its time is measured.")
     return records + [("generators", "note", "", note) for note in notes]

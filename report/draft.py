@@ -1,10 +1,10 @@
-"""``report.md``: the skeleton of the hand-in report, filled in with what the run's folder holds.
+"""``report.md``: the skeleton of the hand-in report, filled in from the run's folder.
 
     python grade.py --report_draft
 
-The text is docs/report_template.md; each of its lines ``<!-- FILL name -->`` is replaced by a part made here. What a
-student has written into report.md is never overwritten: a draft ends in a line with its own SHA-256, and only a file
-in which that still holds is made anew.
+The text is docs/report_template.md; each line ``<!-- FILL name -->`` is replaced by a part made here. What a student
+has written into report.md is never overwritten: a draft ends in a line with its own SHA-256, and is replaced only while
+that still matches.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from grading.scores import FIGURES
 from hi_mnist import runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, read_json, results_dir, write_text
+from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import markdown
 from report import compare, sweep
@@ -30,10 +31,10 @@ _MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9
 
 
 def write(run: SavedRun) -> Path:
-    """Write ``report.md`` into a run's folder, from its configuration and whatever else it holds.
+    """Write ``report.md`` into a run's folder, from its settings and results.
 
     Raises:
-        LabError: the student has edited the file that is there, grade.json is damaged, or the template is not there.
+        LabError: the student has edited the existing file, grade.json is damaged, or the template is missing.
     """
     refuse_edited(run.path)
     option = runs.run_option(run.path)
@@ -52,7 +53,7 @@ def write(run: SavedRun) -> Path:
         raise LabError(f"{TEMPLATE} cannot be read ({error}); restore it from the lab's files") from None
     unknown = sorted(set(_FILL.findall(template)) - set(parts))
     if unknown:
-        raise LabError(f"{TEMPLATE} asks for {unknown[0]!r}; known are {', '.join(parts)}")
+        raise LabError(f"{TEMPLATE} asks for {unknown[0]!r}; choose from {', '.join(parts)}")
     text = _FILL.sub(lambda place: parts[place[1]]().replace("\0", ""), template).rstrip() + "\n"
     path = run.path / FILE
     refuse_edited(run.path)
@@ -61,16 +62,16 @@ def write(run: SavedRun) -> Path:
 
 
 def refuse_edited(path: Path) -> None:
-    """Keep what the student has written.
+    """Protect what the student has written.
 
     Raises:
-        LabError: the folder ``path`` holds a report.md that is not a draft as it was made.
+        LabError: the folder ``path`` holds a report.md that is not an unchanged draft.
     """
     file = path / FILE
     if not os.path.lexists(file):
         return
     try:
-        # Editors may change the line ends or add a mark in front; that is no writing.
+        # Editors may change line ends or add a byte order mark; these do not count as edits.
         text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
         mark = _MARK.search(text)
         if mark and _digest(text[: mark.start()]) == mark[1]:
@@ -78,8 +79,8 @@ def refuse_edited(path: Path) -> None:
     except (OSError, UnicodeDecodeError):
         pass
     raise LabError(
-        f"{file} holds writing of yours and is never overwritten; move it out of the run's folder, run this again, "
-        "and take what is new from the fresh draft"
+        f"{file} holds your own text and is never overwritten; move it out of the run's folder, run this again, and "
+        "copy what you need from the new draft"
     )
 
 
@@ -91,7 +92,7 @@ def _digest(text: str) -> str:
 
 
 def _table(head: list[str], rows: list[list], rule: str = "---") -> str:
-    """A table in Markdown, in whose cells nothing is markup; ``rule`` aligns the columns after the first."""
+    """A Markdown table with escaped cells; ``rule`` aligns the columns after the first."""
     first, *others = ([markdown(cell) for cell in row] for row in (head, *rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in (first, ["---", *[rule] * (len(head) - 1)], *others))
 
@@ -113,23 +114,21 @@ def _log(run: SavedRun) -> str:
     """How EM went, from trace.csv."""
     values = runs.read_trace(run.path)
     if values is None:
-        return "trace.csv, the likelihood at each EM iteration, is not there."
-    return (
-        f"EM took {len(values)} iterations (at most {run.config.max_iter}); the mean log-likelihood rose from "
-        f"{values[0]:.4f} to {values[-1]:.4f} (trace.csv)."
-        if values[-1] >= values[0]
-        else f"EM took {len(values)} iterations; the mean log-likelihood fell from {values[0]:.4f} to {values[-1]:.4f} "
-        "(trace.csv), which EM never does: check the code."
-    )
+        return "trace.csv, the likelihood at each EM iteration, is missing or damaged."
+    first, last = values[[0, -1]]
+    said = f"EM took {len(values)} iterations (at most {run.config.max_iter}); the mean log-likelihood"
+    if last < first:
+        return f"{said} fell from {first:.4f} to {last:.4f} (trace.csv), which EM never does: check the code."
+    return f"{said} rose from {first:.4f} to {last:.4f} (trace.csv)."
 
 
 def _tuning(run: SavedRun) -> str:
-    """The table of the sweep that fits this run, the best row in bold."""
+    """The table of the sweep for this run, with the best row marked."""
     found = find_sweep(run)
     if found is None:
         way = "--use_pca " if run.config.use_pca else ""
         grid = "embedding_dim=5,10,20 seed=0,1" if run.config.use_pca else "seed=0,1,2"
-        return f"No sweep on these data was found in results/. `python train.py {way}--sweep {grid}` makes one."
+        return f"No sweep on these data is in results/. `python train.py {way}--sweep {grid}` makes one."
     folder, rows = found
     varied = [key for key in sweep.KEYS if len({row[key] for row in rows}) > 1] or ["seed"]
     best = sweep.best_row(rows)
@@ -145,10 +144,10 @@ def _tuning(run: SavedRun) -> str:
 
 
 def find_sweep(run: SavedRun) -> tuple[Path, list[dict]] | None:
-    """The sweep that the run is part of, else the newest one in results/ on its data by its embedding.
+    """The sweep that the run is part of, else the newest one in results/ with the same data and embedding.
 
     Returns:
-        its folder and its rows, from ``sweep.read_csv``.
+        Its folder and its rows, from ``sweep.read_csv``.
     """
     files = sorted(results_dir().glob("[!.]*/sweep.csv"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
     for file in (run.path.parent / "sweep.csv", *files):
@@ -156,14 +155,14 @@ def find_sweep(run: SavedRun) -> tuple[Path, list[dict]] | None:
             rows = sweep.read_csv(file)
             config = TrainConfig.load(file.parent / Path(rows[0]["run"]).name / "config.yaml")
         except (OSError, ValueError, KeyError, TypeError, IndexError, LabError):
-            continue  # not there, or no sweep of ours
+            continue  # missing, or not one of our sweeps
         if (config.dataset, config.use_pca) == (run.config.dataset, run.config.use_pca):
             return file.parent, rows[: sweep.MOST_RUNS]
     return None
 
 
 def _link(file: Path, start: Path) -> str:
-    """A relative address; on another drive of Windows there is none."""
+    """A relative address, or an absolute one on another Windows drive."""
     try:
         return quote(Path(os.path.relpath(file, start)).as_posix())
     except ValueError:
@@ -177,7 +176,9 @@ def _scores(run: SavedRun, option: str) -> str:
     report = read_json(run.path / "grade.json")
     questions = report.get("questions")
     if not isinstance(questions, list) or not all(isinstance(q, dict) for q in questions):
-        raise LabError(f"{run.path / 'grade.json'} holds no table of questions; run grade.py without --report_draft")
+        raise LabError(
+            f"{run.path / 'grade.json'} does not hold a table of questions; run grade.py without --report_draft"
+        )
     rows = []
     for q in questions[:50]:
         verdict, message = str(q.get("verdict")), str(q.get("message") or "").splitlines()
@@ -191,15 +192,14 @@ def _scores(run: SavedRun, option: str) -> str:
 
 
 def _pictures(run: SavedRun, option: str) -> str:
-    """Links to the pictures of the folder, or the commands that draw them."""
+    """Links to the pictures in the folder, or the commands that draw them."""
     commands = {"true": "python visualization.py", "cluster": "python visualization.py --cluster_label"}
-    kinds = {"pca": "PCA", "tsne": "t-SNE", "ae": "AutoEncoder"}
 
     def picture(name: str, text: str, command: str) -> str:
-        return f"![{text}]({name})" if (run.path / name).is_file() else f"not there yet: `{command}{option}`"
+        return f"![{text}]({name})" if (run.path / name).is_file() else f"not drawn yet: `{command}{option}`"
 
     lines = ["| | by true digit | by cluster |", "| --- | --- | --- |"]
-    for name, title in kinds.items():
+    for name, title in PROJECTIONS.items():
         cells = [picture(f"{kind}_{name}.png", f"{title} by {kind}", command) for kind, command in commands.items()]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     if run.config.use_pca:
@@ -213,7 +213,7 @@ def _comparison(run: SavedRun, name: str, option: str) -> str:
     """One table of comparison.csv and its notes."""
     tables = compare.read(run.path)
     if tables is None:
-        return f"`python visualization.py --compare{option}` measures what is asked here."
+        return f"`python visualization.py --compare{option}` measures the numbers for this question."
     table = tables[name]
     rows = [[row["label"], *row["cells"]] for row in table["rows"]]
     notes = [f"- {markdown(note)}" for note in table["notes"]]

@@ -1,9 +1,9 @@
-"""``explore.html``: the projections as scatter plots in which pointing at a dot shows its image; needs no network.
+"""``explore.html``: the projections as scatter plots; pointing at a dot shows its image. It works offline.
 
     >>> from report import explorer
     >>> explorer.write(runs.load_run(None))
 
-PCA, t-SNE and the AutoEncoder's plane share one data source (Bokeh): dots selected in one plot stand out in all three.
+PCA, t-SNE and the AutoEncoder's plane share one data source (Bokeh): a selection in one plot shows in all three.
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ from hi_mnist.runs import SavedRun
 from report import clusters, pages
 
 SAMPLE = 5000
-SAMPLE_SEED = 0  # one for all runs: two explorers show the same images
-GREY = "#7d858e"  # readable on white and on near-black, so that one drawing serves light and dark
+SAMPLE_SEED = 0  # the same for all runs: all explorers show the same images
+GREY = "#7d858e"  # readable on white and on near-black, for light and dark mode
 
 
 def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
@@ -26,10 +26,10 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
 
     Args:
         run: the run, whose data set is prepared.
-        planes: projections of all training images, from ``projections.make_planes``; made when None.
+        planes: projections of all training images, from ``projections.make_planes``; None makes them.
 
     Returns:
-        the path of the page.
+        The path of the page.
     """
     from bokeh.embed import components
     from bokeh.resources import Resources
@@ -61,7 +61,7 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
 
 
 def sample(n_images: int) -> np.ndarray:
-    """Which images are shown: sorted int64, at most ``SAMPLE`` of them, always the same ones."""
+    """Indices of the images to show: sorted int64, up to ``SAMPLE`` of them, always the same."""
     if n_images <= SAMPLE:
         return np.arange(n_images)
     return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, SAMPLE, replace=False))
@@ -72,7 +72,7 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
 
     Args:
         run: the run.
-        images: the shown ones, uint8 (n, 1, 28, 28).
+        images: the images to show, uint8 (n, 1, 28, 28).
         labels: int64 (n,).
         planes: name -> float (n, 2).
     """
@@ -80,10 +80,9 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
     names = np.array(data.class_names(run.config.dataset))
     true_colours = np.array(scatter.colours(len(names)))
     cluster_colours = np.array(scatter.colours(run.n_components))
+    progress = tqdm(images, desc="explorer", unit="image", delay=1, leave=False)
     columns = {
-        "image": [
-            pages.digit_uri(image) for image in tqdm(images, desc="explorer", unit="image", delay=1, leave=False)
-        ],
+        "image": [pages.digit_uri(image) for image in progress],
         "label": labels.astype(np.int32),
         "name": names[labels].tolist(),
         "cluster": view.cluster.astype(np.int32),
@@ -106,7 +105,7 @@ TOOLTIP = """
 
 
 def make_figures(columns: dict) -> dict:
-    """A scatter plot of each plane in ``columns``, all on one data source: name -> Bokeh figure."""
+    """A scatter plot of each plane in ``columns``, all with one data source: name -> Bokeh figure."""
     from bokeh.models import ColumnDataSource, HoverTool, Scatter
     from bokeh.plotting import figure
 

@@ -1,6 +1,6 @@
-"""What both pages share: templates in which everything is escaped, and pictures as text.
+"""What both pages share: templates that escape everything, and pictures as text.
 
-Both pages are one file each and ask nothing of the network: pictures are data URIs, styles and scripts stand inside.
+Each page is a single file that works offline: it contains its pictures (as data URIs), styles and scripts.
 """
 
 import base64
@@ -15,14 +15,14 @@ from PIL import Image
 from hi_mnist.text import plain
 
 TEMPLATES = Path(__file__).with_name("templates")
-LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have at most one megabyte
+LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have up to one megabyte
 LARGEST_SIDE = 4000  # pixels
 
 
 def render(template: str, **values) -> str:
-    """Fill a template of this package; whatever is put in is escaped, unless the template itself says ``safe``."""
+    """Fill a template of this package; values are escaped unless the template marks them as ``safe``."""
     page = _environment().get_template(template).render(**values)
-    # A file name may hold bytes that are no text; they must not keep the page from being written.
+    # A file name may contain bytes that are not text; the page must still be written.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -38,7 +38,7 @@ def _environment() -> jinja2.Environment:
 
 
 def shown(value: object, longest: int = 4000) -> str:
-    """Text from outside, of bounded length, in which a mark stands for what is not seen; escaping is the template's."""
+    """Text from outside, cut to ``longest``, with a mark for invisible characters; the template escapes it."""
     return plain(value, longest, mark="\N{REPLACEMENT CHARACTER}")
 
 
@@ -61,7 +61,7 @@ def digit_uri(pixels: np.ndarray) -> str:
 
 
 def read_picture(path: Path) -> Image.Image | None:
-    """A PNG of the run's folder, as RGB; None where it is missing, damaged or too large to be one of ours."""
+    """A PNG of the run's folder, as RGB; None if it is missing, damaged or too large to be ours."""
     try:
         if path.stat().st_size > LARGEST_PICTURE:
             return None

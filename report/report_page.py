@@ -1,10 +1,10 @@
-"""``report.html``: one page of a run that needs no network and no explanation.
+"""``report.html``: one page with all results of a run; it works offline.
 
     >>> from report import report_page
-    >>> report_page.write(runs.load_run(None))          # with the scores of its grade.json, if there is one
+    >>> report_page.write(runs.load_run(None))          # with the scores of grade.json, if there is one
 
-What comes from a student's code or from a file of the run is text to show: it is escaped, its length is bounded, its
-pictures are decoded and encoded anew, and the page allows itself no script at all.
+Content from a student's code or a file of the run is not trusted: texts are escaped and cut, pictures are decoded and
+encoded again, and the page forbids all scripts.
 """
 
 import io
@@ -26,9 +26,9 @@ from hi_mnist.scatter import AXES
 from report import clusters, compare, pages
 
 SUBMISSION = ROOT / "submission.py"
-STRIP = 10  # further draws of each generator
+STRIP = 10  # additional draws of each generator
 STRIP_STEPS = 50
-MOST_CLUSTERS = 40  # shown in full; nobody reads a page of more
+MOST_CLUSTERS = 40  # shown in full; nobody would read more
 MOST_ROWS = 200  # of a table
 SETTINGS = {
     "dataset": "data set",
@@ -47,13 +47,13 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
 
     Args:
         run: the run, whose data set is prepared.
-        report: what grade.json holds, from ``scores.grade``: the strips of further draws are drawn afresh. None reads
-            the folder's grade.json, and takes the strips of the last call from the cache where they are.
-        ddpm: from ``networks.load_ddpm``; loaded when None.
+        report: the content of grade.json, from ``scores.grade``; the strips of additional draws are drawn again. None
+            reads the folder's grade.json, and takes the strips of the last call from the cache.
+        ddpm: from ``networks.load_ddpm``; None loads it.
         seed: makes the strips repeatable.
 
     Returns:
-        the path of the page.
+        The path of the page.
     """
     fresh = report is not None
     report = _checked_report(report if fresh else files.read_json(run.path / "grade.json"))
@@ -92,7 +92,7 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
 
 
 def _checked_report(report: dict) -> dict:
-    """The parts of a grade.json that the page shows, of the types that it expects: the file may hold anything."""
+    """The parts of grade.json that the page shows, with checked types: the file may hold anything."""
 
     def number(value) -> float | None:
         good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15  # nor NaN
@@ -110,7 +110,7 @@ def _checked_report(report: dict) -> dict:
                 {
                     "label": pages.shown(q.get("label") or "", 100),
                     "points": number(q.get("points")),
-                    # Nothing was found out about these: a dash, not a zero.
+                    # These were not scored: a dash, not a zero.
                     "score": None if verdict in ("SKIPPED", "INTERNAL") else number(q.get("score")),
                     "verdict": verdict,
                     "cause": cause,
@@ -133,16 +133,15 @@ def _checked_report(report: dict) -> dict:
 
 
 def _settings(run: SavedRun) -> list[tuple[str, str]]:
-    """The configuration as (what, value)."""
+    """The settings as (label, value)."""
     config = run.config
     values = {name: getattr(config, name) for name in SETTINGS}
     values["dataset"] = DATASETS[config.dataset]
     values["use_pca"] = "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)"
     values["embedding_dim"] = run.means.shape[1]
+    values["ae"] = config.ae or "the shipped one"
     if config.use_pca:
         del values["ae"]
-    else:
-        values["ae"] = config.ae or "the shipped one"
     values["results_path"] = config.results_path or "none: results/<date and time>"
     return [(SETTINGS[name], pages.shown(value, 300)) for name, value in values.items()]
 
@@ -151,7 +150,7 @@ def _settings(run: SavedRun) -> list[tuple[str, str]]:
 
 
 def _projections(run: SavedRun) -> list[dict]:
-    """The six pictures in pairs, without their legends, which the page writes as text."""
+    """The six pictures in pairs, without legends: the page has them as text."""
     pairs = []
     for name, title in PROJECTIONS.items():
         pair = {"title": title}
@@ -163,7 +162,7 @@ def _projections(run: SavedRun) -> list[dict]:
 
 
 def _cut(image: Image.Image) -> Image.Image:
-    """The plane of a picture, by the place that visualization.py gives it."""
+    """The plane of a picture, cut out at its place in ``scatter.AXES``."""
     left, bottom, width, height = AXES
     w, h = image.size
     edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)
@@ -183,7 +182,7 @@ def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str
 
 
 def _sixes(run: SavedRun) -> dict:
-    """Both sixes as they lie in the folder, or None."""
+    """Both sixes in the folder, each a data URI or None."""
     found = {}
     for kind in ("gmm", "ddpm"):
         image = pages.read_picture(run.path / f"{kind}_sample.png")
@@ -193,14 +192,18 @@ def _sixes(run: SavedRun) -> dict:
 
 
 def _strips(run: SavedRun, k: int, fresh: bool, ddpm, seed: int | None) -> dict:
-    """Further draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
+    """More draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
     failed = {}
+
+    def by_diffusion():
+        net = ddpm or networks.load_ddpm()
+        return networks.draw_digits(net, [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
 
     def compute():
         drawn = {}
         for name, job in (
             ("gmm", lambda: draw.draw_by_student(run, k, STRIP, SUBMISSION.read_bytes(), seed)),
-            ("ddpm", lambda: _drawn_by_diffusion(ddpm, seed)),
+            ("ddpm", by_diffusion),
         ):
             try:
                 drawn[name] = job()
@@ -217,16 +220,11 @@ def _strips(run: SavedRun, k: int, fresh: bool, ddpm, seed: int | None) -> dict:
     return {name: [pages.digit_uri(image) for image in images] for name, images in drawn.items()} | failed
 
 
-def _drawn_by_diffusion(ddpm, seed: int | None) -> np.ndarray:
-    """Sixes by the diffusion model: uint8 (STRIP, 28, 28)."""
-    return networks.draw_digits(ddpm or networks.load_ddpm(), [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
-
-
 # --------------------------------------------------------------------------- clusters
 
 
 def _clusters(run: SavedRun, images, labels, view: clusters.Clustering, table: np.ndarray) -> list[dict]:
-    """What the page shows of each cluster, in the order of their numbers."""
+    """What the page shows of each cluster, in numerical order."""
     names = data.class_names(run.config.dataset)
     shown = []
 
@@ -258,7 +256,7 @@ def _clusters(run: SavedRun, images, labels, view: clusters.Clustering, table: n
 
 
 def _percent(share: float) -> str:
-    """Whole percents; what is not quite nothing or everything does not look like it."""
+    """Whole percent, but neither 0% nor 100% unless that is exact."""
     if 0 < share < 0.005:
         return "<1%"
     if 0.995 <= share < 1:
@@ -267,7 +265,7 @@ def _percent(share: float) -> str:
 
 
 def _table(table: np.ndarray) -> dict:
-    """The cluster-by-digit table: rows of counts with a share of their row for the shade."""
+    """The cluster-by-digit table: rows of counts, each with its share of the row for the shade."""
     sizes = table.sum(axis=1)
     rows = []
     for k, row in enumerate(table[:MOST_ROWS]):
@@ -284,7 +282,7 @@ def _table(table: np.ndarray) -> dict:
 
 
 def _trace(run: SavedRun) -> dict | None:
-    """The likelihood by iteration: its curve, its numbers, whether it falls; None where trace.csv does not tell it."""
+    """The likelihood by iteration: its curve, its numbers, whether it falls; None without a valid trace.csv."""
     values = runs.read_trace(run.path)
     if values is None:
         return None
@@ -299,7 +297,7 @@ def _trace(run: SavedRun) -> dict | None:
 
 
 def _curve(values: np.ndarray) -> str:
-    """A line of the likelihoods, float64 (n,), as the ``data:`` address of a PNG; its background is white."""
+    """A line plot of the likelihoods, float64 (n,), on white, as the ``data:`` address of a PNG."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

@@ -1,7 +1,7 @@
 """Train a grid of settings and compare the runs: the tuning log.
 
-A sweep's folder holds one run folder per combination, ``sweep.csv`` and ``sweep.png``. A sweep that was stopped goes on
-when it is started again with the same ``--results_path``: runs that are there are not trained again.
+A sweep's folder holds one run folder per combination, ``sweep.csv`` and ``sweep.png``. A stopped sweep resumes when it
+is started again with the same ``--results_path``: existing runs are not trained again.
 """
 
 import csv
@@ -38,25 +38,23 @@ def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
     """The grid of ``--sweep embedding_dim=5,10 seed=0,1``: every combination, each checked.
 
     Raises:
-        LabError: an unknown setting, one named twice, values that are no integers or out of range, too many runs.
+        LabError: a setting is unknown or named twice, a value is not an integer or out of range, too many runs.
     """
     grid: dict[str, list[int]] = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or key not in KEYS:
-            raise LabError(
-                f"--sweep takes settings like embedding_dim=5,10,20 with one of {', '.join(KEYS)}, got {item!r}"
-            )
+            raise LabError(f"--sweep takes lists like embedding_dim=5,10,20 of {', '.join(KEYS)}, got {item!r}")
         if key in grid:
-            raise LabError(f"--sweep names {key} twice; put all its values into one list, like {key}=1,2,3")
+            raise LabError(f"--sweep names {key} twice; put all its values in one list, like {key}=1,2,3")
         if key == "embedding_dim" and not base.use_pca:
             raise LabError(
-                "--sweep embedding_dim=... needs --use_pca: the AutoEncoder's network sets its own dimensions"
+                "--sweep embedding_dim=... needs --use_pca: the AutoEncoder has a fixed number of dimensions"
             )
         try:
             grid[key] = list(dict.fromkeys(int(value) for value in text.split(",")))
         except ValueError:
-            raise LabError(f"--sweep {key} must be integers with commas between, got {text!r}") from None
+            raise LabError(f"--sweep {key} must be integers separated by commas, got {text!r}") from None
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if len(combinations) > MOST_RUNS:
         raise LabError(f"--sweep asks for {len(combinations)} runs, more than {MOST_RUNS}; shorten the lists")
@@ -64,18 +62,18 @@ def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
 
 
 def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dict]:
-    """Train and score all runs that are not there yet.
+    """Train and score all runs that do not exist yet.
 
     Args:
         configs: the grid; all on one prepared data set.
-        folder: the sweep's folder, made if need be.
+        folder: the sweep's folder, created if needed.
         keys: the settings that differ; they name the run folders.
 
     Returns:
-        a row per run: the settings and ``MEASURES``, in the order of the grid; also in ``sweep.csv``.
+        One row per run: the settings and ``MEASURES``, in the order of the grid; also in ``sweep.csv``.
 
     Raises:
-        LabError: the folder holds other runs than these.
+        LabError: the folder holds other runs.
     """
     from joblib import Parallel, delayed
 
@@ -91,15 +89,17 @@ def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dic
         done = parallel(delayed(train_one)(config, folder / name) for name, config in missing.items())
         for row in tqdm(done, total=len(missing), desc="training", unit="run", disable=not missing):
             rows[row["run"]] = row
-            write_csv(folder / "sweep.csv", [rows[name] for name in grid if name in rows])  # a stop loses nothing
+            write_csv(
+                folder / "sweep.csv", [rows[name] for name in grid if name in rows]
+            )  # so that stopping loses nothing
     return [rows[name] for name in grid]
 
 
 def earlier_rows(folder: Path, grid: dict[str, TrainConfig]) -> dict[str, dict]:
-    """Rows of the runs that an earlier start has finished, by name.
+    """Rows of the runs that an earlier call finished, by name.
 
     Raises:
-        LabError: the folder holds something else than these runs.
+        LabError: the folder holds anything but these runs.
     """
     if not folder.is_dir():
         return {}
@@ -121,14 +121,14 @@ def earlier_rows(folder: Path, grid: dict[str, TrainConfig]) -> dict[str, dict]:
 
 
 def make_baseline(dataset: str, embedding_dim: int) -> None:
-    """Put scikit-learn's index into the cache, once per dimension."""
+    """Compute scikit-learn's index into the cache, once per dimension."""
     images = data.load_data_set(dataset)
     scores.baseline_davies_bouldin(dataset, embedding_dim, images.train, images.test)
 
 
 def train_one(config: TrainConfig, path: Path) -> dict:
-    """Train and save one run unless it is there, and score it: its row."""
-    seconds = math.nan  # not known of a run whose row was lost
+    """Train and save one run unless it exists, score it, and return its row."""
+    seconds = math.nan  # unknown if the run exists but its row was lost
     images = data.load_data_set(config.dataset)
     if not path.is_dir():
         training.set_seed(config.seed)
@@ -139,19 +139,10 @@ def train_one(config: TrainConfig, path: Path) -> dict:
         seconds = result.embed_seconds + result.fit_seconds
     scored = scores.score_run(runs.load_run(path), images)
     (performance,) = (q for q in scored["questions"] if q["id"] == "performance")
-    settings = {key: getattr(config, key) for key in KEYS}
-    return (
-        {"run": path.name}
-        | settings
-        | {
-            "score": performance["score"] if config.use_pca else math.nan,
-            "accuracy": scored["accuracy"],
-            "nmi": scored["nmi"],
-            "log_likelihood": scored["log_likelihood"],
-            "davies_bouldin": math.nan if scored["db"] is None else scored["db"],
-            "seconds": seconds,
-        }
-    )
+    row = {"run": path.name} | {key: getattr(config, key) for key in KEYS}
+    row |= {key: scored[key] for key in ("accuracy", "nmi", "log_likelihood")}
+    row["score"] = performance["score"] if config.use_pca else math.nan
+    return row | {"davies_bouldin": math.nan if scored["db"] is None else scored["db"], "seconds": seconds}
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
@@ -165,28 +156,24 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def read_csv(path: Path) -> list[dict]:
-    """The rows of a ``sweep.csv``: settings as int, measures as float, nan where a cell is empty.
+    """The rows of a ``sweep.csv``: settings as int, measures as float, NaN for empty cells.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: not there, or not of this form.
+        OSError, ValueError, KeyError, TypeError: the file is missing or has another form.
     """
     try:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     except csv.Error as error:
         raise ValueError(f"{path}: {error}") from None
-    return [
-        {"run": line["run"]}
-        | {key: int(line[key]) for key in KEYS}
-        | {key: float(line[key] or "nan") for key in MEASURES}
-        for line in lines
-    ]
+    measures = [{key: float(line[key] or "nan") for key in MEASURES} for line in lines]
+    settings = [{"run": line["run"]} | {key: int(line[key]) for key in KEYS} for line in lines]
+    return [setting | measured for setting, measured in zip(settings, measures, strict=True)]
 
 
 def table(rows: list[dict], keys: list[str]) -> str:
-    """The comparison on the console, the best Performance (or else accuracy) marked."""
+    """The comparison for the console, with the best row marked."""
     best = best_row(rows)
-    columns = [*keys, *MEASURES]
-    lines = ["  ".join(f"{column:>14}" for column in columns)]
+    lines = ["  ".join(f"{column:>14}" for column in (*keys, *MEASURES))]
     for row in rows:
         cells = [f"{row[key]:>14}" for key in keys]
         cells += [f"{'-' if math.isnan(row[key]) else format(row[key], '.3f'):>14}" for key in MEASURES]
@@ -195,12 +182,12 @@ def table(rows: list[dict], keys: list[str]) -> str:
 
 
 def best_row(rows: list[dict]) -> dict:
-    """The row with most points; where they are equal or not given, with the highest accuracy."""
+    """The row with the most points; if these are equal or missing, the one with the highest accuracy."""
     return max(rows, key=lambda row: (np.nan_to_num(row["score"]), row["accuracy"]))
 
 
 def plot(rows: list[dict], keys: list[str], title: str, path: Path) -> None:
-    """``sweep.png``: each measure over the first setting, a line per combination of the others but the seed."""
+    """``sweep.png``: each measure over the first setting, one line per combination of the others except the seed."""
     from matplotlib.figure import Figure
 
     x_key = next((key for key in keys if key != "seed"), keys[0])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grading import checks, sandbox, worker
-from grading.questions import common, e_step
+from grading.questions import common, e_step, sampling
 from hi_mnist.files import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
@@ -332,7 +332,7 @@ def test_no_answer_at_all_is_worth_nothing():
 
 def test_a_form_of_any_numbers_is_told():
     for number in (np.longdouble("1e4900"), np.nan, -np.inf, 2.0**63, 1j):
-        cause, hint = checks.wrong_file(np.array([4, number, 1]))
+        cause, hint = sampling.wrong_file(np.array([4, number, 1]))
         assert "pixels, not 28 x 28" in cause and len(cause) < 100 and hint
 
 

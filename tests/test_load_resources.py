@@ -205,7 +205,7 @@ def test_takes_the_data_from_a_mirror_when_the_hub_is_down(hub, lab, monkeypatch
 
 def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "SILENCE_LIMIT", 0.4)
-    monkeypatch.setattr(prepare, "LARGEST_IDX", 100_000)
+    monkeypatch.setattr(idx, "LARGEST_IDX", 100_000)
     for fault, reason in {
         "cut": "cut train-images",
         "corrupt": "broken download",

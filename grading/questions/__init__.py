@@ -1,6 +1,5 @@
-"""The questions on the code, a module each: what a submission is given, and what its answers are worth.
+"""The questions on the code, one module each: the inputs for a submission, and the points for its answers.
 
 Answers are judged against SciPy's densities, NumPy's moments and scikit-learn's PCA, never against a solution of the
-lab. Each question but the last begins with an example small enough to redo by hand. Tolerances leave room for float32,
-nothing more.
+lab. All questions but sampling begin with an example that can be done by hand. Tolerances allow for float32, no more.
 """

@@ -1,4 +1,4 @@
-"""What the questions share: their form, safe reading of answers, and how numbers are compared and shown."""
+"""What the questions share: their form, reading answers safely, and comparing and showing numbers."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Question(NamedTuple):
 
 
 def question(name: str, label: str, points: int) -> dict:
-    """An entry of ``questions`` in grade.json, still without a verdict."""
+    """An entry of ``questions`` in grade.json, without a verdict."""
     return {"id": name, "label": label, "points": points, "score": 0.0, "verdict": "", "message": "", "hint": ""}
 
 
@@ -27,7 +27,7 @@ def cases(arrays: Arrays, name: str) -> range:
 
 
 def get(answers: Arrays, name: str) -> np.ndarray:
-    """An answer as float64; empty when it is missing, or complex with an imaginary part that matters."""
+    """An answer as float64; empty if it is missing, or complex with a significant imaginary part."""
     array = answers.get(name, np.zeros(0))
     if array.dtype.kind == "c":
         if array.size and np.abs(array.imag).max() > 1e-6 * np.abs(array).max():
@@ -37,7 +37,7 @@ def get(answers: Arrays, name: str) -> np.ndarray:
 
 
 def close(got: np.ndarray, want: np.ndarray, tolerance: float) -> bool:
-    """Same shape, and nowhere further apart than ``tolerance``; NaN is never close."""
+    """Whether the shapes are equal and no entries differ by more than ``tolerance``; NaN is never close."""
     return got.shape == want.shape and bool((np.abs(got - want) <= tolerance).all())
 
 
@@ -46,36 +46,36 @@ def moments_close(got: np.ndarray, want: np.ndarray) -> bool:
 
 
 def changed(inputs: Arrays, answers: Arrays, name: str = "x") -> bool:
-    """Whether the code wrote into the data that it was given."""
+    """Whether the code changed its input data."""
     every = cases(inputs, name)
     return not all(np.array_equal(get(answers, f"{name}_after_{i}"), inputs[f"{name}_{i}"]) for i in every)
 
 
 def shown(array: np.ndarray) -> str:
-    """An array on one line; a large one is cut, one of many axes is told by its shape."""
+    """An array on one line; large arrays are cut, and arrays of more than three axes show their shape only."""
     if array.ndim > 3:
         return f"an array of shape {array.shape}"
     return np.array2string(array, precision=4, suppress_small=True, threshold=30, separator=", ").replace("\n", "")
 
 
 def comparison(given: str, got: np.ndarray, want: np.ndarray) -> str:
-    """The lines that follow a message where a number is wrong."""
+    """The lines that follow a message about a wrong number."""
     return f"\ninput: {given}\ngot: {shown(got)}\nwant: {shown(want)}"
 
 
 def judgement(points: float, faults: list[tuple[str, str]]) -> tuple[float, str, str]:
-    """Points with the causes of all faults, a line each, and their hints, each once.
+    """Points with the causes of all faults, one per line, and their distinct hints.
 
     Args:
-        points: what is left of the question's points.
-        faults: (cause, hint) of each; a hint may be empty.
+        points: points scored.
+        faults: (cause, hint) pairs; hints may be empty.
     """
     hints = dict.fromkeys(hint for _, hint in faults if hint)
     return points, "\n".join(cause for cause, _ in faults), "; ".join(hints)
 
 
 def covariances(rng: np.random.Generator, k: int, d: int, scale: float) -> np.ndarray:
-    """K well-conditioned covariances of about ``scale`` squared: float64 (K, D, D)."""
+    """K well-conditioned covariances with variances of about ``scale`` squared: float64 (K, D, D)."""
     directions = np.array([np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(k)])
     variances = (scale * rng.uniform(0.5, 1.5, size=(k, d))) ** 2
     return np.einsum("kij,kj,klj->kil", directions, variances, directions)

@@ -9,12 +9,13 @@ from scipy.stats import multivariate_normal
 from grading.questions.common import Arrays, Question, cases, changed, close, comparison, covariances, get, weights
 
 GAMMA_TOLERANCE = 1e-3  # absolute; float32 densities reach 1e-4
+Many = list[np.ndarray]  # one array per case
 
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
     """By hand: 3 points, 2 clusters; then two ordinary mixtures; last, points so far away that densities underflow.
 
-    1,030 points are more than a block, for code that works in blocks of a usual size.
+    1,030 points are more than one block, for code that works in blocks.
     """
     arrays = {
         "x_0": np.array([[0.0], [1.0], [4.0]]),
@@ -50,50 +51,42 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     want = [softmax(joint) for joint in joints]
     got = [get(answers, f"gamma_{i}") for i in range(far + 1)]
 
-    def matches(wanted: list[np.ndarray], found: list[np.ndarray] = got) -> bool:
+    def matches(wanted: Many, found: Many = got) -> bool:
         return all(close(found[i], wanted[i], GAMMA_TOLERANCE) for i in ordinary)
 
     for i in ordinary:
         n, k = want[i].shape
         if got[i].size == 0:
-            return 0, "_e_step returned no array of numbers", "return gamma, an array of shape (N, K)"
+            return 0, "_e_step did not return an array of numbers", "return gamma, an array of shape (N, K)"
         if got[i].shape != (n, k):
-            message = f"gamma has shape {got[i].shape}, wanted is (N, K) = {(n, k)}"
-            return 0, message, "one row a sample, one column a component"
+            message = f"gamma has shape {got[i].shape} instead of (N, K) = {(n, k)}"
+            return 0, message, "one row per sample, one column per component"
         if not np.isfinite(got[i]).all():
             message = f"gamma holds NaN or infinity for {n} ordinary points, K = {k}, D = {inputs[f'x_{i}'].shape[1]}"
             return 0, message, "work with logarithms of the densities, and subtract each row's maximum before np.exp"
     if not matches(want):
         return mistake(inputs, got, want, densities, joints, matches)
     near = np.isfinite(got[far]).all(axis=1) if got[far].shape == want[far].shape else np.zeros(0, bool)
-    within = np.arange(len(want[far])) < len(want[far]) // 2  # the points of that case that are not far away
+    within = np.arange(len(want[far])) < len(want[far]) // 2  # the near points of that case
     if len(near) and not close(got[far][within], want[far][within], GAMMA_TOLERANCE):
-        message = "a point's gamma is wrong when another point lies far away"
+        message = "a point's gamma is wrong if another point is far away"
         return 0, message, "each row of gamma depends on its own point only; subtract each row's own maximum"
     if changed(inputs, answers):
         message = "gamma is right, but _e_step changes X in place: the M-step would get other data"
         return 5, message, "work on a copy of X"
     if not (len(near) and close(got[far], want[far], GAMMA_TOLERANCE)):
-        message = (
-            "right on ordinary data; 300 times further away all densities underflow and gamma is 0/0 (costs no points; "
-            "logarithms would avoid it)"
-        )
-        return 10, message, ""
+        message = "right on ordinary data; 300 times further away, all densities underflow and gamma is 0/0"
+        return 10, f"{message} (costs no points; logarithms would avoid it)", ""
     return 10, "gamma is right", ""
 
 
 def mistake(
-    inputs: Arrays,
-    got: list[np.ndarray],
-    want: list[np.ndarray],
-    densities: list[np.ndarray],
-    joints: list[np.ndarray],
-    matches: Callable[..., bool],
+    inputs: Arrays, got: Many, want: Many, densities: Many, joints: Many, matches: Callable[..., bool]
 ) -> tuple[float, str, str]:
-    """Name the mistake, where it is a known one."""
+    """Name the mistake if it is a known one."""
     given = "x = 0, 1, 4; means = 0, 4; variances = 4, 4; pi = 1/3, 2/3"
     example = comparison(given, got[0], want[0])
-    # Without the far points, where there may be no gamma at all.
+    # Without the far points, for which there may be no gamma.
     if matches(want, [gamma / gamma.sum(axis=1, keepdims=True) for gamma in got[:-1]]):
         return 5, f"the rows of gamma do not sum to 1{example}", "divide each row by its sum"
     if matches([softmax(joint, axis=0) for joint in joints]):
@@ -109,8 +102,8 @@ def mistake(
     row = int(np.abs(got[i] - want[i]).max(axis=1).argmax())
     d = inputs[f"x_{i}"].shape[1]
     lines = comparison(f"{len(got[i])} points, D = {d}, K = {got[i].shape[1]}; row {row}", got[i][row], want[i][row])
-    hint = "in one dimension it is right: check the inverse, the determinant and the factor (2 pi)^D of the density"
-    return 0, f"gamma is right on the example in one dimension, and wrong with D = {d}{lines}", hint
+    hint = "it is right in one dimension: check the inverse, the determinant and the factor (2 pi)^D of the density"
+    return 0, f"gamma is right on the example in one dimension, but wrong with D = {d}{lines}", hint
 
 
 QUESTION = Question("1.1 E-step", 10, make_inputs, judge)

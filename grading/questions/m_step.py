@@ -2,25 +2,14 @@
 
 import numpy as np
 
-from grading.questions.common import (
-    Arrays,
-    Question,
-    cases,
-    changed,
-    comparison,
-    covariances,
-    get,
-    judgement,
-    moments_close,
-    shown,
-    weights,
-)
+from grading.questions import common
+from grading.questions.common import Arrays, Question, cases, changed, comparison, get, moments_close, shown, weights
 
-RIDGE = 1e-6  # may lie on the covariances' diagonal
+RIDGE = 1e-6  # allowed on the covariances' diagonal
 
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
-    """By hand: 3 points, 2 clusters; then two ordinary ones. The parameters before the step are others."""
+    """By hand: 3 points, 2 clusters; then two ordinary cases. The parameters before the step differ."""
     arrays = {
         "x_0": np.array([[0.0], [1.0], [4.0]]),
         "gamma_0": np.array([[1.0, 0.0], [0.75, 0.25], [0.25, 0.75]]),
@@ -33,14 +22,14 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
             f"x_{i}": scale * (2 + rng.normal(size=(n, d)) * rng.uniform(0.5, 1.5, size=d)),
             f"gamma_{i}": rng.dirichlet(weights(rng, k) * 3, size=n),
             f"means_{i}": rng.normal(size=(k, d)) * scale,
-            f"covs_{i}": covariances(rng, k, d, scale),
+            f"covs_{i}": common.covariances(rng, k, d, scale),
             f"pi_{i}": weights(rng, k),
         }
     return arrays
 
 
 def moments(x: np.ndarray, gamma: np.ndarray) -> Arrays:
-    """Weighted moments, by NumPy's own weighted average and covariance."""
+    """Weighted moments, by NumPy's weighted average and covariance."""
     columns = gamma.T
     return {
         "pi": columns.mean(axis=1),
@@ -78,17 +67,17 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     if changed(inputs, answers) or changed(inputs, answers, "gamma"):
         points = min(points, 5)
         faults.append(("_m_step changes X or gamma in place: the next E-step would get other data", "work on a copy"))
-    return judgement(points, faults) if faults else (10, "pi, means and covs are right", "")
+    return common.judgement(points, faults) if faults else (10, "pi, means and covs are right", "")
 
 
 def mistake(name: str, i: int, inputs: Arrays, got: Arrays, want: Arrays) -> tuple[str, str]:
-    """What is wrong with one parameter in case i, and how to mend it."""
+    """What is wrong with one parameter in case i, and how to fix it."""
     found, wanted, before = got[name], want[name], inputs[f"{name}_{i}"]
     gamma = inputs[f"gamma_{i}"]
     if found.size == 0:
-        return f"{name} holds no numbers", f"set self.{name}"
+        return f"{name} does not hold numbers", f"set self.{name}"
     if found.shape != wanted.shape:
-        return f"{name} has shape {found.shape}, wanted is {wanted.shape}", ""
+        return f"{name} has shape {found.shape} instead of {wanted.shape}", ""
     if np.array_equal(found, before):
         return f"{name} is unchanged", f"set self.{name}"
     if not np.isfinite(found).all():
@@ -108,11 +97,14 @@ def mistake(name: str, i: int, inputs: Arrays, got: Arrays, want: Arrays) -> tup
         return wanted + np.einsum("ki,kj->kij", shift, shift)
 
     if moments_close(found, around(inputs[f"means_{i}"])):
-        return "covs are taken around the means before this step", "update self.means first and use the new ones"
+        return (
+            "covs are computed around the means from before this step",
+            "update self.means first and use the new ones",
+        )
     if moments_close(found, around(np.zeros(1))):
-        return "covs are taken around 0", "subtract the mean of component k from X first"
+        return "covs are computed around 0", "subtract the mean of component k from X first"
     if moments_close(found, wanted * np.eye(wanted.shape[-1])):
-        return "covs keep only the diagonal", "the mixture has full covariances"
+        return "covs contain only the diagonal", "the mixture has full covariances"
     return "covs are wrong", "cov_k = sum_n gamma_nk (x_n - mean_k)(x_n - mean_k)^T / N_k"
 
 

@@ -7,14 +7,14 @@ from sklearn.decomposition import PCA
 from grading.questions.common import Arrays, Question, cases, changed, close, comparison, get, judgement, moments_close
 
 PROJECTOR_TOLERANCE = 1e-3
-CLEAR_GAP = 0.05  # relative gap of eigenvalues above which the order of two components is determined
+CLEAR_GAP = 0.05  # relative gap of eigenvalues from which the order of two components counts
 
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
-    """By hand: 3 points; ordinary data; all but equal variances in two directions; few 8-bit images of many pixels."""
+    """By hand: 3 points; ordinary data; two almost equal variances; few 8-bit images of many pixels."""
     turn = np.linalg.qr(rng.normal(size=(12, 12)))[0]
     spread = np.array([10, 7, 5, 3.5, 2.5, 1.5, *[0.8] * 6])
-    # Not exactly equal: np.linalg.eig's vectors would not be perpendicular then, which real data never show.
+    # Not exactly equal, or np.linalg.eig's vectors would not be perpendicular; that never happens on real data.
     tied = np.array([5.0, 4.99975, 3.0, 1.0, 0.5])
     axes = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     parts = rng.normal(size=(150, 10)) * np.geomspace(60, 8, 10)
@@ -33,7 +33,7 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
 
 
 def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    """The worst case counts for the components (6 points), all cases for the mean (2)."""
+    """Components (6 points) are scored by the worst case; the mean (2) must be right in all cases."""
     given = "(1, 1), (4, 4), (4, 1)"
     every = cases(inputs, "x")
     components = [get(answers, f"components_{i}") for i in every]
@@ -54,14 +54,12 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         points += 2
     if changed(inputs, answers):
         points = min(points, 4)
-        faults.append(
-            ("PCA.fit changes X in place: transform would get other data", "write X = X - mean, not X -= mean")
-        )
+        faults.append(("PCA.fit changes X in place: transform would get other data", "X = X - mean, not X -= mean"))
     return judgement(points, faults) if faults else (8, "components and mean are right", "")
 
 
 def leading(components: np.ndarray, j: int) -> np.ndarray:
-    """Projector onto the first j rows: free of signs and of rotations among them."""
+    """Projector onto the first j rows, which does not depend on signs or on rotations among them."""
     return components[:j].T @ components[:j]
 
 
@@ -79,20 +77,23 @@ def judge_components(got: np.ndarray, x: np.ndarray, d: int) -> tuple[float, str
         return close(rows @ rows.T, np.eye(len(rows)), PROJECTOR_TOLERANCE)
 
     if got.size == 0:
-        return 0, "components is not set, or holds no real numbers", "use np.linalg.eigh: it gives real eigenvectors"
-    if got.shape == size[::-1] and got.shape != size:
-        if orthonormal(got.T) and same(got.T):
-            cause = f"components has shape (D, d) = {got.shape}, wanted is (d, D) = {size}"
-            return 3, cause, "one component a row: transpose"
-        return 0, f"components has shape {got.shape}, wanted is (d, D) = {size}", "one component a row"
+        return (
+            0,
+            "components is not set, or does not hold real numbers",
+            "use np.linalg.eigh: it gives real eigenvectors",
+        )
+    if got.shape == size[::-1] != size and orthonormal(got.T) and same(got.T):
+        cause = f"components has shape (D, d) = {got.shape} instead of (d, D) = {size}"
+        return 3, cause, "one component per row: transpose"
     if got.shape != size:
-        return 0, f"components has shape {got.shape}, wanted is (d, D) = {size}", "keep self.dim components, one a row"
+        cause = f"components has shape {got.shape} instead of (d, D) = {size}"
+        return 0, cause, "keep self.dim components, one per row"
     if not np.isfinite(got).all():
         return 0, "components hold NaN or infinity", ""
     if not orthonormal(got):
         basis = scipy.linalg.orth(got.T).T
         if np.linalg.matrix_rank(got) == d and orthonormal(basis) and same(basis):
-            return 0, "components have not length 1, or are not perpendicular", "divide each by its length"
+            return 0, "components do not have length 1, or are not perpendicular", "divide each by its length"
         return 0, "components are not orthonormal rows", "eigh's eigenvectors are columns: transpose, then slice"
     gaps = [j for j in range(1, d + 1) if (variances[j - 1] - variances[j]) > CLEAR_GAP * variances[j - 1]]
     if all(same(got, j) for j in gaps):
@@ -102,8 +103,7 @@ def judge_components(got: np.ndarray, x: np.ndarray, d: int) -> tuple[float, str
     if same(got, others=np.linalg.svd(x, full_matrices=False)[2]):
         return 0, "X was not centred", "subtract the mean before the covariance"
     if same(got, others=np.linalg.eigh(np.cov(x.T))[1].T):
-        hint = "eigh sorts in ascending order: take the last ones, reversed"
-        return 0, "components are those of least variance", hint
+        return 0, "components are those of least variance", "eigh sorts in ascending order: take the last, reversed"
     return 0, "components are wrong", "the eigenvectors of the covariance matrix with the largest eigenvalues, as rows"
 
 

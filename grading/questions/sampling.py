@@ -1,4 +1,4 @@
-"""5.1 sampling: the pictures' form, and whether many draws have the component's mean and spread."""
+"""5.1 sampling: the form of the pictures, and whether many draws have the component's mean and spread."""
 
 import numpy as np
 import scipy.linalg
@@ -8,16 +8,16 @@ from scipy.stats import chi2, kstest
 from grading.questions.common import Arrays, Question, close, comparison, judgement, weights
 
 DRAWS = 400
-FALSE_FAIL = 1e-8  # probability of each statistical test to fail a right sampler
+FALSE_FAIL = 1e-8  # probability that one statistical test fails a correct sampler
 SHOWN = 512  # pixels of a picture that vary; the others are fixed
-BRIGHT, DARK = slice(512, 544), slice(544, 576)  # places, in the order of the shuffled pixels, that are out of range
+BRIGHT, DARK = slice(512, 544), slice(544, 576)  # shuffled pixels that go out of range
 
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
-    """Pictures that stay within 0..255 and reach both ends; then pictures that do not stay within.
+    """Case 0: pictures that stay within 0..255 and reach both ends; case 1: pictures that go beyond.
 
-    In the first case, clipping and stretching to 0..255 give the same picture, so that both can be judged by one
-    distribution. In the second, 32 pixels have the value 400 and 32 have -150, whatever is drawn.
+    In case 0, clipping and stretching to 0..255 give the same picture, so that one distribution judges both. In case 1,
+    32 pixels always have the value 400 and 32 have -150.
     """
     pixels = rng.permutation(784)
     signs = scipy.linalg.hadamard(SHOWN)[1 + rng.choice(SHOWN - 1, 3, replace=False)]  # their sums are 0
@@ -28,12 +28,12 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
     inside, outside = mean.copy(), mean.copy()
     inside[pixels[BRIGHT]], inside[pixels[DARK]] = 255, 0
     outside[pixels[BRIGHT]], outside[pixels[DARK]] = 400, -150
-    # One turn, the variances in another order: another component's covariance, a covariance's diagonal alone, and its
-    # factors transposed have a direction of at least 2.9 times too much or too little variance.
+    # The covariances share one rotation and permute the variances. So another component's covariance, the diagonal
+    # alone or a transposed factor makes some direction's variance at least 2.9 times too large or too small.
     signs, axis = rng.choice([-1, 1], size=3), np.array([0.17, 1.2, 0.78]) + rng.uniform(-0.05, 0.05, size=3)
     turn = np.outer(signs, signs) * Rotation.from_rotvec(axis).as_matrix()
     variances = [np.diag(np.roll([4.0, 1.0, 0.25], shift)) for shift in rng.permutation(3)]
-    # Any two means lie on opposite sides of 0 in two directions.
+    # Any two means have opposite signs in two directions.
     sides = rng.choice([-1, 1], size=3) * rng.permutation([[1, 1, -1], [1, -1, 1], [-1, 1, 1]])
     shared = {
         "means": rng.uniform(1, 2, size=(3, 3)) * sides,
@@ -56,7 +56,7 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
             return 0, *wrong_file(form)
     images = [answers.get(f"images_{i}", np.zeros(0)) for i in range(2)]
     if any(array.dtype != np.uint8 or array.shape != (int(inputs[f"n_{i}"]), 28, 28) for i, array in enumerate(images)):
-        return 0, "there are fewer pictures than were asked for", "write one picture a call"
+        return 0, "there are fewer pictures than requested", "write one picture per call"
     inside, outside = (image.reshape(len(image), 784).astype(np.float64) for image in images)
     points, faults = 2, []
     bright, dark = (np.flatnonzero(far) for far in (inputs["mean_1"] > 255, inputs["mean_1"] < 0))
@@ -73,13 +73,13 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
 
 
 def wrong_file(form: np.ndarray) -> tuple[str, str]:
-    """Cause and hint for a picture that is not what was asked for; ``form`` as the worker left it."""
+    """Cause and hint for a wrong picture, from the worker's ``form``."""
     with np.errstate(all="ignore"):  # the file may hold any numbers
         numbers = np.nan_to_num(np.resize(form, 3).astype(np.complex128).real)
     code, width, height = (int(n) for n in np.clip(numbers, -1, 10**6))
     causes = {
         0: "no gmm_sample.png was written into the folder `path`",
-        1: "gmm_sample.png is no picture",
+        1: "gmm_sample.png is not a picture",
         2: "gmm_sample.png is not in PNG format",
         3: "gmm_sample.png is not 8-bit grey (mode L)",
         4: f"gmm_sample.png has {width} x {height} pixels, not 28 x 28",
@@ -96,19 +96,19 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
         cause = "every draw is the same picture"
         if np.abs(images[0] - np.clip(mean @ components + inputs["mean_0"], 0, 255)).max() < 3:
             cause += ": the component's mean"
-        return 0, cause, "draw from the normal distribution anew at each call; set no seed inside"
+        return 0, cause, "draw from the normal distribution anew in each call; do not set a seed"
     codes, found = draw_statistics(inputs, images)
     inside = {name: low < value < high for name, (value, low, high) in found.items()}
     mean_right = inside.pop("offset of the mean")
     spread_right = all(inside.values())
     if not mean_right and not spread_right and close(codes.mean(axis=0), mean, 0.5):
-        mean_right = True  # draws that hardly vary: their mean is as right as their rounding
+        mean_right = True  # the draws hardly vary, so the test fails on rounding alone
     causes, hints = [], []
     if not mean_right:
-        causes.append(f"the draws do not lie around the mean of component {label}")
+        causes.append(f"the draws are not centred on the mean of component {label}")
         hints.append("use gmm.means[label], and add the PCA's mean once (inverse_transform does)")
     if not spread_right:
-        cause = "the draws do not spread as the component's covariance says"
+        cause = "the spread of the draws does not match the component's covariance"
         if mean_right:
             own = np.sqrt(np.clip(np.diag(np.cov(codes.T)), 0, None))
             cause += comparison("standard deviation of each code", np.round(own, 1), np.sqrt(np.diag(cov)))
@@ -118,19 +118,19 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
 
 
 def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float, float]]]:
-    """The codes (N, d) of draws (N, 784), and each statistic of theirs with the bounds that it lies between."""
+    """The codes (N, d) of draws (N, 784), and their statistics: name -> value, lower bound, upper bound."""
     label = int(inputs["label_0"])
     mean, cov = inputs["means_0"][label], inputs["covs_0"][label]
     codes = (images - inputs["mean_0"]) @ np.linalg.pinv(inputs["components_0"])
-    # Standard normal, if the draws are right.
+    # Standard normal if the draws are right.
     white = np.linalg.solve(np.linalg.cholesky(cov), (codes - mean).T).T
     n, d = white.shape
     variances = np.linalg.eigvalsh(white.T @ white / n)
-    # The mean is judged by the draws' own spread, so that a wrong covariance does not cost it.
+    # Judge the mean by the draws' own spread, so that a wrong covariance does not count against it.
     centred = codes - codes.mean(axis=0)
     offset = codes.mean(axis=0) - mean
     distance = n * offset @ np.linalg.pinv(centred.T @ centred / n) @ offset
-    # At n = 400, d = 3 the bounds of the largest and the least variance are each passed with a probability below 1e-15.
+    # At n = 400, d = 3, correct draws exceed each bound of a variance with a probability below 1e-15.
     return codes, {
         "offset of the mean": (distance, -1, 1.3 * chi2.isf(FALSE_FAIL, d)),
         "least variance": (variances.min(), 0.5, np.inf),

@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.checks import Arrays, Question, close, comparison, get, shown
+from grading.questions.common import Arrays, Question, close, comparison, get, shown
 
 FLOAT32 = 1e-5  # absolute, on numbers of about 1
 NOISE = 6  # standard deviations that a mean over draws may lie from its expectation

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import expit, xlogy
 
-from grading.checks import Arrays, Question, close, get, shown
+from grading.questions.common import Arrays, Question, close, get, shown
 
 FLOAT32 = 1e-5  # absolute, on numbers of about 1
 # Of t-SNE and LLE, which have no one right answer: how far neighbours in the plane are neighbours among the codes.

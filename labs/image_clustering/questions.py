@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from grading.checks import Arrays, Question, close, comparison, get, shown
+from grading.questions.common import Arrays, Question, close, comparison, get, shown
 
 FLOAT32 = 1e-4  # absolute, on numbers of about 1
 SHAPES = {"encoder": [(8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,)], "decoder": [(16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,)]}
