@@ -1,4 +1,4 @@
-"""Headless Chromium for the tests of the two pages; they skip with a reason where it is not installed."""
+"""Headless Chromium for the tests of the two pages; they skip if it is not installed."""
 
 import atexit
 import json
@@ -68,7 +68,7 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def wait(self, condition: str, *arguments):
-        """Until a script returns something true: that."""
+        """Wait until a script returns something true, and return it."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             found = self.run(condition, *arguments)
@@ -78,7 +78,7 @@ class Browser:
         raise AssertionError(f"not true within {SECONDS} s: {condition}; the console says {self.messages()}")
 
     def messages(self) -> list[str]:
-        """Warnings and errors in the console; any of it is a mistake of the page."""
+        """Warnings and errors in the console; each one is a bug of the page."""
         entries = self.driver.get_log("browser")
         return [json.dumps(entry) for entry in entries if entry["level"] not in ("DEBUG", "INFO")]
 

@@ -1,4 +1,4 @@
-"""What the tests of the companion labs share: questions answered in this process, and bad input in a loop."""
+"""Shared by tests of networks and companion labs: one thread, questions answered here, bad input in a loop."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from grading import checks, worker
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Threads of networks so small mostly wait for each other; a module of tests gets this by importing it."""
+    """Threads that share small arrays mostly wait for each other. A test module uses this fixture by importing it."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with threadpool_limits(1):

@@ -1,4 +1,4 @@
-"""What the tests share: a home of their own, the stand-in prepared once, runs to damage, the scripts' own mains."""
+"""Shared by all tests: a separate home, the stand-in prepared once, runs to damage, the scripts' own mains."""
 
 import os
 import shutil
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-# Before NumPy is loaded. The tests' arrays are small: more threads would wait for each other, at full load, and take
-# four times the processor time.
+# Set before NumPy is loaded. The tests' arrays are small: more threads would busy-wait for each other and take four
+# times the processor time.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "10000")
 
@@ -26,7 +26,7 @@ VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """One worker of pytest-xdist runs all tests of a file, which share fixtures, unless they are of another group."""
+    """One worker of pytest-xdist runs all tests of a file, which share fixtures, unless they have another group."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
@@ -38,7 +38,7 @@ class Split(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a script did: its exit status and what it printed."""
+    """The exit status and output of a script."""
 
     status: int
     out: str
@@ -63,9 +63,9 @@ _MNIST_DIR = os.environ.get("MNIST_DIR") or None
 
 @pytest.fixture(scope="session", autouse=True)
 def lab_home(tmp_path_factory):
-    """No test reads or writes the user's data, results or caches, nor follows the user's settings.
+    """Keep tests away from the user's data, results, caches and settings.
 
-    Each worker of pytest-xdist has a home of its own. The cache, whose files are written whole, is one for all workers.
+    Each worker of pytest-xdist has its own home. All share one cache, because its files are written whole.
     """
     home, base = tmp_path_factory.mktemp("lab_home"), tmp_path_factory.getbasetemp()
     cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
@@ -93,7 +93,7 @@ def digits(standin) -> dict[str, Split]:
 
 @pytest.fixture(scope="session")
 def real_mnist(mnist_dir, tmp_path_factory):
-    """A home in which the real MNIST is prepared: its folder; skips where the images are absent."""
+    """The folder of a home with the real MNIST; skips if the images are missing."""
     if mnist_dir is None:
         pytest.skip("MNIST_DIR is not set: it names the folder of MNIST's four IDX files")
     home = tmp_path_factory.mktemp("real_home")
@@ -105,7 +105,7 @@ def real_mnist(mnist_dir, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory) -> dict[str, str]:
-    """Variables that choose untrained networks where ``pretrained/`` does not hold the trained ones."""
+    """Variables that choose untrained networks if ``pretrained/`` does not hold the trained ones."""
     import torch
 
     import model
@@ -122,14 +122,14 @@ def networks(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture
 def with_networks(networks, monkeypatch):
-    """Both networks can be loaded in this test."""
+    """Make both networks loadable in this test."""
     for name, folder in networks.items():
         monkeypatch.setenv(name, folder)
 
 
 @pytest.fixture
 def empty_cache(monkeypatch, tmp_path) -> Path:
-    """A cache of this test's own: its folder."""
+    """The folder of a separate, empty cache."""
     (tmp_path / "cache").mkdir()
     monkeypatch.setattr(files, "cache_dir", lambda: tmp_path / "cache")
     return tmp_path / "cache"
@@ -137,7 +137,7 @@ def empty_cache(monkeypatch, tmp_path) -> Path:
 
 @pytest.fixture
 def cheap_tsne(monkeypatch, empty_cache) -> list[int]:
-    """Random points in place of t-SNE, which takes seconds, other ones at each call; the numbers of images so far."""
+    """New random points instead of t-SNE, which takes seconds; yields the numbers of images of the calls so far."""
     calls = []
 
     def compute(images):
@@ -150,7 +150,7 @@ def cheap_tsne(monkeypatch, empty_cache) -> list[int]:
 
 @pytest.fixture
 def code_unchecked(monkeypatch):
-    """Spare a test of the scripts the seconds for the checks and the page; tests of the whole chain do without this."""
+    """Save tests of the scripts the seconds for the checks and the page; tests of the whole chain override this."""
     from grading import checks
     from report import report_page
 
@@ -181,7 +181,7 @@ def run_script(capfd, code_unchecked):
 
 @pytest.fixture(scope="session")
 def trained_run(standin, tmp_path_factory) -> Path:
-    """A PCA run of ``train.py`` on the stand-in; read it, but damage only ``run_folder``, its copy."""
+    """A PCA run of ``train.py`` on the stand-in; only read it: ``run_folder`` is a copy to damage."""
     import train
 
     path = tmp_path_factory.mktemp("runs") / "trained"
@@ -208,6 +208,6 @@ def files_below_fixture():
 
 @pytest.fixture(scope="session")
 def one_blas_thread():
-    """Share no product among BLAS threads: for small matrices they wait for each other at full load."""
+    """Use one BLAS thread: for small matrices, several busy-wait for each other."""
     with threadpool_limits(1):
         yield

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on loopback, with faults to order, for tests with the real client.
+"""A small Hugging Face Hub on loopback, with faults on demand, for tests with the real client.
 
     with FakeHub() as hub:
         hub.add_file("dataset", "owner/name", "folder/file.parquet", data)
@@ -11,52 +11,45 @@ from which the client takes a file's size, version and kind of error.
 
 Faults, of one file (``fault=``) or of the whole server (``hub.mode``):
 
-    404          as if it were not there
-    500          an error of the server
-    cut          every answer ends in the middle, and a request for the rest begins at the start again
+    404          as if it did not exist
+    500          a server error
+    cut          every answer ends in the middle, and a request for the rest starts over
     cut_once     the first answer ends in the middle, a request for the rest is served
     corrupt      the right number of bytes, but a quarter of them wrong
-    silent       the connection is taken, and nothing is ever said
+    silent       the connection is accepted, but nothing is ever sent
     silent_body  the file's first half, then nothing
     trickle      all of it, in ``hub.pieces`` pieces ``hub.pause`` seconds apart
-    private      as if it were not there, unless ``TOKEN`` is shown
-    redirect     sent from another host, to which the answer points: as large files by the real Hub
+    private      as if it did not exist, unless ``TOKEN`` is sent
+    redirect     the answer redirects to another host, as the real Hub does for large files
     loop         a redirection to itself
 
-Any other token is refused, whatever is asked for, as by the real Hub.
+Any other token is refused for every request, as by the real Hub.
 """
 
 import contextlib
 import hashlib
+import os
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
+POSIX = pytest.mark.skipif(os.name == "nt", reason="needs signals and limits of POSIX")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_the_good_one"
-FAULTS = (
-    None,
-    "404",
-    "500",
-    "cut",
-    "cut_once",
-    "corrupt",
-    "silent",
-    "silent_body",
-    "trickle",
-    "private",
-    "redirect",
-    "loop",
-)
+FAULTS = {None, "404", "500", "cut", "cut_once", "corrupt", "silent", "silent_body"}
+FAULTS |= {"trickle", "private", "redirect", "loop"}
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)")
 
 
 def use_hub(monkeypatch, home: Path, url: str) -> None:
     """Point this process at a Hub, without token and with an empty cache in ``home``.
 
-    The client has read the user's variables when it was imported, so that its settings are changed as well.
+    The client read the user's variables when it was imported, so its settings are changed as well.
     """
     from huggingface_hub import constants
 
@@ -88,8 +81,8 @@ class FakeHub:
     """The server; it runs between ``__enter__`` and ``__exit__``.
 
     Attributes:
-        mode: a fault of every file that has none of its own; None is a sound server.
-        requests: what was asked for, as (method, path).
+        mode: the fault of files without their own; None is a working server.
+        requests: the requests, as (method, path).
         pieces, pause: of the fault ``trickle``.
         commit: the version of every repository.
     """
@@ -104,8 +97,8 @@ class FakeHub:
         self._repos: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
-        self._server.block_on_close = False  # a silent answer's thread waits for the one that would wait for it
-        # The default looks for the end every half second, by which each test would be longer.
+        self._server.block_on_close = False  # a silent answer's thread waits for the thread that would wait for it
+        # By default the server checks for its end every half second, which would slow each test.
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property

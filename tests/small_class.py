@@ -1,4 +1,4 @@
-"""A class whose hand-ins say themselves what grading makes of them; test modules load it by ``pytest_plugins``.
+"""A class whose hand-ins say how they are graded; test modules load it with ``pytest_plugins``.
 
 PYTEST_DONT_REWRITE: it asserts nothing.
 """
@@ -25,7 +25,7 @@ def zipped(path: Path, contents: dict[str, bytes]) -> Path:
 
 
 def add(folder: Path, student_id: str, code: bytes | str = RIGHT, name: str = "Ann") -> Path:
-    """A hand-in whose code tells ``play`` what to make of it."""
+    """A hand-in whose code tells ``play`` how to grade it."""
     contents = {"submission.py": code, "report.pdf": b"%PDF", "results/1/config.yaml": b"use_pca: true"}
     return zipped(folder / f"{student_id}+{name}+LAB3.zip", contents)
 
@@ -38,7 +38,7 @@ def add_copies(folder: Path, **times: int) -> None:
 
 
 def play(handin: archives.HandIn, index: int | None, settings: grade_one.Settings) -> dict:
-    """Stands for grading: does what the first word of submission.py says."""
+    """Replaces grading: does what the first word of submission.py says."""
     if handin.refused:
         return grade_one.grade_one(handin, index, settings)
     word, _, rest = handin.source.decode().partition(" ")

@@ -67,19 +67,16 @@ HEADERS = {
 }
 
 
-def test_headers_of_anything_else_are_refused():
+def test_other_headers_and_files_cut_short_are_refused():
+    for length in range(len(data := npy(np.zeros(4)))):
+        with pytest.raises(answers.BadAnswer):
+            answers.parse_array(data[:length])
     for case, header in HEADERS.items():
         with pytest.raises(answers.BadAnswer):
             pytest.fail(f"{case}: {answers.parse_array(with_header(header))}")
 
 
-def test_a_file_beyond_its_bytes_is_refused():
-    for length in range(len(data := npy(np.zeros(4)))):
-        with pytest.raises(answers.BadAnswer):
-            answers.parse_array(data[:length])
-
-
-def test_a_byte_that_is_no_bool_becomes_one():
+def test_a_byte_that_is_not_a_bool_becomes_one():
     read = answers.parse_array(npy(np.zeros(3, bool))[:-3] + b"\x00\x01\x07")
     assert read.tobytes() == b"\x00\x01\x01"
 
@@ -164,7 +161,7 @@ def test_only_plain_arrays_in_regular_files_are_read(case, tmp_path, monkeypatch
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
-def test_only_a_regular_outcome_is_read(tmp_path):
+def test_only_a_regular_outcome_is_read_and_devices_are_not_opened(tmp_path):
     path = tmp_path / "outcome.json"
     (tmp_path / "o").write_text('{"status": "done"}')
     for put in (lambda: path.symlink_to(tmp_path / "o"), lambda: os.mkfifo(path)):
@@ -172,10 +169,6 @@ def test_only_a_regular_outcome_is_read(tmp_path):
         with pytest.raises(answers.BadAnswer):
             answers.read_outcome(path)
         path.unlink()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
-def test_devices_are_not_opened():
     for path in ("/dev/zero", "/dev/null"):
-        with pytest.raises(answers.BadAnswer, match="no regular file"):
+        with pytest.raises(answers.BadAnswer, match="regular file"):
             answers.read_regular_file(Path(path), 100)

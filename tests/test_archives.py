@@ -1,4 +1,4 @@
-"""Hand-ins in every shape: the ordinary ones are read, the hostile ones harm nobody and are for a person to look at."""
+"""Hand-ins in every shape: ordinary ones are read; hostile ones do no harm and go to a person."""
 
 import os
 import random
@@ -66,16 +66,13 @@ def expect_ordinary(handin: archives.HandIn) -> None:
 # --------------------------------------------------------------------------- ordinary ones
 
 
-def test_folders_are_read_at_any_depth(tmp_path):
+def test_folders_are_read_at_any_depth_and_a_zip_alone_in_one_is_opened(tmp_path):
     for i, above in enumerate(("", f"{NAME}/", "a/b/c/")):
         for name, content in files().items():
             path = tmp_path / str(i) / NAME / above / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         expect_ordinary(only(tmp_path / str(i)))
-
-
-def test_a_zip_alone_in_its_folder_is_opened(tmp_path):
     (tmp_path / "class" / "Zhang_12345_upload").mkdir(parents=True)
     zipped(tmp_path / "class" / "Zhang_12345_upload" / f"{NAME}.zip", files())
     expect_ordinary(only(tmp_path / "class"))
@@ -141,13 +138,10 @@ def test_id_and_name_are_read_from_the_name():
         assert archives.parse_name(name) == parts, name
 
 
-def test_name_without_the_expected_parts_is_read_but_reviewed(hand_in):
+def test_a_name_of_another_form_or_perhaps_swapped_is_read_but_reviewed(hand_in):
     handin = hand_in(files(), "homework.zip")
     assert (handin.hand_in, handin.student_id, handin.source) == ("homework", "", CODE)
     assert "student_id+name+LAB3" in handin.review[0]
-
-
-def test_an_id_and_a_name_that_may_be_swapped_are_reviewed():
     for name in ("Swap+2100000024+LAB3", "Swap+Lee+LAB3", "2100000024+2100000025+LAB3"):
         found = archives.Found(Path("nowhere.zip"), name, *archives.parse_name(name))
         student_id, person, _ = name.split("+")

@@ -7,21 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+from companion import one_thread  # noqa: F401
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
 from benchmarks import __main__ as suite
 from benchmarks import functions, peers, results, timing
 from benchmarks.plan import Row
 from hi_mnist import data
 from hi_mnist.cli import LabError
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads that share small arrays mostly wait for each other, at full load."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from companion import one_thread  # noqa: F401
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from benchmarks import judge, quality, quality_ae, quality_ddpm
 from hi_mnist import files
@@ -15,13 +15,6 @@ from hi_mnist.data import IMAGE_SHAPE, DataSet
 from model import AE, ClassUNet
 
 DIGITS = list(range(10))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads that share small arrays mostly wait for each other, at full load."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture

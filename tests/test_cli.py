@@ -23,7 +23,7 @@ import submission
 import train
 import visualization
 from grading import draw, scores
-from hi_mnist import cli, data, idx, networks, prepare, projections, runs, training
+from hi_mnist import cli, data, networks, prepare, projections, runs, training
 from hi_mnist.files import ROOT
 from hi_mnist.runs import TrainConfig
 
@@ -36,12 +36,12 @@ QUICK = (*DIGITS, "--max_iter", 1)
 
 
 def lines(err: str) -> list[str]:
-    """What stands on standard error besides progress bars."""
+    """The lines on standard error apart from progress bars."""
     return [line for line in re.split(r"[\r\n]+", err) if line.strip() and not re.search(r"\d+%\||\?", line)]
 
 
 def refused(outcome, cause: str = "") -> str:
-    """Check that a script ended as it does on a user's error; returns its one line."""
+    """Check that a script ended with status 2 and one line on standard error; returns the line."""
     assert outcome.status == 2, outcome
     said = lines(outcome.err)
     assert len(said) == 1, outcome.err
@@ -57,7 +57,7 @@ def never(*_, **__):
 
 @pytest.fixture
 def home(standin, lab_home, tmp_path, monkeypatch, with_networks) -> Path:
-    """A home of this test's own, which holds the stand-in; the working directory is elsewhere."""
+    """A separate home that holds the stand-in; the working directory is elsewhere."""
     own = tmp_path / "home"
     shutil.copytree(standin, own / standin.name)
     (own / "cache").symlink_to(lab_home / "cache")
@@ -78,7 +78,7 @@ def run(home, trained_run) -> Path:
 
 
 def test_the_whole_chain_from_another_folder(home, digits, files_below, run_script, monkeypatch):
-    """train, both visualizations and grade, each as a process of its own in a folder that is not the project's."""
+    """train, both visualizations and grade, each in its own process, in a folder outside the project."""
 
     def call(script: str, *flags) -> str:
         command = [sys.executable, str(ROOT / script), *map(str, flags)]
@@ -174,6 +174,10 @@ def test_the_newest_run_is_taken_unless_one_is_named(run, home, run_script):
 
 
 def test_results_path_means_what_the_shell_means(home, run_script, tmp_path):
+    inode = Path.cwd().stat().st_ino
+    assert run_script(train, *QUICK, "--results_path", ".").status == 0
+    assert Path.cwd().stat().st_ino == inode
+    assert run_script(grade, "--results_path", ".").status == 0
     assert run_script(train, *QUICK, "--results_path", Path("new") / "run").status == 0
     assert run_script(grade, "--results_path", Path("new") / "run").status == 0
     assert (Path.cwd() / "new" / "run" / "grade.json").is_file()
@@ -184,33 +188,17 @@ def test_results_path_means_what_the_shell_means(home, run_script, tmp_path):
     assert "--results_path" not in outcome.out.splitlines()[-1]  # the newest run needs no name
 
 
-def test_a_run_fills_the_empty_folder_that_the_shell_stands_in(run_script, home):
-    inode = Path.cwd().stat().st_ino
-    assert run_script(train, *QUICK, "--results_path", ".").status == 0
-    assert Path.cwd().stat().st_ino == inode
-    assert run_script(grade, "--results_path", ".").status == 0
-
-
-def test_a_moved_run_is_graded_where_it_lies(run, run_script, tmp_path):
-    where_it_was = tmp_path / "where it was"
-    config = TrainConfig.load(run / "config.yaml")
-    config.results_path = str(where_it_was)
-    config.save(run / "config.yaml")
-    shutil.move(run, tmp_path / "moved")
-    assert run_script(grade, "--results_path", tmp_path / "moved").status == 0
-    assert (tmp_path / "moved" / "grade.json").is_file()
-    assert not where_it_was.exists()
-
-
-def test_an_original_run_on_the_stand_in_is_graded_without_change(run, run_script, files_below):
-    """config.yaml as the original lab wrote it, to which only the data set was added."""
+def test_a_moved_run_of_the_original_lab_is_graded_where_it_lies_without_change(run, run_script, files_below, tmp_path):
+    """config.yaml is as the original lab wrote it, plus the data set; its results_path is no longer right."""
+    run = Path(shutil.move(run, tmp_path / "moved"))
     text = "embedding_dim: 10\nmax_iter: 100\nn_components: 10\nresults_path: ./results/x\nseed: 42\nuse_pca: true\n"
     (run / "config.yaml").write_text(text + "dataset: digits\n")
     (run / "trace.csv").unlink()
     before = files_below(run)
-    assert run_script(grade).status == 0
+    assert run_script(grade, "--results_path", run).status == 0
     assert set(files_below(run)) - ALLOWED == set(before) | {"grade.json"}
     assert all(files_below(run)[name] == content for name, content in before.items())
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_an_ae_run_has_no_pca_and_no_performance_and_is_drawn(home, run_script, files_below, cheap_tsne, tmp_path):
@@ -251,7 +239,7 @@ def test_help_and_readme_name_the_same_flags(capsys):
 
 # --------------------------------------------------------------------------- bad command lines
 
-# script, flag, values that it does not take: the flag is named
+# script, flag, refused values: the error names the flag
 BAD = [
     (train, "embedding_dim", ("0", "785", "ten", "")),
     (train, "n_components", ("0", "-5", "1438")),
@@ -268,11 +256,8 @@ BAD = [
     (visualization, "cluster_labels", ("",)),
 ]
 BAD_LINES = [
-    (train, "--embedding_dim 0", "embedding_dim must be between 1 and 784, the number of pixels, got 0"),
-    (train, "--n_components 1438", "n_components must be at most 1437, the number of training images, got 1438"),
     (train, "extra", "unrecognized arguments: extra"),
-    (grade, "--sample_index 10", "sample_index must be between 0 and 9, got 10"),
-    (grade, "--sample_index", "--sample_index: expected one argument"),
+    (grade, "--sample_index", "--sample_index"),
     (grade, "--sample_index 3 --ddpm .", "lacks config.json and model.safetensors"),
     (visualization, "--ae .", "lacks config.json and model.safetensors"),
 ]
@@ -363,17 +348,6 @@ def test_corrupt_data_are_one_line_that_names_file_and_remedy(home, run_script, 
     assert outcome.status == 0
     assert "preparing it again" in outcome.out
     assert path.read_bytes() == whole
-
-
-def test_corrupt_idx_files_are_refused_and_nothing_is_kept(home, run_script, files_below, tmp_path):
-    (tmp_path / "idx").mkdir()
-    before = files_below(home)
-    for content in (b"", b"\x1f\x8bjunk", b"\0\0\x08\x03" + b"\0" * 12, b"<html>404</html>" * 9):
-        for name in idx.IDX_NAMES.values():
-            (tmp_path / "idx" / name).write_bytes(content)
-        refused(run_script(train, "--use_pca", "--data_dir", tmp_path / "idx"), "train-images")
-    assert files_below(home) == before
-    assert not (home / "mnist_encoded").exists()
 
 
 # --------------------------------------------------------------------------- a full disk
@@ -476,12 +450,12 @@ def test_ctrl_c_anywhere_leaves_nothing_half_written(run, home, run_script, file
 
 @pytest.fixture
 def hand_in(tmp_path, monkeypatch):
-    """Put another submission.py in the place of ours: ``hand_in(text)``."""
+    """Replace our submission.py: ``hand_in(text)``."""
     (tmp_path / "hand-in").mkdir()
     path = tmp_path / "hand-in" / "submission.py"
     monkeypatch.syspath_prepend(path.parent)
     monkeypatch.setattr(grade, "SUBMISSION", path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two texts of one second and size would share a .pyc
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two texts of the same second and size would share a .pyc
 
     def put(text: str) -> None:
         monkeypatch.delitem(sys.modules, "submission", raising=False)
@@ -574,7 +548,7 @@ train.main(["--help"])
 
 
 def test_only_training_loads_the_students_code(run):
-    """Neither the other scripts, nor grading/ nor the report load it, and train.py --help works without it."""
+    """The other scripts, grading/ and the report do not load it, and train.py --help works without it."""
     (run / "grade.json").write_text(json.dumps({"questions": []}))
     code = WITHOUT_SUBMISSION.format(root=str(ROOT), run=str(run))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

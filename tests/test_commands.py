@@ -1,6 +1,6 @@
-"""Every command that README, the lab texts, the labs and the staff guide print is run, in their order.
+"""Run every command in the README, the lab texts, the labs and the staff guide, in order.
 
-Slow: many minutes. What cannot be run here is named in ``LEFT_OUT``, with the reason.
+Slow: many minutes. ``LEFT_OUT`` names the commands that cannot run here, with the reason.
 """
 
 import os
@@ -71,7 +71,7 @@ def run(start):
 
 @pytest.fixture
 def solved(tmp_path):
-    """A student's folder whose tasks are filled in."""
+    """A student's folder with all tasks filled in."""
     folder = tmp_path / "lab"
     handout.main([str(folder)])
     for name in ("submission.py", *(f"labs/{lab}/submission.py" for lab in LABS)):

@@ -1,4 +1,4 @@
-"""One hand-in's record: its run is scored by saved parameters, its answers are claims, its faults are sentences."""
+"""The record of one hand-in: saved parameters are scored, answers are checked, faults are one sentence."""
 
 import copy
 import dataclasses

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import wait_until
-from hub import TOKEN, FakeHub, small_files, use_hub
+from hub import NOWHERE, POSIX, TOKEN, FakeHub, small_files, use_hub
 from safetensors.torch import save
 
 import model
@@ -22,10 +22,8 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from hi_mnist.networks import _check_blob, ae_encode, load_ae, load_ddpm, save_network
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 AE_ID, DDPM_ID = "someone/their-ae", "someone/their-ddpm"
 WEIGHTS = "model.safetensors"
-POSIX = pytest.mark.skipif(os.name == "nt", reason="needs signals and limits of POSIX")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def weights_bytes(weights):
 
 
 def refusal(load=load_ae, source=AE_ID, flag="--ae"):
-    """The line in which a source is refused; it must name the source and the flag that chooses another."""
+    """The line that refuses a source; it must name the source and the flag to choose another."""
     with pytest.raises(LabError) as error:
         load(source)
     line = cli.explain(error.value)
@@ -147,7 +145,7 @@ def test_a_slow_network_that_moves_is_never_cut(hub, saved, monkeypatch):
     load_ae(AE_ID)
 
 
-def test_a_private_network_needs_its_owners_token(hub, saved, monkeypatch, tmp_path):
+def test_a_private_network_needs_its_owners_token_and_a_public_one_none(hub, saved, monkeypatch, tmp_path):
     put(hub, saved[0][AE_ID], fault="private")
     assert "needs your token" in refusal()
     (tmp_path / "hf").mkdir(exist_ok=True)
@@ -157,9 +155,6 @@ def test_a_private_network_needs_its_owners_token(hub, saved, monkeypatch, tmp_p
     put(hub, saved[0][DDPM_ID], DDPM_ID, fault="private")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     load_ddpm(DDPM_ID)
-
-
-def test_a_stale_token_does_not_stand_in_the_way_of_a_public_network(hub, saved, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_an_old_one")
     put(hub, saved[0][AE_ID])
     load_ae(AE_ID)
@@ -192,17 +187,14 @@ def test_a_hub_that_fails_is_one_line_with_its_reason_and_leaves_nothing(hub, sa
 
 
 def test_a_hub_that_lacks_a_file_is_one_line_and_a_pickle_is_never_read(hub, saved):
+    assert "not a Hub id" in refusal(source="no/such/folder")
+    assert hub.requests == []
     config, weights = saved[0][AE_ID]["config.json"], saved[0][AE_ID][WEIGHTS]
     put(hub, {WEIGHTS: weights}, "someone/no-config")
     assert "lacks the file config.json" in refusal(source="someone/no-config")
     put(hub, {"config.json": config, "pytorch_model.bin": b"a pickle could run anything"})
     assert f"lacks the file {WEIGHTS}" in refusal()
     assert not any("pytorch_model.bin" in path for _, path in hub.requests)
-
-
-def test_what_is_neither_folder_nor_id_is_not_asked_for(hub):
-    assert "not a Hub id" in refusal(source="no/such/folder")
-    assert hub.requests == []
 
 
 @POSIX
@@ -265,8 +257,8 @@ def test_files_that_are_not_a_network_are_one_line(saved, tmp_path):
     assert "does not hold" in refusal(load_ddpm, str(tmp_path), "--ddpm")
 
 
-def test_wrong_bytes_in_the_right_number_are_found_and_mended(hub, saved, cache, offline):
-    """A sound file of sound numbers, if it is not the one that the Hub announced: only its checksum tells."""
+def test_a_file_with_a_wrong_checksum_is_refused(hub, saved, cache, offline):
+    """A sound file of the right size that is not the one the Hub announced: only its checksum shows it."""
     files = saved[0][AE_ID]
     put(hub, files)
     hub.add_file("model", AE_ID, WEIGHTS, files[WEIGHTS], "corrupt")
@@ -285,7 +277,7 @@ def test_wrong_bytes_in_the_right_number_are_found_and_mended(hub, saved, cache,
 
 
 def test_a_file_with_another_kind_of_name_in_the_cache_is_not_compared(hub, saved, cache):
-    """Small files' names are not SHA-256, and where there are no symbolic links there are no such names."""
+    """The names of small files are not SHA-256, and caches without symbolic links have no such names."""
     put(hub, saved[0][AE_ID])
     load_ae(AE_ID)
     for path in cache.rglob("snapshots/*/*"):

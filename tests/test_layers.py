@@ -1,4 +1,4 @@
-"""The order of the house: what stands higher may import what stands lower, and nothing else; there is no circle."""
+"""The layers of the project: a module imports only from its own layer and lower ones, and there are no cycles."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -6,14 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("train", "visualization", "grade", "load_resources")
-# From the ground up. A module belongs to the layer of its first name; those of one layer may import each other.
+# From the bottom up. The first part of a module's name gives its layer; modules of one layer may import each other.
 LAYERS = [("model", "submission"), ("hi_mnist",), ("grading",), ("report", "labs"), (*SCRIPTS, "staff", "benchmarks")]
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}
 FACES = {"utils"}  # for people outside
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the project but the tests, by its dotted name."""
+    """All modules of the project except the tests, by dotted name."""
     found = {}
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -26,7 +26,7 @@ MODULES = modules()
 
 
 def imported(path: Path) -> set[str]:
-    """The project's modules that a file imports, wherever in it."""
+    """The project's modules that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

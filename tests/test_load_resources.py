@@ -19,19 +19,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import wait_until
-from hub import FakeHub, small_files, use_hub
+from hub import NOWHERE, POSIX, FakeHub, small_files, use_hub
 from small_mnist import HUB_REPO, idx_files, parquet_bytes, put_on_hub, put_on_mirror, small_set, write_idx
 
 import load_resources
+import train
 from hi_mnist import cli, download, files, idx, networks, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import load_split, read_source
 from hi_mnist.networks import save_network
 from hi_mnist.prepare import IDX_DIR_VARIABLE
-
-NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
-POSIX = pytest.mark.skipif(os.name == "nt", reason="needs signals and limits of POSIX")
-
 
 # --------------------------------------------------------------------------- fixtures
 
@@ -40,7 +37,7 @@ stand_in_once = functools.cache(prepare.stand_in)  # it takes a second or two, a
 
 @pytest.fixture(autouse=True)
 def lab(tmp_path, monkeypatch):
-    """A home of its own and no network; the checksums known are those of ``small_set()``."""
+    """A home of its own and no network; the known checksums are those of ``small_set()``."""
     home = tmp_path / "lab"
     for name in (*IDX_DIR_VARIABLE.values(), "LAB_AE", "LAB_DDPM", "LAB_DEVICE"):
         monkeypatch.delenv(name, raising=False)
@@ -61,7 +58,7 @@ def hub(monkeypatch):
 
 
 def assert_small_set(home):
-    """The prepared folder holds the small set, in the promised form, and nothing lies beside it."""
+    """The prepared folder holds the small set in the promised form, and there is nothing beside it."""
     for split, (images, labels) in small_set().items():
         got_images, got_labels = load_split(split)
         assert got_images.dtype == np.uint8 and got_images.shape == (len(images), 1, 28, 28)
@@ -222,7 +219,7 @@ def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, monkeypat
             prepare._from_mirror(f"{hub.url}/idx/", "mnist", tmp_path / fault, download.Patience(download.TOTAL_LIMIT))
 
 
-# --------------------------------------------------------------------------- IDX files of the user's
+# --------------------------------------------------------------------------- the user's IDX files
 
 
 def test_takes_the_data_from_idx_files(lab, tmp_path, monkeypatch):
@@ -241,13 +238,10 @@ def test_takes_the_data_from_idx_files(lab, tmp_path, monkeypatch):
 
 
 def bad_idx_files():
-    """What is wrong, the file, its bytes, and what the line must say."""
+    """Cases: what is wrong, the file, its bytes, and the cause that the message must name."""
     good = {idx.IDX_NAMES[key]: content for key, content in idx_files(small_set()).items()}
-    train, labels, test = (
-        good["train-images-idx3-ubyte"],
-        good["train-labels-idx1-ubyte"],
-        good["t10k-labels-idx1-ubyte"],
-    )
+    train, labels = good["train-images-idx3-ubyte"], good["train-labels-idx1-ubyte"]
+    test = good["t10k-labels-idx1-ubyte"]
     squeezed = gzip.compress(train)
     return [
         ("cut short", "train-images-idx3-ubyte", train[:-100], "broken download (23436 bytes, its header says 23536)"),
@@ -269,6 +263,7 @@ def test_bad_idx_files_are_one_line_that_names_file_and_cause(lab, tmp_path, mon
         monkeypatch.setenv("MNIST_DIR", str(folder))
         assert script() == 2, what
         captured = capsys.readouterr()
+        assert cli.run_script(lambda: train.main(["--use_pca"])) == 2 and capsys.readouterr().err == captured.err, what
         assert captured.err.count("\n") == 1 and captured.err.startswith("error: MNIST_DIR: "), what
         assert str(folder / name) in captured.err and cause in captured.err, captured.err
         assert "stand-in" not in captured.out  # never a silent fall-through
@@ -279,11 +274,8 @@ def test_sound_files_with_other_data_are_refused(tmp_path, monkeypatch):
     other = write_idx(tmp_path / "other", small_set(seed=1))
     with pytest.raises(LabError, match="download it again") as error:
         prepare.ensure(data_dir=other)
-    for sum_ in (
-        idx.KNOWN_MD5["mnist"],
-        {key: hashlib.md5(data).hexdigest() for key, data in idx_files(small_set(1)).items()},
-    ):
-        assert sum_["train", "images"] in str(error.value)  # what is known and what was found
+    found = hashlib.md5(idx_files(small_set(1))["train", "images"]).hexdigest()
+    assert idx.KNOWN_MD5["mnist"]["train", "images"] in str(error.value) and found in str(error.value)
     monkeypatch.setitem(idx.KNOWN_MD5, "fashion_mnist", dict(idx.KNOWN_MD5["mnist"]))
     monkeypatch.setitem(idx.KNOWN_MD5, "mnist", dict.fromkeys(idx.IDX_NAMES, "0" * 32))
     with pytest.raises(LabError, match="is of Fashion-MNIST; use --dataset fashion_mnist"):
@@ -375,7 +367,7 @@ def test_choices_that_make_no_sense_are_one_line(lab, tmp_path):
 # --------------------------------------------------------------------------- damage, interruption, a full disk
 
 
-def test_a_damaged_folder_is_prepared_again(lab, tmp_path):
+def test_a_damaged_folder_is_prepared_again_and_never_replaced_by_the_stand_in(lab, tmp_path):
     folder = write_idx(tmp_path / "idx", small_set())
     prepare.ensure(data_dir=folder)
     for name in ("train.safetensors", "test.safetensors", "source.json"):
@@ -384,10 +376,6 @@ def test_a_damaged_folder_is_prepared_again(lab, tmp_path):
             path.write_bytes(content) if content is not None else path.unlink()
             assert prepare.ensure(data_dir=folder) == "mnist", name
             assert_small_set(lab)
-
-
-def test_damaged_real_data_is_never_replaced_by_the_stand_in(lab, tmp_path):
-    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
     (lab / "mnist_encoded" / "train.safetensors").unlink()
     before = snapshot(lab)
     with pytest.raises(LabError, match="cannot be had"):
@@ -520,13 +508,8 @@ def test_the_script_says_what_is_there(lab, tmp_path, capsys):
     assert script("--data_dir", folder, *networks) == 0
     out = capsys.readouterr().out
     n_parameters = sum(p.numel() for p in model.AE().parameters())
-    for fact in (
-        "MNIST",
-        str(folder),
-        "30 for training, 20 for testing",
-        f"{n_parameters:,} parameters, from {tmp_path}",
-    ):
-        assert fact in out
+    facts = ("MNIST", str(folder), "30 for training, 20 for testing", f"{n_parameters:,} parameters, from {tmp_path}")
+    assert [fact for fact in facts if fact not in out] == []
     lines = out.splitlines()[-7:]
     labels = ["data set", "source", "images", "AutoEncoder", "diffusion", "device", "next: python train.py --use_pca"]
     assert [label for label, line in zip(labels, lines, strict=True) if not line.startswith(label)] == []

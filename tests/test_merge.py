@@ -1,4 +1,4 @@
-"""Merging: the report's points and a person's decisions make 100, and tables survive what spreadsheets do to them."""
+"""Merging: report points and decisions by hand make 100, and tables survive spreadsheets."""
 
 import csv
 
@@ -157,11 +157,7 @@ def test_students_who_handed_nothing_in_and_have_no_marks_are_left_out(handins, 
 
 def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final):
     add(handins, "0023001")
-    for student_id, hint in {
-        "23001": " (did you mean 0023001?",
-        "2.02312E+11": " (a spreadsheet",
-        "7": ";",
-    }.items():
+    for student_id, hint in {"23001": " (did you mean 0023001?", "2.02312E+11": " (a spreadsheet", "7": ";"}.items():
         with pytest.raises(LabError) as caught:
             final(f"{REPORT}\n{student_id},{FULL}\n")
         assert f"'{student_id}' is not in the gradebook{hint}" in str(caught.value)

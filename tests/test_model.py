@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from companion import one_thread  # noqa: F401
 from torch import nn
 
-from hi_mnist import networks
 from model import (
     AE,
     ClassUNet,
@@ -18,13 +18,6 @@ from model import (
     sinusoidal_embedding,
     to_pixels,
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads of several test processes would wait for each other at full load."""
-    with networks.torch_threads(1):
-        yield
 
 
 class PointDenoiser(nn.Module):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from companion import one_thread  # noqa: F401
 from sklearn.mixture import GaussianMixture
 
 import model
@@ -11,13 +12,6 @@ from hi_mnist import data, networks, prepare
 from hi_mnist.files import ROOT
 
 FOLDERS = [ROOT / "pretrained" / name for name in ("mnist-ae", "mnist-ddpm")]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads of several test processes would wait for each other at full load."""
-    with networks.torch_threads(1):
-        yield
 
 
 @pytest.fixture(scope="module")

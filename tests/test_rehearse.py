@@ -1,4 +1,4 @@
-"""The rehearsal: its invented students are what they claim to be, and the course comes out as planned."""
+"""The rehearsal: the invented students are as described, and the course ends as planned."""
 
 import importlib
 import subprocess
@@ -20,7 +20,7 @@ def test_each_student_fills_regions_and_nothing_else(skeleton):
     for student in rehearse.CLASS:
         text = rehearse.solve(skeleton, student.work)
         assert text.count("raise NotImplementedError") == len(handout.TASKS) - len(student.work), student.name
-        # Emptied again, it is the skeleton: no region is longer than a student's may be, nothing given was touched.
+        # Emptied again, it is the skeleton: no region is too long, and nothing outside the regions changed.
         again = "".join(line for line in text.splitlines(True) if "raise NotImplementedError" not in line)
         assert handout.strip_solution(again, "submission.py")[0] == skeleton, student.name
     with pytest.raises(LabError, match="9.9"):

@@ -1,4 +1,4 @@
-"""Performance is believed only after the handed-in code gave it again."""
+"""Performance counts only if the handed-in code reproduces it."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def reproduce(saved, images):
 
 
 class Children:
-    """Stands for the sandbox: gives the outcome for each mode and keeps what it was asked."""
+    """Replaces the sandbox: returns an outcome for each mode and records the calls."""
 
     def __init__(self, own: sandbox.Outcome, steps: sandbox.Outcome):
         self.outcomes, self.asked = {"own": own, "steps": steps}, []

@@ -1,4 +1,4 @@
-"""The verdicts do not depend on luck: right code passes with every seed, code with a known mistake with none."""
+"""Verdicts do not depend on luck: right code passes with every seed, code with a known mistake with none."""
 
 import contextlib
 import io

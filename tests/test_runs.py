@@ -1,4 +1,4 @@
-"""Run folders: settings and models written and read back; whatever is damaged is one line that names the file."""
+"""Run folders: settings and models are written and read back; damage is one line that names the file."""
 
 import json
 import os
@@ -74,13 +74,19 @@ def test_a_saved_run_comes_back(run):
     assert (back.mean == 33).all()
 
 
-def test_every_setting_comes_back(tmp_path):
+def test_every_setting_comes_back_missing_ones_take_defaults_and_other_spellings_are_read(tmp_path):
     settings = {"embedding_dim": 7, "use_pca": True, "n_components": 4, "max_iter": 3, "seed": 2**32 - 1}
     config = TrainConfig(**settings, results_path="C:\\läuf: #1 'a'", dataset="digits", ae="owner/name")
     config.save(tmp_path / "config.yaml")
     assert TrainConfig.load(tmp_path / "config.yaml") == config
     TrainConfig().save(tmp_path / "config.yaml")
     assert tuple(yaml.safe_load((tmp_path / "config.yaml").read_text())) == (*SIX_KEYS, "dataset")
+    path = tmp_path / "config.yaml"
+    path.write_text("use_pca: true\n")
+    assert TrainConfig.load(path) == TrainConfig(use_pca=True)
+    for text in ("\ufeffuse_pca: true\r\nseed: 1\r\n", "{use_pca: true, seed: 1}", "# hi\nuse_pca: yes\nseed: 0x1"):
+        path.write_text(text, encoding="utf-8", newline="")
+        assert TrainConfig.load(path) == TrainConfig(use_pca=True, seed=1)
 
 
 def test_a_run_as_the_original_lab_wrote_it_loads(run):
@@ -98,15 +104,6 @@ def test_every_floating_point_type_is_read_as_float64(run):
         back = runs.load_run(run)
         assert back.means.dtype == back.pi.dtype == np.float64
         assert back.pi.tolist() == [0.25, 0.25, 0.5]
-
-
-def test_missing_settings_take_their_defaults_and_other_spellings_are_read(tmp_path):
-    path = tmp_path / "config.yaml"
-    path.write_text("use_pca: true\n")
-    assert TrainConfig.load(path) == TrainConfig(use_pca=True)
-    for text in ("\ufeffuse_pca: true\r\nseed: 1\r\n", "{use_pca: true, seed: 1}", "# hi\nuse_pca: yes\nseed: 0x1"):
-        path.write_text(text, encoding="utf-8", newline="")
-        assert TrainConfig.load(path) == TrainConfig(use_pca=True, seed=1)
 
 
 def test_an_ae_run_needs_no_pca_and_its_embedding_dim_may_disagree(run):
@@ -153,13 +150,10 @@ def test_the_newest_whole_run_is_taken(tmp_path, monkeypatch):
     assert runs.find_run(None) == tmp_path / "results" / "b"
 
 
-def test_a_run_that_is_not_there_or_a_file(tmp_path):
+def test_a_relative_path_means_what_the_shell_means_and_a_missing_run_is_named(run, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "nowhere", tmp_path / "file"):
         assert str(path) in refusal(path)
-
-
-def test_a_relative_path_means_what_the_shell_means(run, monkeypatch):
     monkeypatch.chdir(run.parent)
     assert runs.load_run("run").path == run.resolve()
 
@@ -193,7 +187,7 @@ def test_a_missing_file_a_folder_and_junk_are_named(run):
             path.write_bytes(junk)
             assert str(path) in refusal(run), name
         with path.open("wb") as out:
-            out.truncate(1 << 34)  # sparse: it takes no room on the disk, and is refused unread
+            out.truncate(1 << 34)  # sparse: takes no disk space, and is refused unread
         assert str(path) in refusal(run)
         path.unlink()
         line = refusal(run)
@@ -227,7 +221,7 @@ def covs(one) -> np.ndarray:
     return np.stack([np.eye(D), np.array(one, dtype=float), np.eye(D)])
 
 
-# array, what is put in its place (None: nothing), what the line says
+# array, its replacement (None: removed), the cause in the message
 ARRAYS = [
     *((name, lambda a, bad=bad: np.append(a.ravel()[:-1], bad).reshape(a.shape), f"{name} holds NaN or infinity")
       for name in ("means", "covs", "pi", "components", "mean") for bad in (np.nan, np.inf, -np.inf)),
@@ -248,7 +242,7 @@ ARRAYS = [
 ]  # fmt: skip
 
 
-def test_arrays_that_are_no_mixture_or_no_pca_are_refused(run):
+def test_arrays_that_are_not_a_mixture_or_a_pca_are_refused(run):
     for i, (name, new, cause) in enumerate(ARRAYS):
         file = TENSORS[name in ("components", "mean")]
         whole = (run / file).read_bytes()
@@ -348,7 +342,7 @@ NO_SETTINGS = [
 ]  # fmt: skip
 
 
-def test_what_is_no_plain_yaml_mapping_is_refused_and_never_run(run, tmp_path):
+def test_only_a_plain_yaml_mapping_is_read_and_nothing_is_run(run, tmp_path):
     for text in NO_SETTINGS:
         (run / "config.yaml").write_text(text.replace("TRAP", str(tmp_path / "trapped")))
         assert str(run / "config.yaml") in refusal(run), text[:60]

@@ -1,4 +1,4 @@
-"""The sandbox holds whatever the worker does, under bubblewrap where it works.
+"""The sandbox holds whatever the worker does, under bubblewrap if it works.
 
 The workers here are small files of the tests' own. Each one that misbehaves is bounded by itself (processes, memory,
 disk and seconds), so that a guard that fails harms no machine. Where bubblewrap and its absence make a difference, a
@@ -356,7 +356,7 @@ ENDS = {
 
 @posix
 @both_ways
-def test_a_process_that_ends_by_itself(run):
+def test_a_process_that_ends_on_its_own(run):
     for code, (status, words) in ENDS.items():
         outcome = run("import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n" + code)
         assert outcome.status == status and words in outcome.cause, outcome
@@ -454,7 +454,7 @@ def test_what_a_worker_leaves_is_read_only_where_it_is_plain(run):
     assert list(outcome.arrays) == ["y"]
     outcome = run("done()\nnp.save('y.npy', 1.0); os.symlink('../y.npy', 'outputs/y.npy')")
     assert outcome.status == "crash" and outcome.arrays == {}
-    assert outcome.cause.startswith("it left an answer that is no array")
+    assert outcome.cause.startswith("it left an answer")
     assert run("os.mkfifo('outputs/outcome.json')").status == "crash"
 
 
@@ -533,7 +533,7 @@ class TestBubblewrap:
 
 
 def test_the_system_interpreter_runs_under_bubblewrap(tmp_path):
-    """It has another prefix than the one of this test, and no packages of its own."""
+    """It has another prefix than this test's interpreter, and no packages."""
     system = Path("/usr/bin/python3")
     if not system.exists() or bubblewrap.unavailable() is not None:
         pytest.skip("needs /usr/bin/python3 and bubblewrap")
@@ -569,7 +569,7 @@ def test_a_system_without_bubblewrap_says_so(monkeypatch):
 
 
 def test_without_a_list_of_children_processes_are_walked(boxes, worker, tmp_path, monkeypatch):
-    """As on macOS and Windows: nobody adopts a daemon, its token gives it away."""
+    """As on macOS and Windows: nothing adopts a daemon, but its token reveals it."""
     monkeypatch.setenv(bubblewrap.OFF, "0")
     monkeypatch.setattr(processes, "CAN_LIST_CHILDREN", False)
     worker("daemon(os.environ.items())\nforks(1)\nhang()")

@@ -86,27 +86,18 @@ def test_a_grid_that_cannot_be_is_one_line(run_script, standin):
     assert "--use_pca" in run_script(train, "--dataset", "digits", "--sweep", "embedding_dim=5").err
 
 
-def test_another_sweeps_folder_is_refused(swept, run_script):
-    folder, _, _ = swept
-    options = ["--use_pca", "--dataset", "digits", "--max_iter", 7, "--results_path", folder]
-    outcome = run_script(train, *options, "--sweep", *GRID)
-    assert outcome.status == 2
-    assert "other settings" in outcome.err
-
-
-def test_a_folder_of_other_things_is_refused(run_script, standin, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    outcome = run_script(train, "--use_pca", "--dataset", "digits", "--results_path", tmp_path, "--sweep", "seed=1")
-    assert outcome.status == 2
-    assert "notes.txt" in outcome.err
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_a_damaged_table_is_one_line(swept, run_script, tmp_path):
-    folder, _, _ = swept
-    again = shutil.copytree(folder, tmp_path / "grid")
+def test_a_folder_of_another_sweep_or_other_things_and_a_damaged_table_are_refused(swept, run_script, tmp_path):
+    again = shutil.copytree(swept[0], tmp_path / "grid")
     (again / "sweep.csv").write_text("run,seed\na,b\n", encoding="utf-8")
-    options = ["--use_pca", "--dataset", "digits", "--max_iter", 5, "--results_path", again]
-    outcome = run_script(train, *options, "--sweep", *GRID)
-    assert outcome.status == 2
-    assert "sweep.csv" in outcome.err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
+    for folder, max_iter, cause in (
+        (swept[0], 7, "settings"),
+        (tmp_path / "mine", 5, "notes.txt"),
+        (again, 5, "sweep.csv"),
+    ):
+        options = ["--use_pca", "--dataset", "digits", "--max_iter", max_iter, "--results_path", folder]
+        outcome = run_script(train, *options, "--sweep", *GRID)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1), cause
+        assert cause in outcome.err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]

@@ -1,7 +1,7 @@
 """The lab solved as a textbook writes it, with loops and explicit inverses: a second source of mutants.
 
-Only what the checks on the code call is here. Nothing is taken from ``submission.py``: a mutant of the one is no
-mutant of the other.
+Only what the checks on the code call is here. Nothing is taken from ``submission.py``: no mutant belongs to
+both.
 """
 
 from pathlib import Path
