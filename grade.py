@@ -56,9 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="write report.md, the skeleton of the hand-in report; the run is scored only if it has no grade.json or "
         "--sample_index is given",
     )
-    cli.add_options(
-        parser, "results_path", "data_dir", "ddpm", ae="the AutoEncoder of an AE run (default: the run's own)"
-    )
+    cli.add_options(parser, "results_path", "data_dir", "ddpm", ae="the AutoEncoder of an AE run (default: its own)")
     return parser
 
 

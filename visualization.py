@@ -31,9 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="instead of drawing, measure the three projections, and the mixture against the diffusion model",
     )
-    cli.add_options(
-        parser, "results_path", "data_dir", ae="another AutoEncoder, a Hub id or a folder (default: the run's)"
-    )
+    ae = "another AutoEncoder, a Hub id or a folder (default: the run's)"
+    cli.add_options(parser, "results_path", "data_dir", ae=ae)
     return parser
 
 

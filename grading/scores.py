@@ -109,9 +109,8 @@ def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | 
     mixture, codes = runs.mixture(run), runs.embed(run, images.test)
     clusters = mixture.predict(codes)
     db = davies_bouldin(images.test, clusters)
-    baseline = None
-    if is_pca:
-        baseline = baseline_davies_bouldin(dataset, run.config.embedding_dim, images.train, images.test)
+    d = run.config.embedding_dim
+    baseline = baseline_davies_bouldin(dataset, d, images.train, images.test) if is_pca else None
     return {
         "questions": [score_index(run, sample_index, images), score_performance(run, db, baseline, clusters)],
         "sample_index": sample_index,

@@ -29,10 +29,9 @@ N_PIXELS = 784
 
 def prepared_dir(dataset: str) -> Path:
     """The folder that holds a prepared data set (offline, ``mnist_encoded`` may hold the stand-in)."""
-    if dataset == "digits":
-        offline = lab_home() / "mnist_encoded"
-        if read_json(offline / "source.json").get("dataset") == "digits":
-            return offline
+    offline = lab_home() / "mnist_encoded"
+    if dataset == "digits" and read_json(offline / "source.json").get("dataset") == "digits":
+        return offline
     return lab_home() / f"{dataset}_encoded"
 
 

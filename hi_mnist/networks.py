@@ -48,9 +48,8 @@ def get_device(name: str | None = None):
         raise LabError(f"torch: {one_line(error)}; run: python -m pip install -r requirements.txt") from None
     name = name or os.environ.get("LAB_DEVICE")
     if not name:
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(best)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

@@ -216,5 +216,5 @@ def _comparison(run: SavedRun, name: str, option: str) -> str:
         return f"`python visualization.py --compare{option}` measures the numbers for this question."
     table = tables[name]
     rows = [[row["label"], *row["cells"]] for row in table["rows"]]
-    notes = [f"- {markdown(note)}" for note in table["notes"]]
-    return "\n".join([_table(["", *table["methods"]], rows, "---:"), "", *notes])
+    body = _table(["", *table["methods"]], rows, "---:")
+    return "\n".join([body, "", *(f"- {markdown(note)}" for note in table["notes"])])

@@ -211,8 +211,7 @@ def _strips(run: SavedRun, k: int, fresh: bool, ddpm, seed: int | None) -> dict:
                 failed[name] = pages.shown(error, 500)
         return drawn
 
-    parameters = files.data_hash(run.means, run.covs, run.pi, run.components, run.mean)
-    depends_on = [parameters, k, STRIP, STRIP_STEPS]
+    depends_on = [files.data_hash(run.means, run.covs, run.pi, run.components, run.mean), k, STRIP, STRIP_STEPS]
     if fresh:
         files.cache_path("strips", depends_on).unlink(missing_ok=True)
     shapes = dict.fromkeys(("gmm", "ddpm"), (STRIP, 28, 28))

@@ -222,6 +222,6 @@ def run(configs: list[TrainConfig], items: list[str], folder: Path) -> str:
     """Train the grid, write ``sweep.csv`` and ``sweep.png``, and return the text for the console."""
     keys = [item.partition("=")[0] for item in items]
     rows = sweep(configs, folder, keys)
-    way = "PCA" if configs[0].use_pca else "AutoEncoder"
-    plot(rows, keys, f"{len(rows)} runs on {configs[0].dataset} ({way})", folder / "sweep.png")
+    title = f"{len(rows)} runs on {configs[0].dataset} ({'PCA' if configs[0].use_pca else 'AutoEncoder'})"
+    plot(rows, keys, title, folder / "sweep.png")
     return table(rows, keys)

@@ -98,11 +98,11 @@ def mistake(name: str, i: int, inputs: Arrays, got: Arrays, want: Arrays) -> tup
 
     if moments_close(found, around(inputs[f"means_{i}"])):
         return (
-            "covs are computed around the means from before this step",
+            "covs are taken around the means before this step",
             "update self.means first and use the new ones",
         )
     if moments_close(found, around(np.zeros(1))):
-        return "covs are computed around 0", "subtract the mean of component k from X first"
+        return "covs are taken around 0", "subtract the mean of component k from X first"
     if moments_close(found, wanted * np.eye(wanted.shape[-1])):
         return "covs contain only the diagonal", "the mixture has full covariances"
     return "covs are wrong", "cov_k = sum_n gamma_nk (x_n - mean_k)(x_n - mean_k)^T / N_k"

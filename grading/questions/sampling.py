@@ -108,7 +108,7 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
         causes.append(f"the draws are not centred on the mean of component {label}")
         hints.append("use gmm.means[label], and add the PCA's mean once (inverse_transform does)")
     if not spread_right:
-        cause = "the spread of the draws does not match the component's covariance"
+        cause = "the draws do not spread as the component's covariance says"
         if mean_right:
             own = np.sqrt(np.clip(np.diag(np.cov(codes.T)), 0, None))
             cause += comparison("standard deviation of each code", np.round(own, 1), np.sqrt(np.diag(cov)))
