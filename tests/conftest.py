@@ -26,7 +26,7 @@ VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """One worker of pytest-xdist runs all tests of a file, because they share fixtures, unless they have another group."""
+    """One worker of pytest-xdist runs all tests of a file, which share fixtures, unless they have another group."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
