@@ -39,7 +39,7 @@ def take_turns(jobs: dict[str, list], rounds: int) -> dict[str, list[timing.Fini
 
 @contextmanager
 def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
-    """A folder with the data as parquet files and, for MNIST, as IDX files; and the options that prepare them anew."""
+    """A folder with the data as parquet files and, for MNIST, as IDX files; and the options to prepare them again."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for split, prefix in (("train", "train"), ("test", "t10k")):

@@ -116,7 +116,7 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
     if accuracy < MIN_ACCURACY:
         raise LabError(
             f"the judge reads {accuracy:.2%} of the test images correctly, but {MIN_ACCURACY:.1%} is needed; "
-            f"delete {files.cache_path('judge', depends_on)} to train it anew"
+            f"delete {files.cache_path('judge', depends_on)} to train it again"
         )
     return judge, accuracy
 

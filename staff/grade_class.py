@@ -1,7 +1,7 @@
 """Grade a whole class, and merge the results with the points given by hand.
 
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
-    python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    go on after an interruption, or with new hand-ins
+    python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
 
 Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken

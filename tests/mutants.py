@@ -36,7 +36,7 @@ SWAPPED_OPERATORS = {
 }
 SWAPPED_FUNCTIONS = {"sum": "mean", "max": "min", "argmax": "argmin", "zeros": "ones", "normal": "uniform"}
 MODULES = {"np", "scipy", "linalg", "random", "Image"}
-Replacement = tuple[str, ast.AST]  # the rule's name, and what stands in the node's place
+Replacement = tuple[str, ast.AST]  # the rule's name, and the replacement of the node
 
 
 class Mutant(NamedTuple):

@@ -1,4 +1,4 @@
-"""Whatever lies in a file, reading it gives a plain array or clean text, or says BadAnswer."""
+"""Reading any file gives a plain array or clean text, or raises BadAnswer."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The side-by-side suite: the peers are right, the measuring measures, the tables hold what was measured."""
+"""The side-by-side suite: the peers are correct, timing works, and the tables hold the results."""
 
 import functools
 import json

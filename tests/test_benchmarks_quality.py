@@ -1,4 +1,4 @@
-"""The measures behind the networks' figures: known answers, and what must not change them."""
+"""The measures of the shipped networks: known answers, and what must not change them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""visualization.py --compare: what is measured is what it is called, and the file is read back as it was meant."""
+"""visualization.py --compare: each measure is what its name says, and the file is read back as written."""
 
 import re
 
@@ -28,7 +28,7 @@ RECORDS = [
 
 @pytest.fixture
 def perfect_ddpm(monkeypatch, digits):
-    """In place of the diffusion model, real test images of the digits asked for; counts the calls by their steps."""
+    """Replace the diffusion model by real test images of the requested digits; counts the calls by their steps."""
     images, labels = digits["test"]
     calls = []
 

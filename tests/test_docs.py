@@ -1,5 +1,5 @@
-"""The texts: two languages in step, worked numbers that the checks agree with, and only commands, files, links and
-columns that exist."""
+"""The texts: two languages with one structure, worked numbers that agree with the checks, and only commands, files,
+links and columns that exist."""
 
 import importlib
 import re

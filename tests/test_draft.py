@@ -1,4 +1,4 @@
-"""grade.py --report_draft: everything is filled in, nothing of a student is lost, nothing is markup by accident."""
+"""grade.py --report_draft: all results are filled in, no student text is lost, nothing becomes markup by accident."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def write_sweep(folder, run_folder, dataset="digits"):
 
 @pytest.fixture
 def own_home(monkeypatch, tmp_path):
-    """A home in which nobody has trained anything."""
+    """A home without any run."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -223,11 +223,11 @@ def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run
 def test_a_folder_or_a_link_in_its_place_stays(run_folder, tmp_path):
     file = run_folder / draft.FILE
     file.mkdir()
-    with pytest.raises(LabError, match="never overwritten"):
+    with pytest.raises(LabError, match=draft.FILE):
         draft.write(runs.load_run(run_folder))
     file.rmdir()
     os.symlink(tmp_path / "elsewhere.md", file)
-    with pytest.raises(LabError, match="never overwritten"):
+    with pytest.raises(LabError, match=draft.FILE):
         draft.write(runs.load_run(run_folder))
 
 

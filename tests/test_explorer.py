@@ -1,4 +1,4 @@
-"""explore.html: the same images always, the right data behind each dot, hovering and selecting in a real browser."""
+"""explore.html: always the same images, the right data behind each dot, hovering and selecting in a browser."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ TOOLTIP = DEEP + "return found.filter(e => e.getClientRects().length).map(e => e
 
 @pytest.fixture(scope="session")
 def planes(digits) -> dict[str, np.ndarray]:
-    """Projections that cost nothing, in which no two dots coincide."""
+    """Cheap projections in which no two dots coincide."""
     n = len(digits["train"].images)
     side = int(np.ceil(np.sqrt(n)))
     grid = np.column_stack([np.arange(n) % side, np.arange(n) // side]).astype(float)

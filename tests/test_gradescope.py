@@ -44,7 +44,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def container(bundle):
-    """A folder as Gradescope lays it out, which other users may enter, with a hand-in to be filled."""
+    """A folder with Gradescope's layout, which other users may enter, with an empty hand-in."""
     yield from laid_out(bundle)
 
 
@@ -67,7 +67,7 @@ def laid_out(bundle: Path):
 
 @functools.cache
 def others_may_run_python() -> bool:
-    """Whether a user without any right can start this interpreter, as on Gradescope."""
+    """Whether a user without privileges can start this interpreter, as on Gradescope."""
     try:
         return subprocess.run([sys.executable, "-c", "import numpy"], user=64_000, group=64_000).returncode == 0
     except OSError:
@@ -75,7 +75,7 @@ def others_may_run_python() -> bool:
 
 
 def run(container: Path, **variables: str) -> dict:
-    """Run the bundle's run_autograder; what Gradescope would read."""
+    """Run the bundle's run_autograder; returns what Gradescope would read."""
     if os.geteuid() == 0 and not others_may_run_python():
         variables["LAB_OTHER_USER"] = "0"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAB_", "PYTHON"))}

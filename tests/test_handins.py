@@ -1,4 +1,4 @@
-"""The corpus: every hand-in gets exactly its verdict and points, and no trick gains any. See handins/README.md.
+"""The corpus: every hand-in gets exactly its verdict and points, and no trick pays. See handins/README.md.
 
 By default the right and the wrong cases are scored in one process, and a choice of the others in children; ``-m slow``
 runs every case in children, with one question more than it touches, and the hostile ones without bubblewrap too.
@@ -30,10 +30,10 @@ from hi_mnist.cli import LabError
 from staff import archives, grade_one
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.usefixtures("one_blas_thread")]
-# Small, so that no case has to take much to pass them.
+# Small, so that a case needs little to exceed them.
 LIMITS = sandbox.Limits(cpu_seconds=30, wall_seconds=90, memory=3 * 2**29, file_size=2**25, disk=2**26, processes=16)
-SHORT = {"cpu_seconds": 1, "wall_seconds": 8}  # for cases that never end: the others must not fail on a busy machine
-# What only a child shows, one of a kind; test_sandbox.py shows by workers of its own how limits hold.
+SHORT = {"cpu_seconds": 1, "wall_seconds": 8}  # for cases that never end; other cases must not fail on a busy machine
+# What only a child shows, one of each kind; test_sandbox.py has its own workers to test the limits.
 IN_CHILDREN = [
     "wrong/e_matrix_of_pairs", "wrong/t_skeleton",
     "hostile/error_with_escapes", "hostile/exit_before_ready_is_seen", "hostile/exit_sys",
@@ -72,7 +72,7 @@ def test_the_corpus_is_as_large_as_was_asked_and_well_formed():
 
 
 def test_a_hostile_case_has_a_twin_and_is_bounded_by_itself():
-    """Not a proof, but what is easily forgotten: loops and sleeps have an end, paths do not lead out."""
+    """Not a proof, but a check of what is easily forgotten: loops and sleeps end, paths stay inside."""
     for case in handins.every("hostile"):
         assert case.source(twin=True) != case.source(), case.name
         ast.parse(case.source(twin=True))
@@ -207,7 +207,7 @@ def judge(tmp_path, monkeypatch, files_below):
 
 
 def can_hold(case: handins.Case) -> bool:
-    """What other systems than Linux enforce is said in docs/staff.md."""
+    """docs/staff.md says what is enforced on systems other than Linux."""
     return not (
         (case.family == "hostile" and not sys.platform.startswith("linux"))
         or (case.needs == "bubblewrap" and bubblewrap.unavailable())
@@ -237,12 +237,12 @@ def processes_in(folder: Path) -> list[str]:
 
 
 def one_question(case: handins.Case) -> list[str]:
-    """A question that the case loses points in, or one that it touches."""
+    """A question in which the case loses points, or one that it touches."""
     return sorted(case.touched, key=lambda question: case.expected[question] == full(question))[:1]
 
 
 def one_more_question(case: handins.Case) -> list[str]:
-    """What the case touches, and another question, to which it must make no difference."""
+    """The questions that the case touches, and one that it must not affect."""
     others = [question for question in handins.POINTS if question not in case.touched]
     return [*case.touched, *others[:1]]
 
@@ -292,7 +292,7 @@ def graded_run(trained_run, tmp_path, standin):
 
 
 def assert_loads_or_is_refused(damage: parameters.Damage, run: Path) -> None:
-    """The student's own scripts load the run soundly, or refuse it in one line."""
+    """The student's own scripts load the run correctly, or refuse it in one line."""
     try:
         loaded = runs.load_run(run)
     except LabError as error:

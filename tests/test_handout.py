@@ -1,4 +1,4 @@
-"""The student's copy: nothing of the solution, nothing of the staff's, and broken markers are errors."""
+"""The student's copy: no solution, no staff files, and broken markers are errors."""
 
 import ast
 import re
@@ -64,7 +64,7 @@ def test_what_lies_about_does_not_go_to_students(tmp_path, source, names):
         (source / stray).parent.mkdir(parents=True, exist_ok=True)
         (source / stray).write_text("secret", encoding="utf-8")
     assert handout.make_handout(tmp_path / "out", source) == names
-    # A second solution in a package would go out, but never unnoticed: its tasks are there twice.
+    # A second solution in a package would go out, but not unnoticed: its tasks are duplicates.
     shutil.copy(source / "submission.py", source / "labs" / "image_clustering" / "copy.py")
     with pytest.raises(LabError, match="tasks"):
         handout.make_handout(tmp_path / "again", source)

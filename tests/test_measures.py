@@ -1,4 +1,4 @@
-"""What samples of digits are measured by: known answers."""
+"""The measures of digit samples: known answers."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_frechet_distance_equals_the_square_root_formula_of_general_gaussians(rn
     a = rng.normal(size=(500, 5)) @ rng.normal(size=(5, 5))
     b = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5)) + 1
     s_a, s_b, shift = np.cov(a, rowvar=False), np.cov(b, rowvar=False), a.mean(axis=0) - b.mean(axis=0)
-    # S_a S_b is not symmetric; its eigenvalues are real and not negative all the same.
+    # S_a S_b is not symmetric, but its eigenvalues are real and not negative.
     trace_of_root = np.sqrt(np.linalg.eigvals(s_a @ s_b).real).sum()
     expected = shift @ shift + np.trace(s_a) + np.trace(s_b) - 2 * trace_of_root
     assert measures.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)

@@ -1,4 +1,4 @@
-"""The checks tell wrong mathematics from right: a mutant of a right solution loses points, or is right as well."""
+"""The checks recognise wrong mathematics: a mutant of a right solution loses points, or is right as well."""
 
 import functools
 
@@ -11,7 +11,7 @@ from grading import checks, worker
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_blas_thread")]
 
 RIDGE = "a ridge of another size: less than float32 resolves beside variances of 1"
-# Mutants with other answers than the solution's that are right all the same, each with the reason.
+# Mutants whose answers differ from the solution's but are right, each with the reason.
 RIGHT_AS_WELL = {
     "solution": {
         "m_step: operator swapped: total / n_soft[:, None, None] + 1e-06 * np.eye(... "
@@ -44,7 +44,7 @@ def answers(source: bytes, task: str, seed: int) -> dict[str, np.ndarray] | None
     np.random.seed(seed)
     try:
         module = worker.load(source)
-        # The solution's blocks hold more rows than the checks give: with small ones, slips between blocks show.
+        # The solution's blocks hold more rows than the checks give; small blocks expose slips between blocks.
         module.row_blocks = lambda n_rows, size=0: [slice(at, at + 50) for at in range(0, n_rows, 50)]
         module.in_parallel = map
         return worker.answer(task, module, checks.make_inputs(task, seed), {})

@@ -1,4 +1,4 @@
-"""The networks as they ship: small, whole, and good enough to keep the lab's promises."""
+"""The shipped networks: small, complete, and good enough for the lab's promises."""
 
 import numpy as np
 import pytest

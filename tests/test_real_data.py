@@ -1,4 +1,4 @@
-"""The main job: the lab on the real 60,000 + 10,000 images. Skips where ``MNIST_DIR`` does not name them."""
+"""The main job: the lab on the real 60,000 + 10,000 images. Skips if ``MNIST_DIR`` is not set."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ class Graded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def graded(real_mnist, networks, files_below) -> Graded:
-    """``train.py --use_pca`` and ``grade.py`` with default settings, on a home of their own."""
+    """``train.py --use_pca`` and ``grade.py`` with default settings, in a separate home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(real_mnist))
         for name, folder in networks.items():

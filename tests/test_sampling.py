@@ -1,4 +1,4 @@
-"""sample_from_gmm: what it draws, and the picture that it writes."""
+"""sample_from_gmm: its draws, and the picture that it writes."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_the_file_is_a_28_by_28_picture_of_8_bit_grey(tmp_path):
         assert (image.format, image.size, image.mode) == ("PNG", (28, 28), "L")
 
 
-IMAGES = {  # a mean (784,), and the grey levels that must come of it
+IMAGES = {  # a mean (784,), and the expected grey levels
     "out of range is clipped": (np.linspace(-300, 600, 784).round(), lambda mean: np.clip(mean, 0, 255)),
     "not stretched": (np.where(np.arange(784) % 2, 90.0, 110.0), lambda mean: mean),
     "rounded to the nearest": (np.full(784, 99.7), lambda mean: np.full(784, 100)),

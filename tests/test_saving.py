@@ -1,4 +1,4 @@
-"""Mixtures and PCAs come back from their folders as they were."""
+"""Mixtures and PCAs are read back exactly as they were saved."""
 
 import sys
 
@@ -40,7 +40,7 @@ def test_arrays_come_back_whatever_their_memory_layout(tmp_path, name, layout):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-def test_who_may_read_the_folder_may_read_the_arrays(tmp_path):
+def test_arrays_are_as_readable_as_the_folder(tmp_path):
     GMM(2, 2).save_pretrained(tmp_path)
     modes = {(tmp_path / name).stat().st_mode for name in ("config.json", "gmm.safetensors")}
     assert len(modes) == 1

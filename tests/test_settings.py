@@ -1,4 +1,4 @@
-"""Settings stand once: the dataclass's field makes the flag, the help text, the check and the file."""
+"""Settings are defined once: the dataclass's field gives the flag, the help text, the check and the file."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""submission.py as a file, solved and as it is handed out: short, tasks near the top, and little to install."""
+"""The file submission.py, solved and as handed out: short, tasks near the top, few imports."""
 
 import subprocess
 import sys

@@ -82,7 +82,7 @@ def test_a_grid_that_cannot_be_is_one_line(run_script, standin):
         outcome = run_script(train, "--use_pca", "--dataset", "digits", "--sweep", *items.split())
         assert (outcome.status, outcome.err.count("\n")) == (2, 1), items
         assert cause in outcome.err
-    # Without PCA the dimensions are the network's.
+    # Without PCA the network sets the dimensions.
     assert "--use_pca" in run_script(train, "--dataset", "digits", "--sweep", "embedding_dim=5").err
 
 

@@ -1,4 +1,4 @@
-"""The pictures: the same points for both colourings, t-SNE computed once, numbers where they can be read."""
+"""The pictures: the same points in both colourings, t-SNE computed once, readable numbers."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from hi_mnist.projections import PROJECTIONS, TSNE_SETTINGS
 
 @pytest.fixture
 def planes(monkeypatch):
-    """What is plotted: a list of (plane, groups, names, file), nothing is drawn."""
+    """Record the plots instead of drawing them: a list of (plane, groups, names, file)."""
     plotted = []
     monkeypatch.setattr(
         scatter, "plot_plane", lambda plane, groups, names, path, *_: plotted.append((plane, groups, names, path))

@@ -1,7 +1,6 @@
 """The lab solved as a textbook writes it, with loops and explicit inverses: a second source of mutants.
 
-Only what the checks on the code call is here. Nothing is taken from ``submission.py``: no mutant belongs to
-both.
+Only what the checks on the code call is here. Nothing comes from ``submission.py``, so the mutants differ, too.
 """
 
 from pathlib import Path
