@@ -1,5 +1,7 @@
 """Shared by tests of networks and companion labs: one thread, questions answered here, bad input in a loop."""
 
+import types
+
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
@@ -17,8 +19,9 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def scored(lab, name: str, code, seed: int = 0) -> dict:
-    """The entry of a lab's question for some code: ``lab`` has its ``tasks`` and ``questions``."""
+def scored(lab, name: str, code=None, seed: int = 0, **changed) -> dict:
+    """The entry of a lab's question for some code, else for the solved submission with some of its names replaced."""
+    code = code or types.SimpleNamespace(**vars(lab.submission) | changed)
     questions = lab.questions.QUESTIONS
     inputs = checks.make_inputs(name, seed, questions)
     torch.manual_seed(0)
@@ -26,9 +29,25 @@ def scored(lab, name: str, code, seed: int = 0) -> dict:
     return checks.score(name, inputs, answers, questions)
 
 
-def check_refused(run_script, command, cases) -> None:
-    """Each bad command line ends with status 2 and one line that names the cause."""
-    for arguments, cause in cases:
+def check_solution(lab, seeds: int = 1) -> None:
+    """The solved submission has all points."""
+    for name, asked in lab.questions.QUESTIONS.items():
+        for seed in range(seeds):
+            entry = scored(lab, name, seed=seed)
+            assert (entry["verdict"], entry["score"]) == ("PASS", asked.points), entry
+
+
+def check_mistakes(lab, cases) -> None:
+    """Each name of the submission replaced by something wrong costs its part, and the message says a word."""
+    for name, wrong, points, word in cases:
+        entry = scored(lab, name.lower(), **{name: wrong})
+        assert (entry["verdict"], entry["score"]) == ("WRONG", points), (points, word, entry)
+        assert word in entry["message"] and entry["hint"], (points, word, entry)
+
+
+def check_refused(run_script, command, cases, flags: str = "") -> None:
+    """Each bad command line ends with status 2 and one line that names the cause; for each in ``flags`` its flag."""
+    for arguments, cause in [*cases, *((flag, flag.split()[0].strip("-")) for flag in flags.split(", ") if flag)]:
         done = run_script(command, *(arguments.split() if isinstance(arguments, str) else arguments))
         assert (done.status, done.err.count("\n"), done.out) == (2, 1, ""), (arguments, done)
         assert cause in done.err, (arguments, done.err)

@@ -1,5 +1,6 @@
 """The deep autoencoder lab: its mathematics, its questions, runs that go on after a kill, and the command line."""
 
+import collections
 import contextlib
 import csv
 import dataclasses
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from companion import one_thread  # noqa: F401
+from safetensors.torch import load_file
 
 from grading import checks, worker
 from hi_mnist import data, settings
@@ -56,8 +58,6 @@ def finished(small, tmp_path_factory):
 
 
 def tensors(folder):
-    from safetensors.torch import load_file
-
     return {path.stem: load_file(path) for path in sorted((folder / "models").glob("*.safetensors"))}
 
 
@@ -78,9 +78,6 @@ def random_stack(layers, gaussian_code=False):
     return submission.RBMHandle(models)
 
 
-# --------------------------------------------------------------------------- unrolling
-
-
 def test_unrolled_autoencoder_computes_the_stacks_pass_up_and_down():
     layers = (784, 100, 50, 30)
     for linear in (False, True):
@@ -97,25 +94,18 @@ def test_unrolled_autoencoder_computes_the_stacks_pass_up_and_down():
             assert torch.equal(model.encoder[i][0].weight.T, rbm.fc)
 
 
-def test_fine_tuning_leaves_the_stack_as_it_is():
+def test_fine_tuning_leaves_the_stack_as_it_is_and_without_rbms_nothing_is_loaded():
     stack = random_stack((784, 8, 4))
-    before = stack[0].fc.clone()
     model = submission.Autoencoder((784, 8, 4))
+    before = model.encoder[0][0].weight.clone()
+    submission.load_rbm_pretrained_models(model, submission.RBMHandle())
+    assert torch.equal(model.encoder[0][0].weight, before)
+    before = stack[0].fc.clone()
     submission.load_rbm_pretrained_models(model, stack)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     submission.train_step(model, torch.rand(5, 784), torch.nn.MSELoss(), optimizer)
     assert torch.equal(stack[0].fc, before)
     assert not torch.equal(model.encoder[0][0].weight.T, before)
-
-
-def test_without_rbms_nothing_is_loaded():
-    model = submission.Autoencoder((784, 8, 4))
-    before = model.encoder[0][0].weight.clone()
-    submission.load_rbm_pretrained_models(model, submission.RBMHandle())
-    assert torch.equal(model.encoder[0][0].weight, before)
-
-
-# --------------------------------------------------------------------------- contrastive divergence
 
 
 def test_long_chains_reach_the_gradient_of_the_likelihood():
@@ -143,11 +133,10 @@ def test_cd_k_has_the_expected_gradients_on_average():
         torch.manual_seed(k)
         rbm = random_stack((4, 3))[0]
         rbm.k = k
-        fc, bias_v, bias_h = (p.detach().double().numpy() for p in (rbm.fc, rbm.bias_v, rbm.bias_h))
-        start = rbm.fc.clone(), rbm.bias_v.clone(), rbm.bias_h.clone()
+        start = [getattr(rbm, name).clone() for name in questions.PARAMETERS]
         x = torch.tensor([[1.0, 0.0, 0.5, 1.0]]).repeat(200_000, 1)
         rbm.contrastive_divergence(x, lr=0.1)
-        want = questions.expected_cd(x[:1].double().numpy(), fc, bias_v, bias_h, k)
+        want = questions.expected_cd(x[:1].double().numpy(), *(p.double().numpy() for p in start), k)
         for name, before in zip(questions.PARAMETERS, start, strict=True):
             got = (getattr(rbm, name) - before).numpy() / 0.1
             np.testing.assert_allclose(got, want[name], atol=0.01, err_msg=f"{name}, k = {k}")
@@ -186,24 +175,17 @@ def test_an_rbm_learns_to_reconstruct(digits):
     assert submission.squared_error_per_image(x, rbm.v2h2v(x)).mean() < before / 4
 
 
-# --------------------------------------------------------------------------- the questions
-
-
 def scored(name: str, source: str = SOURCE) -> dict:
     return companion.scored(lab, name, worker.load(source.encode(), "mutant"))
 
 
-def test_points_are_those_of_the_assignment():
-    groups = {}
+def test_the_solution_has_all_points_which_are_those_of_the_assignment():
+    groups = collections.Counter()
     for asked in questions.QUESTIONS.values():
-        groups[asked.label[:3]] = groups.get(asked.label[:3], 0) + asked.points
+        groups[asked.label[:3]] += asked.points
     assert groups == {"3.1": 20, "3.2": 30, "3.3": 30, "3.4": 20 - questions.BY_HAND}
     assert set(tasks.TASKS) == set(questions.QUESTIONS)
-
-
-def test_the_solution_has_all_points():
-    entries = {name: scored(name) for name in questions.QUESTIONS}
-    assert not {name: entry["message"] for name, entry in entries.items() if entry["verdict"] != "PASS"}
+    companion.check_solution(lab)
 
 
 MUTANTS = [
@@ -275,12 +257,10 @@ def test_answers_of_any_kind_are_judged():
 
 def test_what_a_task_leaves_becomes_numbers():
     parameter = torch.nn.Parameter(torch.ones(2, 3))
-    left = {"a": parameter, "b": [True, False], "c": None, "d": "text", "e": [[1], [1, 2]], "f": 0.5}
-    found = worker.answer("t", None, {}, {}, {"t": lambda *_: left})
-    assert {name: array.shape for name, array in found.items()} == {
-        "a": (2, 3), "b": (2,), "c": (0,), "d": (0,), "e": (0,), "f": (),
-    }  # fmt: skip
-    assert all(type(array) is np.ndarray and array.dtype == np.float64 for array in found.values())
+    left = ((parameter, (2, 3)), ([True, False], (2,)), (None, (0,)), ("text", (0,)), ([[1], [1, 2]], (0,)), (0.5, ()))
+    for value, shape in left:
+        found = worker.answer("t", None, {}, {}, {"t": lambda *_, value=value: {"a": value}})["a"]
+        assert (type(found), found.dtype, found.shape) == (np.ndarray, np.float64, shape), value
 
 
 def test_the_sandbox_runs_a_labs_tasks():
@@ -294,9 +274,6 @@ def test_every_solution_has_all_points_in_the_sandbox(capsys):
     for name, points in (("deep_autoencoder", 92), ("fashion_tutorial", 30), ("image_clustering", 30)):
         assert importlib.import_module(f"labs.{name}.__main__").main(["--check"]) == 0
         assert f"{points}.00 / {points}" in capsys.readouterr().out, name
-
-
-# --------------------------------------------------------------------------- training
 
 
 def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(small, tmp_path, finished, monkeypatch, capsys):
@@ -359,13 +336,9 @@ def test_each_choice_trains(small, tmp_path):
 
 def test_learning_rate_rises_and_falls_to_nothing():
     factors = [training.learning_rate_factor(step, 1000) for step in range(1001)]
-    assert factors[0] < 0.05
-    assert max(factors) > 0.99
+    assert factors[0] < 0.05 < 0.99 < max(factors)
     assert factors[-1] == pytest.approx(0)
     assert all(a >= b for a, b in itertools.pairwise(factors[60:]))
-
-
-# --------------------------------------------------------------------------- analysis
 
 
 def test_pca_of_the_real_images_has_the_papers_error(real_mnist, monkeypatch):
@@ -386,20 +359,13 @@ def test_tsne_draws_2000_codes_always_the_same(monkeypatch):
 
 
 def test_tsne_survives_codes_that_are_all_the_same():
-    plane, _ = analysis.tsne_plane(np.full((40, 30), 0.5, np.float32))
-    assert np.isfinite(plane).all()
-
-
-# --------------------------------------------------------------------------- the command line
+    assert np.isfinite(analysis.tsne_plane(np.full((40, 30), 0.5, np.float32))[0]).all()
 
 
 def test_a_run_leaves_tables_pictures_and_models(finished):
     folder, out = finished
-    pictures = {path.stem for path in folder.glob("*.png")}
-    assert pictures == {
-        "colored-mnist", "detectors", "rbm-filters", "reconstructions", "t-sne-colored-mnist-test", "t-sne-pretrained",
-        "t-sne-raw", "t-sne-scratch", "training",
-    }  # fmt: skip
+    pictures = "colored-mnist detectors rbm-filters reconstructions t-sne-colored-mnist-test t-sne-pretrained t-sne-raw"
+    assert {path.stem for path in folder.glob("*.png")} == {*pictures.split(), "t-sne-scratch", "training"}
     rest = {path.name for path in folder.iterdir() if path.suffix != ".png"}
     assert rest == {"20260001.csv", "config.yaml", "models", "results.json", "table.csv"}
     assert list(tensors(folder)) == STAGES
@@ -428,38 +394,28 @@ def test_a_finished_run_is_analysed_again_without_training(finished, run_script,
     assert (folder / "x.csv").is_file()
 
 
-MISTAKES = [
-    ("--max_epoch 0", "max_epoch must be between 1 and 1000000, got 0"),
-    ("--batch_size 99999999999999999999", "batch_size"),
-    ("--layers 784-99999999999", "widths of 1 to 100,000"),
-    ("--student_id table", "would overwrite table.csv"),
-    ("--resume --time_str typo", "holds no run of this lab"),
-    ("--resume", "no unfinished run"),
-    ("--max_epoch_rbm 0", "max_epoch_rbm"),
-    ("--k 0", "k must be"),
-    ("--lr_rbm nan", "lr_rbm"),
-    ("--lr_ae 0", "lr_ae"),
-    ("--momentum 1", "momentum"),
-    ("--weight_decay -1", "weight_decay"),
-    ("--loss_fn nn-mae", "nn-mse"),
-    ("--layers 784", "layers must begin with 784"),
-    ("--layers 784-x", "784-2000-1000-500-30"),
-    ("--dataset cifar", "mnist"),
-    ("--gpu 99 --dataset digits", "cuda:99"),
-    ("--num_workers -1", "num_workers"),
-    ("--student_id ../x", "--student_id"),
-    ("--time_str a/b", "--time_str"),
-    ("--time_str a --results_path b", "both name"),
-    ("--severity 6", "--severity"),
-    ("--seed -1", "seed"),
-    ("--max_epok 3", "max_epok"),
-    ("--data_dir /nowhere/at/all", "/nowhere/at/all"),
-]
-
-
 def test_a_mistake_in_the_command_is_one_line(run_script, tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
-    companion.check_refused(run_script, command, MISTAKES)
+    mistakes = [
+        ("--max_epoch 0", "max_epoch must be between 1 and 1000000, got 0"),
+        ("--layers 784-99999999999", "widths of 1 to 100,000"),
+        ("--student_id table", "would overwrite table.csv"),
+        ("--resume --time_str typo", "holds no run of this lab"),
+        ("--resume", "no unfinished run"),
+        ("--k 0", "k must be"),
+        ("--loss_fn nn-mae", "nn-mse"),
+        ("--layers 784", "layers must begin with 784"),
+        ("--layers 784-x", "784-2000-1000-500-30"),
+        ("--dataset cifar", "mnist"),
+        ("--gpu 99 --dataset digits", "cuda:99"),
+        ("--time_str a --results_path b", "both name"),
+        ("--data_dir /nowhere/at/all", "/nowhere/at/all"),
+    ]
+    flags = (  # whose message names the flag
+        "--batch_size 99999999999999999999, --max_epoch_rbm 0, --lr_rbm nan, --lr_ae 0, --momentum 1, "
+        "--weight_decay -1, --num_workers -1, --student_id ../x, --time_str a/b, --severity 6, --seed -1, --max_epok 3"
+    )
+    companion.check_refused(run_script, command, mistakes, flags)
     assert not (tmp_path / "results").exists()
 
 

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import types
 from pathlib import Path
 
 import companion
@@ -27,31 +26,19 @@ NOTEBOOK = FOLDER / "tutorial.ipynb"
 FASHION_MNIST_DIR = os.environ.get("FASHION_MNIST_DIR")  # as it was when the tests began
 
 
-def scored(name: str, seed: int = 0, **changed) -> dict:
-    """The entry of a question for the solved submission, with some of its names replaced."""
-    return companion.scored(lab, name, types.SimpleNamespace(**{**vars(submission), **changed}), seed)
-
-
-# --------------------------------------------------------------------------- the tasks and their questions
-
-
 def test_solution_gets_all_points():
-    for name, asked in questions.QUESTIONS.items():
-        for seed in (0, 1):
-            entry = scored(name, seed)
-            assert (entry["verdict"], entry["score"]) == ("PASS", asked.points), entry
+    companion.check_solution(lab, seeds=2)
 
 
-def without_sigmoid(*sizes):
-    net = submission.AutoEncoder(*sizes)
-    net.decoder = net.decoder[:-1]
-    return net
+def changed(side: str, change):
+    """An autoencoder with something done to one side."""
 
+    def make(*sizes):
+        net = submission.AutoEncoder(*sizes)
+        setattr(net, side, change(getattr(net, side)))
+        return net
 
-def with_relu_code(*sizes):
-    net = submission.AutoEncoder(*sizes)
-    net.encoder.append(torch.nn.ReLU())
-    return net
+    return make
 
 
 def step(*left_out: str, reduction: str = "mean"):
@@ -67,26 +54,17 @@ def step(*left_out: str, reduction: str = "mean"):
     return train_step
 
 
-def default_kernel(n_neighbors, kernel_width, seed):
-    return submission.projections(n_neighbors, None, seed)
-
-
 def test_a_mistake_is_named_and_costs_its_part():
-    for name, wrong, points, word in (
-        ("AutoEncoder", without_sigmoid, 5, "sigmoid"),
-        ("AutoEncoder", with_relu_code, 5, "encoder"),
+    cases = (
+        ("AutoEncoder", changed("decoder", lambda layers: layers[:-1]), 5, "sigmoid"),
+        ("AutoEncoder", changed("encoder", lambda layers: layers.append(torch.nn.ReLU())), 5, "encoder"),
         ("train_step", step("zero"), 5, "earlier"),
         ("train_step", step(reduction="sum"), 5, "sum"),
         ("train_step", step("step"), 2, "change"),
-        ("projections", default_kernel, 8, "kernel_pca"),
+        ("projections", lambda n, width, seed: submission.projections(n, None, seed), 8, "kernel_pca"),
         ("projections", lambda *a: {}, 0, "missing"),
-    ):
-        entry = scored(name.lower(), **{name: wrong})
-        assert (entry["verdict"], entry["score"]) == ("WRONG", points), (wrong, entry)
-        assert word in entry["message"] and entry["hint"], (wrong, entry)
-
-
-# --------------------------------------------------------------------------- training
+    )
+    companion.check_mistakes(lab, cases)
 
 
 def test_training_lowers_the_loss_and_is_repeatable(digits):
@@ -111,17 +89,10 @@ def test_the_kernel_follows_the_scale_of_the_codes():
     assert tutorial.kernel_width(10 * codes) == pytest.approx(tutorial.kernel_width(codes) / 100)
 
 
-# --------------------------------------------------------------------------- the command
-
-
-@pytest.fixture
-def no_umap(monkeypatch):
-    """UMAP takes longer to compile itself than all of these tests together."""
-    monkeypatch.setattr(shared, "has_umap", lambda: False)
-
-
-def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path, no_umap):
+def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path, monkeypatch):
     path = tmp_path / "run"
+    # UMAP takes longer to compile itself than all of these tests together.
+    monkeypatch.setattr(shared, "has_umap", lambda: False)
     done = run_script(command, "--dataset", "digits", "--epochs", 1, "--results_path", path)
     assert done.status == 0, done.err
     assert "UMAP is not installed" in done.out
@@ -146,19 +117,16 @@ def test_a_run_goes_to_results_under_the_labs_name(lab_home):
 
 
 def test_bad_input_is_one_line(run_script):
+    flags = "--latent_dim 1, --learning_rate nan, --batch_size 1400000, --seed -1"
     cases = [
         ("--epochs 0", "epochs must be between 1"),
         ("--epochs many", "many"),
-        ("--latent_dim 1", "latent_dim"),
-        ("--learning_rate nan", "learning_rate"),
-        ("--batch_size 1400000", "batch_size"),
-        ("--seed -1", "seed"),
+        ("--epoch 3", "--epoch 3"),
         ("--dataset cifar", "cifar"),
         ("--data_dir nowhere", "nowhere"),
-        ("--epoch 3", "--epoch"),
         (["--results_path", ""], "--results_path is empty"),
     ]
-    companion.check_refused(run_script, command, cases)
+    companion.check_refused(run_script, command, cases, flags)
 
 
 def test_more_images_a_batch_than_there_are_is_one_line(run_script, standin, tmp_path):
@@ -184,9 +152,6 @@ def test_where_fashion_mnist_cannot_be_had_the_stand_in_is_taken(monkeypatch, st
     monkeypatch.setenv("FASHION_MNIST_DIR", "somewhere")
     with pytest.raises(LabError):
         shared.prepare("fashion_mnist", None)
-
-
-# --------------------------------------------------------------------------- the notebook
 
 
 def test_stored_notebook_was_run_from_top_to_bottom_and_is_small():
@@ -217,10 +182,8 @@ def test_notebook_runs_with_the_code_as_it_is(standin, monkeypatch):
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     assert re.findall(r"^(\w+) = ", parameters.source, re.MULTILINE) == ["dataset", "epochs", "methods"]
     parameters.source = 'dataset, epochs, methods = "digits", 1, ["PCA", "LLE", "Isomap"]'
-    client = nbclient.NotebookClient(
-        notebook, timeout=300, startup_timeout=300, resources={"metadata": {"path": str(FOLDER)}}
-    )
-    client.execute()  # raises where a cell does
+    limits, where = {"timeout": 300, "startup_timeout": 300}, {"metadata": {"path": str(FOLDER)}}
+    nbclient.NotebookClient(notebook, resources=where, **limits).execute()  # raises where a cell does
     figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(figures) == 4
 
