@@ -48,8 +48,9 @@ def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
     try:
         import submission  # only here: nothing else runs the student's code in this process
     except SyntaxError as error:
-        line = f"{Path(error.filename or '').name}, line {error.lineno}: {error.msg}"
-        raise LabError(f"{line}; fix that line or the one before") from None
+        line = f", line {error.lineno}" if error.lineno else ""  # for bytes that are not text Python names none
+        where = f"{Path(error.filename or 'submission.py').name}{line}"
+        raise LabError(f"{where}: {error.msg}; fix that line or the one before, and save the file as UTF-8") from None
     start = time.monotonic()
     pca = None
     if config.use_pca:

@@ -459,7 +459,7 @@ def hand_in(tmp_path, monkeypatch):
 
     def put(text: str) -> None:
         monkeypatch.delitem(sys.modules, "submission", raising=False)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
     yield put
     monkeypatch.setitem(sys.modules, "submission", submission)
@@ -488,6 +488,9 @@ def test_a_file_that_python_cannot_read_is_one_line_with_file_and_line(home, run
     ):
         hand_in(text)
         refused(run_script(train, *DIGITS), f"submission.py, line {number}: ")
+    for text in ("x = '\0'\n", "x = '\udcca\udcfd'\n"):  # no text, and text in another encoding
+        hand_in(text)
+        refused(run_script(train, *DIGITS), "submission.py")
     assert not (home / "results").exists()
 
 
