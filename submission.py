@@ -54,17 +54,19 @@ class GMM:
         with np.errstate(divide="ignore"):  # a weight of zero is log 0 = -inf, and its gamma exactly 0
             constants = np.log(self.pi) + np.log(np.diagonal(inverses, axis1=1, axis2=2)).sum(axis=1)
 
-        def posterior(rows):
-            spread = np.ascontiguousarray(X[rows].T) - self.means[:, :, None]  # (K, D, B)
-            white = inverses @ spread  # standard normal if X is drawn from the component
+        offsets = inverses @ self.means[:, :, None]
+        gamma = np.empty((self.n_components, len(X)))  # in both steps the numbers of a component lie together
+
+        def fill(rows):
+            white = inverses @ np.ascontiguousarray(X[rows].T)  # (K, D, B)
+            white -= offsets  # standard normal if X is drawn from the component
             log_joint = constants[:, None] - 0.5 * np.einsum("kdb,kdb->kb", white, white)
             # Log domain until the last step: far away all densities underflow, their ratios do not.
             joint = np.exp(log_joint - log_joint.max(axis=0))
-            return joint / joint.sum(axis=0)
+            np.divide(joint, joint.sum(axis=0), out=gamma[:, rows])
 
-        blocks = row_blocks(len(X), max(self.data_dim, 300_000 // self.means.size))
-        # Transposed at the end: in both steps, each component's numbers are contiguous.
-        return np.concatenate(list(in_parallel(posterior, blocks)), axis=1).T
+        list(in_parallel(fill, row_blocks(len(X), max(self.data_dim, 300_000 // self.means.size))))
+        return gamma.T
         # END_YOUR_CODE
 
     def _m_step(self, X: np.ndarray, gamma: np.ndarray) -> None:
@@ -133,12 +135,14 @@ class GMM:
 
         By Bayes' rule p(x) = pi_k N_k(x) / gamma_k for every k; the most probable k is the safest in floating point.
         """
-        best = gamma.argmax(axis=1)
-        total = -np.log(gamma.max(axis=1)).sum()
+        best, left = gamma.max(axis=1), np.ones(len(X), dtype=bool)
+        total = -np.log(best).sum()
         for k in range(self.n_components):
-            members = X.take(np.flatnonzero(best == k), axis=0)
-            if len(members):  # a component without members may have weight zero
-                total += (np.log(self.pi[k]) + log_gaussian(members, self.means[k], self.covs[k])).sum()
+            members = np.flatnonzero((gamma[:, k] == best) & left)
+            left[members] = False  # of equally probable components the first one serves
+            if len(members):
+                log_density = log_gaussian(X.take(members, axis=0), self.means[k], self.covs[k])
+                total += len(members) * np.log(self.pi[k]) + log_density.sum()
         return float(total / len(X))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -164,8 +168,7 @@ class PCA:
     """
 
     def __init__(self, dim: int):
-        self.dim = dim
-        self.components = self.mean = None
+        self.dim, self.components, self.mean = dim, None, None
 
     def fit(self, X: np.ndarray) -> None:
         """Task 2.1: set ``mean`` and the ``dim`` principal ``components`` of X, (N, D) of any real dtype."""
