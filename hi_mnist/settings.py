@@ -23,6 +23,7 @@ import yaml
 
 from hi_mnist.cli import LabError
 from hi_mnist.files import write_text
+from hi_mnist.text import one_line
 
 T = TypeVar("T")
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
@@ -182,7 +183,7 @@ def read_yaml(path: Path) -> dict:
     except (LabError, OSError):
         raise
     except Exception as error:  # PyYAML's own errors, and others that its converters let through
-        cause = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+        cause = one_line(getattr(error, "problem", None) or error)
         raise LabError(f"{path} cannot be read as plain YAML ({cause}); restore it or train again") from None
     if not isinstance(settings, dict):
         raise LabError(f"{path} must hold settings as 'name: value' lines; restore it or train again")
