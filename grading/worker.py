@@ -7,6 +7,7 @@ them. The functions can be imported too: benchmarks score trusted code in one pr
 """
 
 import ast
+import inspect
 import json
 import linecache
 import os
@@ -270,10 +271,15 @@ def fit(submission, inputs, settings) -> dict:
         gmm_class = type("GMM", (gmm_class,), kept)
         pca_class = type("PCA", (pca_class,), {name: vars(lab.PCA)[name] for name in ("__init__", "transform")})
     images = inputs["images"]
+    # Files of earlier years take no seed: there, train.py seeded NumPy's generator after its imports.
+    np.random.seed(settings["seed"])
     pca = pca_class(settings["embedding_dim"])
     pca.fit(images.copy())
     gmm = gmm_class(settings["n_components"], settings["embedding_dim"])
-    gmm.fit(pca.transform(images), max_iter=settings["max_iter"], seed=settings["seed"])
+    taken = inspect.signature(gmm.fit).parameters
+    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    options = {name: settings[name] for name in ("max_iter", "seed") if any_name or name in taken}
+    gmm.fit(pca.transform(images), **options)
     parts = {"means": gmm.means, "covs": gmm.covs, "pi": gmm.pi, "components": pca.components, "mean": pca.mean}
     return {name: numbers(array) for name, array in parts.items()}
 

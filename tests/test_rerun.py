@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grading import sandbox, scores
+from grading import sandbox, scores, worker
 from hi_mnist import data, runs
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
@@ -69,6 +69,21 @@ def test_child_gets_the_runs_own_settings_and_generous_limits(reproduce, good, s
     assert files == {}
     assert (limits.cpu_seconds, limits.memory) == (300, 6 * 2**30)
     assert (inputs["images"].dtype, inputs["images"].shape[1]) == (np.uint8, 784)
+
+
+def test_a_fit_with_a_signature_of_its_own_repeats_its_run(digits):
+    """The original lab's fit takes no seed: its train.py seeded NumPy's generator."""
+    rows = digits["train"].images[:300].reshape(300, 784)
+    settings = {"mode": "own", "n_components": 4, "max_iter": 3, "seed": 7, "embedding_dim": 5}
+    for signature in ("X, max_iter", "X, max_iter=100, tol=1e-3", "X", "X, **options", "X, max_iter, seed"):
+        body = f"given = GMM.fit\ndef fit(self, {signature}): given(self, X, 3)\nGMM.fit = fit\n"
+        module = worker.load(SOURCE + body.encode())
+        np.random.seed(7)  # as the original did, after its imports
+        pca, gmm = module.PCA(5), module.GMM(4, 5)
+        pca.fit(rows)
+        module.given(gmm, pca.transform(rows), 3)
+        again = worker.answer("fit", module, {"images": rows}, settings)
+        assert np.array_equal(again["means"], gmm.means), signature
 
 
 def test_two_percent_are_allowed(reproduce, good):
