@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 FILE = "submission.py"
+HERE = ""  # the box, from before student code can change the folder
 # The start of the message of a task that was not attempted.
 LABEL = re.compile(r"\d+\.\d+ \w.*: ")
 
@@ -33,7 +34,7 @@ class Missing(Exception):
 def load(source: bytes, name: str = "submission_under_test") -> types.ModuleType:
     """Run a submission's source, of any encoding and line ends, and return it as a module."""
     module = types.ModuleType(name)
-    module.__file__ = FILE
+    module.__file__ = os.path.abspath(FILE)
     sys.modules[name] = module  # dataclasses and pickles look their module up
     try:
         text = source.decode("utf-8-sig")
@@ -226,7 +227,7 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
     """One picture and an empty list, or None and the list of fault, width, height."""
     from PIL import Image
 
-    folder = Path("drawn").absolute()
+    folder = Path(HERE, "drawn").absolute()
     folder.mkdir(exist_ok=True)
     target = folder / "gmm_sample.png"
     target.unlink(missing_ok=True)
@@ -266,7 +267,7 @@ def fit(submission, inputs, settings) -> dict:
     """
     gmm_class, pca_class = need(submission, "GMM"), need(submission, "PCA")
     if settings["mode"] == "steps":
-        lab = load(Path("given.py").read_bytes(), "given")
+        lab = load(Path(HERE, "given.py").read_bytes(), "given")
         kept = {name: vars(lab.GMM)[name] for name in ("__init__", "fit", "_mean_log_likelihood")}
         gmm_class = type("GMM", (gmm_class,), kept)
         pca_class = type("PCA", (pca_class,), {name: vars(lab.PCA)[name] for name in ("__init__", "transform")})
@@ -393,8 +394,10 @@ def limit(limits: dict) -> None:
 
 
 def main(box: Path) -> None:
+    global HERE
     leave = os._exit  # kept, because student code may replace it
     os.chdir(box)
+    HERE, sys.argv = os.getcwd(), [FILE]
     task = json.loads(Path("task.json").read_text(encoding="utf-8"))
     sys.path += [path for path in task["paths"] if path not in sys.path]
     # Before the clock starts: these imports do not count.

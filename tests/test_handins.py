@@ -27,6 +27,7 @@ from PIL import Image
 from grading import bubblewrap, checks, sandbox, worker
 from hi_mnist import cli, runs
 from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
 from staff import archives, grade_one
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.usefixtures("one_blas_thread")]
@@ -320,3 +321,13 @@ def test_a_run_that_was_not_trained_so_is_reviewed(damage, graded_run):
     verdict, points = graded_run(damage, rerun=True)["performance"]
     assert verdict == damage.rerun
     assert (points > 0) == (verdict == "PASS")
+
+
+def test_code_that_works_in_its_own_folder_or_in_another_one_is_right():
+    head = (
+        b"import os, sys\nassert sys.argv == ['submission.py']\nos.chdir(os.path.dirname(__file__))\n"
+        b"os.makedirs('elsewhere', exist_ok=True)\nos.chdir('elsewhere')\n"
+    )
+    source = head + (ROOT / "submission.py").read_bytes()
+    (entry,) = checks.check_code(source, only=["sample_from_gmm"])
+    assert (entry["verdict"], entry["score"]) == ("PASS", 7), entry

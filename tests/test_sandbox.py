@@ -128,7 +128,7 @@ def run(mode, boxes, worker, tmp_path, monkeypatch):
         result = sandbox.run("a task", source, inputs or {}, limits=limits, **more)
         assert list(boxes.iterdir()) == []
         assert left_over(str(tmp_path), tokens) == []
-        assert psutil.STATUS_ZOMBIE not in [child.status() for child in psutil.Process().children()]
+        wait_until(lambda: psutil.STATUS_ZOMBIE not in [child.status() for child in psutil.Process().children()], 10)
         return result
 
     return call
