@@ -89,7 +89,7 @@ def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray,
         return {"db": np.array(davies_bouldin(test, gmm.predict(pca.transform(test_rows))))}
 
     depends_on = [dataset, files.data_hash(train, test), embedding_dim, BASELINE, sklearn.__version__]
-    return float(files.cached("baseline", depends_on, {"db": ()}, compute)["db"])
+    return float(files.cached("baseline", depends_on, {"db": ()}, compute, lambda kept: kept["db"] > 0)["db"])
 
 
 def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | None = None) -> dict:

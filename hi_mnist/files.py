@@ -122,7 +122,13 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
         raise LabError(f"{path} is damaged ({' '.join(str(error).split())}); {remedy}") from None
 
 
-def cached(name: str, depends_on: list, shapes: dict[str, tuple], compute: Callable[[], Arrays]) -> Arrays:
+def cached(
+    name: str,
+    depends_on: list,
+    shapes: dict[str, tuple],
+    compute: Callable[[], Arrays],
+    valid: Callable[[Arrays], bool] = lambda _: True,
+) -> Arrays:
     """What ``compute`` returns, now or in an earlier call; kept in ``cache/NAME-<hash>.safetensors``.
 
     Args:
@@ -131,17 +137,17 @@ def cached(name: str, depends_on: list, shapes: dict[str, tuple], compute: Calla
         shapes: shapes of the arrays, by name; None stands for any length. A file with other arrays, or with NaN or
             infinity, is computed again.
         compute: computes the arrays.
+        valid: whether kept arrays can be true; others are computed again.
     """
     path = cache_path(name, depends_on)
     try:
         arrays = read_tensors(path, tuple(shapes), "")
-        if all(_fits(arrays[key], shape) for key, shape in shapes.items()):
+        if all(_fits(arrays[key], shape) for key, shape in shapes.items()) and valid(arrays):
             return arrays
     except LabError:  # missing or damaged
         pass
-    arrays = {
-        key: np.asarray(value, order="C") for key, value in compute().items()
-    }  # ascontiguousarray would add an axis to scalars
+    # Not ascontiguousarray, which would add an axis to scalars.
+    arrays = {key: np.asarray(value, order="C") for key, value in compute().items()}
     with atomic_path(path) as partial:
         partial.write_bytes(save(arrays))
     return arrays

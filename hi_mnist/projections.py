@@ -49,7 +49,8 @@ def _tsne(images: np.ndarray) -> dict[str, np.ndarray]:
 
     package = "openTSNE" if find_spec("openTSNE") else "scikit-learn"
     depends_on = [files.data_hash(images), TSNE_SETTINGS, package, version(package)]
-    return files.cached("tsne", depends_on, {"plane": (len(images), 2), "seconds": ()}, compute)
+    shapes = {"plane": (len(images), 2), "seconds": ()}
+    return files.cached("tsne", depends_on, shapes, compute, lambda kept: kept["seconds"] > 0)
 
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:

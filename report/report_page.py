@@ -215,7 +215,9 @@ def _strips(run: SavedRun, k: int, fresh: bool, ddpm, seed: int | None) -> dict:
     if fresh:
         files.cache_path("strips", depends_on).unlink(missing_ok=True)
     shapes = dict.fromkeys(("gmm", "ddpm"), (STRIP, 28, 28))
-    drawn = files.cached("strips", depends_on, shapes, compute)
+    drawn = files.cached(
+        "strips", depends_on, shapes, compute, lambda kept: all(images.dtype == np.uint8 for images in kept.values())
+    )
     return {name: [pages.digit_uri(image) for image in images] for name, images in drawn.items()} | failed
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalize
 from sklearn.mixture import GaussianMixture
 
 from grading import scores
-from hi_mnist import runs
+from hi_mnist import files, runs
 from hi_mnist.data import DataSet
 from hi_mnist.runs import SavedRun, TrainConfig
 
@@ -234,3 +234,10 @@ def test_the_record_is_computed_from_the_saved_parameters(trained_run, digits, m
     assert report["db"] == pytest.approx(davies_bouldin_score(test.images.reshape(-1, 784).astype(float), clusters))
     assert report["log_likelihood"] == pytest.approx(theirs.score(Z), rel=1e-9)
     assert report["ari"] == pytest.approx(adjusted_rand_score(test.labels, clusters))
+
+
+def test_a_kept_value_that_cannot_be_is_computed_again(empty_cache):
+    for wrong in (-1.0, 0.0, np.nan, np.inf):
+        files.cached("some", [1], {"db": ()}, lambda wrong=wrong: {"db": np.array(wrong)}, lambda _: False)
+        kept = files.cached("some", [1], {"db": ()}, lambda: {"db": np.array(2.0)}, lambda found: found["db"] > 0)
+        assert kept["db"] == 2.0, wrong
