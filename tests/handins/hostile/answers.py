@@ -104,7 +104,7 @@ import shutil
 for path in Path.cwd().iterdir():
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 # SOLUTION
-# ------ outputs_no_file_numbers: Opens files until no more can be opened; the pipe for the answer is open already.
+# ------ outputs_no_file_numbers [ERROR 0]: Opens files until no more can be opened, its own imports neither.
 self.__class__.held = []
 while len(self.held) < 4096:
     try:
