@@ -21,11 +21,9 @@ _MISSPELT = re.compile(
 
 def decode(raw: bytes) -> tuple[str, str] | None:
     """A file's text, and the name of its encoding where that was guessed, else empty; None if it is not clear."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text, guess = _decoded(raw, "utf-16"), ""
-    elif (text := _decoded(raw, "utf-8-sig")) is not None:
-        guess = ""
-    else:
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text, guess = _decoded(raw, "utf-16" if utf16 else "utf-8-sig"), ""
+    if text is None and not utf16:
         text, guess = _guessed(raw)
     return None if text is None or "\0" in text else (text, guess)
 
@@ -67,7 +65,9 @@ def _chinese(text: str) -> tuple[float, float]:
 
 
 def _european(text: str) -> bool:
-    """Whether each word is spelled as in a language of Western Europe."""
+    """Whether each word is spelled as in a language of Western Europe, and « has its »."""
+    if text.count("«") != text.count("»"):
+        return False
     for word in set(re.findall(r"[A-Za-z\x80-\uffff]+", text.translate(_SIGNS))):
         word = _ATTACHED.sub("", word)
         accented = {letter for letter in word.lower() if letter > "\x7f"}

@@ -164,7 +164,7 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         if not shown:
             wrong = "column student_id: it is empty, and hand_in is empty, too"
         elif not meant:
-            wrong = f"column {column}: {shown!r} is not in the gradebook{_changed_id(shown, ids.values())}"
+            wrong = f"column {column}: {shown!r} is not in the gradebook{_changed_id(shown, [*ids.values(), *ids])}"
         elif named and named not in meant:
             wrong = f"column hand_in: {hand_in} is not a hand-in of {student_id}"
         elif first := next((taken[one] for one in meant if one in taken), None):
