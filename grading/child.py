@@ -184,7 +184,8 @@ def ask(content: bytes, about: dict, tasks: dict | None, requests: int, sealed: 
     poll.register(requests, 0)
     files = files_in_memory() if sealed else 0
     while kind == ENDED:
-        events = dict(poll.poll(POLL))
+        over = status is not None  # then all that it wrote is there
+        events = dict(poll.poll(0 if over else POLL))
         if requests in events:
             end_others(sealed)
             os._exit(0)
@@ -197,7 +198,7 @@ def ask(content: bytes, about: dict, tasks: dict | None, requests: int, sealed: 
             kind = LENGTH
         elif sealed and files_in_memory() - files > MOST_FILES:
             kind = FILES
-        elif status is not None and not chunk:
+        elif over and not chunk:
             break  # who else still holds the pipe has nothing to say
     os.close(receive)
     return kind, status or 0, bytes(written) if kind == ENDED else b""

@@ -18,13 +18,13 @@ from statistics import median
 
 import numpy as np
 
-from grading import draw, scores
+from grading import scores
 from hi_mnist import data, files, networks, projections, runs, text
 from hi_mnist.data import DATASETS, N_CLASSES
 from hi_mnist.files import ROOT
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUIDANCE
 from hi_mnist.runs import SavedRun
-from report import measures
+from report import draw, measures
 from report.measures import FRECHET_DIMENSIONS, GMM_SEEDS, NEIGHBOURS
 
 FILE = "comparison.csv"
