@@ -36,7 +36,7 @@ FIGURES = {  # key in grade.json: label
     "ari": "adjusted Rand index",
     "log_likelihood": "mean log-likelihood",
 }
-# Of labels drawn by chance it is about sqrt(2 N / K), 45 on 10,000 test images; nothing that was fitted comes near this.
+# Labels drawn by chance give about sqrt(2 N / K), 45 on 10,000 test images; nothing that was fitted comes near this.
 LARGEST_DB = 100.0
 BASELINE = {"n_components": 10, "max_iter": 100, "seed": 123}
 

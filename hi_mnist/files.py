@@ -23,7 +23,7 @@ from hi_mnist.holders import has_ended, owner
 Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 2.0  # s; virus scanners and synchronised folders hold a new file for a moment
-NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # then a file cannot be read, whatever is in it
+NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)  # the machine's fault, not the file's
 SEAL = "seal"  # the array of a cache file that vouches for the others
 
 

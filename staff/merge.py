@@ -7,8 +7,9 @@ from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
+from hi_mnist.holders import lock
 from staff import tables
-from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
+from staff.gradebook import FEEDBACK, LOCK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -37,8 +38,15 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
         the rows of the final gradebook, and notes on how the tables were read.
 
     Raises:
-        LabError: grading is not finished, or the marks cannot be read; names line and column.
+        LabError: grading is not finished or goes on, or the marks cannot be read; names line and column.
     """
+    if not out.is_dir():
+        raise LabError(f"there is no folder {out}; name the --out of the graded class")
+    with lock(out / LOCK, f"--out {out}"):
+        return _merge(out, marks_path)
+
+
+def _merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     try:
         gradebook = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))
         rows, missing = gradebook["rows"], gradebook["missing"]
