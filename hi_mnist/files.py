@@ -88,11 +88,9 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     """Fill a folder whole or not at all: yields a folder in the same place, which becomes ``path`` at the end.
 
     Raises:
-        LabError: ``path`` is a file, or a folder that is not empty; or it cannot be made at the end. Then the filled
-            folder is kept, and the error names it.
+        LabError: that is refused, as by ``check_new_folder``. The filled folder is kept, and the error names it.
     """
     path = Path(path).expanduser().resolve()
-    check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     partial.mkdir()
@@ -101,23 +99,19 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
-    moved = []
+    remedy = f"nothing is lost: it is whole in {partial}; close what holds that folder and rename it"
     try:
         check_new_folder(path)
         if path.is_dir():
             # Move the files one by one, the settings last: the folder may be the shell's working directory.
             for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
                 move(child, path / child.name)
-                moved.append(child)
+                remedy = f"nothing is lost: the rest is in {partial}; close what holds that folder and move it there"
             remove(partial)
         else:
             move(partial, path)
     except (OSError, LabError) as error:
-        for child in moved:
-            with suppress(OSError):
-                os.replace(path / child.name, child)
         cause = getattr(error, "strerror", None) or str(error).partition(";")[0]
-        remedy = f"nothing is lost: it is whole in {partial}; close what holds that folder and rename it"
         raise LabError(f"{path} could not be made ({cause}); {remedy}") from None
 
 
