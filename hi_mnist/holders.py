@@ -159,4 +159,5 @@ def _start(process) -> int:
     """When a ``psutil.Process`` started, in seconds: on Linux since the boot, else it would move with the clock."""
     import psutil
 
-    return round(process.create_time() - (psutil.boot_time() if sys.platform == "linux" else 0))
+    boot = psutil.boot_time() if sys.platform == "linux" else 0  # first: older versions keep it for create_time
+    return round(process.create_time() - boot)
