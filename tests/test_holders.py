@@ -72,7 +72,7 @@ def test_a_lock_names_its_holder_and_only_a_dead_one_loses_it(tmp_path):
             pass
 
 
-def test_one_of_many_takes_over_from_a_dead_holder(tmp_path):
+def test_one_of_many_takes_over_from_a_dead_holder(tmp_path, monkeypatch):
     path, barrier, outcomes, over = tmp_path / "lock.json", threading.Barrier(8), [], threading.Event()
 
     def start():
@@ -94,6 +94,18 @@ def test_one_of_many_takes_over_from_a_dead_holder(tmp_path):
         thread.join()
     assert sorted(outcomes) == ["held"] + 7 * ["refused"]
     assert list(tmp_path.iterdir()) == []
+    faster, has_ended = json.dumps({"owner": holders.owner()}), holders.has_ended
+
+    def overtaken(owner):  # another process takes over between two looks of ours
+        is_dead = has_ended(owner)
+        path.write_text(faster)
+        return is_dead
+
+    path.write_text(json.dumps({"owner": ended()}))
+    monkeypatch.setattr(holders, "has_ended", overtaken)
+    with pytest.raises(Held), lock(path, "it"):
+        pass
+    assert [left.read_text() for left in tmp_path.iterdir()] == [faster]
 
 
 KILLED = """
