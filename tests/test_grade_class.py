@@ -341,8 +341,7 @@ def test_what_cannot_be_written_at_the_end_leaves_the_earlier_files_whole(
 
         with monkeypatch.context() as patch:
             patch.setattr(gradebook.files, "write_text", full)
-            options = ("--dataset", "digits", "--jobs", 1, "--resume")
-            done = run_script(grade_class, handins, "--out", tmp_path / "out", *options)
+            done = run_script(grade_class, handins, "--out", tmp_path / "out", "--dataset", "digits", "--resume")
         assert (done.status, done.err.strip().count("\n")) == (2, 0), name
         assert "the disk is full" in done.err and name in done.err
         after = files_below(tmp_path / "out")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from datetime import datetime
 
 import psutil
@@ -61,8 +60,7 @@ def test_a_lock_names_its_holder_and_only_a_dead_one_loses_it(tmp_path):
             continue
         with pytest.raises(Held) as caught, lock(path, "it"):
             pass
-        assert (f"remove {path}" in str(caught.value)) == (machine not in owner)
-        assert list(tmp_path.iterdir()) == [path], owner
+        assert (f"remove {path}" in str(caught.value)) == (machine not in owner), owner
     for content in ("", "[]"):  # a power cut; just now, it could be a process that is about to write it
         path.write_text(content)
         with pytest.raises(Held), lock(path, "it"):
@@ -72,29 +70,9 @@ def test_a_lock_names_its_holder_and_only_a_dead_one_loses_it(tmp_path):
             pass
 
 
-def test_one_of_many_takes_over_from_a_dead_holder(tmp_path, monkeypatch):
-    path, barrier, outcomes, over = tmp_path / "lock.json", threading.Barrier(8), [], threading.Event()
-
-    def start():
-        barrier.wait()
-        try:
-            with lock(path, "it"):
-                outcomes.append("held")
-                over.wait(60)
-        except Held:
-            outcomes.append("refused")
-        if len(outcomes) == 8:
-            over.set()
-
-    path.write_text(json.dumps({"owner": ended()}))
-    threads = [threading.Thread(target=start) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["held"] + 7 * ["refused"]
-    assert list(tmp_path.iterdir()) == []
-    faster, has_ended = json.dumps({"owner": holders.owner()}), holders.has_ended
+def test_of_two_that_find_a_dead_holder_one_takes_over(tmp_path, monkeypatch):
+    path, has_ended = tmp_path / "lock.json", holders.has_ended
+    faster = json.dumps({"owner": holders.owner()})
 
     def overtaken(owner):  # another process takes over between two looks of ours
         is_dead = has_ended(owner)
@@ -171,19 +149,13 @@ def test_scratch_clears_what_the_dead_left_and_nothing_else(temporary):
 # --------------------------------------------------------------------------- the names of new runs
 
 
-@pytest.fixture
-def frozen(temporary, monkeypatch):
-    """A home with empty results, at half past nine for ever."""
-    monkeypatch.setenv("LAB_HOME", str(temporary / "home"))
-    monkeypatch.setattr(runs, "datetime", type("Frozen", (), {"now": lambda: datetime(2026, 1, 31, 9, 30)}))
-    return temporary / "home"
-
-
-def test_every_command_takes_another_name_if_its_own_is_taken(frozen, monkeypatch):
+def test_every_command_takes_another_name_if_its_own_is_taken(temporary, monkeypatch):
     from labs.deep_autoencoder import __main__ as deep_autoencoder
     from labs.fashion_tutorial import __main__ as fashion_tutorial
     from labs.image_clustering import __main__ as image_clustering
 
+    monkeypatch.setenv("LAB_HOME", str(temporary))
+    monkeypatch.setattr(runs, "datetime", type("Frozen", (), {"now": lambda: datetime(2026, 1, 31, 9, 30)}))
     now, sweep = "2026-01-31_09-30-00", ["--use_pca", "--sweep", "seed=1"]
     for main, does, prefix, arguments in (
         (train, "train_one", "", ["--use_pca"]),
@@ -195,28 +167,10 @@ def test_every_command_takes_another_name_if_its_own_is_taken(frozen, monkeypatc
         with runs.new_run_path(None, prefix) as first, runs.new_run_path(None, prefix) as second:
             assert (first.name, second.name) == (f"{prefix}{now}", f"{prefix}{now}-2")
             assert main.main(arguments) == 0
-        (frozen / "results" / f"{prefix}{now}").mkdir(parents=True)
+        (temporary / "results" / f"{prefix}{now}").mkdir(parents=True)
         assert main.main(arguments) == 0
         assert [path.name for path in seen] == [f"{prefix}{now}-3", f"{prefix}{now}-2"]
         with runs.new_run_path("named"), pytest.raises(Held, match="named is in use by process"):
             main.main([*arguments, "--results_path", "named"])
     with shared.run_path("lab", None, "mine"), pytest.raises(Held), shared.run_path("lab", None, "mine"):
         pass
-
-
-def test_two_trainings_in_one_second_are_two_runs(frozen, standin, monkeypatch, run_script):
-    whole, seen = train.training.train, []
-    monkeypatch.setenv("LAB_HOME", str(standin.parent))
-    options = ("--use_pca", "--dataset", "digits", "--max_iter", 1)
-
-    def twice(config, images):  # the second training is over before the first
-        if not seen:
-            seen.append(0)
-            assert run_script(train, *options).status == 0
-        return whole(config, images)
-
-    monkeypatch.setattr(train.training, "train", twice)
-    assert run_script(train, *options).status == 0
-    made = [path for path in (standin.parent / "results").iterdir() if "09-30-00" in path.name]
-    assert sorted(path.name for path in made) == ["2026-01-31_09-30-00", "2026-01-31_09-30-00-2"]
-    assert all(runs.load_run(path).n_components == 10 for path in made)

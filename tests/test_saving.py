@@ -51,83 +51,82 @@ def test_arrays_are_as_readable_as_the_folder(tmp_path):
     assert len(modes) == 1
 
 
-class Refusing:
-    """``os.replace`` as a virus scanner makes it: some calls fail. Time passes only while somebody sleeps."""
-
-    def __init__(self, monkeypatch, refused, error=PermissionError):
-        self.calls, self.refused, self.error, self.now = itertools.count(), refused, error, 0.0
-        self.replace = os.replace
-        monkeypatch.setattr(os, "replace", self)
-        monkeypatch.setattr(files.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(files.time, "sleep", self.sleep)
-
-    def __call__(self, source, target):
-        if next(self.calls) in self.refused:
-            raise self.error(errno.EBUSY if self.error is OSError else errno.EACCES, "it is in use", str(target))
-        self.replace(source, target)
-
-    def sleep(self, seconds):
-        self.now += seconds
+NAMES = ("a", "b", "config.yaml")
 
 
-def fill(path, names=("config.yaml", "a", "b")):
+@pytest.fixture
+def refusing(monkeypatch):
+    """``refusing(calls, error)``: these calls of ``os.replace`` fail; the pauses so far, which alone take time."""
+    replace, clock = os.replace, []
+    monkeypatch.setattr(files.time, "monotonic", lambda: sum(clock))
+    monkeypatch.setattr(files.time, "sleep", clock.append)
+
+    def start(calls, error=PermissionError, code=errno.EACCES):
+        count = itertools.count()
+        clock.clear()
+
+        def refuse(source, target):
+            if next(count) in calls:
+                raise error(code, "it is in use", str(target))
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", refuse)
+        return clock
+
+    return start
+
+
+def fill(path, meanwhile=lambda: None):
     with files.new_folder(path) as folder:
-        for name in names:
+        for name in NAMES:
             (folder / name).write_text(name)
+        meanwhile()
 
 
-def test_a_rename_that_is_refused_for_a_moment_costs_nothing(tmp_path, monkeypatch):
+def test_a_rename_that_is_refused_for_a_moment_costs_nothing(tmp_path, refusing):
     (tmp_path / "empty").mkdir()
-    for refused, error in (({0}, PermissionError), (range(20), PermissionError), ({0, 3, 4}, OSError)):
-        for name in ("new", "empty", "file"):
-            with monkeypatch.context() as patch:
-                clock = Refusing(patch, refused, error)
-                files.write_text(tmp_path / name, "text") if name == "file" else fill(tmp_path / name)
-                assert 0 < clock.now < 2
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "new"]
-        for name in ("new", "empty"):
-            assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["a", "b", "config.yaml"]
-            for path in (tmp_path / name).iterdir():
-                path.unlink()
-        (tmp_path / "new").rmdir()
-
-
-def test_a_folder_that_cannot_be_moved_is_kept_and_named(tmp_path, monkeypatch):
-    (tmp_path / "empty").mkdir()
-    for name, refused, error in (
-        ("new", range(1000), PermissionError),
-        ("empty", range(1000), PermissionError),
-        ("empty", range(1, 1000), PermissionError),  # the first file was moved already
-        ("new", {0}, FileExistsError),  # an error that no waiting mends
-        ("new", (), "taken"),
-        ("empty", (), "taken"),
-        ("new", (), "taken before"),
-    ):
-        taken = "taken" in str(error)
-        with monkeypatch.context() as patch, pytest.raises(LabError) as caught:
-            clock = Refusing(patch, refused, error)
-            if error == "taken before":  # while it was trained
-                (tmp_path / name).mkdir(exist_ok=True)
-                (tmp_path / name / "anothers").touch()
-            with files.new_folder(tmp_path / name) as folder:
-                for file in ("config.yaml", "a", "b"):
-                    (folder / file).write_text(file)
-                if taken:
-                    (tmp_path / name).mkdir(exist_ok=True)
-                    (tmp_path / name / "anothers").touch()
-        assert 1.5 < clock.now < 3 or error is not PermissionError
-        assert str(folder) in str(caught.value) and str(tmp_path / name) in str(caught.value)
-        kept, moved = ({path.name for path in where.glob("*")} for where in (folder, tmp_path / name))
-        assert moved == ({"anothers"} if taken else {"a", "b", "config.yaml"} - kept), (name, error)
-        assert kept == {"a", "b", "config.yaml"} or ("the rest" in str(caught.value) and "config.yaml" in kept)
-        for path in (tmp_path / name).glob("*"):
-            path.unlink()
-
-
-def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("old")
-    clock = Refusing(monkeypatch, range(1000))
-    with pytest.raises(LabError, match="cannot be replaced.*it is in use"):
-        files.write_text(tmp_path / "file", "new")
-    assert clock.now < 3
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+    for name, write in (("new", fill), ("empty", fill), ("file", lambda path: files.write_text(path, "new"))):
+        clock = refusing(range(20)) if name != "file" else refusing({0}, OSError, errno.EBUSY)
+        write(tmp_path / name)
+        assert 0 < sum(clock) < 2
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "empty", "file"}
+    assert (tmp_path / "file").read_text() == "new"
+    assert all({path.name for path in (tmp_path / name).iterdir()} == set(NAMES) for name in ("new", "empty"))
+    clock = refusing(range(1000))
+    with pytest.raises(LabError, match="file cannot be replaced.*it is in use"):
+        files.write_text(tmp_path / "file", "newer")
+    assert 1.5 < sum(clock) < 3
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "empty", "file"}
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_made_is_kept_and_named(tmp_path, refusing):
+    for i, (there, calls, code, count) in enumerate((
+        (False, range(1000), errno.EACCES, 0),
+        (False, {0}, errno.EEXIST, 0),  # no waiting mends it
+        (True, range(1000), errno.EACCES, 0),
+        (True, range(1, 1000), errno.EACCES, 1),
+        (False, (), "taken", 1),
+        (True, (), "taken", 1),
+    )):  # fmt: skip
+        path = tmp_path / str(i) / "run"
+        path.parent.mkdir()
+
+        def meanwhile(path=path, code=code):
+            if code == "taken":
+                path.mkdir(exist_ok=True)
+                (path / "anothers").touch()
+
+        if there:
+            path.mkdir()
+            meanwhile()  # before it is saved, while it is trained
+        clock = refusing(calls, PermissionError if code == errno.EACCES else OSError, code)
+        with pytest.raises(LabError) as caught:
+            fill(path, meanwhile)
+        assert (1.5 < sum(clock) < 3) == (code == errno.EACCES), i
+        (folder,) = (p for p in path.parent.iterdir() if p != path)
+        assert str(folder) in str(caught.value) and str(path) in str(caught.value)
+        moved = {p.name for p in path.glob("*")}
+        assert len(moved) == count and "config.yaml" not in moved, i
+        assert {p.name for p in folder.iterdir()} == set(NAMES) - moved, i
