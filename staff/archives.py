@@ -25,6 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from hi_mnist.files import NO_RESOURCES
 from hi_mnist.text import one_line, plain, size
 
 # The files taken from a run's folder, each with its maximum size in bytes: K = 10 and d = 784 make 49 MiB of covs.
@@ -190,6 +191,8 @@ def read(found: Found) -> HandIn:
     except Refused as refusal:
         handin.refused = str(refusal)
     except _DAMAGE as error:
+        if getattr(error, "errno", None) in NO_RESOURCES:
+            raise
         handin.refused = f"it is damaged or not a zip archive ({one_line(error, 120)})"
     if not handin.student_id:
         handin.review.append("its name does not have the form student_id+name+LAB3")

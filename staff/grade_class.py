@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from grading import sandbox
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
+from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
+from hi_mnist.text import one_line
 from staff import archives, grade_one, gradebook, merge, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, read, records
@@ -94,8 +97,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"--out {args.out} is a file; name a folder")
     if (args.backend == "dask") != (args.scheduler is not None):
         raise LabError("--backend dask and --scheduler ADDRESS must be given together")
-    if not args.resume and any((args.out / "records").glob("*.json")):
-        raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
 
 
 # --------------------------------------------------------------------------- the hand-ins
@@ -158,12 +159,15 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
 
 
 def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> dict[str, dict]:
-    """The records of earlier runs by ``hand_in``; empty without --resume.
+    """The records of earlier runs by ``hand_in``.
 
     Raises:
-        LabError: they were made with another seed or data set: all hand-ins would silently be graded again.
+        LabError: there are some, but no --resume; or they were made with another seed or data set: all hand-ins would
+            silently be graded again.
     """
-    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found if args.resume]
+    if not args.resume and any((args.out / "records").glob("*.json")):
+        raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
+    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found]
     records = {record["hand_in"]: record for record in loaded if record is not None}
     for record in records.values():
         for option in ("seed", "dataset"):
@@ -207,22 +211,39 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         the rows of the gradebook.
 
     Raises:
-        LabError: an argument, the list of indices or the cluster is wrong.
+        LabError: an argument, the list of indices or the cluster is wrong; another process uses ``--out``; or records
+            could not be saved, though everything else was.
     """
     check_arguments(args)
     found, others = archives.find(args.handins)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}"]
+    how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
+    facts += [f"Performance {how}", *([f"not hand-ins, left alone: {', '.join(others)}"] if others else []), *notes]
+    prepare.ensure(args.dataset, args.data_dir)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
+        return grade_found(args, grader, found, answers, facts)
+
+
+def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str]) -> list:
+    """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
+
+    Args:
+        found: all hand-ins.
+        answers: from ``read_indices``.
+        facts: lines for the head of the summary.
+    """
     to_grade, rivals = counting(found)
     earlier = earlier_records(args, to_grade)
-    prepare.ensure(args.dataset, args.data_dir)
     settings = Settings(args.seed, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
     (args.out / "records").mkdir(parents=True, exist_ok=True)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
 
-    jobs, done = [], {}
+    jobs, done, unsaved = [], {}, []
     for one in to_grade:
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
@@ -231,40 +252,40 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         if not again:
             jobs.append(Job(one, index))
             continue
-        done[one.hand_in] = again
-        if again is not record:
-            gradebook.save_record(args.out, again)
-    how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
-    facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}", f"Performance {how}"]
-    facts += [f"not hand-ins, left alone: {', '.join(others)}"] if others else []
-    facts += notes + sandbox.guards()
-    pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
-    (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
-    try:
-        with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
-            for record in records(pool, grader, jobs):
-                done[record["hand_in"]] = stored(args.out, record, settings)
-                bar.update()
-    finally:
-        missing = len(to_grade) - len(done)
-        if missing:
-            facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
-        rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-        facts += merge.write_template(args.out, rows)
-        gradebook.write(args.out, rows, facts, missing)
-        pool.close()
+        done[one.hand_in] = again if again is record else stored(args.out, again, settings, unsaved)
+    facts += sandbox.guards()
+    with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)) as pool:
+        (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
+        try:
+            with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
+                for record in records(pool, grader, jobs):
+                    done[record["hand_in"]] = stored(args.out, record, settings, unsaved)
+                    bar.update()
+        finally:
+            missing = len(to_grade) - len(done)
+            if missing:
+                facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
+            rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+            facts += unsaved + merge.write_template(args.out, rows)
+            gradebook.write(args.out, rows, facts, missing)
+    if unsaved:
+        told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
+        raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
     return rows
 
 
-def stored(out: Path, record: dict, settings: Settings) -> dict:
-    """Save a record; if it cannot be written, save a record of our own fault instead."""
+def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:
+    """Save a record, or one of our own fault if it cannot be written; adds a line to ``unsaved`` if neither can."""
     try:
         gradebook.save_record(out, record)
-    except ValueError as error:  # a text or number that JSON or UTF-8 cannot hold
+    except Exception as error:  # a text that UTF-8 cannot hold, a full disk
         handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
         index, cause = record["settings"].get("index"), grade_one.fault(error)
         record = grade_one.internal_record(handin, index, settings, cause)
-        gradebook.save_record(out, record)
+        try:
+            gradebook.save_record(out, record)
+        except Exception as again:
+            unsaved.append(f"the record of {record['hand_in']} could not be saved ({one_line(again)})")
     return record
 
 
@@ -308,7 +329,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
-    rows, notes = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
+    out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
+    with lock(out / gradebook.LOCK, f"--out {out}"):
+        rows, notes = merge.merge(out, marks)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from grading import checks, sandbox, scores, table
 from hi_mnist import data, files, prepare, runs
-from hi_mnist.cli import LabError
+from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
@@ -161,8 +160,8 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     if handin.run is None:
         hint = "hand in results/<datetime> of the run that counts"
         return entries(RUN_QUESTIONS, "ERROR", "the hand-in has no results", hint)
-    with tempfile.TemporaryDirectory(prefix="lab-class-") as folder:
-        path = archives.unpack(handin, Path(folder).resolve())
+    with files.scratch("lab-class-") as folder:
+        path = archives.unpack(handin, folder)
         try:
             config = TrainConfig.load(path / "config.yaml")
             if config.dataset != settings.dataset:
@@ -173,6 +172,8 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
                 return entries(RUN_QUESTIONS, "REVIEW", cause)
             run = runs.load_run(path)
         except LabError as error:
+            if no_resources(error):
+                raise
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
             return entries(RUN_QUESTIONS, "ERROR", cause, hint)
     record["config"] = dataclasses.asdict(run.config)
@@ -212,8 +213,8 @@ def answered(record: dict, handin: archives.HandIn, index: int | None, settings:
     """A record with another answer to question 6 from the staff's list; everything else stays as graded."""
     answer = claimed_index(handin, index)
     record = record | {"settings": made_under(settings, index), "sample_index": answer}
-    with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
-        run = runs.load_run(archives.unpack(handin, Path(folder).resolve()))
+    with files.scratch("lab-class-") as folder, threadpool_limits(limits=1):
+        run = runs.load_run(archives.unpack(handin, folder))
         again = scores.score_index(run, answer, images(settings.dataset)) | (NO_ANSWER if answer is None else {})
     return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 

@@ -5,16 +5,14 @@ and M-step run under the lab's ``fit``. One must come within 2 % of the Davies-B
 """
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
 
 from grading import sandbox, scores
-from hi_mnist import data, runs
-from hi_mnist.cli import LabError
+from hi_mnist import data, files, runs
+from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DataSet
 from hi_mnist.runs import TrainConfig
 from hi_mnist.text import one_line
@@ -56,9 +54,9 @@ def reproduce(source: bytes, config: TrainConfig, db: float, images: DataSet, ru
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     attempts = []
     for way, what in WAYS.items():
-        files = {"given.py": student_copy("submission.py")[0]} if way == "steps" else {}  # whose fit is the lab's
+        given = {"given.py": student_copy("submission.py")[0]} if way == "steps" else {}  # whose fit is the lab's
         inputs = {"images": data.flatten(images.train)}
-        outcome = run("fit", source, inputs, settings=settings | {"mode": way}, files=files, limits=LIMITS)
+        outcome = run("fit", source, inputs, settings=settings | {"mode": way}, files=given, limits=LIMITS)
         found, result = _judge(outcome, config, images.test)
         attempts.append({"way": way, "what": what, "db": found, "result": result})
         if outcome.status == "internal":
@@ -77,8 +75,7 @@ def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> t
         return None, outcome.cause
     if any(array.dtype.kind == "c" for array in outcome.arrays.values()):
         return None, "its parameters are complex numbers"
-    with tempfile.TemporaryDirectory(prefix="lab-rerun-") as name:
-        folder = Path(name)
+    with files.scratch("lab-rerun-") as folder:
         try:
             for part, names in (("gmm", ("means", "covs", "pi")), ("pca", ("components", "mean"))):
                 (folder / part).mkdir()
@@ -90,7 +87,9 @@ def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> t
             config.save(folder / "config.yaml")
             run = runs.load_run(folder)  # with all the checks of a saved run
         except LabError as error:
-            return None, str(error).replace(name, "").partition(";")[0].lstrip("/\\: ")
+            if no_resources(error):
+                raise
+            return None, str(error).replace(str(folder), "").partition(";")[0].lstrip("/\\: ")
         except KeyError as error:
             return None, f"it has no {error.args[0]}"
     db = scores.davies_bouldin(test, runs.cluster_labels(run, test))

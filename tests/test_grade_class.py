@@ -1,5 +1,6 @@
 """A class: every hand-in gets its row, whatever happens to other hand-ins, to a worker or to the whole run."""
 
+import errno
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ from small_class import RIGHT, add, add_copies, play, table, zipped
 
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_json
+from hi_mnist.holders import lock
 from staff import archives, grade_class, grade_one, gradebook, merge, pool
 
 pytest_plugins = ["small_class"]
@@ -268,6 +270,84 @@ def test_an_interruption_keeps_what_was_graded(handins, grade, tmp_path):
     assert seen == [False, False]
     assert partial == [whole["PB0"], whole["PB1"]]
     assert grade(out="anew") == whole
+
+
+def test_one_at_a_time_uses_the_folder(handins, grade, tmp_path, run_script, files_below):
+    out, marks = tmp_path / "out", tmp_path / "marks.csv"
+    marks.write_text("student_id,log,tuning,results,questions,feedback\nPB1,2,5,2,20,1\n")
+    for i in (1, 2):
+        add(handins, f"PB{i}")
+    refused = []
+
+    def meanwhile(*arguments):
+        refused.append(run_script(grade_class, handins, "--out", out, "--dataset", "digits", "--resume"))
+        refused.append(run_script(grade_class, "merge", "--out", out, "--marks", marks))
+        return play(*arguments)
+
+    rows = grade(grader=meanwhile)
+    assert statuses(rows) == ["OK", "OK"]
+    assert len(refused) == 4
+    for done in refused:
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert f"--out {out} is in use by process {os.getpid()} of " in done.err
+    assert run_script(grade_class, "merge", "--out", out, "--marks", marks).status == 0
+    before = files_below(out)
+    assert gradebook.LOCK not in before
+    with lock(out / gradebook.LOCK, "it"), pytest.raises(LabError, match="in use"):
+        grade("--resume")
+    assert files_below(out) == before
+
+
+def test_a_failure_to_save_is_one_rows_and_is_mended_by_resume(handins, grade, tmp_path, monkeypatch):
+    for i in range(3):
+        add(handins, f"PB{i}")
+    whole, save = grade(out="whole"), gradebook.save_record
+    full = OSError(errno.ENOSPC, "No space left on device", "somewhere")
+    for error, failures in ((full, 1), (full, 2), (MemoryError(), 1), (LabError("it cannot be replaced"), 2)):
+        left, out = [failures], f"out{failures}{type(error).__name__}"
+
+        def refuse(folder, record, left=left, error=error):
+            if record["student_id"] == "PB1" and left[0]:
+                left[0] -= 1
+                raise error
+            save(folder, record)
+
+        monkeypatch.setattr(gradebook, "save_record", refuse)
+        if failures == 2:  # not even the record of our fault
+            with pytest.raises(LabError, match=r"PB1\+Ann\+LAB3 could not be saved.*INTERNAL.*--resume"):
+                grade(out=out)
+            assert "could not be saved" in (tmp_path / out / "summary.md").read_text(encoding="utf-8")
+            rows = {row["student_id"]: row for row in table(tmp_path / out / "gradebook.csv")}
+        else:
+            rows = grade(out=out)
+        assert statuses(rows) == ["OK", "REVIEW", "OK"]
+        assert "INTERNAL: a fault of the grading program" in rows["PB1"]["note"]
+        assert grade("--resume", out=out) == whole
+
+
+def test_what_cannot_be_written_at_the_end_leaves_the_earlier_files_whole(
+    handins, grade, tmp_path, run_script, monkeypatch, files_below
+):
+    add(handins, "PB1")
+    grade()
+    before, write = files_below(tmp_path / "out"), gradebook.files.write_text
+    add(handins, "PB2", "raise")
+    for name in ("gradebook.csv", "feedback.md", "gradebook.json"):
+
+        def full(path, text, name=name):
+            if path.name == name:
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            write(path, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(gradebook.files, "write_text", full)
+            done = run_script(grade_class, handins, "--out", tmp_path / "out", "--dataset", "digits", "--resume")
+        assert (done.status, done.err.strip().count("\n")) == (2, 0), name
+        assert "the disk is full" in done.err and name in done.err
+        after = files_below(tmp_path / "out")
+        assert set(after) >= set(before) - {"gradebook.json"} and "gradebook.json" not in after
+        assert after["records/PB1+Ann+LAB3.json"] == before["records/PB1+Ann+LAB3.json"]
+    assert len(grade("--resume")) == 2
 
 
 COMMAND = """

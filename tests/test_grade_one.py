@@ -2,14 +2,19 @@
 
 import copy
 import dataclasses
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from grading import scores
 from hi_mnist import data, runs
+from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import archives, grade_one, gradebook, rerun
 
@@ -88,6 +93,46 @@ def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run):
             assert (question["verdict"], question["score"]) == ("ERROR", 0), (name, cause)
             assert cause in question["message"]
             assert "\n" not in question["message"] and "lab-class" not in question["message"]
+
+
+def test_what_this_machine_cannot_do_is_never_a_verdict(handin, settings, monkeypatch):
+    opened = Path.open
+    monkeypatch.setattr(grade_one, "grade_code", lambda *_: [])
+    for name, code, how in (
+        ("config.yaml", errno.ENOSPC, "w"),
+        ("gmm.safetensors", errno.EDQUOT, "w"),
+        ("config.yaml", errno.EMFILE, "r"),
+        ("config.json", errno.ENOMEM, "r"),
+    ):
+
+        def refuse(path, mode="r", *rest, name=name, code=code, how=how, **options):
+            if path.name == name and how in mode:
+                raise OSError(code, os.strerror(code), str(path))
+            return opened(path, mode, *rest, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", refuse)
+            record = grade_one.grade_one(handin, None, settings)
+        verdicts = {q["verdict"] for q in record["questions"]}
+        assert verdicts == {"INTERNAL"}, (name, code)
+        assert "a fault of the grading program" in record["questions"][0]["message"]
+    for error, is_ours in (
+        (FileNotFoundError("No such file or directory: a"), True),  # what safetensors says without a file handle
+        (SafetensorError("Cannot allocate memory (os error 12)"), True),
+        (MemoryError(), True),
+        (SafetensorError("header too large"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), False),
+    ):
+
+        def damaged(*_, error=error):
+            try:
+                raise error
+            except Exception:
+                raise LabError("a is damaged") from None
+
+        monkeypatch.setattr(runs, "read_tensors", damaged)
+        verdicts = {q["verdict"] for q in grade_one.grade_one(handin, None, settings)["questions"]}
+        assert verdicts == {"INTERNAL" if is_ours else "ERROR"}, error
 
 
 def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, grade_run):
