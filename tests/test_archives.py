@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from small_class import zipped
 
-from staff import archives
+from staff import archives, entries
 
 CODE = b"class GMM: ...\n"
 RUN = {
@@ -249,11 +249,11 @@ def test_names_that_take_long_to_look_at_are_not_looked_at(monkeypatch):
     nfc = unicodedata.normalize
 
     def normalize(form, text):  # NFC's time grows with the square of such a name
-        assert len(text) <= archives.LONGEST_PATH
+        assert len(text) <= entries.LONGEST_PATH
         return nfc(form, text)
 
-    monkeypatch.setattr(archives.unicodedata, "normalize", normalize)
-    assert archives.safe_parts("\u0315" * 15_900 + "\u0300" * 15_900) is None
+    monkeypatch.setattr(entries.unicodedata, "normalize", normalize)
+    assert entries.safe_parts("\u0315" * 15_900 + "\u0300" * 15_900) is None
     assert archives.parse_name("A+" + 440 * " " + "/x") == ("", "")
 
 
@@ -310,15 +310,15 @@ def test_a_bomb_that_is_not_read_costs_nothing(tmp_path):
 
 def test_too_much_of_anything_is_refused(hand_in, tmp_path, monkeypatch):
     assert "51 results folders" in hand_in({f"results/{i}/config.yaml": b"" for i in range(51)}).refused
-    monkeypatch.setattr(archives, "MOST_ENTRIES", 200)
+    monkeypatch.setattr(entries, "MOST_ENTRIES", 200)
     assert "more than 200 entries" in hand_in(files() | {f"n/{i}": b"" for i in range(200)}).refused
     (tmp_path / "folders" / NAME).mkdir(parents=True)
     for i in range(201):
         (tmp_path / "folders" / NAME / str(i)).touch()
     assert "more than 200 entries" in only(tmp_path / "folders").refused
-    monkeypatch.setattr(archives, "MOST_DECLARED", 1000)
+    monkeypatch.setattr(entries, "MOST_DECLARED", 1000)
     assert "would unpack to" in hand_in(files() | {"a": bytes(2000)}).refused
-    monkeypatch.setattr(archives, "MOST_DIRECTORY", 10_000)
+    monkeypatch.setattr(entries, "MOST_DIRECTORY", 10_000)
     handin = hand_in(files() | {f"{'n' * 200}/{i}": b"" for i in range(100)})
     assert "list of entries" in handin.refused  # before it is read
 
@@ -360,7 +360,7 @@ def test_no_damage_raises(tmp_path):
 
 
 def test_names_cannot_forge_lines_or_directions(tmp_path):
-    handin = archives.Found(tmp_path, *[archives.clean("PB1\n\x1b[31m\u202eabc")] * 3)
+    handin = archives.Found(tmp_path, *[entries.clean("PB1\n\x1b[31m\u202eabc")] * 3)
     assert handin.name == "PB1\ufffd\ufffd\ufffdabc"
 
 
