@@ -26,7 +26,7 @@ from hi_mnist.data import DATASETS
 from hi_mnist.settings import add_flags, from_args, setting
 from staff import archives, grade_one, gradebook, merge, tables
 from staff.grade_one import Settings
-from staff.pool import Grader, Job, Pool, read, records
+from staff.pool import Grader, Job, Pool, records
 
 
 @dataclass
@@ -178,25 +178,6 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> di
     return records
 
 
-def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run, with ``index`` in place of the earlier list's answer; None if it is not valid.
-
-    It is valid for the same hand-in under the same settings, unless grading itself failed.
-    """
-    before = record["settings"].get("index")
-    if not isinstance(handin, archives.HandIn) or record.get("digest") != handin.digest():
-        return None
-    fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    if fault or record["settings"] != grade_one.made_under(settings, before):
-        return None
-    if before == index:
-        return record
-    try:
-        return grade_one.answered(record, handin, index, settings) if record["signature"] else None
-    except Exception:  # graded in full, so that a fault gets a row
-        return None
-
-
 # --------------------------------------------------------------------------- the whole
 
 
@@ -227,17 +208,11 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         partial.unlink(missing_ok=True)
 
     jobs, done = [], {}
-    for one in to_grade:
+    for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        again = record and kept(record, read(one, settings, index), index, settings)
-        if not again:
-            jobs.append(Job(one, index))
-            continue
-        done[one.hand_in] = again
-        if again is not record:
-            gradebook.save_record(args.out, again)
+        jobs.append(Job(one, index, record))
     how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
     facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}", f"Performance {how}"]
     facts += [f"not hand-ins, left alone: {', '.join(others)}"] if others else []
@@ -245,9 +220,10 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
     (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
     try:
-        with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
+        with tqdm(total=len(to_grade), desc="grading", unit="hand-in", disable=None) as bar:
             for record in records(pool, grader, jobs):
-                done[record["hand_in"]] = stored(args.out, record, settings)
+                same = record == earlier.get(record["hand_in"])
+                done[record["hand_in"]] = record if same else stored(args.out, record, settings)
                 bar.update()
     finally:
         missing = len(to_grade) - len(done)
