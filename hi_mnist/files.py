@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from hi_mnist.cli import LabError
-from hi_mnist.text import size
 
 LONGEST_HEADER = 1 << 16  # bytes of a safetensors file; safetensors needs fifty times as much memory to read it
 Arrays = dict[str, np.ndarray]
@@ -116,7 +115,7 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
         with path.open("rb") as file:
             header = int.from_bytes(file.read(8), "little")
         if header > LONGEST_HEADER:
-            raise LabError(f"{path} is damaged (its header has {size(header)}, not at most 64 KiB); {remedy}")
+            raise LabError(f"{path} is damaged (a header of more than 64 KiB); {remedy}")
         with safe_open(path, framework="numpy") as file:
             missing = sorted(set(names) - set(file.keys()))
             if missing:

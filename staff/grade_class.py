@@ -130,7 +130,8 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
     """Decide which of several hand-ins with one id counts: the newest by file time.
 
-    If times are equal or names differ (perhaps a mistyped id), all are graded and a person decides.
+    All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
+    names different uploaders: anybody can write another's id into a file's name.
 
     Returns:
         the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
@@ -145,7 +146,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             continue
         times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
-        newest = [one for one in rivals if times[one.hand_in] == max(times.values()) or not one_name]
+        one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
+        all_count = not (one_name and one_uploader)
+        newest = [one for one in rivals if all_count or times[one.hand_in] == max(times.values())]
         for hand_in in rivals:
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
@@ -153,6 +156,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
                 row.notes = [f"{newest[0].hand_in} with the same id is newer and counts"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
+                why = why if one_uploader else "uploaded by another than"
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"the newest with its id; not counted: {others}"]
@@ -261,9 +265,9 @@ def class_rows(
             row.student_id, row.name = row.record["student_id"], row.record["name"]
         if row.record is not None or one.hand_in not in to_grade:
             rows.append(row)
-    ids = Counter(row.student_id.casefold() for row in rows if row.hand_in not in rivals)
+    ids = Counter(row.student_id.casefold() for row in rows if row.record is not None and row.student_id)
     for row in rows:
-        if row.student_id and row.hand_in not in rivals and ids[row.student_id.casefold()] > 1:
+        if row.record is not None and not row.review and ids[row.student_id.casefold()] > 1:
             row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
     gradebook.compare(rows)
     return rows

@@ -1,16 +1,23 @@
 """Hand-ins in every shape: ordinary ones are read; hostile ones do no harm and go to a person."""
 
+import io
 import os
 import random
+import shutil
 import stat
+import struct
+import subprocess
+import time
 import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 from small_class import zipped
 
-from staff import archives, entries
+from grading import bubblewrap
+from staff import archives, entries, tables
 
 CODE = b"class GMM: ...\n"
 RUN = {
@@ -118,6 +125,25 @@ def test_gbk_bytes_in_a_file_name_are_read(tmp_path):
     expect_ordinary(only(tmp_path))
 
 
+UPLOADERS = {  # file names of one student, and of another
+    "canvas": (["leeann_12345_700001_{}", "leeann_LATE_12345_700333_{}-1", "LeeAnn_12345_9_{}"],
+               ["eve_54321_700002_{}", "eve_54321_700001_leeann_12345_700001_{}", "{}", "leeann_54321_700001_{}"]),
+    "moodle": (["Ann Lee_12345_assignsubmission_file_{}", "Ann Lee_12345_assignsubmission_file_{}_final"],
+               ["Eve_12345_assignsubmission_file_{}", "Ann Lee_12346_assignsubmission_file_{}", "Ann Lee_{}"]),
+    "blackboard": (["Lab 3_lee_attempt_2026-11-20-10-00-00_{}", "Lab 3_lee_attempt_2026-11-21-09-00-59_{}"],
+                   ["Lab 3_eve_attempt_2026-11-20-10-00-00_{}",
+                    "Lab 3_eve_attempt_2026-11-20-10-00-00_Lab 3_lee_attempt_2026-11-20-10-00-00_{}"]),
+    "nothing": (["{}", "{}_final", "{} (1)"], ["mine_{}"]),
+}  # fmt: skip
+
+
+def test_only_what_a_course_system_puts_before_the_id_tells_who_uploaded():
+    for system, (own, others) in UPLOADERS.items():
+        (mine,) = {archives.uploader(name.format("2100000022+Lee+LAB3")) for name in own}
+        for name in others:
+            assert archives.uploader(name.format("2100000022+Lee+LAB3")) != mine, (system, name)
+
+
 NAMES = {
     "PB23000001+张三+LAB3": ("PB23000001", "张三"),
     "PB23000001＋张三＋LAB3": ("PB23000001", "张三"),
@@ -188,6 +214,184 @@ def test_the_same_name_twice_is_reviewed(tmp_path):
     assert "the same file twice" in handin.review[0]
 
 
+def run_at(name: str, without: tuple[str, ...] = (), contents: dict = RUN) -> dict[str, bytes]:
+    return {f"{name}/{file}": text for file, text in contents.items() if not file.startswith(without or "?")}
+
+
+# Results folders, the one that is graded, the others in the order in which to try them, what is said.
+RUNS = {
+    "without gmm": (run_at("r/1") | run_at("r/2", ("gmm",)), "r/1", [], "r/2 lacks gmm/config.json, gmm/gmm.saf"),
+    "without config": (run_at("r/1") | run_at("r/2", ("config",)), "r/1", [], "r/2 lacks config.yaml"),
+    "half a pca": (run_at("r/1") | run_at("r/2", ("pca/config",)), "r/1", [], "r/2 lacks pca/config.json"),
+    "three": (run_at("r/1") | run_at("r/2") | run_at("r/3"), "r/3", ["r/2", "r/1"], "r/3, the newest by name"),
+    "an AE run": (run_at("r/1") | run_at("r/2", ("pca",)), "r/1", [], "r/1, the newest PCA run by name"),
+    "an AE run, half": (run_at("r/1", ("gmm",)) | run_at("r/2", ("pca",)), "r/2", [], "r/1 lacks gmm/config.json"),
+    "halves only": (run_at("r/1", ("gmm",)) | run_at("r/2", ("gmm",)), "r/2", [], "r/2, the newest by name"),
+    "in an archive": (run_at("r/1", ("gmm",)) | {"old.zip": run_at("r/0")}, "old.zip/r/0", [], "r/1 lacks gmm/config"),
+}
+
+
+def test_the_newest_complete_run_is_graded_and_the_others_are_kept(hand_in):
+    for name, (runs, graded, others, said) in RUNS.items():
+        handin = hand_in({"submission.py": CODE, "report.pdf": b"%PDF"} | packed(runs))
+        assert (handin.run, list(handin.others)) == (graded, others), name
+        assert not handin.review and any(said in note for note in handin.notes), name
+
+
+def test_a_newest_run_that_cannot_be_read_leaves_the_choice_to_a_person(hand_in):
+    large = bytes(archives.RUN_FILES["config.yaml"] + 1)
+    handin = hand_in(files() | run_at("results/2027", contents=RUN | {"config.yaml": large}))
+    assert (handin.refused, handin.run, handin.files) == ("", RUN_PATH, RUN)
+    (line,) = handin.review
+    assert "results/2027 cannot be scored (config.yaml is larger than 64 KiB)" in line and RUN_PATH in line
+    assert hand_in(run_at("results/2027", contents=RUN | {"config.yaml": large})).refused
+
+
+# --------------------------------------------------------------------------- what lies beside or inside
+
+
+def packed(contents: dict) -> dict[str, bytes]:
+    """Contents in which a dict stands for a zip of its own."""
+    made = {}
+    for name, content in contents.items():
+        with io.BytesIO() as file:
+            made[name] = zipped(file, packed(content)).getvalue() if isinstance(content, dict) else content
+    return made
+
+
+def written(folder: Path, contents: dict) -> Path:
+    """A hand-in as a folder."""
+    for name, content in packed(contents).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+REPORT, RESULTS = {"report.pdf": b"%PDF"}, run_at(RUN_PATH)
+WHOLE = [  # the same work, packed in other ways
+    {"submission.py": CODE, "results.zip": RESULTS, **REPORT},
+    {"submission.py": CODE, "results.zip": RESULTS, "report.zip": REPORT},
+    {
+        "code.zip": {"submission.py": CODE},
+        "results.zip": {"my/" + name: text for name, text in RESULTS.items()},
+        **REPORT,
+    },
+    {"all.zip": {"submission.py": CODE, **RESULTS}, **REPORT},
+    {"LAB3.ZIP": {"LAB3/submission.py": CODE, "LAB3/results.zip": RESULTS}, **REPORT},
+    {"submission.py": CODE, **RESULTS, **REPORT, "data/train-images-idx3-ubyte.gz": b"\x1f\x8b"},
+]
+
+
+def test_what_lies_beside_or_inside_is_found(tmp_path, hand_in):
+    for i, contents in enumerate(WHOLE):
+        expect_ordinary(only(written(tmp_path / str(i) / NAME, contents).parent))
+        expect_ordinary(hand_in(packed(contents if i != 4 else contents["LAB3.ZIP"] | REPORT)))
+
+
+MISSING = [  # what is handed in, and how the lines begin and end that tell what is missing
+    ({"submission (1).py": CODE}, "no submission.py; it holds submission (1).py"),
+    ({"submission.py.txt": CODE, "a.txt": b""}, "no submission.py; it holds submission.py.txt"),
+    (
+        {"Lab/lab3.ipynb": b"", "Lab/my_submission.py": b""},
+        "no submission.py; it holds Lab/my_submission.py, Lab/lab3.ipynb",
+    ),
+    ({"submission.py": CODE, "results.zip": b"broken"}, "no results; it holds another archive, results.zip"),
+    (
+        {"submission.py": CODE, "a.zip": {"b.zip": {"c.zip": RESULTS}}},
+        "no results; it holds another archive, a.zip/b.zip",
+    ),
+    ({"submission.py": CODE, "my results/gmm.npz": b""}, "no results; it holds my results/gmm.npz"),
+    ({"submission.py": CODE, "report.pages": b""}, "no report, but report.pages"),
+    (
+        {"submission.py": CODE, "lab3/\u5b9e\u9a8c\u62a5\u544a.md": b""},
+        "no report, but lab3/\u5b9e\u9a8c\u62a5\u544a.md",
+    ),
+]
+
+
+def test_what_may_be_meant_by_what_is_missing_is_named(hand_in, tmp_path):
+    for i, (contents, line) in enumerate(MISSING):
+        for handin in (hand_in(packed(contents)), only(written(tmp_path / str(i) / NAME, contents).parent)):
+            assert any(told.startswith(line) for told in handin.review + handin.notes), line
+
+
+def test_an_inner_archive_costs_no_more_than_one_alone(hand_in, monkeypatch):
+    many = {f"{i}.zip": {f"{i}/{RUN_PATH}/config.yaml": b""} for i in range(7)}
+    handin = hand_in(packed(files() | many))
+    assert (handin.source, handin.files, handin.refused) == (CODE, RUN, "")
+    assert any("6.zip was not read: more than 5 archives" in note for note in handin.notes)
+    for limit, value in {"MOST_ENTRIES": 30, "MOST_DECLARED": 20_000, "MOST_COPIED": 300}.items():
+        monkeypatch.setattr(entries, limit, value)
+        handin = hand_in(packed(files() | {"x.zip": {f"{i}": bytes(1000) for i in range(25)}}))
+        assert (handin.source, handin.files, handin.refused) == (CODE, RUN, ""), limit
+        assert any("x.zip was not read" in note for note in handin.notes), limit
+        monkeypatch.undo()
+    clock = iter(range(0, 10**6, 20))
+    monkeypatch.setattr(entries.time, "thread_time", lambda: next(clock))
+    assert "takes more than 60 s" in hand_in(files()).refused
+
+
+def rar(contents: dict[str, bytes]) -> bytes:
+    """A RAR archive (version 4) of stored files."""
+
+    def block(kind: int, flags: int, fields: bytes) -> bytes:
+        head = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+        return struct.pack("<H", zlib.crc32(head) & 0xFFFF) + head
+
+    made = b"Rar!\x1a\x07\x00" + block(0x73, 0, bytes(6))
+    for name, content in contents.items():
+        sizes = struct.pack(
+            "<IIBIIBBHI", len(content), len(content), 3, zlib.crc32(content), 0, 20, 0x30, len(name), 0o100644
+        )
+        made += block(0x74, 0x8000, sizes + name.encode()) + content
+    return made + block(0x7B, 0x4000, b"")
+
+
+@pytest.fixture
+def bsdtar():
+    """It needs bsdtar, and bubblewrap that works."""
+    if shutil.which("bsdtar") is None or bubblewrap.unavailable():
+        pytest.skip("bsdtar or bubblewrap is missing")
+
+
+def test_other_archives_are_read_through_bsdtar(bsdtar, tmp_path):
+    home = written(tmp_path / "work" / NAME, files())
+    for suffix in ("7z", "tar", "tar.gz", "tar.xz", "tar.bz2"):
+        folder = tmp_path / suffix
+        folder.mkdir()
+        command = ["bsdtar", "-c", "-C", home.parent, "-f", folder / f"{NAME}.{suffix}"]
+        command += ["--format=7zip"] if suffix == "7z" else ["--format=pax", "--auto-compress"]
+        subprocess.run([*command, NAME], check=True, env=os.environ | {"LC_ALL": "C.UTF-8"})
+        expect_ordinary(only(folder))
+    written(tmp_path / "rar", {f"{NAME}.rar": rar(files())})
+    expect_ordinary(only(tmp_path / "rar"))
+    written(tmp_path / "beside" / NAME, {"submission.py": CODE, "r.rar": rar(RESULTS), **REPORT})
+    expect_ordinary(only(tmp_path / "beside"))
+
+
+def test_hostile_archives_do_no_harm_through_bsdtar_either(bsdtar, hand_in, tmp_path, files_below, monkeypatch):
+    before = set(files_below(tmp_path))
+    handin = hand_in(packed({"submission.py": CODE, "r.rar": rar(RESULTS | {"../evil.py": b"evil"})}))
+    assert "unsafe paths" in handin.review[0] and handin.files == RUN
+    monkeypatch.setattr(entries, "MOST_COPIED", 100_000)
+    for content in (rar({"a": os.urandom(200_000)}), rar(RESULTS)[:-60], b"7z\xbc\xaf\x27\x1c" + os.urandom(500)):
+        handin = hand_in(files() | {"x.rar": content})
+        assert (handin.source, handin.files, handin.refused) == (CODE, RUN, "")
+        assert any("x.rar was not read" in note for note in handin.notes)
+    assert set(files_below(tmp_path)) - before == {f"class/{NAME}.zip"}
+
+
+def test_without_bsdtar_or_bubblewrap_other_archives_are_named(tmp_path, monkeypatch):
+    written(tmp_path / "alone", {f"{NAME}.rar": rar(files())})
+    written(tmp_path / "inside" / NAME, {"r.rar": rar(files()), **REPORT})
+    for module, name, value in ((shutil, "which", lambda *_: None), (bubblewrap, "unavailable", lambda: "is off")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            cause = "a RAR archive; unpack it into a folder of the same name, remove it, and run again with --resume"
+            assert only(tmp_path / "alone").refused == only(tmp_path / "inside").refused == cause
+
+
 # --------------------------------------------------------------------------- the class's folder
 
 
@@ -255,6 +459,23 @@ def test_names_that_take_long_to_look_at_are_not_looked_at(monkeypatch):
     monkeypatch.setattr(entries.unicodedata, "normalize", normalize)
     assert entries.safe_parts("\u0315" * 15_900 + "\u0300" * 15_900) is None
     assert archives.parse_name("A+" + 440 * " " + "/x") == ("", "")
+
+
+def test_crafted_names_take_seconds_at_most(hand_in):
+    began = time.thread_time()
+    handin = hand_in(
+        files() | {f"A{i}+{230 * ' '}/x": b"" for i in range(3000)} | {f"{'a/' * 240}{i}": b"" for i in range(3000)}
+    )
+    assert handin.files == RUN
+    assert time.thread_time() - began < 20  # minutes in a pattern that looks back
+
+
+def test_names_stay_different_after_a_spreadsheet(tmp_path):
+    names = ["a b.zip", "a  b.zip", "A B.zip", "a\u2003b.rar", "a b (2).zip", "Stra\u00dfe.zip", "STRASSE.zip"]
+    for name in names:
+        (tmp_path / name).touch()
+    found, _ = archives.find(tmp_path)
+    assert len({tables.key(one.hand_in) for one in found}) == len(found) == len(list(tmp_path.iterdir()))
 
 
 def test_links_in_zips_are_not_read(hand_in):
