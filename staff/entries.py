@@ -36,15 +36,14 @@ MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile read
 MOST_DECLARED = 2 << 30  # unpacked bytes as the archives declare them; what is read has limits of its own
 MOST_COPIED = 128 << 20  # bytes of archives inside archives, and of other archives made into zips
 MOST_ARCHIVES = 5  # inside one hand-in
-MOST_SECONDS = 60  # of processor time
+MOST_SECONDS = 60  # of processor time, and for bsdtar
 LONGEST_PATH = 500  # characters
 KEEP = "zip submission.py, results and the report only"
 LINKS = "links or devices"
 MARK = "\ufffd"
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # Other archives by their first bytes; zipfile only says that they are not zips.
-_FOREIGN = {0: {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}}
-_FOREIGN |= {257: {b"ustar": "tar"}}
+_FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 # What zipfile raises for damaged archives, found by changing random bytes of good ones.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
 _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -129,17 +128,17 @@ class Contents:
         start = file.read(512)
         if not start:
             raise Refused("an empty file; ask for it again")
-        for at, magics in _FOREIGN.items():
-            for magic, kind in magics.items():
-                if start.startswith(magic, at):
-                    file = self._converted(file, kind)
+        kinds = ["tar"] if start[257:262] == b"ustar" else []
+        kinds += [kind for magic, kind in _FOREIGN.items() if start.startswith(magic)]
+        if kinds:
+            file = self._converted(file, kinds[0])
         return list(self._zip(self._stack.enter_context(zipfile.ZipFile(_Bounded(file))), around))
 
     def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
         """A foreign archive as a zip; bsdtar makes it in a sandbox that sees these two files and programs only."""
         remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
         bsdtar = shutil.which("bsdtar")
-        if bsdtar is None or bubblewrap.unavailable():
+        if bsdtar is None or shutil.which("prlimit") is None or bubblewrap.unavailable():
             raise Refused(f"a {kind} archive; {remedy}")
         made = self._scratch()
         limits = [f"--cpu={MOST_SECONDS}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
