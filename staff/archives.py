@@ -40,6 +40,7 @@ _LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # What may be meant by a file that is missing: submission (1).py, submission.py.txt, my_results/model.safetensors.
 _LIKE_CODE = re.compile(r"submission|\.(py|ipynb)$", re.I)
+_MISNAMED = re.compile(r"submission[^/]*\.(py|txt|ipynb)$", re.I)
 _LIKE_RUN = re.compile(r"results|gmm|pca|config\.ya?ml", re.I)
 _LIKE_REPORT = re.compile(r"report|\u62a5\u544a|\.(odt|pages|wps|rtf|tex)$", re.I)
 
@@ -229,10 +230,8 @@ def _first(names: list[str]) -> str:
 
 def _missing(what: str, contents: Contents, like: re.Pattern) -> str:
     """A line on what is missing, with what may be meant by it."""
-    found = [e for e in contents.entries if like.search(e.parts[-1]) and e.path not in contents.unread]
-    found = [
-        e.path for e in sorted(found, key=lambda e: ("submission" not in e.parts[-1].lower(), len(e.parts), e.parts))
-    ]
+    order = sorted(contents.entries, key=lambda e: ("submission" not in e.parts[-1].lower(), len(e.parts), e.parts))
+    found = [e.path for e in order if like.search(e.parts[-1]) and e.path not in contents.unread]
     found += [f"another archive, {path}" for path in sorted(contents.unread)]
     return f"{what}; it holds {_first(found)}" if found else what
 
@@ -253,6 +252,9 @@ def _take_code(handin: HandIn, contents: Contents) -> None:
         line = f"{len(candidates)} files submission.py; {chosen.path} was graded"
         equal = sum(len(e.parts) == len(chosen.parts) for e in rivals)
         (handin.review if equal > 1 else handin.notes).append(line)
+    nearer = [e.path for e in contents.entries if len(e.archives) < len(chosen.archives) and _MISNAMED.search(e.path)]
+    if nearer:  # perhaps the archive is the student's copy of the lab as it was handed out
+        handin.review.append(f"{chosen.path} was graded, not {_first(nearer)}")
     handin.source = chosen.read(CODE_LIMIT)
 
 
@@ -297,9 +299,8 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
         passed = [f"{path[f]} lacks {_first(lacks[f])}" for f in sorted(runs) if lacks[f] and not lacks[chosen]]
         kind = "complete " * bool(passed) + "PCA " * (0 < len(with_pca) < len(runs))
         newest = f"newest {kind}run by name" if kind else "newest by name"
-        handin.notes.append(
-            "; ".join([f"{len(runs)} results folders; {handin.run}, the {newest}, was graded", *passed[:3]])
-        )
+        line = f"{len(runs)} results folders; {handin.run}, the {newest}, was graded"
+        handin.notes.append("; ".join([line, *passed[:3]]))
 
 
 def not_scored(newest: str, cause: str, run: str) -> str:

@@ -132,7 +132,10 @@ class Contents:
         kinds += [kind for magic, kind in _FOREIGN.items() if start.startswith(magic)]
         if kinds:
             file = self._converted(file, kinds[0])
-        return list(self._zip(self._stack.enter_context(zipfile.ZipFile(_Bounded(file))), around))
+        bounded = _Bounded(file)
+        archive = self._stack.enter_context(zipfile.ZipFile(bounded))
+        bounded.most = MOST_COPIED  # the list of entries is read; stored members are read whole
+        return list(self._zip(archive, around))
 
     def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
         """A foreign archive as a zip; bsdtar makes it in a sandbox that sees these two files and programs only."""
@@ -140,19 +143,21 @@ class Contents:
         bsdtar = shutil.which("bsdtar")
         if bsdtar is None or shutil.which("prlimit") is None or bubblewrap.unavailable():
             raise Refused(f"a {kind} archive; {remedy}")
-        made = self._scratch()
-        limits = [f"--cpu={MOST_SECONDS}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
+        self._check(0)
+        made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
+        limits = [f"--cpu={int(left) + 1}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
         command = ["prlimit", *limits, "bwrap", "--die-with-parent", "--new-session", "--unshare-all"]
         command += ["--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8"]  # else names are lost
         for path in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/nix/store"):
             command += ["--ro-bind-try", path, path]
         command += ["--remount-ro", "/", "--", os.path.realpath(bsdtar), "-c", "-f", "-", "--format=zip", "@-"]
         os.lseek(file.fileno(), 0, os.SEEK_SET)
-        options = {"stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * MOST_SECONDS}
+        options = {"stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * left}
         try:
             subprocess.run(command, stdin=file, check=True, **options)
         except (OSError, subprocess.SubprocessError):
             made.truncate(0)
+        self._until -= time.monotonic() - began
         self._copied += made.seek(0, os.SEEK_END)
         made.seek(0)
         if made.read(4) != b"PK\3\4":  # a zip with a file in it
@@ -166,9 +171,10 @@ class Contents:
         self._check(len(members))
         if any(info.flag_bits & 0x1 for info in members):
             raise Refused("it is encrypted; ask for one without a password")
-        self._declared += sum(info.file_size for info in members)
-        if self._declared > MOST_DECLARED:
-            raise Refused(f"it would unpack to {size(self._declared)}; {KEEP}")
+        declared = sum(info.file_size for info in members)
+        if self._declared + declared > MOST_DECLARED:
+            raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
+        self._declared += declared
         above, archives = (around.parts, (*around.archives, around.path)) if around else ((), ())
         seen = set()
         for info in members:
@@ -210,9 +216,9 @@ class Contents:
                     yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
 
     def _check(self, count: int) -> None:
-        self._count += count
-        if self._count > MOST_ENTRIES:
+        if self._count + count > MOST_ENTRIES:
             raise Refused(f"it has more than {MOST_ENTRIES:,} entries; {KEEP}")
+        self._count += count
         if time.thread_time() > self._until:
             raise Refused(f"reading it takes more than {MOST_SECONDS} s; {KEEP}")
 
@@ -250,13 +256,13 @@ class _Bounded:
     """A file that refuses long reads: zipfile reads the list of entries at once, whatever length it claims."""
 
     def __init__(self, file):
-        self._file = file
+        self._file, self.most = file, MOST_DIRECTORY
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, length: int = -1) -> bytes:
-        if length > MOST_DIRECTORY:
+        if length > self.most:
             raise Refused(f"its list of entries has {size(length)}; {KEEP}")
-        return self._file.read(MOST_DIRECTORY if length < 0 else length)
+        return self._file.read(self.most if length < 0 else length)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
