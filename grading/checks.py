@@ -7,6 +7,7 @@
 The questions themselves are in ``questions/``.
 """
 
+import contextlib
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,6 +70,7 @@ def check_code(
     jobs: int = 2,
     questions: dict[str, Question] | None = None,
     tasks: bytes | None = None,
+    box: sandbox.Box | None = None,
 ) -> list[dict]:
     """Check a submission's code.
 
@@ -76,10 +78,11 @@ def check_code(
         source: the bytes of submission.py.
         only: ids of the questions; None checks all.
         seed: chooses the numbers; the same seed gives the same report.
-        limits: limits of each child; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
-        jobs: number of children that run at the same time.
+        limits: limits of each question; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
+        jobs: number of processes at the same time where each question needs its own (without bubblewrap).
         questions: another lab's; None means ``QUESTIONS``.
         tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must not contain answers.
+        box: a sandbox of this submission that is there already; None makes one.
 
     Returns:
         The entries of ``questions`` in grade.json, in the order of the questions.
@@ -87,31 +90,32 @@ def check_code(
     questions = questions or QUESTIONS
     names = [name for name in questions if only is None or name in only]
     limits = limits or (LAB_LIMITS if tasks else None)
-
-    def check(name: str) -> dict:
-        inputs = make_inputs(name, seed, questions)
-        files = {"tasks.py": tasks} if tasks else None
-        # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
-        settings = {"seed": zlib.crc32(f"{seed} {name}".encode())}
-        outcome = sandbox.run(name, source, inputs, settings=settings, files=files, limits=limits)
-        if outcome.status == "done":
-            try:
-                return score(name, inputs, outcome.arrays, questions)
-            except Exception as error:  # an answer that breaks our own code fails its own question only
-                outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
-        entry = question(name, questions[name].label, questions[name].points)
-        if outcome.status == "raised":
-            message, hint = explain_error(outcome.error)
-            return entry | {"verdict": "ERROR", "message": message, "hint": hint}
-        verdict = VERDICTS[outcome.status]
-        return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
-
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
+    own = contextlib.nullcontext(box) if box else sandbox.Box(source, tasks)
+    with own as box, ThreadPoolExecutor(1 if box.sealed else max(1, jobs)) as pool:
         try:
-            return list(pool.map(check, names))
+            return list(pool.map(lambda name: _checked(name, box, seed, limits, questions), names))
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _checked(name: str, box: sandbox.Box, seed: int, limits: sandbox.Limits | None, questions: dict) -> dict:
+    """The entry of one question."""
+    inputs = make_inputs(name, seed, questions)
+    # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
+    settings = {"seed": zlib.crc32(f"{seed} {name}".encode())}
+    outcome = box.run(name, inputs, settings=settings, limits=limits)
+    if outcome.status == "done":
+        try:
+            return score(name, inputs, outcome.arrays, questions)
+        except Exception as error:  # an answer that breaks our own code fails its own question only
+            outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
+    entry = question(name, questions[name].label, questions[name].points)
+    if outcome.status == "raised":
+        message, hint = explain_error(outcome.error)
+        return entry | {"verdict": "ERROR", "message": message, "hint": hint}
+    verdict = VERDICTS[outcome.status]
+    return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
 
 
 def explain_error(error: dict) -> tuple[str, str]:

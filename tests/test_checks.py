@@ -349,12 +349,12 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
 
     seeds = []
 
-    def run(name, source, inputs, *, settings, **_):
+    def run(self, name, inputs, *, settings, **_):
         seeds.append(settings["seed"])
         return sandbox.Outcome("done", arrays={})
 
     monkeypatch.setattr(checks, "score", score)
-    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.setattr(sandbox.Box, "run", run)
     judged = {entry["id"]: entry for entry in checks.check_code(b"", seed=2026)}
     assert (judged["m_step"]["verdict"], judged["m_step"]["score"]) == ("CRASH", 0)
     assert judged["m_step"]["message"] == "its answers cannot be judged (ValueError)"
