@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from hi_mnist.cli import LabError
 from hi_mnist.holders import has_ended, owner
 
+LONGEST_HEADER = 1 << 16  # bytes of a safetensors file; safetensors needs fifty times as much memory to read it
 Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 2.0  # s; virus scanners and synchronised folders hold a new file for a moment
@@ -210,6 +211,10 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
     if not path.is_file():
         raise LabError(f"{path} is missing; {remedy}")
     try:
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > LONGEST_HEADER:
+            raise LabError(f"{path} is damaged (a header of more than 64 KiB); {remedy}")
         with safe_open(path, framework="numpy") as file:
             missing = sorted(set(names) - set(file.keys()))
             if missing:

@@ -183,18 +183,19 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
         raise LabError(f"the run folder {path} cannot be written to; copy it to a folder that you may write to")
     config = TrainConfig.load(path / "config.yaml")
     k, d = _read_sizes(path / "gmm" / "config.json", "n_components", "data_dim")
-    gmm_path = path / "gmm" / "gmm.safetensors"
-    arrays = _read_arrays(gmm_path, {"means": (k, d), "covs": (k, d, d), "pi": (k,)})
-    _check_mixture(gmm_path, arrays["pi"], arrays["covs"])
     agree = [("n_components in config.yaml", config.n_components, f"the mixture has {k}", k)]
     if config.use_pca:
         (dim,) = _read_sizes(path / "pca" / "config.json", "dim")
-        arrays |= _read_arrays(path / "pca" / "pca.safetensors", {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)})
         agree.append(("embedding_dim in config.yaml", config.embedding_dim, f"the PCA has {dim} components", dim))
         agree.append(("data_dim of the mixture", d, f"the PCA has {dim} components", dim))
-    for name, value, other, wanted in agree:
+    for name, value, other, wanted in agree:  # before the arrays: a million components would take minutes to check
         if value != wanted:
             raise LabError(f"{path}: {name} is {value}, but {other}; {REMEDY}")
+    gmm_path = path / "gmm" / "gmm.safetensors"
+    arrays = _read_arrays(gmm_path, {"means": (k, d), "covs": (k, d, d), "pi": (k,)})
+    _check_mixture(gmm_path, arrays["pi"], arrays["covs"])
+    if config.use_pca:
+        arrays |= _read_arrays(path / "pca" / "pca.safetensors", {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)})
     return SavedRun(path, config, **arrays)
 
 

@@ -29,7 +29,7 @@ from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
 from staff import archives, grade_one, gradebook, merge, tables
 from staff.grade_one import Settings
-from staff.pool import Grader, Job, Pool, read, records
+from staff.pool import Grader, Job, Pool, records
 
 
 @dataclass
@@ -127,7 +127,8 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
     """Decide which of several hand-ins with one id counts: the newest by file time.
 
-    If times are equal or names differ (perhaps a mistyped id), all are graded and a person decides.
+    All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
+    names different uploaders: anybody can write another's id into a file's name.
 
     Returns:
         the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
@@ -142,7 +143,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             continue
         times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
-        newest = [one for one in rivals if times[one.hand_in] == max(times.values()) or not one_name]
+        one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
+        all_count = not (one_name and one_uploader)
+        newest = [one for one in rivals if all_count or times[one.hand_in] == max(times.values())]
         for hand_in in rivals:
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
@@ -150,6 +153,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
                 row.notes = [f"{newest[0].hand_in} with the same id is newer and counts"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
+                why = why if one_uploader else "uploaded by another than"
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"the newest with its id; not counted: {others}"]
@@ -176,25 +180,6 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> di
                 remedy = f"add --{option} {was}, or name another --out"
                 raise LabError(f"{args.out} holds records made with {option} {was}, not {now}; {remedy}")
     return records
-
-
-def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run, with ``index`` in place of the earlier list's answer; None if it is not valid.
-
-    It is valid for the same hand-in under the same settings, unless grading itself failed.
-    """
-    before = record["settings"].get("index")
-    if not isinstance(handin, archives.HandIn) or record.get("digest") != handin.digest():
-        return None
-    fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    if fault or record["settings"] != grade_one.made_under(settings, before):
-        return None
-    if before == index:
-        return record
-    try:
-        return grade_one.answered(record, handin, index, settings) if record["signature"] else None
-    except Exception:  # graded in full, so that a fault gets a row
-        return None
 
 
 # --------------------------------------------------------------------------- the whole
@@ -244,22 +229,19 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
         partial.unlink(missing_ok=True)
 
     jobs, done, unsaved = [], {}, []
-    for one in to_grade:
+    for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        again = record and kept(record, read(one, settings, index), index, settings)
-        if not again:
-            jobs.append(Job(one, index))
-            continue
-        done[one.hand_in] = again if again is record else stored(args.out, again, settings, unsaved)
+        jobs.append(Job(one, index, record))
     facts += sandbox.guards()
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)) as pool:
         (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
-            with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
+            with tqdm(total=len(to_grade), desc="grading", unit="hand-in", disable=None) as bar:
                 for record in records(pool, grader, jobs):
-                    done[record["hand_in"]] = stored(args.out, record, settings, unsaved)
+                    same = record == earlier.get(record["hand_in"])
+                    done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
                     bar.update()
         finally:
             missing = len(to_grade) - len(done)
@@ -302,9 +284,9 @@ def class_rows(
             row.student_id, row.name = row.record["student_id"], row.record["name"]
         if row.record is not None or one.hand_in not in to_grade:
             rows.append(row)
-    ids = Counter(row.student_id.casefold() for row in rows if row.hand_in not in rivals)
+    ids = Counter(row.student_id.casefold() for row in rows if row.record is not None and row.student_id)
     for row in rows:
-        if row.student_id and row.hand_in not in rivals and ids[row.student_id.casefold()] > 1:
+        if row.record is not None and not row.review and ids[row.student_id.casefold()] > 1:
             row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
     gradebook.compare(rows)
     return rows

@@ -24,7 +24,12 @@ from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import one_line
 from staff import archives, gradebook, handout, rerun
 
-OF_STAFF = ["staff/archives.py", "staff/grade_one.py", "staff/rerun.py"]  # records depend on them as well
+OF_STAFF = [
+    "staff/archives.py",
+    "staff/entries.py",
+    "staff/grade_one.py",
+    "staff/rerun.py",
+]  # records depend on them as well
 RUN_QUESTIONS = ("sample_index", "performance")
 NO_ANSWER = {"message": "no answer in grade.json: to be marked by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
@@ -156,10 +161,39 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
 
 
 def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, record: dict) -> list[dict]:
-    """Grade question 6 from the saved parameters; puts the measurements into the record."""
+    """Grade question 6 from the first run that can be scored; puts the measurements into the record."""
     if handin.run is None:
         hint = "hand in results/<datetime> of the run that counts"
         return entries(RUN_QUESTIONS, "ERROR", "the hand-in has no results", hint)
+    tried = []
+    for one in handin.runs():
+        tried.append(loaded(one, settings))
+        if isinstance(tried[-1], SavedRun) and tried[-1].config.use_pca:
+            break
+    else:
+        one = handin
+    run = tried[0] if one is handin else tried[-1]
+    if not isinstance(run, SavedRun):
+        return run
+    if one is not handin:
+        cause = "it is not a PCA run" if isinstance(tried[0], SavedRun) else tried[0][0]["message"]
+        record["review"].append(archives.not_scored(handin.run, cause, one.run))
+        record["run"] = one.run
+    record["config"] = dataclasses.asdict(run.config)
+    if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
+        return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
+    answer = claimed_index(one, index)
+    scored = scores.score_run(run, images(settings.dataset), answer)
+    by_index, performance = scored.pop("questions")
+    record |= scored
+    record["signature"] = gradebook.signature(run)
+    if settings.rerun and scored["db"] is not None:
+        performance = reproduced(performance, handin, run, scored["db"], record)
+    return [by_index | (NO_ANSWER if answer is None else {}), performance]
+
+
+def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]:
+    """The hand-in's run, or the entries of both questions on it if it cannot be read."""
     with files.scratch("lab-class-") as folder:
         path = archives.unpack(handin, folder)
         try:
@@ -170,23 +204,12 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
             if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
                 cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to score with the class"
                 return entries(RUN_QUESTIONS, "REVIEW", cause)
-            run = runs.load_run(path)
+            return runs.load_run(path)
         except LabError as error:
             if no_resources(error):
                 raise
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
             return entries(RUN_QUESTIONS, "ERROR", cause, hint)
-    record["config"] = dataclasses.asdict(run.config)
-    if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
-        return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
-    answer = claimed_index(handin, index)
-    scored = scores.score_run(run, images(settings.dataset), answer)
-    by_index, performance = scored.pop("questions")
-    record |= scored
-    record["signature"] = gradebook.signature(run)
-    if settings.rerun and scored["db"] is not None:
-        performance = reproduced(performance, handin, run, scored["db"], record)
-    return [by_index | (NO_ANSWER if answer is None else {}), performance]
 
 
 def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: float, record: dict) -> dict:
@@ -211,6 +234,7 @@ def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: fl
 
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
     """A record with another answer to question 6 from the staff's list; everything else stays as graded."""
+    handin = next((one for one in handin.runs() if one.run == record["run"]), handin)
     answer = claimed_index(handin, index)
     record = record | {"settings": made_under(settings, index), "sample_index": answer}
     with files.scratch("lab-class-") as folder, threadpool_limits(limits=1):

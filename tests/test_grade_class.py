@@ -81,7 +81,9 @@ def test_neither_order_nor_processes_show(handins, grade, tmp_path, files_below,
     for i in range(3):
         add(handins, f"PB{i}", f"wrong {i}")
     grade(out="one")
-    grade(out="processes", jobs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "read", lambda found: 1 / 0)  # in this process, which reads none
+        grade(out="processes", jobs=2)
     monkeypatch.setattr(
         grade_class,
         "records",
@@ -113,6 +115,31 @@ def test_the_newest_of_one_id_counts_or_a_person_decides(handins, grade, tmp_pat
     assert "as new as PB1+Ann+LAB3_old" in rows[0]["note"] and "as new as PB1+Ann+LAB3_new" in rows[1]["note"]
     assert [row["auto_score"] for row in rows[2:]] == ["70", "70"]
     assert "another name than pb2+Bob+LAB3 with the same id" in rows[2]["note"]
+
+
+def test_who_uploaded_under_anothers_id_replaces_nobody(handins, grade, tmp_path):
+    def uploaded(prefix: str, at: int) -> None:
+        path = add(handins, "PB20001")
+        os.utime(path.rename(handins / f"{prefix}{path.name}"), (at, at))
+
+    uploaded("lee_123_1000_", 1_000_000)
+    uploaded("lee_LATE_123_2000_", 2_000_000)  # the same student's next one
+    grade()
+    assert [row["status"] for row in table(tmp_path / "out" / "gradebook.csv")] == ["REPLACED", "OK"]
+    uploaded("eve_456_3000_", 3_000_000)
+    grade("--resume")
+    rows = table(tmp_path / "out" / "gradebook.csv")
+    assert [(row["status"], row["auto_score"]) for row in rows] == 3 * [("REVIEW", "70")]
+    assert all("uploaded by another than" in row["note"] for row in rows)
+
+
+def test_a_folder_with_anothers_id_is_told_where_that_one_handed_in_twice(handins, grade, tmp_path):
+    add_copies(handins, new=2_000_000, old=1_000_000)
+    zipped(handins / "whatever.zip", {"PB1+Ann+LAB3/submission.py": b"right"})
+    grade()
+    rows = table(tmp_path / "out" / "gradebook.csv")
+    assert sorted(row["status"] for row in rows) == ["REPLACED", "REVIEW", "REVIEW"]
+    assert sum("has the id PB1" in row["note"] for row in rows) == 2
 
 
 # --------------------------------------------------------------------------- students compared
@@ -406,6 +433,33 @@ def test_a_worker_that_ends_costs_one_row_and_nothing_where_it_ends_once(handins
     rows = grade(jobs=2)
     assert statuses(rows) == ["OK", "REVIEW", "OK"]
     assert "its worker ended (TerminatedWorkerError)" in rows["PB1"]["note"]
+
+
+class Deadly(type(Path())):
+    """A hand-in that ends any process that opens it but this one."""
+
+    def is_dir(self) -> bool:
+        return os.getpid() == int(os.environ["TESTED"]) or os._exit(3)
+
+
+@pytest.mark.slow
+def test_a_hand_in_that_ends_its_reader_costs_one_row_and_a_cluster_none_of_its_workers(handins, standin, monkeypatch):
+    monkeypatch.setenv("TESTED", str(os.getpid()))
+    settings = grade_one.Settings(0, False, "digits", *grade_one.facts("digits"))
+    (good,), _ = archives.find(add(handins, "PB1").parent)
+    jobs = [pool.Job(archives.Found(Deadly(handins), "PB0", "PB0", ""), None), pool.Job(good, None)]
+    verdicts = {record["hand_in"]: record["questions"][0]["verdict"] for record in records_of(jobs, settings)}
+    assert verdicts == {"PB0": "INTERNAL", "PB1+Ann+LAB3": "PASS"}
+    deadly, fine = (pool.read_apart(job, settings) for job in jobs)
+    assert deadly["questions"][0]["verdict"] == "INTERNAL" and fine.source == RIGHT
+
+
+def records_of(jobs: list[pool.Job], settings: grade_one.Settings) -> list[dict]:
+    two = pool.Pool(2, None, settings)
+    try:
+        return list(pool.records(two, play, jobs))
+    finally:
+        two.close()
 
 
 # --------------------------------------------------------------------------- arguments

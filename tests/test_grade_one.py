@@ -145,6 +145,33 @@ def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, g
         assert grade_run(handin)[2]["verdict"] == "REVIEW", line
 
 
+def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_decides(
+    handin, grade_run, settings, right_index
+):
+    good = handin.files | {"grade.json": b'{"sample_index": %d}' % right_index}
+    for damage, name, how, cause in (
+        (changed, "gmm/gmm.safetensors", handin.files["gmm/gmm.safetensors"][:-9], "damaged"),
+        (changed, "config.yaml", b"use_pca: true\ndataset: mnist\n", "but the class works on"),
+        (changed, "config.yaml", b"use_pca: true\ndataset: digits\nn_components: 5000\n", "too many to score"),
+        (changed, "config.yaml", b"use_pca: false\ndataset: digits\n", "it is not a PCA run"),
+        (changed, "config.yaml", b"unknown: 1\n", "unknown"),
+        (edited, "means", lambda a: a * np.nan, "NaN"),
+    ):
+        one = damage(copy.deepcopy(handin), name, how)
+        alone = grade_run(one)
+        one.others = {"results/0": one.files, "results/-1": good}
+        record, index, performance = grade_run(one)
+        assert (index["verdict"], performance["verdict"], record["run"]) == ("PASS", "PASS", "results/-1"), cause
+        (line,) = record["review"]
+        assert line.startswith("results/1 cannot be scored (") and cause in line and "results/-1" in line
+        assert record["signature"] and record["config"]["use_pca"]
+        record["questions"] = [index, performance]
+        assert grade_one.answered(record, one, None, settings)["sample_index"] == right_index, cause
+        one.others = {"results/0": one.files}
+        again = grade_run(one)
+        assert (again[1:], again[0]["review"]) == (alone[1:], []), cause
+
+
 def test_no_run_and_an_ae_run(handin, grade_run):
     # Its AutoEncoder may be anything anywhere: nobody looks for it.
     changed(handin, "config.yaml", b"use_pca: false\ndataset: digits\nae: nobody/nothing\n")
