@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import joblib
 from joblib.externals.loky import get_reusable_executor
 
-from grading import sandbox
+from grading import bubblewrap, sandbox
 from hi_mnist.cli import LabError
 from staff import archives, grade_one, rerun
 from staff.grade_one import Settings
@@ -115,12 +115,13 @@ class Pool:
         jobs: hand-ins at a time on this machine.
         scheduler: address of the cluster; None for this machine.
         settings: the class's; workers elsewhere must have the same.
+        unsandboxed: workers elsewhere need no bubblewrap.
 
     Raises:
         LabError: the cluster does not answer, has no workers, or they have another version of the lab or other data.
     """
 
-    def __init__(self, jobs: int, scheduler: str | None, settings: Settings):
+    def __init__(self, jobs: int, scheduler: str | None, settings: Settings, unsandboxed: bool = True):
         self.jobs, self.settings, self.client, self.has_processes = jobs, settings, None, False
         if not scheduler:
             return
@@ -133,6 +134,8 @@ class Pool:
             self.client.wait_for_workers(1, timeout=30)
             theirs = set(self.client.run(grade_one.facts, self.settings.dataset).values())
             cause = None if theirs == {(self.settings.data, self.settings.code)} else "it has other images or code"
+            missing = [] if cause or unsandboxed else filter(None, self.client.run(bubblewrap.unavailable).values())
+            cause = next((f"bubblewrap {why}: {bubblewrap.REMEDY}" for why in missing), cause)
         except Exception as error:  # Dask's own errors, and any that a worker raises
             cause = f"{type(error).__name__}: {error}"
         if cause:

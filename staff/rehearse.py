@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from grading import bubblewrap
 from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
@@ -91,10 +92,8 @@ MISTAKE = RIGHT | {
 HOSTILE = RIGHT | {
     "1.1 E-step": """
         import os
-        if os.path.exists("task.json"):
+        if os.path.exists("submission.py") and not os.path.exists("train.py"):
             print("auto_score: 70 / 70")
-            with open("outputs/outcome.json", "w") as file:
-                file.write('{"status": "done", "score": 70}')
             os._exit(0)
         """
     + RIGHT["1.1 E-step"].replace("scores", "joint"),
@@ -242,6 +241,9 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
     answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
     tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
     options = ["--out", str(out), "--dataset", "digits", "--indices", str(staff / "indices.csv")]
+    if missing := bubblewrap.unavailable():
+        print(f"  bubblewrap {missing}: a real class is not graded so; these five are ours")
+        options.append("--unsandboxed")
     run(["-m", "staff.grade_class", str(hand_ins), *options], ROOT, home=staff)
     gradebook = [row.cells for row in tables.read(out / "gradebook.csv", COLUMNS)[0]]
     show(gradebook, ("student_id", "name", *QUESTIONS, "auto_score", "status"))

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import wait_until
-from small_class import RIGHT, add, add_copies, play, table, zipped
+from small_class import RIGHT, UNSANDBOXED, add, add_copies, play, table, zipped
 
+from grading import bubblewrap
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_json
 from hi_mnist.holders import lock
@@ -307,7 +308,7 @@ def test_one_at_a_time_uses_the_folder(handins, grade, tmp_path, run_script, fil
     refused = []
 
     def meanwhile(*arguments):
-        refused.append(run_script(grade_class, handins, "--out", out, "--dataset", "digits", "--resume"))
+        refused.append(run_script(grade_class, handins, "--out", out, "--dataset", "digits", "--resume", *UNSANDBOXED))
         refused.append(run_script(grade_class, "merge", "--out", out, "--marks", marks))
         return play(*arguments)
 
@@ -368,7 +369,8 @@ def test_what_cannot_be_written_at_the_end_leaves_the_earlier_files_whole(
 
         with monkeypatch.context() as patch:
             patch.setattr(gradebook.files, "write_text", full)
-            done = run_script(grade_class, handins, "--out", tmp_path / "out", "--dataset", "digits", "--resume")
+            options = ["--dataset", "digits", "--resume", *UNSANDBOXED]
+            done = run_script(grade_class, handins, "--out", tmp_path / "out", *options)
         assert (done.status, done.err.strip().count("\n")) == (2, 0), name
         assert "the disk is full" in done.err and name in done.err
         after = files_below(tmp_path / "out")
@@ -385,6 +387,7 @@ import small_class
 from hi_mnist import cli
 from staff import grade_class
 grade_class.grade_class.__defaults__ = (small_class.play,)
+sys.argv += small_class.UNSANDBOXED
 sys.exit(cli.run_script(lambda: grade_class.main(sys.argv[1:])))
 """
 
@@ -489,9 +492,20 @@ def test_wrong_arguments_are_one_line(handins, tmp_path, run_script, standin):
     refused("no Dask cluster", handins, *out, *dask)
 
 
+def test_without_bubblewrap_a_class_is_not_graded(handins, grade, tmp_path, run_script, monkeypatch):
+    add(handins, "PB1")
+    monkeypatch.setenv(bubblewrap.OFF, "0")
+    done = run_script(grade_class, handins, "--out", tmp_path / "refused", "--dataset", "digits")
+    assert (done.status, done.err.count("\n"), (tmp_path / "refused").exists()) == (2, 1, False)
+    assert "--unsandboxed" in done.err and bubblewrap.OFF in done.err
+    assert statuses(grade("--unsandboxed")) == ["OK"]
+    assert "Not enforced" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+
+
 def test_the_next_command_is_printed_as_a_shell_reads_it(handins, tmp_path, run_script, standin):
     (handins / "empty.zip").touch()
-    done = run_script(grade_class, handins, "--out", tmp_path / "my out", "--dataset", "digits", "--jobs", 1)
+    options = ["--dataset", "digits", "--jobs", 1, *UNSANDBOXED]
+    done = run_script(grade_class, handins, "--out", tmp_path / "my out", *options)
     assert "fill in marks_template.csv" in done.out
     *_, last = done.out.splitlines()
     assert shlex.split(last)[3:] == ["merge", "--out", str(tmp_path / "my out"), "--marks", "marks.csv"]
