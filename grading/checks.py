@@ -7,7 +7,8 @@
 The questions themselves are in ``questions/``.
 """
 
-import zlib
+import hashlib
+import hmac
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,6 +42,12 @@ def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = No
     return (questions or QUESTIONS)[name].inputs(np.random.default_rng([seed, *name.encode()]))
 
 
+def secret_seeds(key: str, whose: str) -> dict[str, int]:
+    """A seed for each question that only the key's owner can compute, always the same for the same code or student."""
+    texts = {name: f"{whose.casefold()}\0{name}".encode() for name in QUESTIONS}
+    return {name: int.from_bytes(hmac.digest(str(key).encode(), text, "sha256")) for name, text in texts.items()}
+
+
 def score(name: str, inputs: Arrays, answers: Arrays, questions: dict[str, Question] | None = None) -> dict:
     """Judge the answers to one question.
 
@@ -64,7 +71,7 @@ def check_code(
     source: bytes,
     *,
     only: list[str] | None = None,
-    seed: int = 0,
+    seed: int | dict[str, int] = 0,
     limits: sandbox.Limits | None = None,
     jobs: int = 2,
     questions: dict[str, Question] | None = None,
@@ -75,7 +82,7 @@ def check_code(
     Args:
         source: the bytes of submission.py.
         only: ids of the questions; None checks all.
-        seed: chooses the numbers; the same seed gives the same report.
+        seed: chooses the numbers, for all questions or by question; the same seed gives the same report.
         limits: limits of each child; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
         jobs: number of children that run at the same time.
         questions: another lab's; None means ``QUESTIONS``.
@@ -89,10 +96,11 @@ def check_code(
     limits = limits or (LAB_LIMITS if tasks else None)
 
     def check(name: str) -> dict:
-        inputs = make_inputs(name, seed, questions)
+        own = seed[name] if isinstance(seed, dict) else seed
+        inputs = make_inputs(name, own, questions)
         files = {"tasks.py": tasks} if tasks else None
         # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
-        settings = {"seed": zlib.crc32(f"{seed} {name}".encode())}
+        settings = {"seed": int.from_bytes(hashlib.sha256(f"{own} {name}".encode()).digest()[:4])}
         outcome = sandbox.run(name, source, inputs, settings=settings, files=files, limits=limits)
         if outcome.status == "done":
             try:

@@ -3,6 +3,7 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
+    python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
 Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
 hand-in affects only its own row.
@@ -24,7 +25,7 @@ from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.settings import add_flags, from_args, setting
-from staff import archives, grade_one, gradebook, merge, tables
+from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, read, records
 
@@ -34,7 +35,9 @@ class Options:
     """The flags of this command that have a range."""
 
     jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
-    seed: int = setting(0, "seed of the numbers to check with", low=0, high=2**32 - 1, metavar="S")
+    seed: int | None = setting(
+        None, "makes the key of the class's numbers (default: a new key)", low=0, high=2**32 - 1, metavar="S"
+    )
     dataset: str = setting("mnist", "the class's data", choices=DATASETS)
 
 
@@ -43,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
         "then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
-        "      (see: python -m staff.grade_class merge --help)\n\n"
+        "      (see: python -m staff.grade_class merge --help)\n"
+        "appeals: python -m staff.grade_class repeat --help\n\n"
         "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
         "They need this version of the lab and its packages, and the same data set prepared:\n"
         "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
@@ -161,20 +165,22 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     return to_grade, rows
 
 
-def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> dict[str, dict]:
+def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: str) -> dict[str, dict]:
     """The records of earlier runs by ``hand_in``; empty without --resume.
 
     Raises:
-        LabError: they were made with another seed or data set: all hand-ins would silently be graded again.
+        LabError: they were made with another key or data set: all hand-ins would silently be graded again.
     """
     loaded = [gradebook.load_record(args.out, one.hand_in) for one in found if args.resume]
     records = {record["hand_in"]: record for record in loaded if record is not None}
     for record in records.values():
-        for option in ("seed", "dataset"):
-            was, now = record["settings"].get(option), getattr(args, option)
-            if was != now:
-                remedy = f"add --{option} {was}, or name another --out"
-                raise LabError(f"{args.out} holds records made with {option} {was}, not {now}; {remedy}")
+        was = record["settings"].get("dataset")
+        if was != args.dataset:
+            remedy = f"add --dataset {was}, or name another --out"
+            raise LabError(f"{args.out} holds records made with dataset {was}, not {args.dataset}; {remedy}")
+        if record["settings"].get("key") not in (None, grade_one.key_name(key)):  # None: of version 0.2
+            remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
+            raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
     return records
 
 
@@ -219,10 +225,13 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     to_grade, rivals = counting(found)
-    earlier = earlier_records(args, to_grade)
+    key = appeal.read_key(args.out) if args.seed is None else None
+    key = key or appeal.key_of(args.seed)
+    earlier = earlier_records(args, to_grade, key)
     prepare.ensure(args.dataset, args.data_dir)
-    settings = Settings(args.seed, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
+    settings = Settings(key, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
     (args.out / "records").mkdir(parents=True, exist_ok=True)
+    appeal.write_key(args.out, key)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
 
@@ -238,8 +247,10 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         done[one.hand_in] = again
         if again is not record:
             gradebook.save_record(args.out, again)
-    how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
-    facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}", f"Performance {how}"]
+    how = (
+        "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code: {rerun.bounds()}"
+    )
+    facts = [f"data: {DATASETS[args.dataset]}", f"Performance was {how}"]
     facts += [f"not hand-ins, left alone: {', '.join(others)}"] if others else []
     facts += notes + sandbox.guards()
     pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
@@ -254,8 +265,9 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         if missing:
             facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
         rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+        alike = similar.compare(rows)
         facts += merge.write_template(args.out, rows)
-        gradebook.write(args.out, rows, facts, missing)
+        gradebook.write(args.out, rows, facts, missing, alike)
         pool.close()
     return rows
 
@@ -275,7 +287,7 @@ def stored(out: Path, record: dict, settings: Settings) -> dict:
 def class_rows(
     found: list[archives.Found], done: dict[str, dict], rivals: dict[str, gradebook.Row], to_grade: list[str]
 ) -> list[gradebook.Row]:
-    """The gradebook's rows, with students compared; hand-ins still to be graded have none."""
+    """The gradebook's rows; hand-ins still to be graded have none."""
     rows = []
     for one in found:
         row = rivals.get(one.hand_in) or gradebook.Row(one.hand_in, one.student_id, one.name, None)
@@ -289,7 +301,6 @@ def class_rows(
     for row in rows:
         if row.student_id and row.hand_in not in rivals and ids[row.student_id.casefold()] > 1:
             row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
-    gradebook.compare(rows)
     return rows
 
 
@@ -297,6 +308,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["merge"]:
         return main_merge(argv[1:])
+    if argv[:1] == ["repeat"]:
+        return appeal.main(argv[1:])
     args = build_parser().parse_args(argv)
     try:
         rows = grade_class(args)

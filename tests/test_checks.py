@@ -361,10 +361,3 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
     assert {entry["verdict"] for name, entry in judged.items() if name != "m_step"} == {"PASS"}
     assert len(set(seeds)) == len(judged)  # the seed that decides the questions stays with us
     assert 2026 not in seeds
-
-
-def test_the_fingerprint_finds_a_function_however_deep():
-    plain = b"class GMM:\n    def _e_step(self, X):\n        return X + 1\n"
-    nested = b"class GMM:\n    if True:\n        def _e_step(self, X):\n            return X + 1\n"
-    assert worker.fingerprint(nested)["e_step"].size
-    np.testing.assert_array_equal(worker.fingerprint(nested)["e_step"], worker.fingerprint(plain)["e_step"])
