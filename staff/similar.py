@@ -26,8 +26,8 @@ def hashes(source: bytes, run=sandbox.run) -> dict[str, list[int]]:
     """The fingerprint of a hand-in's code for its record; ``run`` starts the child. Empty if it cannot be read."""
     code = (ROOT / "staff/fingerprint.py").read_bytes()
     arrays = run("fingerprint", source, {}, files={"fingerprint.py": code}).arrays
-    found = {part: arrays[part] for part in fingerprint.PARTS if part in arrays}  # the child may leave anything
-    return {part: array.ravel()[: fingerprint.MOST].astype(np.uint32).tolist() for part, array in found.items()}
+    found = {part: array for part, array in arrays.items() if part in fingerprint.PARTS and array.dtype == np.uint32}
+    return {part: array.ravel()[: fingerprint.MOST].tolist() for part, array in found.items()}
 
 
 @functools.cache

@@ -361,3 +361,21 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
     assert {entry["verdict"] for name, entry in judged.items() if name != "m_step"} == {"PASS"}
     assert len(set(seeds)) == len(judged)  # the seed that decides the questions stays with us
     assert 2026 not in seeds
+
+
+def test_secret_seeds_depend_on_key_student_and_question_and_reach_no_child(monkeypatch):
+    seeds = [checks.secret_seeds(key, whose) for key in ("a", "b") for whose in ("PB1", "PB2")]
+    every = [seed for one in seeds for seed in one.values()]
+    assert len(set(every)) == 4 * len(TASKS) and min(every) > 2**200
+    assert checks.secret_seeds("a", "pb1") == seeds[0]
+    seen = {}
+
+    def run(name, source, inputs, *, settings, **_):
+        seen[name] = inputs, settings["seed"]
+        return sandbox.Outcome("crash")
+
+    monkeypatch.setattr(sandbox, "run", run)
+    checks.check_code(b"", seed=seeds[0])
+    for name, (inputs, its_own) in seen.items():
+        assert all(np.array_equal(inputs[key], array) for key, array in inputs_of(name, seeds[0][name]).items()), name
+        assert its_own < 2**32, name
