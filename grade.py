@@ -87,8 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     prepare.ensure(run.config.dataset, args.data_dir)
     print(f"run: {run.path}")
     # These import scikit-learn: report mistakes in the command line before that slow import.
-    from grading import draw, scores
-    from report import draft, report_page
+    from grading import scores
+    from report import draft, draw, report_page
 
     if args.report_draft:
         draft.refuse_edited(run.path)  # before the slow work

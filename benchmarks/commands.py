@@ -13,11 +13,11 @@ from safetensors.numpy import load_file
 from benchmarks import peers, timing
 from benchmarks.plan import Plan, Row
 from benchmarks.timing import max_memory
-from grading.measures import knn_accuracy
 from hi_mnist import idx
 from hi_mnist.data import load_split
 from hi_mnist.prepare import ensure
 from hi_mnist.runs import cluster_labels, load_run
+from report.measures import knn_accuracy
 
 # Measured once on two such cores, not in each run: together they take half an hour.
 SAVED_TSNE = 401.0  # scikit-learn's TSNE of 60,000 images, raw pixels

@@ -57,7 +57,7 @@ def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> list[nn.Module
 
 
 class Judge:
-    """A trained judge, for ``grading.measures.score_samples``.
+    """A trained judge, for ``report.measures.score_samples``.
 
     Args:
         net: the network; it is put into evaluation mode.

@@ -16,13 +16,13 @@ from tqdm import tqdm
 import model
 from benchmarks.judge import Judge
 from benchmarks.quality_ae import name_clusters
-from grading.measures import class_agreement, score_samples
 from hi_mnist import data
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet
 from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, guidance_interval
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import check, setting
+from report.measures import class_agreement, score_samples
 
 LAB_SEED = TrainConfig.seed  # of the mixture that is compared with the DDPM
 FLOOR_DRAWS = 5  # training subsets for the floor of the Frechet distance

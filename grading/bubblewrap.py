@@ -1,21 +1,21 @@
-"""bubblewrap (Linux): the worker has no network, sees no other files or processes, and can write to one folder only."""
+"""bubblewrap (Linux): no network, no files but Python's, no other processes, one place to write of bounded size."""
 
 import functools
+import importlib.util
 import os
 import shutil
 import site
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
-from grading import guardian
-
-BOX = "/box"  # where the worker sees its folder
-WORKER = "/lab/worker.py"
+CODE = "/lab"  # where the child process sees its own files
+BOX, HOME, SHARED = "/tmp/box", "/tmp/home", "/tmp/shm"
 OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 switches bubblewrap off
 PROBE_SECONDS = 60
+# What the child process imports, and what submissions may.
+PACKAGES = ("numpy", "scipy", "sklearn", "joblib", "threadpoolctl", "PIL", "safetensors", "torch")
 # What an interpreter needs below its prefix, and the system's programs and libraries below theirs.
 _PARTS = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
 _SYSTEM = (
@@ -32,8 +32,6 @@ def unavailable() -> str | None:
     """None if bubblewrap works here, else the reason, as the end of a sentence: "bubblewrap ..."."""
     if os.environ.get(OFF) == "0":
         return f"is switched off by {OFF}=0"
-    if not guardian.can_list_children():
-        return "needs a Linux that lists a process's children"
     with _probe_lock:
         return _probe()
 
@@ -42,49 +40,38 @@ def unavailable() -> str | None:
 def _probe() -> str | None:
     if shutil.which("bwrap") is None:
         return "is not installed"
-    with tempfile.TemporaryDirectory(prefix="lab-probe-") as box:
-        try:
-            subprocess.run(
-                [*prefix(Path(box), Path(__file__)), sys.executable, "-I", "-B", "-c", "import numpy"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=PROBE_SECONDS,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").split("\n")[-2:]
-            return f"does not work here ({' '.join(said).strip() or type(error).__name__})"
+    command = [*prefix([], 4096), sys.executable, "-I", "-S", "-B", "-c", ""]
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").split("\n")[-2:]
+        return f"does not work here ({' '.join(said).strip() or type(error).__name__})"
     return None
 
 
-def prefix(box: Path, worker: Path) -> list[str]:
-    """The start of a command line that runs a command in the box.
+def prefix(code: list[Path], size: int) -> list[str]:
+    """The start of a command line that runs a command as the first process of a new sandbox.
+
+    No ``/proc`` is mounted: it would show the grader's kernel keys, command line and mounts. The command is process 1
+    itself, because bubblewrap's own would hold the grader's pipes and environment.
 
     Args:
-        box: becomes ``BOX``, the working folder and the only writable one (``/tmp`` and ``/dev/shm`` are its folders
-            ``tmp`` and ``shm``, so that their content counts as the box's).
-        worker: becomes ``WORKER``, read-only.
+        code: files that become ``CODE/NAME``, read-only.
+        size: bytes of the only place to write, a file system in memory at ``/tmp``; ``BOX`` is the working folder.
     """
-    for name in ("tmp", "shm"):
-        (box / name).mkdir(exist_ok=True)
-    command = [shutil.which("bwrap"), "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "box"]
+    command = [shutil.which("bwrap"), "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
     command += [f"--unshare-{kind}" for kind in ("user", "pid", "net", "ipc", "uts", "cgroup-try")]
-    if _can_disable_userns():
-        command += ["--disable-userns"]  # in its own namespace, code could mount memory that escapes the limits
-    command += ["--proc", "/proc", "--dev", "/dev"]
-    command += ["--bind", str(box / "shm"), "/dev/shm"]
-    command += ["--bind", str(box / "tmp"), "/tmp"]
+    command += ["--disable-userns", "--hostname", "box"]  # in its own namespace, code could mount more memory
+    command += ["--perms", "1777", "--size", str(size), "--tmpfs", "/tmp"]
+    command += [word for folder in (BOX, HOME, SHARED) for word in ("--dir", folder)]
+    command += ["--symlink", BOX, "/box", "--size", "4096", "--tmpfs", "/dev", "--symlink", SHARED, "/dev/shm"]
+    for name in ("null", "zero", "full", "random", "urandom"):
+        command += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     for path in _readable():
         command += ["--ro-bind", path, path]
-    command += ["--ro-bind", str(worker), WORKER, "--bind", str(box), BOX, "--chdir", BOX]
-    # A grader that runs as root owns the kernel's settings in /proc/sys, even without capabilities.
-    return [*command, "--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--"]
-
-
-@functools.cache
-def _can_disable_userns() -> bool:
-    said = subprocess.run(["bwrap", "--help"], capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    return b"--disable-userns" in said.stdout
+    for path in code:
+        command += ["--ro-bind", str(path), f"{CODE}/{path.name}"]
+    return [*command, "--chdir", BOX, "--remount-ro", "/dev", "--remount-ro", "/", "--"]
 
 
 @functools.cache
@@ -101,8 +88,9 @@ def _readable() -> tuple[str, ...]:
     return tuple(readable)
 
 
-def lost_packages() -> list[str]:
-    """Package folders that this process uses but ``python -I`` ignores: the user's own and those of PYTHONPATH."""
-    kept = site.getsitepackages()
-    folders = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    return [path for path in folders if path not in kept and os.path.isdir(path)]
+@functools.cache
+def lost_packages() -> tuple[str, ...]:
+    """Folders with ``PACKAGES`` that ``python -I`` ignores: the user's own and those of PYTHONPATH."""
+    found = [spec.origin for name in PACKAGES if (spec := importlib.util.find_spec(name)) and spec.origin]
+    folders = dict.fromkeys(str(Path(origin).parents[1]) for origin in found)
+    return tuple(folder for folder in folders if folder not in site.getsitepackages())

@@ -7,6 +7,7 @@
 The questions themselves are in ``questions/``.
 """
 
+import contextlib
 import hashlib
 import hmac
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,7 @@ def check_code(
     jobs: int = 2,
     questions: dict[str, Question] | None = None,
     tasks: bytes | None = None,
+    box: sandbox.Box | None = None,
 ) -> list[dict]:
     """Check a submission's code.
 
@@ -83,10 +85,11 @@ def check_code(
         source: the bytes of submission.py.
         only: ids of the questions; None checks all.
         seed: chooses the numbers, for all questions or by question; the same seed gives the same report.
-        limits: limits of each child; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
-        jobs: number of children that run at the same time.
+        limits: limits of each question; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
+        jobs: number of processes at the same time where each question needs its own (without bubblewrap).
         questions: another lab's; None means ``QUESTIONS``.
         tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must not contain answers.
+        box: a sandbox of this submission that is there already; None makes one.
 
     Returns:
         The entries of ``questions`` in grade.json, in the order of the questions.
@@ -94,32 +97,33 @@ def check_code(
     questions = questions or QUESTIONS
     names = [name for name in questions if only is None or name in only]
     limits = limits or (LAB_LIMITS if tasks else None)
-
-    def check(name: str) -> dict:
-        own = seed[name] if isinstance(seed, dict) else seed
-        inputs = make_inputs(name, own, questions)
-        files = {"tasks.py": tasks} if tasks else None
-        # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
-        settings = {"seed": int.from_bytes(hashlib.sha256(f"{own} {name}".encode()).digest()[:4])}
-        outcome = sandbox.run(name, source, inputs, settings=settings, files=files, limits=limits)
-        if outcome.status == "done":
-            try:
-                return score(name, inputs, outcome.arrays, questions)
-            except Exception as error:  # an answer that breaks our own code fails its own question only
-                outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
-        entry = question(name, questions[name].label, questions[name].points)
-        if outcome.status == "raised":
-            message, hint = explain_error(outcome.error)
-            return entry | {"verdict": "ERROR", "message": message, "hint": hint}
-        verdict = VERDICTS[outcome.status]
-        return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
-
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
+    own = contextlib.nullcontext(box) if box else sandbox.Box(source, tasks)
+    with own as box, ThreadPoolExecutor(1 if box.sealed else max(1, jobs)) as pool:
         try:
-            return list(pool.map(check, names))
+            seeds = seed if isinstance(seed, dict) else dict.fromkeys(names, seed)
+            return list(pool.map(lambda name: _checked(name, box, seeds[name], limits, questions), names))
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _checked(name: str, box: sandbox.Box, seed: int, limits: sandbox.Limits | None, questions: dict) -> dict:
+    """The entry of one question."""
+    inputs = make_inputs(name, seed, questions)
+    # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
+    settings = {"seed": int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])}
+    outcome = box.run(name, inputs, settings=settings, limits=limits)
+    if outcome.status == "done":
+        try:
+            return score(name, inputs, outcome.arrays, questions)
+        except Exception as error:  # an answer that breaks our own code fails its own question only
+            outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
+    entry = question(name, questions[name].label, questions[name].points)
+    if outcome.status == "raised":
+        message, hint = explain_error(outcome.error)
+        return entry | {"verdict": "ERROR", "message": message, "hint": hint}
+    verdict = VERDICTS[outcome.status]
+    return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
 
 
 def explain_error(error: dict) -> tuple[str, str]:

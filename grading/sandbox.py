@@ -1,65 +1,78 @@
-"""Run a student's code in a new process with its own folder, watched and ended from outside.
+"""Run a student's code in another process, watched and ended from outside.
 
     >>> from grading import sandbox
-    >>> outcome = sandbox.run("e_step", Path("submission.py").read_bytes(), {"X": X})
+    >>> with sandbox.Box(Path("submission.py").read_bytes()) as box:
+    ...     outcome = box.run("e_step", {"X": X})
     >>> outcome.status, outcome.cause
-    ('timeout', 'it did not end within 20 s of processor time and 30 s in all')
+    ('timeout', 'it was ended after 20 s of processor time in 31 s')
 
-The child is ``python -I -B grading/worker.py BOX``. Its folder, the box, holds ``task.json``, ``submission.py``,
-``inputs/NAME.npy`` and the contents of ``files``. The worker imports what it needs, makes the file ``ready`` and waits
-for our file ``go``: no student code runs unwatched. It leaves ``outputs/NAME.npy`` and ``outputs/outcome.json``.
-
-Its output is not read, and the files that it leaves are not trusted (answers.py). On Linux it runs below a guardian
-(guardian.py), and in bubblewrap if that works (bubblewrap.py). processes.py watches and ends its processes.
+The process is ``python -I -B grading/child.py``. Arrays go in through its standard input and come out through one pipe.
+Its output is not read, and its answers are not trusted (answers.py). On Linux it runs in bubblewrap if that works
+(bubblewrap.py): then one process serves all questions of a hand-in, each in a fork of its own; elsewhere each question
+has a new one. watch.py measures what it uses.
 """
 
+import errno
 import json
 import os
-import secrets
+import queue
+import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save
 
-from grading import answers, bubblewrap, processes
+from grading import answers, bubblewrap, seccomp, watch
+from grading.child import FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
 from hi_mnist import text
 
-WORKER = Path(__file__).with_name("worker.py")
-GUARDIAN = Path(__file__).with_name("guardian.py")
+CODE = [Path(__file__).with_name(name) for name in ("child.py", "worker.py")]  # what runs in the child process
 POLL_SECONDS = 0.03
-READY_SECONDS = 0.005  # between two checks whether the worker is ready
-DISK_SECONDS = 0.5  # between two checks of the box's files
-MOST_FILES = 5000  # in the box; checking more would be slow
+IDLE_SECONDS = 60.0  # code that does next to nothing for so long is ended
+BUSY_SHARE = 0.05  # of the last ``IDLE_SECONDS``; less is next to nothing
+SLICE_SECONDS = 0.5  # over which work and delay are compared
+WALL_FACTOR = 10  # code that takes so many times its processor time is ended
+ATTEMPTS = 3  # in all, if the fault is not the code's
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
+OUR_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE)  # of a disk or system that others use as well
 
 
 @dataclass(frozen=True)
 class Limits:
     """Limits for the code of one question."""
 
-    cpu_seconds: float = 20.0  # processor time after the worker's own imports
-    wall_seconds: float = 30.0  # from the moment the worker is ready
-    start_seconds: float = 120.0  # until then; beyond it, the fault is ours
+    cpu_seconds: float = 20.0  # processor time of all processes together
+    start_seconds: float = 120.0  # until our own process is ready; beyond it, the fault is ours
     memory: int = 3 * 2**30  # bytes, all processes together
     file_size: int = 64 * 2**20  # bytes of one file
-    disk: int = 200 * 2**20  # bytes of all files that it writes
-    processes: int = 32
+    disk: int = 200 * 2**20  # bytes of all files that it writes; under bubblewrap only
+    open_files: int = 1024
+    tasks: int = 64  # processes and threads
+
+    def told(self) -> str:
+        """The limits in words."""
+        return (
+            f"{self.cpu_seconds:g} s of processor time, {WALL_FACTOR * self.cpu_seconds:g} s in all or "
+            f"{IDLE_SECONDS:g} s of idleness, {text.size(self.memory)} of memory, {text.size(self.file_size)} in a "
+            f"file or {self.tasks} processes and threads"
+        )
 
 
 @dataclass
 class Outcome:
-    """The result of a run.
+    """The result of a question.
 
     ``status`` is "done" (``arrays`` are the answers), "raised" (``error`` is {"kind": "exception" | "not_attempted" |
     "syntax" | "import" | "missing", "type": str, "text": str, "line": int | None, "trace": str}), "timeout", "memory",
-    "crash", or "internal": our fault.
+    "crash", or "internal": our fault, or the machine's.
     """
 
     status: str
@@ -68,305 +81,326 @@ class Outcome:
     cause: str = ""  # one sentence; empty if done
 
 
-def run(
-    task: str,
-    source: bytes,
-    inputs: dict[str, np.ndarray],
-    *,
-    settings: dict | None = None,
-    files: dict[str, bytes] | None = None,
-    limits: Limits | None = None,
-) -> Outcome:
-    """Let the worker do one task with a student's file. Thread-safe.
+class Internal(Exception):
+    """A fault that is not the submission's; the text gives the cause."""
+
+
+class Box:
+    """The sandbox of one submission; starts when it is first asked, or by ``start``. A context manager.
+
+    Without bubblewrap (``sealed`` is False), several threads may ask at the same time.
 
     Args:
-        task: the task's name for the worker.
         source: submission.py as it was handed in.
-        inputs: arrays of plain numbers, by name.
-        settings: JSON values for the worker.
-        files: additional files of the box, by name.
-        limits: None means ``Limits()``.
+        tasks: another lab's ``tasks.py``, a module with a dict ``TASKS``; it must not contain answers.
     """
-    limits = limits or Limits()
-    try:
-        box = Path(os.path.realpath(tempfile.mkdtemp(prefix="lab-box-")))
-    except OSError as error:
-        return Outcome("internal", cause=f"no temporary folder could be made ({error.strerror})")
-    try:
-        _fill(box, task, source, inputs, settings or {}, files or {}, limits)
-        return _run_in(box, limits)
-    except OSError as error:
-        return Outcome("internal", cause=f"the worker could not be started ({error.strerror or error})")
-    finally:
-        _remove(box)
+
+    def __init__(self, source: bytes, tasks: bytes | None = None):
+        self.sealed = bubblewrap.unavailable() is None
+        self._about = {"source": source} | ({"tasks.py": tasks} if tasks is not None else {})
+        self._waiting: list[_Process] = []  # at most one that can be asked
+
+    def __enter__(self) -> "Box":
+        return self
+
+    def __exit__(self, *_):
+        while self._waiting:
+            self._waiting.pop().end()
+
+    def start(self) -> None:
+        """Start the process without waiting for it: it imports packages while the caller does."""
+        if not self._waiting:
+            self._waiting.append(_Process(self._about, self.sealed))
+
+    def run(
+        self,
+        task: str,
+        inputs: dict[str, np.ndarray],
+        *,
+        settings: dict | None = None,
+        files: dict[str, bytes] | None = None,
+        limits: Limits | None = None,
+    ) -> Outcome:
+        """Let the submission answer one question; what is not its own fault is tried three times in all.
+
+        Args:
+            task: the task's name.
+            inputs: arrays of plain numbers, by name.
+            settings: JSON values for the task.
+            files: additional inputs as bytes, by name.
+            limits: None means ``Limits()``.
+        """
+        limits = limits or Limits()
+        asked = {"task": task, "settings": settings or {}}
+        asked["limits"] = asdict(limits) | {"own_namespace": self.sealed and _counts_by_namespace()}
+        request = _packed(inputs | (files or {}) | {"request": json.dumps(asked).encode()})
+        for _ in range(ATTEMPTS):
+            process, outcome = None, None
+            try:
+                process = self._waiting.pop() if self._waiting else _Process(self._about, self.sealed)
+                outcome = process.ask(request, limits)
+            except (Internal, OSError) as error:
+                outcome = Outcome("internal", cause=str(error))
+            finally:
+                if self.sealed and outcome and outcome.status in ("done", "raised"):
+                    self._waiting.append(process)
+                elif process:
+                    process.end()
+            if outcome.status != "internal":
+                break
+        return outcome
+
+
+def run(task: str, source: bytes, inputs: dict[str, np.ndarray], **options) -> Outcome:
+    """One question in a sandbox of its own; ``options`` are those of ``Box.run``."""
+    with Box(source) as box:
+        return box.run(task, inputs, **options)
+
+
+def longest(*limits: Limits) -> float:
+    """Seconds after which questions with these limits have certainly ended."""
+    return sum(ATTEMPTS * (each.start_seconds + WALL_FACTOR * each.cpu_seconds + 10) for each in limits)
 
 
 def guards(limits: Limits | None = None) -> list[str]:
     """Sentences for the report: the limits that are enforced here, and those that cannot be."""
-    limits = limits or Limits()
-    sentences = [
-        "Each question runs in a new process, which is ended with all its children if it exceeds "
-        f"{limits.cpu_seconds:g} s of processor time, {limits.wall_seconds:g} s in all, {text.size(limits.memory)} of "
-        f"memory, {text.size(limits.disk)} of files or {limits.processes} processes."
-    ]
-    missing = bubblewrap.unavailable()
+    limits, missing = limits or Limits(), bubblewrap.unavailable()
+    sentences = [f"Each question runs in a process of its own, ended with all its children beyond {limits.told()}."]
     if missing is None:
         sentences.append(
             "bubblewrap: the code has no network, sees no other files than Python's and no other processes, "
-            "and writes only into its own temporary folder."
+            f"and writes only into {text.size(limits.disk)} of memory."
         )
     else:
         sentences.append(
-            f"Not enforced (bubblewrap {missing}): the code can use the network, and read, change and end whatever "
-            "this account can."
+            f"Not enforced (bubblewrap {missing}): the code can use the network, fill the disk, leave processes "
+            "behind, and read, change and end whatever this account can."
         )
-    if sys.platform == "win32":
-        sentences.append(
-            "Not enforced (Windows has no such limits): memory, processor time and files are only watched."
-        )
-    elif sys.platform == "darwin":
-        sentences.append(
-            "Not enforced (macOS has no such limit): memory is only watched, so code can exceed the limit for a moment."
-        )
-    if missing is not None and not processes.CAN_LIST_CHILDREN:
-        sentences.append("Not enforced: a process that detaches itself and hides its origin may outlive its question.")
+    if not sys.platform.startswith("linux"):
+        sentences.append("Not enforced (only Linux can): memory is watched, so code can exceed the limit for a moment.")
+    elif not seccomp.program() or _Process.unfiltered:
+        sentences.append("Not enforced (not on this machine): system calls, such as kernel keys, are not filtered.")
     return sentences
 
 
-# --------------------------------------------------------------------------- the box
+def _packed(content: dict) -> bytes:
+    """Arrays and bytes as one frame for the child."""
+    arrays = {k: np.frombuffer(v, np.uint8) if isinstance(v, bytes) else v for k, v in content.items()}
+    blob = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    return len(blob).to_bytes(8, "little") + blob
 
 
-def _fill(box: Path, task: str, source: bytes, inputs: dict, settings: dict, files: dict, limits: Limits):
-    for name in ("inputs", "outputs", "home", "tmp"):
-        (box / name).mkdir()
-    described = {"task": task, "settings": settings, "paths": bubblewrap.lost_packages(), "limits": asdict(limits)}
-    (box / "task.json").write_text(json.dumps(described), encoding="utf-8")
-    (box / "submission.py").write_bytes(source)
-    for name, array in inputs.items():
-        np.save(box / "inputs" / f"{name}.npy", np.asarray(array), allow_pickle=False)
-    for name, content in files.items():
-        (box / name).write_bytes(content)
+def _counts_by_namespace() -> bool:
+    """Whether RLIMIT_NPROC counts the processes of the sandbox alone: since Linux 5.14."""
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (5, 14)
 
 
-def _remove(box: Path):
-    """Remove a folder of any depth and any permissions.
-
-    Every subfolder is first moved to the top, so paths stay short and nothing recurses.
-    """
-    for pause in (0, 0.1, 0.5):  # Windows keeps an ended process's files open for a moment
-        time.sleep(pause)
-        _remove_once(box)
-        if not box.exists():
-            return
-
-
-def _remove_once(box: Path):
-    mark, moved = secrets.token_hex(8), 0  # a name that nothing else has
-    waiting = [box]
-    while waiting:
-        folder = waiting.pop()
-        with suppress(OSError):
-            os.chmod(folder, stat.S_IRWXU)
-            for entry in list(os.scandir(folder)):
-                with suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        os.chmod(entry.path, stat.S_IRWXU)  # moving a folder needs write permission on it
-                        moved += 1
-                        os.rename(entry.path, box / f"{mark}-{moved}")
-                        waiting.append(box / f"{mark}-{moved}")
-                    else:
-                        if sys.platform == "win32":
-                            os.chmod(entry.path, stat.S_IWRITE)
-                        os.unlink(entry.path)
-            if folder != box:
-                os.rmdir(folder)
-    with suppress(OSError):
-        os.rmdir(box)
-
-
-# --------------------------------------------------------------------------- the process
-
-
-def _run_in(box: Path, limits: Limits) -> Outcome:
-    given, largest, _ = _disk_use(box)
-    limits = replace(limits, disk=given + limits.disk, file_size=max(largest, limits.file_size))
-    token = secrets.token_hex(16)
-    sealed = bubblewrap.unavailable() is None
-    guarded = processes.CAN_LIST_CHILDREN
-    command = [sys.executable, "-I", "-B"]
-    if sealed:
-        command = [*bubblewrap.prefix(box, WORKER), *command, bubblewrap.WORKER, bubblewrap.BOX]
-    else:
-        command += [str(WORKER), str(box)]
-    if guarded:
-        command = [sys.executable, "-I", "-S", "-B", str(GUARDIAN), str(os.getpid()), *command]
-    process = subprocess.Popen(
-        command,
-        cwd=box,
-        env=_environment(bubblewrap.BOX if sealed else str(box), token),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )
-    helpers = guarded + 2 * sealed  # bubblewrap runs one process outside and one inside
-    tree = processes.Tree(process, helpers=helpers, token=token, box=str(box), sealed=sealed)
-    try:
-        status, cause = _watch(process, tree, box, limits)
-    finally:
-        tree.kill()
-    if status:
-        return Outcome(status, cause=cause)
-    return _judge(box, command[-1], process.returncode, limits)
-
-
-def _environment(box: str, token: str) -> dict[str, str]:
+def _environment(box: str, home: str) -> dict[str, str]:
     """A clean environment, without the user's keys and settings."""
     kept = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "WINDIR")  # some interpreters do not start without them
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     if os.name == "posix":
         environment["PATH"] = os.defpath
-    home, temporary = os.path.join(box, "home"), os.path.join(box, "tmp")
-    environment |= {"HOME": home, "USERPROFILE": home, "TMPDIR": temporary, "TEMP": temporary, "TMP": temporary}
+    environment |= dict.fromkeys(("HOME", "USERPROFILE"), home) | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), box)
     environment |= {f"{library}_NUM_THREADS": "1" for library in THREADS}
-    return environment | {"LANG": "C.UTF-8", processes.TOKEN: token}
+    return environment | {"LANG": "C.UTF-8", "JOBLIB_MULTIPROCESSING": "0"}  # joblib's processes need /proc
 
 
-def _watch(process: subprocess.Popen, tree: processes.Tree, box: Path, limits: Limits) -> tuple[str, str]:
-    """Wait until the process ends by itself (two empty strings) or exceeds a limit (status, cause)."""
-    cause = _why_not_ready(process, box, limits)
-    if cause:
-        return "internal", cause
-    ready, cpu_at_start = time.monotonic(), tree.look().cpu
-    (box / "go").touch()  # earlier code could remove "ready", which would look like our fault
-    next_disk = 0.0
-    while not _has_ended(process, POLL_SECONDS):
-        usage = tree.look()
-        now = time.monotonic()
-        status, cause = _too_much(tree, usage, usage.cpu - cpu_at_start, now - ready, limits)
-        if not status and now >= next_disk:
-            next_disk = now + DISK_SECONDS
-            status, cause = "crash", _too_much_on_disk(box, limits, tree.unlinked())
-        if cause:
-            return status, cause
-    return "", ""
+def _told(frame: tuple | None) -> str:
+    """What a child said of its fault."""
+    return text.one_line(frame[2].decode("utf-8", "replace"), 300) if frame else "it ended"
 
 
-def _why_not_ready(process: subprocess.Popen, box: Path, limits: Limits) -> str:
-    """Wait for the worker to be ready: empty if it is, else the reason why not."""
-    deadline = time.monotonic() + limits.start_seconds
-    while not (box / "ready").exists():
-        if _has_ended(process, READY_SECONDS) and not (box / "ready").exists():
-            return f"the worker did not start (exit status {process.returncode})"
-        if time.monotonic() > deadline:
-            return f"the worker was not ready after {limits.start_seconds:g} s"
-    return ""
+class _Process:
+    """One child process, ready or about to be."""
+
+    unfiltered = False  # whether a child on this machine could not filter its system calls
+
+    def __init__(self, about: dict, sealed: bool):
+        self.sealed, self.folder = sealed, None
+        command = [sys.executable, "-I", "-B"]
+        if sealed:
+            command = [*bubblewrap.prefix(CODE, Limits.disk), *command, f"{bubblewrap.CODE}/{CODE[0].name}", "sealed"]
+            environment = _environment(bubblewrap.BOX, bubblewrap.HOME)
+        else:
+            self.folder = tempfile.mkdtemp(prefix="lab-box-")
+            command += [str(CODE[0]), "plain"]
+            environment = _environment(self.folder, self.folder)
+        try:
+            self.child = subprocess.Popen(
+                [*command, *bubblewrap.lost_packages()],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError:
+            self._remove_folder()
+            raise
+        self.started, self.is_ready, self.frames = time.monotonic(), False, queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        with suppress(OSError):  # it has ended, as its reader will say
+            self._send(_packed(about | {"filter": seccomp.program() if sys.platform.startswith("linux") else b""}))
+
+    def _read(self) -> None:
+        """Put the child's frames into a queue, and at last None."""
+        stream = self.child.stdout
+        while len(head := stream.read(FRAME.size)) == FRAME.size:
+            kind, status, length = FRAME.unpack(head)
+            self.frames.put((kind, status, stream.read(min(length, LARGEST_ANSWER + 1))))
+        self.frames.put(None)
+
+    def _send(self, frame: bytes) -> None:
+        self.child.stdin.write(frame)
+        self.child.stdin.flush()
+
+    def _wait_until_ready(self, limits: Limits) -> None:
+        try:
+            frame = self.frames.get(timeout=max(0.01, self.started + limits.start_seconds - time.monotonic()))
+        except queue.Empty:
+            raise Internal(f"the child process was not ready after {limits.start_seconds:g} s") from None
+        if frame is None or frame[0] != READY:
+            raise Internal(f"the child process did not start ({_told(frame)})")
+        _Process.unfiltered |= sys.platform.startswith("linux") and not frame[1]
+        self.is_ready = True
+
+    def ask(self, request: bytes, limits: Limits) -> Outcome:
+        """Send a request and watch until it is answered.
+
+        Raises:
+            Internal, OSError: it was not answered, and the submission is not to blame.
+        """
+        if not self.is_ready:
+            self._wait_until_ready(limits)
+        kills = watch.kills_for_memory()
+        clock = _Clock(watch.Watch(self.child.pid, 1 + self.sealed, limits.tasks), limits)
+        self._send(request)
+        while True:
+            try:
+                frame = self.frames.get(timeout=POLL_SECONDS)
+                break
+            except queue.Empty:
+                if outcome := clock.look():
+                    return outcome
+        if frame is None and not self.sealed:  # on Linux, the code has ended the process that started it
+            return _judged(self.child.wait(), b"", clock, self.folder)
+        if frame is None or frame[0] == FAULT:
+            raise Internal(f"the child process failed ({_told(frame)})")
+        kind, status, content = frame
+        if kind == FILES:
+            return Outcome("crash", cause=f"it made more than {MOST_FILES} files")
+        if kind == LENGTH or len(content) > LARGEST_ANSWER:
+            return Outcome("crash", cause=f"its answer has more than {text.size(LARGEST_ANSWER)}")
+        if status == -9 and watch.kills_for_memory() > kills:
+            raise Internal("this machine ran out of memory")
+        outcome = _judged(status, content, clock, self.folder)
+        if not self.sealed and outcome.status == "raised" and outcome.error["errno"] in OUR_ERRNOS:
+            raise Internal(f"this machine's disk or system is full ({outcome.cause})")
+        return outcome
+
+    def end(self) -> None:
+        """End the process with all that it started, and remove its folder."""
+        watch.Watch(self.child.pid, 1, 10**6).end(self.sealed)
+        if not self.sealed:
+            self.child.kill()
+        for patience in (5, None):
+            try:
+                self.child.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+        for stream in (self.child.stdin, self.child.stdout):
+            with suppress(OSError):
+                stream.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _has_ended(process: subprocess.Popen, seconds: float) -> bool:
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    return process.returncode is not None
+class _Clock:
+    """Compares what a question uses with its limits, from now on."""
+
+    def __init__(self, group: watch.Watch, limits: Limits):
+        self.group, self.limits = group, limits
+        self.start, self.first = time.monotonic(), group.look()
+        self.cpu = self.wall = self.delayed = 0.0
+        self.slices = [(self.start, 0.0)]  # moments, with the seconds until then that it worked or waited to work
+        self.last = self.start, self.first
+
+    def look(self) -> Outcome | None:
+        """The outcome if a limit is exceeded.
+
+        Raises:
+            Internal: it would need longer than allowed because others hold the processors.
+        """
+        now, usage = time.monotonic(), self.group.look()
+        if usage.tasks > self.limits.tasks:
+            return Outcome("crash", cause=f"it started more than {self.limits.tasks} processes and threads")
+        # Forks share their memory at first: they are too many processes rather than too much memory.
+        if usage.memory > self.limits.memory and self.group.memory() > self.limits.memory:
+            return Outcome("memory", cause=self.memory())
+        self.cpu, self.wall = usage.cpu - self.first.cpu, now - self.start
+        then, before = self.last
+        if now - then >= SLICE_SECONDS:
+            # Its own threads and children may wait for each other: only time in which less than one processor worked
+            # for all of them together is delay that others cause.
+            self.delayed += max(0.0, min(now - then - (usage.cpu - before.cpu), usage.delay - before.delay))
+            self.last = now, usage
+            self.slices.append((now, self.cpu + self.delayed))
+            self.slices = [s for s in self.slices if s[0] >= now - IDLE_SECONDS - 2 * SLICE_SECONDS]
+        idle = self.slices[-1][0] - self.slices[0][0] >= IDLE_SECONDS
+        idle = idle and self.slices[-1][1] - self.slices[0][1] < BUSY_SHARE * IDLE_SECONDS
+        if self.cpu > self.limits.cpu_seconds or idle:
+            return Outcome("timeout", cause=self.time())
+        if self.wall > WALL_FACTOR * self.limits.cpu_seconds:
+            if self.delayed > self.wall / 2:
+                raise Internal(f"others held the processors: {self.used()}")
+            return Outcome("timeout", cause=self.time())
+        return None
+
+    def used(self) -> str:
+        return f"it had {self.cpu:.0f} s of processor time in {self.wall:.0f} s"
+
+    def time(self) -> str:
+        return f"it did not end within {self.limits.cpu_seconds:g} s of processor time ({self.used()})"
+
+    def memory(self) -> str:
+        return f"it needs more than {text.size(self.limits.memory)} of memory"
 
 
-def _too_much(
-    tree: processes.Tree, usage: processes.Usage, cpu: float, seconds: float, limits: Limits
-) -> tuple[str, str]:
-    """(status, cause) if a limit is exceeded, else two empty strings."""
-    if seconds > limits.wall_seconds or cpu > limits.cpu_seconds:
-        return "timeout", _timeout(limits)
-    if usage.processes > limits.processes:
-        return "crash", f"it started more than {limits.processes} processes"
-    # Forks share their memory at first: they are too many processes rather than too much memory.
-    if usage.memory > limits.memory and tree.memory() > limits.memory:
-        return "memory", _memory(limits)
-    return "", ""
-
-
-def _timeout(limits: Limits) -> str:
-    """One sentence for both limits: which one is exceeded first depends on the machine's load."""
-    return f"it did not end within {limits.cpu_seconds:g} s of processor time and {limits.wall_seconds:g} s in all"
-
-
-def _memory(limits: Limits) -> str:
-    return f"it needs more than {text.size(limits.memory)} of memory"
-
-
-def _judge(box: Path, its_box: str, status: int, limits: Limits) -> Outcome:
-    """The outcome of a process that ended by itself. None of its children may still run.
+def _judged(status: int, content: bytes, clock: _Clock, folder: str | None) -> Outcome:
+    """The outcome of a process that ended by itself.
 
     Args:
-        its_box: the box's path as the process saw it.
-        status: the exit status as Popen or a shell reports it.
+        status: the exit status as Popen reports it.
+        content: what it answered.
+        folder: its working folder, if its path changes from run to run.
     """
-    cause = _too_much_on_disk(box, limits)
-    if cause:
-        return Outcome("crash", cause=cause)
-    number = -status if status < 0 else status - 128
-    name = signal.Signals(number).name if number in {int(s) for s in signal.Signals} else None
+    name = signal.Signals(-status).name if -status in {int(s) for s in signal.Signals} else None
     if name == "SIGXCPU":
-        return Outcome("timeout", cause=_timeout(limits))
+        return Outcome("timeout", cause=clock.time())
     ended = "the process ended by itself before it answered"
     if status != 0:
         return Outcome("crash", cause=f"{ended} ({name or f'exit status {status}'})")
+    if not content:
+        return Outcome("crash", cause=ended)
     try:
-        outcome = answers.read_outcome(box / "outputs" / "outcome.json")
-        if outcome is None or outcome["status"] == "exit":
-            return Outcome("crash", cause=ended)
-        if outcome["status"] == "done":
-            return Outcome("done", arrays=answers.read_arrays(box / "outputs", limits.disk))
+        outcome, arrays = answers.read(content)
     except answers.BadAnswer as error:
         return Outcome("crash", cause=f"it left an answer that is not an array ({error})")
+    if outcome["status"] == "exit":
+        return Outcome("crash", cause=ended)
+    if outcome["status"] == "done":
+        return Outcome("done", arrays=arrays)
     if outcome["status"] == "memory":
-        return Outcome("memory", cause=_memory(limits))
+        return Outcome("memory", cause=clock.memory())
     del outcome["status"]
-    for key in ("text", "trace"):  # the path changes from run to run
-        outcome[key] = outcome[key].replace(its_box + os.sep, "")
+    if folder:
+        for key in ("text", "trace"):
+            outcome[key] = outcome[key].replace(folder + os.sep, "")
     return Outcome("raised", error=outcome, cause=f"{outcome['type']}: {outcome['text']}")
-
-
-# --------------------------------------------------------------------------- the box's files
-
-
-def _too_much_on_disk(box: Path, limits: Limits, unlinked: int = 0) -> str:
-    """What is wrong with the box's files, as a sentence; empty if nothing is.
-
-    Args:
-        unlinked: bytes of open files that are no longer in any folder.
-    """
-    try:
-        total, largest, files = _disk_use(box)
-    except OSError as error:
-        return f"it made files that cannot be read ({error.strerror})"
-    if files > MOST_FILES:
-        return f"it wrote more than {MOST_FILES} files"
-    if largest > limits.file_size:
-        return f"it wrote a file of more than {text.size(limits.file_size)}"
-    if total + unlinked > limits.disk:
-        return f"it wrote more than {text.size(limits.disk)} of files"
-    return ""
-
-
-def _disk_use(box: Path) -> tuple[int, int, int]:
-    """Bytes of all files, bytes of the largest one, number of entries. Stops soon after ``MOST_FILES`` entries."""
-    total = largest = entries = 0
-    waiting = [str(box)]
-    while waiting and entries <= MOST_FILES:
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(waiting.pop()) as folder:
-            for entry in folder:
-                entries += 1
-                if entries > MOST_FILES:
-                    break
-                with suppress(FileNotFoundError):
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    size = _bytes_on_disk(entry.stat(follow_symlinks=False))
-                    total, largest = total + size, max(largest, size)
-    return total, largest, entries
-
-
-def _bytes_on_disk(status: os.stat_result) -> int:
-    return (
-        status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
-    )  # counts sparse files by the space they use

@@ -1,18 +1,14 @@
-"""The child process in which student code runs: one task, arrays in, arrays out.
+"""What the child process does with a submission: load it, and answer questions by it, arrays in, arrays out.
 
-``sandbox.run`` starts it as ``python -I -B worker.py BOX``. The box holds ``task.json``, ``submission.py`` and
-``inputs/*.npy``, and for companion labs ``tasks.py``. The answers go to ``outputs/*.npy`` and, last,
-``outputs/outcome.json``. This process knows neither right answers nor scores, so student code cannot find or forge
-them. The functions can be imported too: benchmarks score trusted code in one process.
+``child.py`` runs it. It knows neither right answers nor scores, so student code cannot find or forge them. The
+functions can be imported too: benchmarks score trusted code in one process.
 """
 
-import json
 import linecache
 import os
 import random
 import re
 import sys
-import time
 import traceback
 import types
 from pathlib import Path
@@ -20,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 FILE = "submission.py"
-HERE = ""  # the box, from before student code can change the folder
+HERE = ""  # the working folder, from before student code can change it
 # The start of the message of a task that was not attempted.
 LABEL = re.compile(r"\d+\.\d+ \w.*: ")
 
@@ -257,11 +253,6 @@ def draw(submission, inputs, settings) -> dict:
     return {"images": np.array(images, dtype=np.uint8)}
 
 
-def fingerprint(source: bytes) -> dict[str, np.ndarray]:
-    """What ``fingerprint.py`` in the box finds in a source that is not run."""
-    return load(Path(HERE, "fingerprint.py").read_bytes(), "fingerprint").fingerprint(source)
-
-
 TASKS = {
     "e_step": e_step,
     "m_step": m_step,
@@ -295,6 +286,7 @@ def describe(error: BaseException) -> dict:
         "type": type(error).__name__[:100],
         "text": text[:2000],
         "line": line,
+        "errno": error.errno if isinstance(error, OSError) else None,
         "trace": trace[-4000:],
     }
 
@@ -306,73 +298,3 @@ def seed_everything(seed: int) -> None:
     stream = random.Random(seed)
     # numpy.random.default_rng() and random.Random() get their seeds from this function.
     random._urandom = stream.randbytes
-
-
-def limit(limits: dict) -> None:
-    """Lower this process's limits if the system has them; the parent watches as well."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime + limits["cpu_seconds"]) + 1
-    wanted = {
-        "RLIMIT_CPU": seconds,
-        "RLIMIT_AS": limits["memory"],
-        "RLIMIT_FSIZE": limits["file_size"],
-        "RLIMIT_CORE": 0,
-    }
-    for name, value in wanted.items():
-        try:
-            # One second between SIGXCPU, which reveals the cause, and SIGKILL.
-            hard = value + 1 if name == "RLIMIT_CPU" else value
-            resource.setrlimit(getattr(resource, name), (int(value), int(hard)))
-        except (AttributeError, ValueError, OSError):
-            continue  # macOS refuses RLIMIT_AS, and the report says so
-
-
-def main(box: Path) -> None:
-    global HERE
-    leave = os._exit  # kept, because student code may replace it
-    os.chdir(box)
-    HERE, sys.argv = os.getcwd(), [FILE]
-    task = json.loads(Path("task.json").read_text(encoding="utf-8"))
-    sys.path += [path for path in task["paths"] if path not in sys.path]
-    # Before the clock starts: these imports do not count.
-    import PIL.Image  # noqa: F401
-    import scipy.linalg  # noqa: F401
-    import sklearn.cluster  # noqa: F401
-
-    tasks = load(Path("tasks.py").read_bytes(), "tasks").TASKS if Path("tasks.py").is_file() else None  # another lab's
-    source = Path(FILE).read_bytes()
-    inputs = {path.stem: np.load(path, allow_pickle=False) for path in Path("inputs").glob("*.npy")}
-    settings = task["settings"] or {}
-    outputs = Path("outputs").absolute()
-    outputs.mkdir(exist_ok=True)
-    Path("ready").touch()
-    # Otherwise student code could remove "ready" before it is seen, and look like a worker that never started.
-    while not Path("go").exists():
-        time.sleep(0.002)
-    limit(task["limits"])
-    if settings.get("seed") is not None:
-        seed_everything(int(settings["seed"]))
-    try:
-        if task["task"] == "fingerprint":
-            answers = fingerprint(source)
-        else:
-            answers = answer(task["task"], load(source, "submission"), inputs, settings, tasks)
-        for name, array in answers.items():
-            np.save(outputs / f"{name}.npy", array, allow_pickle=False)
-        outcome = {"status": "done"}
-    except MemoryError:
-        outcome = {"status": "memory"}
-    except SystemExit:
-        outcome = {"status": "exit"}
-    except BaseException as error:
-        outcome = describe(error)
-    (outputs / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
-    leave(0)  # at once: without the student's exit handlers and threads
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

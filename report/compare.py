@@ -3,7 +3,7 @@
     python visualization.py --compare
 
 ``compare`` measures and writes ``comparison.csv`` into the run's folder; ``read`` returns it as two tables, which the
-console, the report page and the report draft show. The measures are in ``grading.measures``.
+console, the report page and the report draft show. The measures are in ``report.measures``.
 
 Symbols: N images, d embedding dimensions, K components.
 """
@@ -18,13 +18,14 @@ from statistics import median
 
 import numpy as np
 
-from grading import draw, measures, scores
-from grading.measures import FRECHET_DIMENSIONS, GMM_SEEDS, NEIGHBOURS
+from grading import scores
 from hi_mnist import data, files, networks, projections, runs, text
 from hi_mnist.data import DATASETS, N_CLASSES
 from hi_mnist.files import ROOT
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUIDANCE
 from hi_mnist.runs import SavedRun
+from report import draw, measures
+from report.measures import FRECHET_DIMENSIONS, GMM_SEEDS, NEIGHBOURS
 
 FILE = "comparison.csv"
 LARGEST_FILE = 1 << 20  # bytes; ours has about five thousand

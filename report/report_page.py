@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from grading import draw, scores
+from grading import scores
 from grading.checks import ASKED_DIGIT
 from hi_mnist import data, files, networks, runs, scatter
 from hi_mnist.cli import LabError
@@ -23,7 +23,7 @@ from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
 from hi_mnist.scatter import AXES
-from report import clusters, compare, pages
+from report import clusters, compare, draw, pages
 
 SUBMISSION = ROOT / "submission.py"
 STRIP = 10  # additional draws of each generator

@@ -1,5 +1,5 @@
-"""Hashes of what a student wrote, to find what two of them share. Runs in the child (``staff.similar`` sends it there):
-the source is not run, but Python's parsers have crashed on less.
+"""Hashes of what a student wrote, to find what two of them share. The child process does
+it (``staff.similar`` sends this there): the code is not run, but Python's parsers have crashed on less.
 """
 
 import ast
@@ -77,3 +77,6 @@ def pieces(found: list[str]) -> set[int]:
     grams = [" ".join(found[i : i + GRAM]) for i in range(max(1, len(found) - GRAM + 1))]
     hashes = [zlib.crc32(gram.encode()) for gram in grams]
     return {min(hashes[i : i + WINDOW]) for i in range(max(1, len(hashes) - WINDOW + 1))}
+
+
+TASKS = {"fingerprint": fingerprint}

@@ -74,7 +74,7 @@ def build_merge_parser() -> argparse.ArgumentParser:
     parser.epilog = (
         f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
         f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
-        "hand_in, which names the row if student_id is empty;\n"
+        "hand_in, which names the row if student_id is empty or a spreadsheet changed it;\n"
         "status: OK once you have looked at a REVIEW row; comment: for the student. An empty cell is undecided."
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
@@ -112,23 +112,19 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
         LabError: naming line and column.
     """
     rows, notes = tables.read(path, ["student_id", "sample_index"])
-    meant = tables.called((one.student_id, one.hand_in) for one in found)
-    answers, seen, errors = {}, set(), []
-    for row in rows:
-        shown, text = row.cells["student_id"], row.cells["sample_index"]
-        key = tables.key(shown)
-        if key not in meant:
-            hint = tables.changed_id(shown, [one.student_id for one in found])
-            errors.append(f"line {row.line}, column student_id: {shown!r} is not the id of a hand-in{hint}")
-        elif key in seen:
-            errors.append(f"line {row.line}, column student_id: {shown} appears twice")
-        elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", text):
-            seen.add(key)
-            answers |= dict.fromkeys(meant[key], int(text.partition(".")[0]))
-        elif text:  # an empty cell: not known yet
+    answered = [row for row in rows if row.cells["sample_index"]]  # an empty cell: not known yet
+    meant_by, changed = tables.whose(answered, [(one.student_id, one.hand_in) for one in found])
+    answers, errors = {}, []
+    for row, meant, wrong in meant_by:
+        text = row.cells["sample_index"]
+        if wrong:
+            errors.append(wrong)
+        elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", tables.narrow(text)):
+            answers |= dict.fromkeys(meant, int(float(tables.narrow(text))))
+        else:
             errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
     tables.refuse(path, errors)
-    return answers, notes
+    return answers, notes + changed
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from grading import checks, scores, table
+from grading import checks, sandbox, scores, table
 from hi_mnist import data, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
@@ -78,7 +78,7 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
     """
     record = empty_record(handin, index, settings)
     # One BLAS thread everywhere: another number of threads would change the last digits of sums.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), sandbox.Box(handin.source or b"") as box:
         if handin.refused:
             record["questions"] = entries(gradebook.QUESTIONS, "REVIEW", handin.refused)
             record["review"].insert(0, handin.refused)
@@ -87,9 +87,9 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
             raise RuntimeError("this worker has other images or another version of the lab")
         # The run first, so that the data it is measured by are read before any student code runs.
         by_index, performance = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record))
-        code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record))
+        code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record, box))
         if settings.rerun and record["db"] is not None:
-            (performance,) = guarded(["performance"], lambda: [reproduced(performance, handin, code, record)])
+            (performance,) = guarded(["performance"], lambda: [reproduced(performance, handin, code, record, box)])
     summary = table.summary([*code, by_index, performance])
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
@@ -148,7 +148,7 @@ def fault(error: BaseException) -> str:
 # --------------------------------------------------------------------------- its code
 
 
-def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> list[dict]:
+def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: sandbox.Box) -> list[dict]:
     """Grade the four questions on the code; puts its fingerprint into the record.
 
     The numbers depend on whose code it is: nobody can prepare for them, or learn those of others.
@@ -157,8 +157,8 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> lis
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(checks.QUESTIONS, "ERROR", message, hint)
     seeds = checks.secret_seeds(settings.key, handin.student_id or handin.hand_in)
-    questions = checks.check_code(handin.source, seed=seeds, jobs=1)
-    record["fingerprint"] = similar.hashes(handin.source)
+    questions = checks.check_code(handin.source, seed=seeds, jobs=1, box=box)
+    record["fingerprint"] = similar.hashes(box)
     return questions
 
 
@@ -195,7 +195,7 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     return [by_index | (NO_ANSWER if answer is None else {}), performance]
 
 
-def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict) -> dict:
+def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict, box: sandbox.Box) -> dict:
     """The entry of Performance after reproducing the run.
 
     Args:
@@ -203,6 +203,7 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
         handin: the hand-in.
         code: the entries of the questions on its code: what does not do its steps did not make a run.
         record: the run's settings and figures; gets the attempts.
+        box: the sandbox of its code.
     """
 
     found = performance["message"]
@@ -219,7 +220,7 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
         internal = "INTERNAL" in verdicts
         return undecided("not reproduced: no question on the code came to an end", "INTERNAL" if internal else "REVIEW")
     config = TrainConfig(**record["config"])
-    again = rerun.reproduce(handin.source, config, record["db"], images(config.dataset))
+    again = rerun.reproduce(box, config, record["db"], images(config.dataset))
     record["reproduced"] = {"way": again.way, "attempts": again.attempts}
     idle = [q["label"] for q in code if q["id"] in STEPS and not q["score"] and q["verdict"] != "INTERNAL"]
     if again.way and not idle:

@@ -1,6 +1,7 @@
 """The final gradebook: the graded points, the 30 points of the report, and the decisions made by hand."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from staff import tables
-from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
+from staff.gradebook import COLUMNS, FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -24,7 +25,6 @@ FINAL_COLUMNS = [
 class Marks:
     """A line of marks.csv: points by column (None for an empty cell), ``status`` and ``comment``."""
 
-    line: int = 0
     points: dict[str, float | None] = field(default_factory=dict)
     settled: bool = False
     comment: str = ""
@@ -41,7 +41,8 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     """
     try:
         gradebook = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))
-        rows, missing = gradebook["rows"], gradebook["missing"]
+        missing = gradebook["missing"]
+        rows = [{name: row[name] for name in (*COLUMNS, "look")} for row in gradebook["rows"]]
     except FileNotFoundError:
         raise LabError(f"there is no gradebook.json in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError):
@@ -52,9 +53,10 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     marks, notes = read_marks(marks_path, graded)
     ids = Counter(row["student_id"].casefold() for row in graded if row["student_id"])
     rows = [_final(row, marks.get(row["hand_in"], Marks()), ids[row["student_id"].casefold()] > 1) for row in graded]
+    told = dict(filter(None, (_told(out, row) for row in rows)))  # all of it first, so that nothing is half-written
     tables.write(out / "final.csv", FINAL_COLUMNS, rows)
-    for row in rows:
-        tell(out, row)
+    for path, text in told.items():
+        files.write_text(path, text)
     return rows, notes
 
 
@@ -72,10 +74,10 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
         filled = True
     if filled:
         return [f"{TEMPLATE} is filled in and was left as it is; add late hand-ins to it by hand"]
-    lines: dict[str, dict] = {}
+    lines: dict[tuple[bool, str], dict] = {}
     for row in in_order(rows):
         if row.record:  # two hand-ins of one id have one line
-            lines.setdefault(tables.key(row.student_id or row.hand_in), row.cells())
+            lines.setdefault((bool(row.student_id), tables.key(row.student_id or row.hand_in)), row.cells())
     open_questions = [name for name in QUESTIONS if any(cells[name] is None for cells in lines.values())]
     columns = [*names, *REPORT, *open_questions, "status", "comment"]
     empty = dict.fromkeys(columns)
@@ -86,31 +88,20 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
 def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:
     """The marks by hand-in, and notes on the file.
 
-    A row is found by its ``student_id`` column, which may also hold a hand-in's name, or by ``hand_in`` if that is
-    empty. A row unknown to the gradebook is left out if it gives no points: that student did not hand in anything.
+    ``tables.whose`` says which hand-ins a row means. A row unknown to the gradebook is left out if it gives no points:
+    that student did not hand in anything.
     """
     rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
-    known = {
-        "student_id": tables.called((row["student_id"], row["hand_in"]) for row in graded),
-        "hand_in": {tables.key(row["hand_in"]): [row["hand_in"]] for row in graded},
-    }
+    found, changed = tables.whose(rows, [(row["student_id"], row["hand_in"]) for row in graded])
     most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
     marks, errors, absent = {}, [], []
-    for row in rows:
-        column = "student_id" if row.cells["student_id"] else "hand_in"
-        shown = row.cells.get(column, "")
-        meant = known[column].get(tables.key(shown), [])
-        if not meant:
-            if shown and not any(row.cells.get(name) for name in (*most, "status")):
-                absent.append(shown)
-            elif shown:
-                hint = tables.changed_id(shown, [row["student_id"] for row in graded])
-                errors.append(f"line {row.line}, column {column}: {shown!r} is not in the gradebook{hint}")
-            else:
-                errors.append(f"line {row.line}, column student_id: it is empty, and hand_in is empty, too")
+    for row, meant, wrong in found:
+        shown = row.cells["student_id"] or row.cells.get("hand_in", "")
+        if shown and not meant and not any(row.cells.get(name) for name in (*most, "status")):
+            absent.append(shown)
             continue
-        if first := next((marks[hand_in].line for hand_in in meant if hand_in in marks), None):
-            errors.append(f"line {row.line}, column {column}: {shown} is already in line {first}")
+        if wrong:
+            errors.append(wrong)
             continue
         points = {}
         for column, largest in most.items():
@@ -121,23 +112,26 @@ def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[s
         status = row.cells.get("status", "").upper()
         if status not in ("", "OK"):
             errors.append(f"line {row.line}, column status: {status!r} is neither OK nor empty")
-        for hand_in in meant:
-            marks[hand_in] = Marks(row.line, points, status == "OK", row.cells.get("comment", ""))
+        marks |= dict.fromkeys(meant, Marks(points, status == "OK", row.cells.get("comment", "")))
     tables.refuse(path, errors)
     if absent:
         notes.append(f"not in the gradebook and without marks, left out: {', '.join(absent)}")
-    return marks, notes
+    return marks, notes + changed
 
 
 def number(text: str, largest: float) -> float | None:
-    """A cell's points, None if it is empty; a ``ValueError`` names the value and the allowed range."""
-    try:
-        value = float(text) if text else None
-    except ValueError:
-        raise ValueError(f"{text[:40]!r} is not a number") from None
-    if value is not None and not 0 <= value <= largest:
+    """A cell's points, None if it is empty; a ``ValueError`` names the value and the allowed range.
+
+    Digits may be wide. What Python reads as a number but people do not write (1_0, 1e1, nan) is refused.
+    """
+    if not text:
+        return None
+    narrow = tables.narrow(text)
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", narrow):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    if not 0 <= float(narrow) <= largest:
         raise ValueError(f"{text[:40]} is not between 0 and {largest}")
-    return value
+    return abs(float(narrow))  # not -0
 
 
 def _final(row: dict, marks: Marks, twice: bool) -> dict:
@@ -160,15 +154,18 @@ def _final(row: dict, marks: Marks, twice: bool) -> dict:
     return final | {"undecided": ", ".join(undecided), "comment": marks.comment, "note": "; ".join(notes)}
 
 
-def tell(out: Path, row: dict) -> None:
-    """Append the final points to the student's feedback.md, replacing those of an earlier merge."""
+def _told(out: Path, row: dict) -> tuple[Path, str] | None:
+    """The student's feedback.md with the final points in place of those of an earlier merge; None if it was removed."""
     path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
-    if not path.is_file():  # a person removed it
-        return
+    try:
+        graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise LabError(f"{path} is not UTF-8; grade with --resume, which writes it again, and merge") from None
     report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
     for name, (label, points) in (QUESTIONS | report | {"total": ("total", 100)}).items():
         lines.append(f"| {label} | {given(row[name])} / {points} |")
     lines += ["", *block(row["comment"])]
-    graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
-    files.write_text(path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n")
+    return path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n"

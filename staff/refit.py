@@ -1,24 +1,20 @@
-"""What the child process does to reproduce a run: arrays in, parameters out (``staff.rerun`` sends this as tasks.py).
+"""What the child process does to reproduce a run: arrays in, parameters out (``staff.rerun`` sends it there).
 
 ``settings`` holds ``n_components``, ``max_iter``, ``seed``, ``embedding_dim`` and ``mode``. With ``mode`` "own" the
 submission's own ``fit`` runs; with "steps" the lab's, from ``given.py``, around the submission's E-step and M-step.
 """
 
 import inspect
-from pathlib import Path
 
 import numpy as np
 
-LAB: dict = {"__name__": "given"}
-if Path("given.py").is_file():  # read now, before student code runs
-    exec(compile(Path("given.py").read_bytes(), "given.py", "exec"), LAB)
 PARTS = ("means", "covs", "pi")
 STEPS = ("_e_step", "_m_step")
 
 
 def fit(submission, inputs, settings) -> dict:
     """Repeat a run: ``means covs pi components mean`` from ``images`` uint8 (N, 784)."""
-    gmm_class, pca_class = classes(submission, settings["mode"])
+    gmm_class, pca_class = classes(submission, inputs, settings["mode"])
     images = inputs["images"]
     # Files of earlier years take no seed: there, train.py seeded NumPy's generator after its imports.
     np.random.seed(settings["seed"])
@@ -34,7 +30,7 @@ def probe(submission, inputs, settings) -> dict:
     The answers of the first are ``means covs pi``. The second should fail; if it does not, it leaves
     ``idle_means idle_covs idle_pi`` and ``called``, whether it tried one of the steps.
     """
-    gmm_class, _ = classes(submission, settings["mode"])
+    gmm_class, _ = classes(submission, inputs, settings["mode"])
     np.random.seed(settings["seed"])
     gmm, called = fitted(gmm_class, inputs["codes"].copy(), settings), []
     answers = {name: np.array(getattr(gmm, name)) for name in PARTS}
@@ -60,12 +56,14 @@ class Stopped(BaseException):
     """A step was called; not an Exception, which a student's loop might catch."""
 
 
-def classes(submission, mode: str) -> tuple[type, type]:
+def classes(submission, inputs: dict, mode: str) -> tuple[type, type]:
     """The classes GMM and PCA; in the mode "steps" with the lab's ``fit`` and ``transform``."""
     if mode == "own":
         return submission.GMM, submission.PCA
-    kept = {name: vars(LAB["GMM"])[name] for name in ("__init__", "fit", "_mean_log_likelihood")}
-    restored = {name: vars(LAB["PCA"])[name] for name in ("__init__", "transform")}
+    lab = {"__name__": "given"}
+    exec(compile(inputs["given.py"].tobytes(), "given.py", "exec"), lab)
+    kept = {name: vars(lab["GMM"])[name] for name in ("__init__", "fit", "_mean_log_likelihood")}
+    restored = {name: vars(lab["PCA"])[name] for name in ("__init__", "transform")}
     return type("GMM", (submission.GMM,), kept), type("PCA", (submission.PCA,), restored)
 
 

@@ -19,13 +19,13 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
-from hi_mnist.text import one_line, size
+from hi_mnist.text import one_line
 from staff.handout import student_copy
 
 TOLERANCE = 0.02  # relative; rounding on another machine or an honest tol changes the index by less
 SAME = 0.005  # relative; sampling error alone changes some parameter by more if half of the images are left out
 PROBE_ITERATIONS = 3
-LIMITS = sandbox.Limits(cpu_seconds=300, wall_seconds=900, memory=6 * 2**30)
+LIMITS = sandbox.Limits(cpu_seconds=300, memory=6 * 2**30)
 WAYS = {"own": "the handed-in fit", "steps": "its E-step and M-step under the lab's fit"}
 CHILDREN = 2 * len(WAYS)  # at most: each way, and its probe
 CONSTANT = "its parameters do not depend on the data: half of the images give the same"
@@ -54,19 +54,17 @@ class Reproduction:
 
 def bounds() -> str:
     """The limits, in words."""
-    time = f"{LIMITS.cpu_seconds:g} s of processor time and {LIMITS.wall_seconds:g} s in all"
-    return f"reproducing a run: at most {CHILDREN} processes, each with {time}, and {size(LIMITS.memory)} of memory"
+    return f"reproducing a run: at most {CHILDREN} fits, each with {LIMITS.told()}"
 
 
-def reproduce(source: bytes, config: TrainConfig, db: float, images: DataSet, run=sandbox.run) -> Reproduction:
+def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet) -> Reproduction:
     """Train again and compare.
 
     Args:
-        source: the handed-in submission.py.
+        box: the sandbox of the handed-in submission.py.
         config: the run's settings.
         db: Davies-Bouldin of the saved parameters on the test images.
         images: the class's data set.
-        run: starts the child, like ``sandbox.run``.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     files = {"tasks.py": (ROOT / "staff/refit.py").read_bytes()}
@@ -75,12 +73,12 @@ def reproduce(source: bytes, config: TrainConfig, db: float, images: DataSet, ru
         if way == "steps":
             files["given.py"] = student_copy("submission.py")[0]  # whose fit is the lab's
         options = {"settings": settings | {"mode": way}, "files": files, "limits": LIMITS}
-        outcome = run("fit", source, {"images": data.flatten(images.train)}, **options)
+        outcome = box.run("fit", {"images": data.flatten(images.train)}, **options)
         again, found, result = _judge(outcome, config, images.test)
         attempts.append({"way": way, "what": what, "db": found, "result": result})
         if found is not None and abs(found - db) <= TOLERANCE * db:
             options["settings"] = options["settings"] | {"max_iter": min(PROBE_ITERATIONS, config.max_iter)}
-            probed = run("probe", source, {"codes": runs.embed(again, images.train[1::2])}, **options)
+            probed = box.run("probe", {"codes": runs.embed(again, images.train[1::2])}, **options)
             why = _doubt(outcome.arrays, probed)
             if probed.status != "internal" and not why:
                 return Reproduction(way, attempts)

@@ -22,10 +22,10 @@ LABELS = {name: label for name, (label, _) in QUESTIONS.items()} | {"helpers": "
 Code = dict[str, set[int]]  # hashes by part, see fingerprint.py
 
 
-def hashes(source: bytes, run=sandbox.run) -> dict[str, list[int]]:
-    """The fingerprint of a hand-in's code for its record; ``run`` starts the child. Empty if it cannot be read."""
-    code = (ROOT / "staff/fingerprint.py").read_bytes()
-    arrays = run("fingerprint", source, {}, files={"fingerprint.py": code}).arrays
+def hashes(box: sandbox.Box) -> dict[str, list[int]]:
+    """The fingerprint, for its record, of the code that the sandbox has; empty if it cannot be read."""
+    files = {"tasks.py": (ROOT / "staff/fingerprint.py").read_bytes()}
+    arrays = box.run("fingerprint", {}, files=files).arrays
     found = {part: array for part, array in arrays.items() if part in fingerprint.PARTS and array.dtype == np.uint32}
     return {part: array.ravel()[: fingerprint.MOST].tolist() for part, array in found.items()}
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,17 @@ from pathlib import Path
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import one_line, size
+from staff import encodings
 
 LARGEST = 10 << 20  # bytes
+LONGEST_CELL = 32_000  # characters; a spreadsheet's cell holds little more
 SHOWN_ERRORS = 5
-# Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms.
-_FORMULA = tuple("=+-@") + ("\uff1d", "\uff0b", "\uff0d", "\uff20")
+TEXTS = {"student_id", "hand_in", "name", "status", "comment", "note"}  # no numbers, so their commas stay
+# Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms. An apostrophe makes it
+# text, and one more is put before those that a text has.
+_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")
+_WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
+_NUMBER = re.compile(r"[0-9]+(?:[.,]([0-9]+))?(e\+?[0-9]+)?", re.I)
 
 
 @dataclass
@@ -29,16 +36,17 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
     """Read a table whose first line names the columns.
 
     Args:
-        path: UTF-8 with or without a byte order mark, UTF-16 with one, or GBK; separated by commas, semicolons or
-            tabs. Without comma separators, numbers may have a decimal comma. A first line like ``sep=;`` sets the
-            separator.
+        path: UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252; separated by commas,
+            semicolons or tabs. Without comma separators, numbers may have a decimal comma. A first line like
+            ``sep=;`` sets the separator.
         required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
 
     Returns:
         the lines that are not empty, and notes on how the file was read.
 
     Raises:
-        LabError: the file cannot be read, a column is missing, unknown or duplicated, or a line is too long.
+        LabError: the file cannot be read, its encoding is not clear, a column is missing, unknown or duplicated, or a
+            line is too long.
     """
     required, known = list(required), {*required, *optional, "name", "hand_in"}
     text, notes = _text(path)
@@ -46,12 +54,11 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
     delimiter = said[1] if said else max(",;\t", key=first.count)
     rows, columns = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    # Strict, because a quote that is never closed would swallow all lines that follow.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
-            cells = [_unquoted(cell.strip()) for cell in cells]
-            if delimiter != ",":
-                cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
+            cells = [_unguarded(cell.strip()) for cell in cells]
             if not any(cells) or (said and reader.line_num == 1):
                 continue
             if not columns:
@@ -60,8 +67,10 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
             elif len(cells) > len(columns) and any(cells[len(columns) :]):
                 raise LabError(f"{path.name}, line {reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
             else:
-                padded = cells + [""] * len(columns)
-                rows.append(Row(reader.line_num, dict(zip(columns, padded, strict=False))))
+                by_column = dict(zip(columns, cells + [""] * len(columns), strict=False))
+                for column in by_column.keys() - TEXTS if delimiter != "," else ():
+                    by_column[column] = re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", by_column[column])
+                rows.append(Row(reader.line_num, by_column))
     except csv.Error as error:
         raise LabError(f"{path.name}, line {reader.line_num}: {error}; save it as CSV once more") from None
     if not columns:
@@ -71,27 +80,27 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
 
 def _text(path: Path) -> tuple[str, list[str]]:
     try:
-        if path.stat().st_size > LARGEST:
-            raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise LabError(f"there is no file {path}") from None
-    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
-        try:
-            text = raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text:
-            break
-        notes = [f"{path.name} is not UTF-8 and was read as GBK; check the names"] if encoding == "gb18030" else []
-        return text, notes
-    raise LabError(f"{path} is not text; save it as CSV UTF-8")
+    except OSError as error:
+        raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
+    if len(raw) > LARGEST:
+        raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
+    decoded = encodings.decode(raw)
+    if decoded is None:
+        raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
+    text, guess = decoded
+    return text, [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
 
 
-def _unquoted(cell: str) -> str:
-    """Undo what ``guarded`` did."""
-    return cell[1:] if cell.startswith("'") and cell[1:].lstrip().startswith(_FORMULA) else cell
+def _unguarded(cell: str) -> str:
+    """Undo what ``guarded`` did, and what makes a spreadsheet show a number as it is: ``="007"``."""
+    if cell.startswith("'") and _FORMULA.match(cell):
+        return cell[1:]
+    shown = re.fullmatch('="([^"]*)"', cell)
+    return shown[1].strip() if shown else cell
 
 
 def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str]) -> None:
@@ -104,21 +113,79 @@ def _check_columns(path: Path, line: int, columns: list[str], required: list[str
             raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {', '.join(sorted(known))}")
 
 
-def changed_id(value: str, known: Iterable[str]) -> str:
+def narrow(text: str) -> str:
+    """Text with the wide digits and signs of Chinese keyboards as ASCII."""
+    return text.translate(_WIDE)
+
+
+def _changed_id(value: str, known: Iterable[str]) -> str:
     """A remedy to append to a message if a spreadsheet seems to have taken an id for a number; else empty."""
-    zeros = next((name for name in known if value.isdigit() and name.lstrip("0") == value.lstrip("0")), None)
-    if zeros:
-        return f" (did you mean {zeros}? A spreadsheet changed it; format the column as text and enter the id again)"
-    if re.fullmatch(r"\d+(\.\d+)?(e\+?\d+)?", value, re.I) and not value.isdigit():
+    if name := next((name for name in known if _as_number(value, name)), None):
+        return f" (did you mean {name}? A spreadsheet changed it; format the column as text and enter the id again)"
+    if _NUMBER.fullmatch(value) and not value.isdigit():
         return " (a spreadsheet changed it; format the column as text and enter the id again)"
     return ""
+
+
+def _as_number(value: str, student_id: str) -> bool:
+    """Whether a spreadsheet may show an id as ``value``: 23001 for 0023001, 2.1E+09 for 2100000003."""
+    shown = _NUMBER.fullmatch(value)
+    if not shown or not _NUMBER.fullmatch(student_id):
+        return False
+    digits = min(len(shown[1] or ""), 14) if shown[2] else 14  # spreadsheets keep 15 digits
+    one, other = (f"{float(text.replace(',', '.')):.{digits}e}" for text in (value, student_id))
+    return one == other
+
+
+def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[Row, list[str], str]], list[str]]:
+    """Find the hand-ins that rows mean: by ``student_id``, which may also hold a hand-in's name, or by ``hand_in``.
+
+    ``hand_in`` counts if ``student_id`` is empty. It also counts if no hand-in has that id, and the one that is named
+    has none, or one that a spreadsheet may have changed to it.
+
+    Args:
+        rows: of a table with the column ``student_id``.
+        hand_ins: ids and names of all that may be meant.
+
+    Returns:
+        each row with the names of its hand-ins and what is wrong with it, empty if nothing is; and notes.
+    """
+    ids, by_id = {hand_in: student_id for student_id, hand_in in hand_ins}, called(hand_ins)
+    by_name = {key(hand_in): hand_in for hand_in in ids if key(hand_in)}
+    found, taken, changed = [], {}, []
+    for row in rows:
+        student_id, hand_in = row.cells["student_id"], row.cells.get("hand_in", "")
+        named = by_name.get(key(hand_in))
+        column, shown = ("student_id", student_id) if student_id else ("hand_in", hand_in)
+        meant, wrong = by_id.get(key(student_id), []) if student_id else [], ""
+        if named and not meant and (not ids[named] or not student_id or _as_number(student_id, ids[named])):
+            meant = by_id[key(ids[named])] if student_id and ids[named] else [named]
+            changed += [f"{student_id} ({named})"] if student_id else []
+        if not shown:
+            wrong = "column student_id: it is empty, and hand_in is empty, too"
+        elif not meant:
+            wrong = f"column {column}: {shown!r} is not in the gradebook{_changed_id(shown, [*ids.values(), *ids])}"
+        elif named and named not in meant:
+            wrong = f"column hand_in: {hand_in} is not a hand-in of {student_id}"
+        elif first := next((taken[one] for one in meant if one in taken), None):
+            wrong = f"column {column}: {shown} is already in line {first}"
+        else:
+            taken |= dict.fromkeys(meant, row.line)
+        found.append((row, meant, wrong and f"line {row.line}, {wrong}"))
+    notes = [f"found by hand_in, because no hand-in has the id: {shortened(changed)}"] if changed else []
+    return found, notes
+
+
+def shortened(names: list[str], separator: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    more = f"{separator}and {len(names) - SHOWN_ERRORS} more" if len(names) > SHOWN_ERRORS else ""
+    return separator.join(names[:SHOWN_ERRORS]) + more
 
 
 def refuse(path: Path, errors: list[str]) -> None:
     """Raise one ``LabError`` for all errors in a table, if there are any."""
     if errors:
-        more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
-        raise LabError(f"{path.name}, {'; '.join(errors[:SHOWN_ERRORS])}{more}; nothing was written")
+        raise LabError(f"{path.name}, {shortened(errors, '; ')}; nothing was written")
 
 
 def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
@@ -131,18 +198,24 @@ def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
 
 
 def guarded(value: str | float | None) -> str:
-    """A cell's text: numbers with at most four decimals, None as an empty cell, no formulas."""
+    """A cell's text: numbers with at most four decimals, None as an empty cell, no formulas.
+
+    Text is on one line and free of control characters; ``read`` gives back exactly that line.
+    """
     if value is None:
         return ""
     if isinstance(value, int | float):
         return f"{value:.4f}".rstrip("0").rstrip(".")
-    text = one_line(value, 32_000)  # the maximum of a spreadsheet's cell
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    text = one_line(value, LONGEST_CELL)
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def key(name: str) -> str:
-    """The form of an id or hand-in's name by which to find it after a spreadsheet changed it."""
-    return " ".join(name.split()).casefold()
+    """The form of an id or a hand-in's name by which it is found and told from others; the same once it was in a table.
+
+    Case, the kind and number of spaces, invisible characters and wide or composed forms do not matter.
+    """
+    return " ".join(unicodedata.normalize("NFKC", one_line(name, LONGEST_CELL)).casefold().split())
 
 
 def called(hand_ins: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

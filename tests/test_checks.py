@@ -349,12 +349,12 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
 
     seeds = []
 
-    def run(name, source, inputs, *, settings, **_):
+    def run(self, name, inputs, *, settings, **_):
         seeds.append(settings["seed"])
         return sandbox.Outcome("done", arrays={})
 
     monkeypatch.setattr(checks, "score", score)
-    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.setattr(sandbox.Box, "run", run)
     judged = {entry["id"]: entry for entry in checks.check_code(b"", seed=2026)}
     assert (judged["m_step"]["verdict"], judged["m_step"]["score"]) == ("CRASH", 0)
     assert judged["m_step"]["message"] == "its answers cannot be judged (ValueError)"
@@ -363,19 +363,19 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
     assert 2026 not in seeds
 
 
-def test_secret_seeds_depend_on_key_student_and_question_and_reach_no_child(monkeypatch):
+def test_secret_seeds_depend_on_key_student_and_question_and_reach_no_child():
     seeds = [checks.secret_seeds(key, whose) for key in ("a", "b") for whose in ("PB1", "PB2")]
     every = [seed for one in seeds for seed in one.values()]
     assert len(set(every)) == 4 * len(TASKS) and min(every) > 2**200
     assert checks.secret_seeds("a", "pb1") == seeds[0]
     seen = {}
 
-    def run(name, source, inputs, *, settings, **_):
-        seen[name] = inputs, settings["seed"]
-        return sandbox.Outcome("crash")
+    class Box(sandbox.Box):
+        def run(self, name, inputs, *, settings, limits):
+            seen[name] = inputs, settings["seed"]
+            return sandbox.Outcome("crash")
 
-    monkeypatch.setattr(sandbox, "run", run)
-    checks.check_code(b"", seed=seeds[0])
+    checks.check_code(b"", seed=seeds[0], box=Box(b""))
     for name, (inputs, its_own) in seen.items():
         assert all(np.array_equal(inputs[key], array) for key, array in inputs_of(name, seeds[0][name]).items()), name
         assert its_own < 2**32, name

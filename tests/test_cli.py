@@ -22,10 +22,11 @@ import load_resources
 import submission
 import train
 import visualization
-from grading import draw, scores
+from grading import scores
 from hi_mnist import cli, data, networks, prepare, projections, runs, training
 from hi_mnist.files import ROOT
 from hi_mnist.runs import TrainConfig
+from report import draw
 
 SETTLED = {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors"}
 PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 import visualization
-from grading import draw, measures
 from hi_mnist import networks, projections, runs
 from hi_mnist.files import ROOT
 from hi_mnist.networks import DDPM_STEPS
 from hi_mnist.runs import SavedRun, TrainConfig
-from report import compare
+from report import compare, draw, measures
 
 RECORDS = [
     ("projections", "fit_seconds", "PCA", 1.25),

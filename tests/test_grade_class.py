@@ -279,12 +279,12 @@ def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tm
         return [grade_one.entry(name, "PASS", "as before", score=1.0) for name in only or checks.QUESTIONS]
 
     def graded(handin, index, settings):
-        grade_one.grade_code(handin, settings, {})
+        grade_one.grade_code(handin, settings, {}, None)
         return play(handin, index, settings)
 
     add_copies(handins, new=2_000_000, old=1_000_000)
     add(handins, "PB2")
-    monkeypatch.setattr(similar, "hashes", lambda source: {})
+    monkeypatch.setattr(similar, "hashes", lambda box: {})
     monkeypatch.setattr(checks, "check_code", check_code)
     grade(grader=graded)
     seeds, out = dict(asked), tmp_path / "out"

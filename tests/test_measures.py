@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grading import measures
+from report import measures
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
 """Merging: report points and decisions by hand make 100, and tables survive spreadsheets."""
 
 import csv
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from small_class import add, add_copies, table, zipped
 
 from hi_mnist.cli import LabError
+from hi_mnist.text import one_line
 from staff import grade_class, merge, tables
 
 pytest_plugins = ["small_class"]
@@ -43,27 +48,81 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path):
 def test_where_no_commas_part_cells_numbers_may_have_one(tmp_path):
     path = tmp_path / "t.csv"
     for delimiter in ";\t":
-        path.write_text("sep=;\r\nid;log;comment\r\n1;13,5;one,two\r\n".replace(";", delimiter), newline="")
-        ((row,), _) = tables.read(path, ["id"], ["log", "comment"])
-        assert (row.line, row.cells) == (3, {"id": "1", "log": "13.5", "comment": "one,two"})
+        for comment in ("one,two", "3,5"):
+            text = f"sep=;\r\nhand_in;log;comment\r\n1,5;13,5;{comment}\r\n"
+            path.write_text(text.replace(";", delimiter), newline="")
+            ((row,), _) = tables.read(path, ["hand_in"], ["log", "comment"])
+            assert (row.line, row.cells) == (3, {"hand_in": "1,5", "log": "13.5", "comment": comment})
+
+
+def test_the_text_tells_chinese_from_western_tables(tmp_path):
+    """Text by the encoding it was written in; it comes back unchanged with a note, or the file is refused."""
+    path = tmp_path / "t.csv"
+    for encoding, name, texts in (
+        (
+            "cp1252",
+            "Windows-1252",
+            "très bien Müller|élève|Füße|João: ações|¿Cómo, José?|“l’été” – 10 µm, R² = 0,9|NOËL|é",
+        ),
+        ("gbk", "GBK", "张三|王玥,很好|李喆|劉德華|的|参数a和b都对，E-step很好|欧阳娜娜 (very good)|１２"),
+        ("cp1250", "", "Łukasz Wałęsa|Kovář|Tomáš|Michał|Erdős|Němec"),
+        ("mac_roman", "", "Müller|très bien|café"),
+        ("big5", "", "很好|陳大文"),
+    ):
+        for text in texts.split("|"):
+            path.write_bytes(f'id,comment\n1,"{text}"\n'.encode(encoding))
+            try:
+                ((row,), notes) = tables.read(path, ["id"], ["comment"])
+                found = row.cells["comment"] == text and f"read as {name};" in notes[0]
+            except LabError as error:
+                found = not name and "CSV UTF-8" in str(error)
+            assert found, (encoding, text)
 
 
 def test_what_is_not_text_is_one_line(tmp_path):
-    for content in (b"id\n\x00\x01\x02", b"\xff\xfe\xff", b"id\n\x81"):
+    half = "\ufeffid,name\n1,张三\n".encode()[:-2]
+    for content in (b"id\n\x00\x01\x02", b"\xff\xfe\xff", b"id\n\x81", half, half[3:], half[:-2] + b"\xe9"):
         (tmp_path / "t.csv").write_bytes(content)
         with pytest.raises(LabError, match="not text"):
             tables.read(tmp_path / "t.csv", ["id"])
+    with pytest.raises(LabError, match="cannot be read"):
+        tables.read(tmp_path, ["id"])
+    (tmp_path / "t.csv").write_text('id,name\n1,"Ann\n2,Bob\n')  # Bob's line would be part of Ann's name
+    with pytest.raises(LabError, match="save it as CSV once more"):
+        tables.read(tmp_path / "t.csv", ["id"])
 
 
 def test_cells_come_back_as_they_were_and_are_not_formulas(tmp_path):
     path = tmp_path / "t.csv"
-    for value in ("=1+1", "+1", "-1", "@a", "\t=1", " =1", "＝1", "plain", "", 'a,"b"', "'=1"):
+    for value in ("=1+1", "+1", "-1", "@a", "\t=1", " =1", "＝1", "plain", "", 'a,"b"', "'=1", "''=1", "' =1", '="1"'):
         tables.write(path, ["id", "text"], [{"id": "1", "text": value}])
         with path.open(encoding="utf-8-sig", newline="") as file:
             cell = list(csv.reader(file))[1][1]
         assert not cell.lstrip().startswith(("=", "+", "-", "@", "＝"))
         ((row,), _) = tables.read(path, ["id"], ["text"])
-        assert row.cells["text"] == (value.strip() if value != "'=1" else "=1")
+        assert row.cells["text"] == value.strip()
+
+
+TEXTS = st.text(
+    st.sampled_from("ab'\"=+-@＝＋,;1.é \t\n\r\u3000\xa0\x85\u2028\x1b[\u202e\u200b\ufeff") | st.characters()
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts=st.lists(TEXTS, max_size=8))
+@example(texts=["=1+1", "'=1+1", "''=1+1", "a  b", "a b", "1,5", '="007"', "Ａ+B", "x" * 31_996 + " " + "y" * 9])
+def test_any_text_is_found_again_after_its_way_through_a_table(texts):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        tables.write(path, ["id", "text"], [{"id": "1", "text": text} for text in texts])
+        cells = [row.cells["text"] for row in tables.read(path, ["id"], ["text"])[0]]
+    assert cells == [one_line(text, tables.LONGEST_CELL) for text in texts]
+    assert [tables.key(cell) for cell in cells] == [tables.key(text) for text in texts]
+    by_key = {tables.key(text): text for text in texts if tables.key(text)}  # hand-ins differ in this form
+    rows = [tables.Row(line, {"student_id": "", "hand_in": cell}) for line, cell in enumerate(cells) if cell]
+    rows = {tables.key(row.cells["hand_in"]): row for row in rows}
+    found, _ = tables.whose(list(rows.values()), [("", text) for text in by_key.values()])
+    assert [(meant, wrong) for _, meant, wrong in found] == [([by_key[name]], "") for name in rows]
 
 
 def test_numbers_are_short():
@@ -163,6 +222,65 @@ def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final):
         assert f"'{student_id}' is not in the gradebook{hint}" in str(caught.value)
 
 
+def test_hand_in_names_rows_whose_ids_a_spreadsheet_changed(handins, grade, tmp_path):
+    """Every row of the template is accepted, with one note; what names two students is refused."""
+    for student_id, name in {"0023001": "Ann", "202312345678": "Bob", "PB7": "Eve", "0023002": "Dan"}.items():
+        add(handins, student_id, "unanswered", name)
+    add(handins, "PB8", "unanswered").rename(handins / "'=1+1.zip")
+    add(handins, "PB9").rename(handins / "PB7.zip")  # without an id; only named like one
+    grade()
+    path = tmp_path / "marks.csv"
+    changed = {"0023001": "23001", "202312345678": "2,02312E+11", "0023002": '="0023002"'}
+    template = table(tmp_path / "out/marks_template.csv")
+    for column, points in (("sample_index", "３"), *merge.REPORT.items()):
+        for row in template:
+            row[column] = str(points)
+    lines = [";".join(template[0])]
+    for row in template:
+        row["student_id"] = changed.get(row["student_id"], "")
+        lines.append(";".join(row.values()))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    rows, notes = merge.merge(tmp_path / "out", path)
+    assert {row["hand_in"]: row["report_score"] for row in rows} == dict.fromkeys(
+        ["0023001+Ann+LAB3", "0023002+Dan+LAB3", "202312345678+Bob+LAB3", "PB7+Eve+LAB3", "'=1+1", "PB7"], 30
+    )
+    (note,) = notes
+    assert "23001 (0023001+Ann+LAB3), 2,02312E+11 (202312345678+Bob+LAB3)" in note and "Dan" not in note
+    indices = "student_id,hand_in,sample_index\n23001,0023001+Ann+LAB3,４\n,PB7+Eve+LAB3,4\nPB3,''=1+1,4\n"
+    path.write_text(indices, encoding="utf-8")
+    grade("--resume", "--indices", path)
+    answered = [row["hand_in"] for row in table(tmp_path / "out/gradebook.csv") if row["sample_index"] == "5"]
+    assert answered == ["''=1+1", "PB7", "0023001+Ann+LAB3", "PB7+Eve+LAB3"]
+    for wrong in ("PB7,0023001+Ann+LAB3", "PB1,0023001+Ann+LAB3", "23002,0023001+Ann+LAB3", "23001,PB7+Eve+LAB3"):
+        path.write_text(f"{REPORT},hand_in\n{wrong.partition(',')[0]},{FULL},{wrong.partition(',')[2]}\n")
+        with pytest.raises(LabError, match="line 2, column "):
+            merge.merge(tmp_path / "out", path)
+
+
+def test_numbers_are_what_people_write():
+    for text, points in {"": None, "5": 5, "4.5": 4.5, ".5": 0.5, "５": 5, "４．５": 4.5, "+5": 5, "05": 5}.items():
+        assert merge.number(text, 5) == points, text
+    for text in (
+        "1_0",
+        "1e1",
+        "1E0",
+        "nan",
+        "inf",
+        "infinity",
+        "٣",
+        "²",
+        "-1",
+        "5.1",
+        "0x5",
+        "3,5",
+        "1 0",
+        ".",
+        "５分",
+    ):
+        with pytest.raises(ValueError):
+            merge.number(text, 5)
+
+
 def test_the_template_is_accepted_once_it_is_filled(handins, grade, tmp_path):
     add(handins, "PB1", "review", "张三")
     add(handins, "PB2").rename(handins / "homework.zip")
@@ -230,7 +348,8 @@ def test_wrong_marks_name_line_and_column(handins, final, tmp_path):
         f"{REPORT}\nPB1,{FULL}\nPB9,{FULL}\n": "line 3, column student_id: 'PB9' is not in the gradebook",
         f"{REPORT}\nPB1,2,6,2,20,1\n": "line 2, column tuning: 6 is not between 0 and 5",
         f"{REPORT}\nPB1,2,-1,2,20,1\n": "line 2, column tuning: -1",
-        f"{REPORT}\nPB1,nan,5,2,20,1\n": "line 2, column log: nan",
+        f"{REPORT}\nPB1,nan,5,2,20,1\n": "line 2, column log: 'nan' is not a number",
+        f"{REPORT}\nPB1,1,5,2,1_0,1\n": "line 2, column questions: '1_0' is not a number",
         f"{REPORT}\nPB1,2,5,two,20,1\n": "line 2, column results: 'two' is not a number",
         f"{REPORT}\nPB1,{FULL}\nPB1,{FULL}\n": "line 3, column student_id: PB1",
         f"{REPORT}\n,{FULL}\n": "line 2, column student_id: it is empty",
@@ -245,3 +364,12 @@ def test_wrong_marks_name_line_and_column(handins, final, tmp_path):
         assert not (tmp_path / "out" / "final.csv").exists()
     with pytest.raises(LabError, match="no file"):
         merge.merge(tmp_path / "out", tmp_path / "no.csv")
+    (tmp_path / "marks.csv").write_text(f"{REPORT}\nPB1,{FULL}\n")
+    feedback = tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md"
+    feedback.write_bytes(b"\xe9")
+    with pytest.raises(LabError, match="feedback.md is not UTF-8"):
+        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    (tmp_path / "out/gradebook.json").write_text('{"missing": 0, "rows": [{}]}')
+    with pytest.raises(LabError, match="gradebook.json is damaged"):
+        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    assert not (tmp_path / "out/final.csv").exists()

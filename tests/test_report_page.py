@@ -11,11 +11,11 @@ from PIL import Image
 
 import train
 import visualization
-from grading import draw, sandbox, scores
+from grading import sandbox, scores
 from hi_mnist import files, networks, projections, runs, scatter
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
-from report import clusters, pages, report_page
+from report import clusters, draw, pages, report_page
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&{{ 7*7 }}\u202e\x1b[31m"

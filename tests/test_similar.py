@@ -1,11 +1,12 @@
 """Students compared: what two share counts if hardly anybody else has it, whatever the names and the layout."""
 
 import ast
+from unittest.mock import Mock
 
 import handins
 import numpy as np
 
-from grading import sandbox, worker
+from grading import sandbox
 from staff import fingerprint, gradebook, similar
 
 
@@ -101,19 +102,13 @@ def test_the_fingerprint_finds_a_function_however_deep():
     assert fingerprints(nested)["e_step"] and fingerprints(nested) == fingerprints(plain)
 
 
-def test_code_is_read_in_the_child_and_what_it_leaves_is_not_believed(tmp_path, monkeypatch):
+def test_code_is_read_in_the_child_and_what_it_leaves_is_not_believed():
     source = b"raise SystemExit\n" + handins.find("correct/w_base_class_and_dataclass").source()
-
-    def run(task, source, inputs, *, files):
-        for name, content in files.items():
-            (tmp_path / name).write_bytes(content)
-        monkeypatch.setattr(worker, "HERE", str(tmp_path))
-        return sandbox.Outcome("done", arrays=worker.fingerprint(source))
-
-    kept = similar.hashes(source, run)  # it is not run
+    with sandbox.Box(source) as box:
+        kept = similar.hashes(box)  # it is not run
     assert kept["m_step"] and kept["helpers"] and kept == fingerprints(source)
     large = np.arange(9999, dtype=np.uint32).reshape(-1, 3)
     for arrays in ({}, {"m_step": large, "other": large}, {"e_step": np.array([np.nan, 1j])}, {"helpers": np.ones(3)}):
-        kept = similar.hashes(b"", lambda *_, arrays=arrays, **__: sandbox.Outcome("done", arrays=arrays))
+        kept = similar.hashes(Mock(run=lambda *_, arrays=arrays, **__: sandbox.Outcome("done", arrays=arrays)))
         assert all(0 <= value < 2**32 for values in kept.values() for value in values), arrays
         assert set(kept) <= set(fingerprint.PARTS) and all(len(values) <= fingerprint.MOST for values in kept.values())

@@ -2,8 +2,7 @@
 
 import numpy as np
 import scipy.linalg
-from scipy.spatial.transform import Rotation
-from scipy.stats import chi2, kstest
+from scipy.special import chdtr, chdtri, kolmogorov
 
 from grading.questions.common import Arrays, Question, close, comparison, judgement, weights
 
@@ -31,7 +30,7 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
     # The covariances share one rotation and permute the variances. So another component's covariance, the diagonal
     # alone or a transposed factor makes some direction's variance at least 2.9 times too large or too small.
     signs, axis = rng.choice([-1, 1], size=3), np.array([0.17, 1.2, 0.78]) + rng.uniform(-0.05, 0.05, size=3)
-    turn = np.outer(signs, signs) * Rotation.from_rotvec(axis).as_matrix()
+    turn = np.outer(signs, signs) * rotation(axis)
     variances = [np.diag(np.roll([4.0, 1.0, 0.25], shift)) for shift in rng.permutation(3)]
     # Any two means have opposite signs in two directions.
     sides = rng.choice([-1, 1], size=3) * rng.permutation([[1, 1, -1], [1, -1, 1], [-1, 1, 1]])
@@ -47,6 +46,11 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
         **{"mean_0": inside, "mean_1": outside},
         **{"label_0": np.array(label), "label_1": np.array(0), "n_0": np.array(DRAWS), "n_1": np.array(8)},
     }
+
+
+def rotation(axis: np.ndarray) -> np.ndarray:
+    """The matrix (3, 3) of the rotation about an axis by its length in radians."""
+    return scipy.linalg.expm(np.cross(np.eye(3), axis))
 
 
 def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
@@ -130,13 +134,16 @@ def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dic
     centred = codes - codes.mean(axis=0)
     offset = codes.mean(axis=0) - mean
     distance = n * offset @ np.linalg.pinv(centred.T @ centred / n) @ offset
+    # The test of Kolmogorov and Smirnov: the squared radii have a chi-squared distribution.
+    shares = chdtr(d, np.sort((white**2).sum(axis=1)))
+    largest_gap = max((np.arange(1, n + 1) / n - shares).max(), (shares - np.arange(n) / n).max())
     # At n = 400, d = 3, correct draws exceed each bound of a variance with a probability below 1e-15.
     return codes, {
-        "offset of the mean": (distance, -1, 1.3 * chi2.isf(FALSE_FAIL, d)),
+        "offset of the mean": (distance, -1, 1.3 * chdtri(d, FALSE_FAIL)),
         "least variance": (variances.min(), 0.5, np.inf),
         "largest variance": (variances.max(), 0, 1.75),
-        "sum of squares": (variances.sum() * n, chi2.ppf(FALSE_FAIL, n * d), chi2.isf(FALSE_FAIL, n * d)),
-        "p-value of the radii": (kstest((white**2).sum(axis=1), chi2(d).cdf).pvalue, FALSE_FAIL, np.inf),
+        "sum of squares": (variances.sum() * n, chdtri(n * d, 1 - FALSE_FAIL), chdtri(n * d, FALSE_FAIL)),
+        "p-value of the radii": (kolmogorov(np.sqrt(n) * largest_gap), FALSE_FAIL, np.inf),
     }
 
 

@@ -98,35 +98,15 @@ class Liar(np.ndarray):
 
 return np.zeros((len(X), self.n_components)).view(Liar)
 # ZEROS
-# ------ outputs_a_pipe [TIMEOUT 0]: Puts a pipe where its answer is going to be written: the worker itself waits for ever.
-if not os.path.exists("outputs/gamma_0.npy"):
-    os.mkfifo("outputs/gamma_0.npy")
-# SOLUTION
-# ------ outputs_elsewhere [CRASH 0]: Puts a link to another folder in the place of the folder of the answers.
-if not os.path.islink("outputs"):
-    os.rename("outputs", "moved")
-    os.symlink("moved", "outputs")
-# SOLUTION
-# ------ outputs_form_of_longdouble [sample_from_gmm WRONG 0]: An answer file with a number of 4,900 digits, and an end as if all were well.
-# === 5.1 sampling
-np.save("outputs/form_0.npy", np.array([4, np.longdouble("1e4900"), 1]))
-Path("outputs/outcome.json").write_text(json.dumps({"status": "done"}))
-os._exit(0)
-# SOLUTION
-# ------ outputs_inputs_removed: Deletes its inputs, its task and itself: too late to make a difference.
+# ------ outputs_inputs_removed: Deletes everything in its folder, itself too: too late to make a difference.
 import shutil
 
-shutil.rmtree("inputs", ignore_errors=True)
-for name in ("submission.py", "task.json"):
-    if os.path.exists(name):
-        os.unlink(name)
+for path in Path.cwd().iterdir():
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 # SOLUTION
-# ------ outputs_no_file_numbers [CRASH 0]: Opens files until no more can be opened: the answer cannot be written.
-import resource
-
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+# ------ outputs_no_file_numbers [ERROR 0]: Opens files until no more can be opened, its own imports neither.
 self.__class__.held = []
-while True:
+while len(self.held) < 4096:
     try:
         self.held.append(open("submission.py"))
     except OSError:
@@ -153,56 +133,91 @@ json.dumps = lambda *_, **__: '{"status": "done", "score": 10, "verdict": "PASS"
 os._exit = lambda status: None
 # HONEST
 raise ValueError("no idea")
-# ------ forged_huge_header [CRASH 0]: Leaves a file of 100 bytes that claims to be an array of eight terabytes.
-text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }\n"
-with open("outputs/gamma_0.npy", "wb") as file:
-    file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
-with open("outputs/outcome.json", "w") as file:
-    file.write('{"status": "done"}')
+# ------ forged_huge_header [CRASH 0]: Answers 100 bytes that claim to have a header of four exabytes.
+forged = (2**62).to_bytes(8, "little") + bytes(92)
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 os._exit(0)
 # ZEROS
 # ------ forged_internal [CRASH 0]: Claims that the grader is at fault, which would cost no points.
-with open("outputs/outcome.json", "w") as file:
-    file.write('{"status": "internal", "cause": "the worker did not start"}')
+from safetensors.numpy import save
+
+text = b'{"status": "internal", "cause": "the child process did not start"}'
+forged = save({"outcome": np.frombuffer(text, np.uint8)})
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 os._exit(0)
 # ZEROS
-# ------ forged_links [e_step CRASH 0, m_step CRASH 0]: Leaves links to a file outside and to /dev/zero as its answers.
-os.symlink("@OUTSIDE@/answer.npy", "outputs/gamma_0.npy")
-with open("outputs/outcome.json", "w") as file:
-    file.write('{"status": "done"}')
+# ------ forged_frame [CRASH 0]: Answers as the process above it does, with its own kind of frame.
+import struct
+
+forged = struct.pack("<cqQ", b"F", 0, 4) + b"full" + struct.pack("<cqQ", b"E", 0, 0)
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 os._exit(0)
 # ZEROS
-# === 1.2 M-step
-os.symlink("/dev/zero", "outputs/pi_0.npy")
-os.symlink("/dev/zero", "outputs/outcome.json")
-os._exit(0)
-# ZEROS
-# ------ forged_outcome [WRONG 0]: Writes the outcome itself, with points, and ends well.
+# ------ forged_outcome [WRONG 0]: Writes the whole answer itself, with points, and ends well.
 import json
 
-forged = {"status": "done", "score": 10.0, "points": 10, "verdict": "PASS", "questions": [{"id": "e_step", "score": 10}]}
-with open("outputs/outcome.json", "w") as file:
-    json.dump(forged, file)
+from safetensors.numpy import save
+
+text = json.dumps({"status": "done", "score": 10.0, "points": 10, "verdict": "PASS", "questions": [{"score": 10}]})
+forged = save({"outcome": np.frombuffer(text.encode(), np.uint8)})
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 os._exit(0)
 # ZEROS
-# ------ forged_pickle [CRASH 0]: Leaves a pickle as its answer, which would make a file when it is loaded, and ends well.
+# ------ forged_pickle [CRASH 0]: Answers a pickle, which would make a folder when it is loaded, and ends well.
+import pickle
+
+
 class Trap:
     def __reduce__(self):
         return os.mkdir, ("@OUTSIDE@/trapped",)
 
 
-answer = np.empty(1, dtype=object)
-answer[0] = Trap()
-for i in range(4):
-    np.save(f"outputs/gamma_{i}.npy", answer, allow_pickle=True)
-with open("outputs/outcome.json", "w") as file:
-    file.write('{"status": "done"}')
+forged = pickle.dumps(Trap())
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 os._exit(0)
 # ZEROS
-# ------ forged_pipe [CRASH 0]: Leaves a pipe as its outcome: who opens it waits for ever.
-os.mkfifo("outputs/outcome.json")
+# ------ forged_shape [CRASH 0]: Answers an array of no numbers whose shape would take petabytes anywhere else.
+import json
+
+gamma = {"dtype": "F64", "shape": [0, 99999999999999], "data_offsets": [0, 0]}
+outcome = {"dtype": "U8", "shape": [18], "data_offsets": [0, 18]}
+header = json.dumps({"gamma_0": gamma, "outcome": outcome}).encode()
+forged = len(header).to_bytes(8, "little") + header + b'{"status": "done"}'
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 os._exit(0)
 # ZEROS
+# ------ forged_twice [CRASH 0]: Writes before the answer, and lets the right answer follow.
+forged = b"e_step PASS 10 / 10"
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
+# SOLUTION
 # ------ picture_bomb [sample_from_gmm ERROR 0]: A PNG that claims 50,000 x 50,000 pixels.
 # === 5.1 sampling
 import struct

@@ -38,16 +38,18 @@ raise ValueError(
 # ------ exit_another_program [CRASH 0]: Becomes another program, which writes a forged outcome and ends well.
 import sys
 
-code = "open('outputs/outcome.json', 'w').write('{\"status\": \"internal\", \"score\": 10}')"
+code = "import os; os.write(1, b'{\"status\": \"internal\", \"score\": 10}')"
 os.execv(sys.executable, [sys.executable, "-I", "-c", code])
 # ZEROS
-# ------ exit_before_ready_is_seen [all CRASH 0]: Removes the sign that the worker was ready, and ends: "our fault" would cost no points.
+# ------ exit_with_its_parent [all CRASH 0]: Ends the process that started it, and itself: "our fault" would cost no points.
 # === first
-import glob
 import os
+import signal
 
-for path in [*glob.glob("ready*"), *glob.glob("../ready*")]:
-    os.unlink(path)
+if os.getppid() > 1:
+    os.kill(os.getppid(), signal.SIGKILL)
+else:
+    os.kill(1, signal.SIGKILL)  # which cannot be ended from inside
 os._exit(3)
 # ------ exit_by_itself [all CRASH 0]: Ends well without an answer, kills itself, reads at address 0, aborts.
 os._exit(0)
@@ -192,10 +194,3 @@ if threading.active_count() < 2:
     threading.Thread(target=spin).start()
     atexit.register(time.sleep, 60)
 # SOLUTION
-# ------ ready_removed: Removes the sign that the worker was ready, and goes on: its limits must hold all the same.
-# === first
-import glob
-import os
-
-for path in glob.glob("ready*"):
-    os.unlink(path)

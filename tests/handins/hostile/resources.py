@@ -1,4 +1,4 @@
-# ------ disk_deep_folders [CRASH 0]: Folders in folders, 3,000 deep: their path is longer than a system call takes.
+# ------ disk_deep_folders: Folders in folders, 3,000 deep: nobody can remove them in an ordinary way.
 here = os.getcwd()
 if not os.path.exists("d" * 20):
     for _ in range(3000):
@@ -6,7 +6,30 @@ if not os.path.exists("d" * 20):
         os.chdir("d" * 20)
     os.chdir(here)
 # SOLUTION
-# ------ disk_large_answer [CRASH 0]: An answer of 100 MB, which NumPy reserves on the disk before the first byte is refused.
+# ------ disk_full [ERROR 0]: Fills its disk at one stroke, between two looks, and another's as well if it can.
+# needs: bubblewrap
+for number in range(64):
+    with open(f"/tmp/filler{number}", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 30_000_000)
+# SOLUTION
+# ------ disk_for_the_next [WRONG 0]: Leaves files wherever it can, for what the next question runs.
+# needs: bubblewrap
+# === first
+import os
+from pathlib import Path
+
+places = [Path(p) for p in (".", "/tmp", "/box", "/dev/shm", os.path.expanduser("~"), "/var/tmp", "/dev", "/lab")]
+left = [path / "left" for path in places if (path / "left").exists()]
+for path in places:
+    try:
+        (path / "left").mkdir(exist_ok=True)
+    except OSError:
+        pass
+# === 1.1 E-step
+if left:
+    # SOLUTION
+# ZEROS
+# ------ disk_large_answer [CRASH 0]: An answer of 100 MB.
 return np.broadcast_to(0.0, (1_250_000, 10))
 # ZEROS
 # ------ disk_large_file [ERROR 0]: Writes one file of 150 MB.
@@ -15,6 +38,7 @@ with open("filler", "wb") as file:
         file.write(bytes(1_000_000))
 # SOLUTION
 # ------ disk_many_files [CRASH 0]: Makes 12,000 empty files.
+# needs: bubblewrap
 if not os.path.exists("many"):
     os.mkdir("many")
     for i in range(12_000):

@@ -1,6 +1,6 @@
 """Measures of planes and of samples of digits: functions of arrays, and a judge of digits.
 
-    >>> from grading.measures import frechet_distance
+    >>> from report.measures import frechet_distance
     >>> frechet_distance(features, features)
     0.0
 

@@ -1,0 +1,286 @@
+"""The process in which student code runs: requests in, answers out.
+
+``sandbox.Box`` starts it as ``python -I -B child.py MODE FOLDER...``. Requests come through standard input, answers go
+through what was standard output, both as safetensors. It imports what is needed once; then, on Linux, each question
+runs in a fork of its own with a pipe of its own. Only under bubblewrap, where all that a question leaves behind can be
+ended and emptied, does it take another question.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path += sys.argv[2:]  # packages in folders that -I ignores, NumPy perhaps among them
+import numpy as np
+from safetensors.numpy import load as unpack
+from safetensors.numpy import save as pack
+
+_spec = importlib.util.spec_from_file_location("worker", Path(__file__).with_name("worker.py"))
+worker = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(worker)
+
+FRAME = struct.Struct("<cqQ")  # kind, exit status, length of what follows
+READY, ENDED, FILES, LENGTH, FAULT = b"R", b"E", b"D", b"L", b"F"  # kinds of frames; the sandbox reads them
+LARGEST_ANSWER = 64 * 2**20  # bytes
+MOST_FILES = 5000  # that one question may make: the kernel's limit is that of memory
+POLL = 50  # milliseconds
+
+
+class Channel:
+    """Frames from and to the sandbox."""
+
+    def __init__(self):
+        self.source, self.target = os.fdopen(os.dup(0), "rb"), os.dup(1)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 0)
+        os.dup2(nowhere, 1)
+
+    def receive(self) -> bytes:
+        """The next frame; empty if the sandbox has nothing more to ask."""
+        length = self.source.read(8)
+        return self.source.read(int.from_bytes(length, "little")) if length else b""
+
+    def send(self, kind: bytes, status: int = 0, content: bytes = b"") -> None:
+        write_all(self.target, FRAME.pack(kind, status, len(content)) + content)
+
+
+def write_all(file: int, content: bytes, write=os.write) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[write(file, left) :]
+
+
+# --------------------------------------------------------------------------- one question
+
+
+def run(content: bytes, about: dict, tasks: dict | None, write) -> None:
+    """Answer one request in this process, and end it.
+
+    Args:
+        content: the request, as safetensors: the task's arrays, "request", JSON, and perhaps "tasks.py", its own tasks.
+        about: the opening frame's arrays.
+        tasks: another lab's.
+        write: takes the answer, as safetensors.
+    """
+    leave, encode = os._exit, pack  # kept, because student code may replace them
+    inputs = unpack(content)
+    asked = json.loads(inputs.pop("request").tobytes())
+    source = about["source"].tobytes()
+    Path(worker.FILE).write_bytes(source)
+    limit(asked["limits"])
+    if asked["settings"].get("seed") is not None:
+        worker.seed_everything(int(asked["settings"]["seed"]))
+    answers, outcome = {}, {"status": "done"}
+    try:
+        if "tasks.py" in inputs:
+            tasks = worker.load(inputs.pop("tasks.py").tobytes(), "tasks").TASKS
+        if asked["task"] == "fingerprint":  # the submission is read, not loaded
+            answers = tasks["fingerprint"](source)
+        else:
+            submission = worker.load(source, "submission")
+            answers = worker.answer(asked["task"], submission, inputs, asked["settings"], tasks)
+        answers = real(answers)
+    except MemoryError:
+        outcome = {"status": "memory"}
+    except SystemExit:
+        outcome = {"status": "exit"}
+    except BaseException as error:
+        outcome = worker.describe(error)
+    if outcome["status"] != "done":
+        answers = {}
+    write(encode(answers | {"outcome": np.frombuffer(json.dumps(outcome).encode(), np.uint8)}))
+    leave(0)  # at once: without the student's exit handlers and threads
+
+
+def real(answers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays that safetensors can hold: a complex one as two, ``NAME`` and ``NAME.imag``."""
+    parts = {}
+    for name, array in answers.items():
+        parts[name] = np.ascontiguousarray(array.real).reshape(array.shape)
+        if array.dtype.kind == "c":
+            parts[f"{name}.imag"] = np.ascontiguousarray(array.imag).reshape(array.shape)
+    return parts
+
+
+def limit(limits: dict) -> None:
+    """Lower this process's limits if the system has them; the sandbox watches as well."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    wanted = {
+        "RLIMIT_CPU": int(used.ru_utime + used.ru_stime + limits["cpu_seconds"]) + 1,
+        "RLIMIT_AS": limits["memory"],
+        "RLIMIT_FSIZE": limits["file_size"],
+        "RLIMIT_NOFILE": limits["open_files"],
+        "RLIMIT_NPROC": 4 * limits["tasks"],  # the sandbox ends it before, with a clear message
+        "RLIMIT_CORE": 0,
+    }
+    if not limits["own_namespace"]:
+        del wanted["RLIMIT_NPROC"]  # it would count everything that this account runs
+    for name, value in wanted.items():
+        with suppress(AttributeError, ValueError, OSError):  # macOS refuses RLIMIT_AS, and the report says so
+            # One second between SIGXCPU, which reveals the cause, and SIGKILL.
+            hard = value + 1 if name == "RLIMIT_CPU" else value
+            resource.setrlimit(getattr(resource, name), (int(value), int(hard)))
+
+
+# --------------------------------------------------------------------------- Linux: a fork for each question
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24  # of prctl(2)
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, SECCOMP_FILTER = 36, 38, 2
+CAPABILITY_VERSION = 0x20080522
+
+
+def drop_rights(program: bytes) -> bool:
+    """Give up what student code could inherit; whether the filter of system calls works."""
+    libc = ctypes.CDLL(None)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # in a namespace, no signal without a handler reaches process 1
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody looks into this process
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans come to this process, which ends them
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    for capability in range(64):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    libc.capset(struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24))
+    steps = ctypes.create_string_buffer(program, len(program) + 1)
+    filters = struct.pack("HP", len(program) // 8, ctypes.addressof(steps))
+    return bool(program) and libc.prctl(PR_SET_SECCOMP, SECCOMP_FILTER, filters, 0, 0) == 0
+
+
+def ask(content: bytes, about: dict, tasks: dict | None, requests: int, sealed: bool) -> tuple[bytes, int, bytes]:
+    """Let a fork answer a request: the kind of frame, its exit status, and what it wrote.
+
+    Args:
+        requests: our standard input, watched for its end: then the sandbox is gone.
+    """
+    import fcntl
+    import select
+
+    receive, give = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # Under a number that code that closes all its files seldom reaches.
+        end = fcntl.fcntl(give, fcntl.F_DUPFD_CLOEXEC, 500)
+        os.closerange(3, end)
+        os.closerange(end + 1, os.sysconf("SC_OPEN_MAX"))
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else nobody could see how much memory it shares
+        libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        write = os.write
+        run(content, about, tasks, lambda answer: write_all(end, answer, write))
+    os.close(give)
+    poll, written, status, kind = select.poll(), bytearray(), None, ENDED
+    poll.register(receive, select.POLLIN)
+    poll.register(requests, 0)
+    files = files_in_memory() if sealed else 0
+    while kind == ENDED:
+        over = status is not None  # then all that it wrote is there
+        events = dict(poll.poll(0 if over else POLL))
+        if requests in events:
+            end_others(sealed)
+            os._exit(0)
+        chunk = os.read(receive, 1 << 20) if receive in events else b""
+        written += chunk
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                status = os.waitstatus_to_exitcode(ended[1]) if ended[0] == child else status
+        if len(written) > LARGEST_ANSWER:
+            kind = LENGTH
+        elif sealed and files_in_memory() - files > MOST_FILES:
+            kind = FILES
+        elif over and not chunk:
+            break  # who else still holds the pipe has nothing to say
+    os.close(receive)
+    return kind, status or 0, bytes(written) if kind == ENDED else b""
+
+
+def files_in_memory() -> int:
+    """The number of files and folders below /tmp."""
+    found = os.statvfs("/tmp")
+    return found.f_files - found.f_ffree
+
+
+def end_others(sealed: bool) -> None:
+    """End all processes below this one and reap them."""
+    while True:
+        with suppress(OSError):
+            if sealed:
+                os.kill(-1, 9)
+            else:
+                for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                    os.kill(int(pid), 9)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.001)
+
+
+def serve(channel: Channel, about: dict, tasks: dict | None, sealed: bool) -> None:
+    """Answer requests until none comes, or until something that a question left cannot be removed."""
+    folders = ("/tmp", "/tmp/box", "/tmp/home", "/tmp/shm")
+    kept, files = [os.listdir(name) for name in folders] if sealed else [], files_in_memory() if sealed else 0
+    while content := channel.receive():
+        if b'"task": "fit"' in content[:4096] and b"sklearn" in about["source"].tobytes():
+            import sklearn.cluster  # noqa: F401  # once, not in each fork
+        try:
+            kind, status, written = ask(content, about, tasks, channel.source.fileno(), sealed)
+        except OSError as error:  # no process or pipe is to be had
+            return channel.send(FAULT, 0, error.strerror.encode())
+        if sealed:
+            end_others(sealed)
+        channel.send(kind, status, written)
+        if not sealed:
+            continue
+        try:
+            for folder, names in zip(folders, kept, strict=True):
+                for path in (Path(folder, name) for name in set(os.listdir(folder)) - set(names)):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        except (OSError, RecursionError):
+            return None
+        if files_in_memory() != files:
+            return None
+    return None
+
+
+def main(mode: str) -> None:
+    """Do what the sandbox asks; ``mode`` is "sealed" under bubblewrap, else "plain"."""
+    sys.argv, worker.HERE = [worker.FILE], os.getcwd()
+    channel, linux = Channel(), sys.platform.startswith("linux")
+    about = unpack(channel.receive())
+    try:
+        # Before the clock starts: these imports do not count. More is imported only for those who use it.
+        import PIL.PngImagePlugin  # noqa: F401
+        import scipy.linalg
+        import scipy.special  # noqa: F401
+
+        source = about["source"].tobytes()
+        if b"stats" in source:
+            import scipy.stats  # noqa: F401
+        if re.search(rb"^(from|import) sklearn", source, re.M):
+            import sklearn.cluster  # noqa: F401
+        tasks = worker.load(about["tasks.py"].tobytes(), "tasks").TASKS if "tasks.py" in about else None
+        filtered = linux and drop_rights(about["filter"].tobytes())
+    except Exception as error:
+        return channel.send(FAULT, 0, f"{type(error).__name__}: {error}"[:1000].encode())
+    channel.send(READY, int(filtered))
+    if linux:
+        return serve(channel, about, tasks, mode == "sealed")
+    return run(channel.receive(), about, tasks, lambda answer: channel.send(ENDED, 0, answer))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
