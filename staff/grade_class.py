@@ -36,7 +36,7 @@ class Options:
 
     jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
     seed: int | None = setting(
-        None, "makes the key of the class's numbers (default: a new key)", low=0, high=2**32 - 1, metavar="S"
+        None, "makes the class's key (default: the key in OUT_DIR, or a new one)", low=0, high=2**32 - 1, metavar="S"
     )
     dataset: str = setting("mnist", "the class's data", choices=DATASETS)
 

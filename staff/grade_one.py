@@ -224,7 +224,7 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
     record["reproduced"] = {"way": again.way, "attempts": again.attempts}
     idle = [q["label"] for q in code if q["id"] in STEPS and not q["score"] and q["verdict"] != "INTERNAL"]
     if again.way and not idle:
-        return performance | {"message": f"{found}; reproduced by {again.sentence()}"}
+        return performance | {"message": f"{found}; reproduced by {again.sentence(last=True)}"}
     if again.our_fault:
         return undecided(again.sentence(), "INTERNAL")
     told = [again.sentence(), *([f"{' and '.join(idle)} earned no points, and a run needs both steps"] if idle else [])]

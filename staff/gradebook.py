@@ -28,7 +28,7 @@ COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", 
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
 FEEDBACK = ("feedback.md", "feedback.json")
-SIMILAR = "Similar, not proof: compare the files, and ask. Most classes have none."
+SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
 
@@ -223,7 +223,7 @@ def summary_text(rows: list[Row], facts: list[str], alike: list[str]) -> str:
     for row in graded:
         if reasons := sorted([*row.record["review"], *row.review]):
             lines.append(f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}")
-    lines += ["", "## Similar code", "", *([SIMILAR, ""] if alike else []), *(f"- {markdown(line)}" for line in alike)]
+    lines += ["", "## Similar code", "", SIMILAR, "", *(f"- {markdown(line)}" for line in alike)]
     return "\n".join(lines).rstrip() + "\n"
 
 

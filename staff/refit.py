@@ -5,6 +5,7 @@ submission's own ``fit`` runs; with "steps" the lab's, from ``given.py``, around
 """
 
 import inspect
+import sys
 
 import numpy as np
 
@@ -28,17 +29,21 @@ def probe(submission, inputs, settings) -> dict:
     """Fit ``codes`` (N, d), then again with an E-step and an M-step that fail when they are called.
 
     The answers of the first are ``means covs pi``. The second should fail; if it does not, it leaves
-    ``idle_means idle_covs idle_pi`` and ``called``, whether it tried one of the steps.
+    ``idle_means idle_covs idle_pi``, ``called``, whether it tried one of the steps, and ``borrowed``, whether it ran a
+    mixture of scikit-learn's.
     """
     gmm_class, _ = classes(submission, inputs, settings["mode"])
     np.random.seed(settings["seed"])
-    gmm, called = fitted(gmm_class, inputs["codes"].copy(), settings), []
+    gmm, called, borrowed = fitted(gmm_class, inputs["codes"].copy(), settings), [], []
     answers = {name: np.array(getattr(gmm, name)) for name in PARTS}
 
     def stop(*_, **__):
         called.append(True)
         raise Stopped
 
+    if lent := sys.modules.get("sklearn.mixture._base"):
+        whole = lent.BaseMixture.fit_predict
+        lent.BaseMixture.fit_predict = lambda *args, **options: (borrowed.append(True), whole(*args, **options))[1]
     theirs = [getattr(getattr(gmm, name, None), "__func__", stop) for name in STEPS]
     for owner in gmm_class.__mro__[:-1]:
         for name, value in list(vars(owner).items()):  # the steps may have further names
@@ -47,7 +52,8 @@ def probe(submission, inputs, settings) -> dict:
     np.random.seed(settings["seed"])
     try:
         gmm = fitted(gmm_class, inputs["codes"].copy(), settings)
-        return answers | {f"idle_{name}": getattr(gmm, name) for name in PARTS} | {"called": bool(called)}
+        answers |= {"called": bool(called), "borrowed": bool(borrowed)}
+        return answers | {f"idle_{name}": getattr(gmm, name) for name in PARTS}
     except BaseException:  # as it should
         return answers
 

@@ -29,7 +29,8 @@ LIMITS = sandbox.Limits(cpu_seconds=300, memory=6 * 2**30)
 WAYS = {"own": "the handed-in fit", "steps": "its E-step and M-step under the lab's fit"}
 CHILDREN = 2 * len(WAYS)  # at most: each way, and its probe
 CONSTANT = "its parameters do not depend on the data: half of the images give the same"
-IDLE = "its fit does not use its own E-step and M-step"
+BORROWED = "its fit is scikit-learn's mixture, not its own E-step and M-step"
+IDLE = "its fit does not use its own E-step and M-step"  # or has them once more: then the steps alone may do
 
 
 @dataclass
@@ -48,8 +49,9 @@ class Reproduction:
     our_fault: bool = False
     doubt: str = ""
 
-    def sentence(self) -> str:
-        return "; ".join(f"{attempt['what']}: {attempt['result']}" for attempt in self.attempts)
+    def sentence(self, last: bool = False) -> str:
+        """The attempts in words, or only the last one, which is the one that was accepted."""
+        return "; ".join(f"{attempt['what']}: {attempt['result']}" for attempt in self.attempts[-1 if last else 0 :])
 
 
 def bounds() -> str:
@@ -78,12 +80,16 @@ def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet)
         attempts.append({"way": way, "what": what, "db": found, "result": result})
         if found is not None and abs(found - db) <= TOLERANCE * db:
             options["settings"] = options["settings"] | {"max_iter": min(PROBE_ITERATIONS, config.max_iter)}
-            probed = box.run("probe", {"codes": runs.embed(again, images.train[1::2])}, **options)
+            half = runs.embed(again, images.train[1::2])
+            # Twice, because code may tell the data set by its size.
+            probed = box.run("probe", {"codes": np.resize(half, (len(images.train), half.shape[1]))}, **options)
             why = _doubt(outcome.arrays, probed)
             if probed.status != "internal" and not why:
                 return Reproduction(way, attempts)
             doubt, outcome = doubt or why, probed
             attempts[-1]["result"] += f", but {why}" if why else f"; {probed.cause}"
+            if why in (CONSTANT, BORROWED):
+                break
         if outcome.status == "internal":
             return Reproduction(None, attempts, our_fault=True)
     return Reproduction(None, attempts, doubt=doubt)
@@ -99,7 +105,9 @@ def _doubt(full: dict[str, np.ndarray], probed: sandbox.Outcome) -> str:
     if _same(full, half):
         return CONSTANT
     tried = bool(np.any(left.get("called", True)))
-    return IDLE if idle["means"] is not None and (not tried or _same(half, idle)) else ""
+    if idle["means"] is None or (tried and not _same(half, idle)):
+        return ""
+    return BORROWED if np.any(left.get("borrowed", False)) else IDLE
 
 
 def _same(one: dict, other: dict) -> bool:

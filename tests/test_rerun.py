@@ -183,7 +183,6 @@ HONEST = {  # with the way that is accepted
         LOOP.format(seed="seed", first=START_ALONE, step=CAUGHT),
         "own",
     ),
-    "not on half of the images": ("assert len(X) > 400\ngiven(self, X, max_iter, seed=seed)", "own"),
     "its steps written out": (
         LOOP.format(seed="seed", first=START_ALONE, step=PASTED),
         "steps",
@@ -192,16 +191,18 @@ HONEST = {  # with the way that is accepted
 SET = "self.means, self.covs, self.pi = stored"
 SKLEARN = """
 from sklearn.mixture import GaussianMixture
-found = GaussianMixture(self.n_components, max_iter=max_iter, random_state=seed + 1, init_params="random").fit(X)
+found = GaussianMixture(self.n_components, max_iter=max_iter, {options}).fit(X)
 self.means, self.covs, self.pi = found.means_, found.covariances_, found.weights_
 """
 TRIED = "try:\n    self._e_step(X)\nexcept BaseException:\n    pass\n"
 TRICKS = {
     "constants": (SET, rerun.CONSTANT),
     "constants after work": ("given(self, X, max_iter, seed=seed)\n" + SET, rerun.CONSTANT),
+    "constants for as many images": (f"given(self, X, 2)\nif len(X) == 600:\n    {SET}", rerun.CONSTANT),
     "constants, shaken": (SET + "\nself.means = self.means * (1 + 0.01 * np.sin(X[0]))", rerun.IDLE),
-    "scikit-learn": (SKLEARN, rerun.IDLE),
-    "scikit-learn after a try": (TRIED + SKLEARN, rerun.IDLE),
+    "scikit-learn": (SKLEARN.format(options="random_state=seed + 1, init_params='random'"), rerun.BORROWED),
+    "scikit-learn, as its own steps": (SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
+    "scikit-learn after a try": (TRIED + SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
     "other steps pasted": (
         LOOP.format(seed="seed + 1", first=START_ALONE, step=PASTED),
         rerun.IDLE,
