@@ -9,6 +9,7 @@ Writes results/<datetime>/: gmm/, pca/ (PCA runs), config.yaml and trace.csv, th
 
 import argparse
 import sys
+from pathlib import Path
 
 from hi_mnist import cli, data, files, networks, prepare, runs, settings, training
 from hi_mnist.data import DATASETS
@@ -38,14 +39,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def train_grid(config: TrainConfig, args: argparse.Namespace) -> int:
+def train_grid(config: TrainConfig, args: argparse.Namespace, path: Path) -> int:
     """``--sweep``: train many runs and compare them."""
     from report import sweep
 
     sweep.parse(args.sweep, config)  # before the data are fetched
-    path = runs.new_run_path(args.results_path)
-    if args.results_path is None:
-        path = path.with_name(f"sweep-{path.name}")
     config.dataset = prepare.ensure(args.dataset, args.data_dir)
     configs = sweep.parse(args.sweep, config)
     print(f"{len(configs)} runs on {DATASETS[config.dataset]}")
@@ -55,13 +53,7 @@ def train_grid(config: TrainConfig, args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    config = settings.from_args(TrainConfig, args, dataset=args.dataset or "mnist").validate()
-    config.ae = None if config.use_pca else networks.chosen_ae(args.ae)
-    if args.sweep:
-        return train_grid(config, args)
-    path = runs.new_run_path(args.results_path)
+def train_one(config: TrainConfig, args: argparse.Namespace, path: Path) -> int:
     files.check_new_folder(path)
     config.dataset = prepare.ensure(args.dataset, args.data_dir)
     images, _ = data.load_split("train", config.dataset)
@@ -80,6 +72,14 @@ def main(argv: list[str] | None = None) -> int:
     option = runs.run_option(path)
     print(f"next: python visualization.py{option}  and  python visualization.py --cluster_label{option}")
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    config = settings.from_args(TrainConfig, args, dataset=args.dataset or "mnist").validate()
+    config.ae = None if config.use_pca else networks.chosen_ae(args.ae)
+    with runs.new_run_path(args.results_path, "sweep-" if args.sweep else "") as path:
+        return (train_grid if args.sweep else train_one)(config, args, path)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks import results, timing
-from benchmarks.commands import chain, data, startup
+from benchmarks.commands import chain, data, grading, startup
 from benchmarks.functions import ae, ddpm, em, em_growth, pca
 from benchmarks.plan import Plan
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 
-CASES = {case.__name__: case for case in (em, em_growth, pca, data, ae, ddpm, chain, startup)}
+CASES = {case.__name__: case for case in (em, em_growth, pca, data, ae, ddpm, chain, grading, startup)}
 PEERS = {"datasets": "data", "diffusers": "ddpm"}  # package -> the case that needs it
 
 
@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES), metavar="CASE",
                         help=f"cases to measure, of: {', '.join(CASES)}")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small sizes, one round each; needs --out")
+    about = "a checkout of version 0.1 to measure beside this one (git worktree add DIR f85f4bd)"
+    parser.add_argument("--before", type=Path, metavar="DIR", help=about)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: benchmarks/)")
     return parser
 
@@ -51,7 +53,11 @@ def main(argv: list[str] | None = None) -> int:
     for package, case in PEERS.items():
         if case in args.only and importlib.util.find_spec(package) is None:
             raise LabError(f"{package} is not installed; run: python -m pip install -r benchmarks/requirements.txt")
-    plan = Plan(prepare.ensure(), args.quick)
+    if args.before and not (args.before / "submission.py").is_file():
+        raise LabError(
+            f"--before {args.before} is not a checkout of this project; git worktree add DIR f85f4bd makes one"
+        )
+    plan = Plan(prepare.ensure(), args.quick, args.before and args.before.resolve())
     print(f"data: {DATASETS[plan.dataset]}; results: {folder}")
     for name in args.only:
         print(f"\n{name}", flush=True)

@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from benchmarks.plan import Plan, Row
 from benchmarks.timing import max_memory
 from hi_mnist import idx
 from hi_mnist.data import load_split
+from hi_mnist.files import ROOT
 from hi_mnist.prepare import ensure
 from hi_mnist.runs import cluster_labels, load_run
 from report.measures import knn_accuracy
@@ -55,6 +58,7 @@ def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
 OPEN_PREPARED = """
 import sys, time
 from hi_mnist.data import load_split
+from hi_mnist.files import ROOT
 start = time.perf_counter()
 for split in ("train", "test"):
     images, labels = load_split(split, sys.argv[1])
@@ -142,6 +146,46 @@ def chain(plan: Plan) -> Iterator[Row]:
                 note=f"{graded['auto_score']:.2f} of {graded['auto_points']} points; {detail} s"
                 + ("; the peer takes 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if saved else ""),
                 saved=saved,
+            )
+
+
+def grading(plan: Plan) -> Iterator[Row]:
+    """The checks of one file, and a class of runs that differ by their seeds, with and without reproduction."""
+    dataset, count = ("digits", 2) if plan.quick else (plan.dataset, 8)
+    ensure(dataset)
+    trees = {"ours": ROOT} | ({"theirs": plan.before} if plan.before else {})
+
+    def measure(what: str, arguments: list, rounds: int, target: float, share: int, note: str = "") -> Row:
+        runs = {name: [] for name in trees}
+        for turn in range(rounds + 1):  # the first warms the caches
+            for name, tree in trees.items():
+                time.sleep(timing.REST)
+                out = ["--out", home / f"{name}{len(list(home.iterdir()))}"] if share > 1 else []
+                runs[name] += [timing.run_command([*arguments, *out], environment | {"PYTHONPATH": ""}, tree)][
+                    not turn :
+                ]
+        ours, theirs = (median(r.seconds for r in runs[n]) / share if n in runs else None for n in ("ours", "theirs"))
+        peer = "version 0.1" if theirs else ""
+        return Row(what, peer, ours, theirs, target if peer else None, max_memory(runs["ours"]), note=note)
+
+    with tempfile.TemporaryDirectory() as name:
+        home, environment = Path(name), {"LAB_HOME": name}
+        timing.run_command(["load_resources.py", "--dataset", dataset], environment)
+        class_folder = home / "hand_ins"
+        class_folder.mkdir()
+        for seed in range(1, count + 1):
+            run = home / "results" / str(seed)
+            options = ["--dataset", dataset, "--seed", str(seed), "--results_path", run]
+            timing.run_command(["train.py", "--use_pca", *options], environment)
+            with zipfile.ZipFile(class_folder / f"PB{seed}+Ann+LAB3.zip", "w") as archive:
+                archive.write(ROOT / "submission.py", "submission.py")
+                for path in filter(Path.is_file, run.rglob("*")):
+                    archive.write(path, path.relative_to(home))
+        yield measure("python -m grading submission.py", ["-m", "grading", "submission.py"], plan.rounds(5), 2.2, 1)
+        command = ["-m", "staff.grade_class", class_folder, "--dataset", dataset]
+        for what, more, target in (("reproduced", [], 1.5), ("not reproduced", ["--no-rerun"], 2.1)):
+            yield measure(
+                f"a hand-in of {count} graded together, {what}", [*command, *more], plan.rounds(2), target, count
             )
 
 

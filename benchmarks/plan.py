@@ -1,6 +1,7 @@
 """What a case takes and yields: one ``Plan`` in, ``Row`` after ``Row`` out."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -43,10 +44,12 @@ class Plan:
     Args:
         dataset: prepared.
         quick: small sizes, one repetition: shows that everything runs, but the figures mean little.
+        before: a checkout of version 0.1, the peer of some cases; None leaves it out.
     """
 
     dataset: str
     quick: bool = False
+    before: Path | None = None
 
     @property
     def size(self) -> int:

@@ -73,12 +73,15 @@ class Finished(NamedTuple):
     output: str
 
 
-def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> Finished:
+def run_command(
+    arguments: Sequence[str | Path], environment: dict[str, str] | None = None, tree: Path = ROOT
+) -> Finished:
     """Run a Python command in the project's folder.
 
     Args:
         arguments: the command line after ``python``.
         environment: variables to set for it; one set to "" is removed.
+        tree: another checkout of the project.
 
     Raises:
         LabError: it failed; quotes the last line of standard error.
@@ -90,7 +93,7 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "spent.json"
         command = [sys.executable, "-S", str(WATCH), str(report), sys.executable, *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=tree, env=variables, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
             what = f"python {' '.join(arguments)}"

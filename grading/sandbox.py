@@ -16,14 +16,12 @@ import errno
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -32,7 +30,7 @@ from safetensors.numpy import save
 
 from grading import answers, bubblewrap, seccomp, watch
 from grading.child import FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
-from hi_mnist import text
+from hi_mnist import files, text
 
 CODE = [Path(__file__).with_name(name) for name in ("child.py", "worker.py")]  # what runs in the child process
 POLL_SECONDS = 0.03
@@ -217,16 +215,17 @@ class _Process:
     unfiltered = False  # whether a child on this machine could not filter its system calls
 
     def __init__(self, about: dict, sealed: bool):
-        self.sealed, self.folder = sealed, None
+        self.sealed, self.folder, self.left = sealed, None, ExitStack()
         command = [sys.executable, "-I", "-B"]
         if sealed:
             command = [*bubblewrap.prefix(CODE, Limits.disk), *command, f"{bubblewrap.CODE}/{CODE[0].name}", "sealed"]
             environment = _environment(bubblewrap.BOX, bubblewrap.HOME)
         else:
-            self.folder = tempfile.mkdtemp(prefix="lab-box-")
+            self.folder = str(self.left.enter_context(files.scratch("lab-box-")))
             command += [str(CODE[0]), "plain"]
             environment = _environment(self.folder, self.folder)
-        try:
+        with ExitStack() as failed:
+            failed.push(self.left)
             self.child = subprocess.Popen(
                 [*command, *bubblewrap.lost_packages()],
                 cwd=self.folder,
@@ -237,9 +236,7 @@ class _Process:
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        except OSError:
-            self._remove_folder()
-            raise
+            failed.pop_all()
         self.started, self.is_ready, self.frames = time.monotonic(), False, queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         with suppress(OSError):  # it has ended, as its reader will say
@@ -315,11 +312,7 @@ class _Process:
         for stream in (self.child.stdin, self.child.stdout):
             with suppress(OSError):
                 stream.close()
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self.left.close()
 
 
 class _Clock:

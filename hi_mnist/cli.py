@@ -82,6 +82,18 @@ def run_script(main) -> int:
         return 2
 
 
+def no_resources(error: BaseException | None) -> bool:
+    """Whether an error, or one that it stands for, is the machine's: a file of ours that is whole could not be read."""
+    while error is not None:
+        # safetensors gives the system's errors no errno, and some only their text.
+        if isinstance(error, OSError) and error.errno != errno.ENOENT:
+            return True
+        if isinstance(error, MemoryError) or (isinstance(error, SafetensorError) and "(os error " in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def explain(error: BaseException) -> str | None:
     """One line for an error that the user can fix; None if only a traceback helps."""
     if isinstance(error, LabError):

@@ -1,11 +1,16 @@
-"""The project's folders, and files that are written whole or not at all."""
+"""The project's folders, and files and folders that are written whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
-import shutil
+import secrets
+import stat
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +18,14 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from hi_mnist.cli import LabError
+from hi_mnist.holders import has_ended, owner
 
+LONGEST_HEADER = 1 << 16  # bytes of a safetensors file; safetensors needs fifty times as much memory to read it
 Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 2.0  # s; virus scanners and synchronised folders hold a new file for a moment
+NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)  # the machine's fault, not the file's
+SEAL = "seal"  # the array of a cache file that vouches for the others
 
 
 def lab_home() -> Path:
@@ -34,16 +44,38 @@ def cache_dir() -> Path:
     return folder
 
 
+def move(source: Path, target: Path) -> None:
+    """``os.replace``, tried again for two seconds while another program holds one of the two."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(source, target)
+        except OSError as error:
+            refused = isinstance(error, PermissionError) or error.errno == errno.EBUSY
+            if not refused or time.monotonic() >= end:
+                raise
+        time.sleep(0.05)
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Write a file whole or not at all: yields a path in the same folder, which replaces ``path`` at the end."""
+    """Write a file whole or not at all: yields a path in the same folder, which replaces ``path`` at the end.
+
+    Raises:
+        LabError: another program holds ``path``, which stays as it was.
+    """
     path = Path(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
-        os.replace(partial, path)
+        try:
+            move(partial, path)
+        except PermissionError as error:
+            remedy = "close the program that has it open and run the command again: the file is as it was"
+            raise LabError(f"{path} cannot be replaced ({error.strerror or error}); {remedy}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(PermissionError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -57,25 +89,31 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     """Fill a folder whole or not at all: yields a folder in the same place, which becomes ``path`` at the end.
 
     Raises:
-        LabError: ``path`` is a file, or a folder that is not empty.
+        LabError: that is refused, as by ``check_new_folder``. The filled folder is kept, and the error names it.
     """
     path = Path(path).expanduser().resolve()
-    check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     partial.mkdir()
     try:
         yield partial
+    except BaseException:
+        remove(partial)
+        raise
+    remedy = f"nothing is lost: it is whole in {partial}; close what holds that folder and rename it"
+    try:
         check_new_folder(path)
         if path.is_dir():
             # Move the files one by one, the settings last: the folder may be the shell's working directory.
             for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
-                os.replace(child, path / child.name)
+                move(child, path / child.name)
+                remedy = f"nothing is lost: the rest is in {partial}; close what holds that folder and move it there"
+            remove(partial)
         else:
-            os.replace(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            move(partial, path)
+    except (OSError, LabError) as error:
+        cause = getattr(error, "strerror", None) or str(error).partition(";")[0]
+        raise LabError(f"{path} could not be made ({cause}); {remedy}") from None
 
 
 def check_new_folder(path: Path) -> None:
@@ -91,13 +129,75 @@ def check_new_folder(path: Path) -> None:
         raise LabError(f"the folder {parent} cannot be written to; choose another one")
 
 
+@contextmanager
+def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A temporary folder for the length of a block; folders like it that killed processes left are removed first.
+
+    Args:
+        prefix: the first part of its name.
+        parent: where; None stands for the system's folder of temporary files.
+    """
+    parent = Path(os.path.realpath(parent or tempfile.gettempdir()))
+    for left in parent.glob(f"{prefix}*"):
+        with suppress(OSError):
+            status = left.lstat()
+            ours = stat.S_ISDIR(status.st_mode) and status.st_uid == getattr(os, "getuid", int)()  # Windows has only 0
+            if ours and has_ended(left.name.removeprefix(prefix).rpartition("-")[0]):
+                remove(left)
+    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{owner()}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of any depth and any permissions, as far as that is possible; links in it are not followed.
+
+    Every subfolder is first moved to the top, so paths stay short and nothing recurses.
+    """
+    for pause in (0, 0.1, 0.5):  # Windows keeps an ended process's files open for a moment
+        time.sleep(pause)
+        _remove_once(folder)
+        if not folder.exists():
+            return
+
+
+def _remove_once(top: Path) -> None:
+    mark, moved = secrets.token_hex(8), 0  # a name that nothing else has
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        with suppress(OSError):
+            os.chmod(folder, stat.S_IRWXU)
+            for entry in list(os.scandir(folder)):
+                with suppress(OSError):
+                    # A junction of Windows is a folder to Python 3.11, but unlink removes it as it does a link.
+                    junction = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0)
+                    if entry.is_dir(follow_symlinks=False) and not junction:
+                        os.chmod(entry.path, stat.S_IRWXU)  # moving a folder needs write permission on it
+                        moved += 1
+                        os.rename(entry.path, top / f"{mark}-{moved}")
+                        waiting.append(top / f"{mark}-{moved}")
+                    else:
+                        if sys.platform == "win32" and not junction:
+                            os.chmod(entry.path, stat.S_IWRITE)
+                        os.unlink(entry.path)
+            if folder != top:
+                os.rmdir(folder)
+    with suppress(OSError):
+        os.rmdir(top)
+
+
 def read_json(path: Path) -> dict:
     """The object in a small JSON file; empty if the file is missing or damaged."""
     try:
         if path.stat().st_size > 1 << 20:
             return {}
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
+        if getattr(error, "errno", None) in NO_RESOURCES:
+            raise
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -111,6 +211,10 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
     if not path.is_file():
         raise LabError(f"{path} is missing; {remedy}")
     try:
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > LONGEST_HEADER:
+            raise LabError(f"{path} is damaged (a header of more than 64 KiB); {remedy}")
         with safe_open(path, framework="numpy") as file:
             missing = sorted(set(names) - set(file.keys()))
             if missing:
@@ -134,22 +238,23 @@ def cached(
     Args:
         name: the first part of the file's name.
         depends_on: everything that the arrays depend on, as JSON values; use ``data_hash`` for arrays.
-        shapes: shapes of the arrays, by name; None stands for any length. A file with other arrays, or with NaN or
-            infinity, is computed again.
+        shapes: shapes of the arrays, by name; None stands for any length. Arrays of another shape, with NaN or
+            infinity, or not as they were kept for just these dependencies, are computed again.
         compute: computes the arrays.
         valid: whether kept arrays can be true; others are computed again.
     """
     path = cache_path(name, depends_on)
     try:
-        arrays = read_tensors(path, tuple(shapes), "")
-        if all(_fits(arrays[key], shape) for key, shape in shapes.items()) and valid(arrays):
+        arrays = read_tensors(path, (*shapes, SEAL), "")
+        sealed = np.array_equal(arrays.pop(SEAL), _seal(depends_on, arrays))
+        if sealed and all(_fits(arrays[key], shape) for key, shape in shapes.items()) and valid(arrays):
             return arrays
     except LabError:  # missing or damaged
         pass
     # Not ascontiguousarray, which would add an axis to scalars.
     arrays = {key: np.asarray(value, order="C") for key, value in compute().items()}
     with atomic_path(path) as partial:
-        partial.write_bytes(save(arrays))
+        partial.write_bytes(save(arrays | {SEAL: _seal(depends_on, arrays)}))
     return arrays
 
 
@@ -157,6 +262,17 @@ def cache_path(name: str, depends_on: list) -> Path:
     """Where ``cached`` keeps arrays."""
     key = json.dumps(depends_on, sort_keys=True)
     return cache_dir() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+
+
+def _seal(depends_on: list, arrays: Arrays) -> np.ndarray:
+    """SHA-256 of arrays and what they depend on, uint8 (32,).
+
+    It finds damage, edits and files of another key, but not somebody who may write here and means to deceive: they
+    could change the program as well.
+    """
+    names = sorted(arrays)
+    sealed = json.dumps([depends_on, names, data_hash(*(arrays[name] for name in names))], sort_keys=True)
+    return np.frombuffer(hashlib.sha256(sealed.encode()).digest(), np.uint8)
 
 
 def _fits(array: np.ndarray, shape: tuple) -> bool:

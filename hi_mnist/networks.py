@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from hi_mnist import download
 from hi_mnist.cli import LabError
-from hi_mnist.files import ROOT, atomic_path
+from hi_mnist.files import ROOT, atomic_path, move, scratch
 from hi_mnist.text import one_line
 
 
@@ -233,10 +232,10 @@ def save_network(net, folder: Path | str) -> None:
     """Write ``config.json`` and ``model.safetensors`` in the Hub's layout; an existing README.md stays."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+    with scratch(".partial-", folder) as partial:
         net.to("cpu").save_pretrained(partial)
         for name in ("config.json", "model.safetensors"):
-            os.replace(Path(partial) / name, folder / name)
+            move(partial / name, folder / name)
 
 
 def ae_encode(ae, images, batch_size: int = 500) -> np.ndarray:

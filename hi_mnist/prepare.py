@@ -259,12 +259,12 @@ def _replace_folder(new: Path, target: Path, former: Path) -> None:
     if there and there["sha256"] == prepared_source(new)["sha256"] and _contents_match(there):
         return  # another process was faster
     if target.exists():
-        os.replace(target, former)
+        files.move(target, former)
     try:
-        os.replace(new, target)
+        files.move(new, target)
     except BaseException:
         if former.exists() and not target.exists():
-            os.replace(former, target)
+            files.move(former, target)
         raise
 
 

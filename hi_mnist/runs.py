@@ -9,7 +9,8 @@ Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels 
 import csv
 import dataclasses
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from hi_mnist import settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, N_PIXELS, flatten
 from hi_mnist.files import lab_home, read_json, read_tensors, results_dir
+from hi_mnist.holders import claimed
 from hi_mnist.networks import ae_encode, load_ae
 from hi_mnist.settings import brief, check, setting
 
@@ -114,21 +116,26 @@ class SavedRun:
         return len(self.pi)
 
 
-def new_run_path(results_path: str | None) -> Path:
-    """The folder of a new run: ``results_path``, relative to the working directory, else ``results/<now>``.
+@contextmanager
+def new_run_path(results_path: str | None, prefix: str = "") -> Iterator[Path]:
+    """The folder of a new run: ``results_path``, relative to the working directory, else ``results/PREFIX<now>``.
+
+    No other process makes a run of that name while the block lasts.
 
     Raises:
-        LabError: the path is empty, or inside a folder of prepared data or caches.
+        LabError: the path is empty, in a folder of prepared data or caches, or another process is making a run there.
     """
     if results_path == "":
         raise LabError("--results_path is empty; name a folder or leave it out")
-    if results_path is not None:
+    if results_path is None:
+        path = results_dir() / f"{prefix}{datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
+    else:
         path = Path(results_path).expanduser().resolve()
         kept_out = [lab_home() / "cache", *(lab_home() / f"{dataset}_encoded" for dataset in DATASETS)]
         if any(folder.resolve() in (path, *path.parents) for folder in kept_out):
             raise LabError(f"{path} is in a folder that is rewritten when data are prepared; name another one")
-        return path
-    return results_dir() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    with claimed(path, default=results_path is None) as path:
+        yield path
 
 
 def run_option(path: Path) -> str:
@@ -176,18 +183,19 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
         raise LabError(f"the run folder {path} cannot be written to; copy it to a folder that you may write to")
     config = TrainConfig.load(path / "config.yaml")
     k, d = _read_sizes(path / "gmm" / "config.json", "n_components", "data_dim")
-    gmm_path = path / "gmm" / "gmm.safetensors"
-    arrays = _read_arrays(gmm_path, {"means": (k, d), "covs": (k, d, d), "pi": (k,)})
-    _check_mixture(gmm_path, arrays["pi"], arrays["covs"])
     agree = [("n_components in config.yaml", config.n_components, f"the mixture has {k}", k)]
     if config.use_pca:
         (dim,) = _read_sizes(path / "pca" / "config.json", "dim")
-        arrays |= _read_arrays(path / "pca" / "pca.safetensors", {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)})
         agree.append(("embedding_dim in config.yaml", config.embedding_dim, f"the PCA has {dim} components", dim))
         agree.append(("data_dim of the mixture", d, f"the PCA has {dim} components", dim))
-    for name, value, other, wanted in agree:
+    for name, value, other, wanted in agree:  # before the arrays: a million components would take minutes to check
         if value != wanted:
             raise LabError(f"{path}: {name} is {value}, but {other}; {REMEDY}")
+    gmm_path = path / "gmm" / "gmm.safetensors"
+    arrays = _read_arrays(gmm_path, {"means": (k, d), "covs": (k, d, d), "pi": (k,)})
+    _check_mixture(gmm_path, arrays["pi"], arrays["covs"])
+    if config.use_pca:
+        arrays |= _read_arrays(path / "pca" / "pca.safetensors", {"components": (dim, N_PIXELS), "mean": (N_PIXELS,)})
     return SavedRun(path, config, **arrays)
 
 

@@ -1,7 +1,7 @@
 """What the companion labs share besides the main lab's modules: flags, data, a run's folder, pictures, checks.
 
 parser = shared.build_parser("fashion_tutorial", Settings, "Train ...", "python -m labs.fashion_tutorial")
-path = shared.run_path("fashion_tutorial", args.results_path)
+with shared.run_path("fashion_tutorial", args.results_path) as path:
 dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
 """
 
@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Iterable
-from datetime import datetime
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -43,11 +43,11 @@ def build_parser(lab: str, kind: type, description: str, *examples: str) -> argp
     return parser
 
 
-def run_path(lab: str, results_path: str | None, name: str | None = None) -> Path:
+def run_path(lab: str, results_path: str | None, name: str | None = None) -> AbstractContextManager[Path]:
     """Where a run of a lab goes: ``results_path``, else ``results/<lab>-<name>``; the time is the name of a new one."""
-    if results_path is not None:
-        return runs.new_run_path(results_path)
-    return files.results_dir() / f"{lab}-{name or datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
+    if results_path is None and name:
+        results_path = str(files.results_dir() / f"{lab}-{name}")
+    return runs.new_run_path(results_path, f"{lab}-")
 
 
 def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> str:

@@ -1,16 +1,12 @@
 """Pictures of digits: by the student's sampler in the box, by a run's saved parameters, and by the diffusion model."""
 
-import os
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
 from grading import checks, sandbox
 from grading.checks import ASKED_DIGIT
 from grading.questions.sampling import wrong_file
-from hi_mnist import networks
+from hi_mnist import files, networks
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE
 from hi_mnist.runs import SavedRun
@@ -90,8 +86,8 @@ def draw_sixes(run: SavedRun, k: int, source: bytes, *, seed: int | None = None,
     except LabError as error:
         remedy = "fix task 5.1 of submission.py; the scores are in grade.json"
         raise LabError(f"no sixes were drawn, {error}; {remedy}") from None
-    with tempfile.TemporaryDirectory(dir=run.path, prefix=".partial-") as folder:
-        Image.fromarray(six).save(Path(folder) / SIXES[0])
+    with files.scratch(".partial-", run.path) as folder:
+        Image.fromarray(six).save(folder / SIXES[0])
         networks.sample_from_ddpm(ASKED_DIGIT, folder, seed=seed, **options)
         for name in SIXES:
-            os.replace(Path(folder) / name, run.path / name)
+            files.move(folder / name, run.path / name)

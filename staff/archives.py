@@ -4,28 +4,18 @@
         handin = read(found)            # the few files that grading needs, in memory, within bounds
         unpack(handin, scratch)         # into a clean folder, under names of our own
 
-Nothing is ever written under a name taken from an archive, so no path in it can escape. ``review`` holds what a person
-should look at, ``notes`` what is merely worth knowing.
+``review`` holds what a person should look at, ``notes`` what is merely worth knowing. ``entries`` opens archives.
 """
 
 import hashlib
 import json
-import os
 import re
-import stat
-import struct
-import unicodedata
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
-from hi_mnist.text import one_line, plain, size
+from staff import entries, tables
+from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, Contents, Entry, Refused, display
 
 # The files taken from a run's folder, each with its maximum size in bytes: K = 10 and d = 784 make 49 MiB of covs.
 RUN_FILES = {
@@ -36,44 +26,37 @@ RUN_FILES = {
     "pca/pca.safetensors": 16 << 20,
     "grade.json": 1 << 20,
 }
+PCA_FILES = ("pca/config.json", "pca/pca.safetensors")
+NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; an AE run needs no PCA_FILES
 CODE_LIMIT = 1 << 20
-MOST_ENTRIES = 20_000
-MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
-MOST_DECLARED = 2 << 30  # unpacked bytes as the archive declares them; the limits above bound what is unpacked
 MOST_RUNS = 50
-LONGEST_PATH = 500  # characters
+MOST_KEPT = 128 << 20  # bytes of the runs that are read
 LONGEST_NAME = 255
-KEEP = "zip submission.py, results and the report only"
-LINKS = "links or devices"
-MARK = "\ufffd"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
-ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-
-# Foreign archives by their first bytes; zipfile only says that they are not zips.
-_FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
-# Course systems put their own words and numbers before the student's file name: lee_LATE_123_456_2100000022+...
-_NAME = re.compile(
-    r"(?:[^+]*_(?=[A-Za-z]{0,4}[0-9]{4,}\s*\+))?(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,39})"
-    r"\s*\+\s*(?P<name>[^+]{1,60}?)\s*\+\s*LAB\s*3(?![0-9]).*",
-    re.I | re.S | re.A,
-)
-# What zipfile raises for damaged archives, found by changing random bytes of good ones.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
-
-
-class Refused(Exception):
-    """Reading a hand-in stops here; the text gives the cause."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+_UPLOADED_ID = re.compile("[A-Za-z]{0,4}[0-9]{4,40}")
+_LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# What may be meant by a file that is missing: submission (1).py, submission.py.txt, my_results/model.safetensors.
+_LIKE_CODE = re.compile(r"submission|\.(py|ipynb)$", re.I)
+_MISNAMED = re.compile(r"submission[^/]*\.(py|txt|ipynb)$", re.I)
+_LIKE_RUN = re.compile(r"results|gmm|pca|config\.ya?ml", re.I)
+_LIKE_REPORT = re.compile(r"report|\u62a5\u544a|\.(odt|pages|wps|rtf|tex)$", re.I)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A hand-in seen from outside: its path and what its name says (empty if it says nothing)."""
+    """A hand-in seen from outside: its path and what its name says (empty if it says nothing).
+
+    ``uploader`` is who uploaded it, as far as a course system put that before the name.
+    """
 
     path: Path
     hand_in: str
     student_id: str
     name: str
+    uploader: str = ""
 
 
 @dataclass
@@ -86,6 +69,7 @@ class HandIn:
         source: submission.py unchanged; None if it is missing.
         run: original name of the graded run's folder; None if there is no run.
         files: that run's files by their names in ``RUN_FILES``.
+        others: files of its other complete PCA runs, the newest first, in case that one cannot be scored.
         notes: what is worth knowing.
         review: what a person should look at.
         refused: why nothing was read; empty if something was.
@@ -97,6 +81,7 @@ class HandIn:
     source: bytes | None = None
     run: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
     refused: str = ""
@@ -105,21 +90,15 @@ class HandIn:
         """SHA-256 of everything that grading sees."""
         rest = [self.hand_in, self.student_id, self.name, self.run, self.notes, self.review, self.refused]
         digest = hashlib.sha256(json.dumps(rest).encode())
-        for name, content in sorted({**self.files, "submission.py": self.source or b""}.items()):
+        contents = {f"{one.run}/{name}": content for one in self.runs() for name, content in one.files.items()}
+        for name, content in sorted((contents | {"submission.py": self.source or b""}).items()):
             digest.update(f"{name} {len(content)} ".encode() + content)
         return digest.hexdigest()
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A file in a hand-in: its path in parts, and ``read(limit)``, which gives its bytes or raises ``Refused``.
-
-    ``file`` is its path if the hand-in is a folder.
-    """
-
-    parts: tuple[str, ...]
-    read: Callable[[int], bytes]
-    file: str = ""
+    def runs(self) -> Iterator["HandIn"]:
+        """The hand-in with each of its runs as the one that is graded, in the order in which to try them."""
+        yield self
+        yield from (replace(self, run=run, files=files, others={}) for run, files in self.others.items())
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -128,7 +107,8 @@ class Entry:
 def find(folder: Path) -> tuple[list[Found], list[str]]:
     """The hand-ins in a class's folder, sorted, and the names of files that are not hand-ins.
 
-    Each folder, each archive and each file named like a hand-in counts as one and gets a row.
+    Each folder, each archive and each file named like a hand-in counts as one and gets a row, under a name that stays
+    different from all others after a spreadsheet changed it.
     """
     found, others, taken = [], [], set()
     for path in sorted(folder.iterdir(), key=lambda path: (display(path.name), path.name)):
@@ -142,55 +122,63 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
             continue
         stem = name if is_folder or "." not in name else name.rpartition(".")[0]
         hand_in, count = stem, 1
-        while hand_in.casefold() in taken:  # a folder beside its zip, or one name in two Unicode forms
+        while tables.key(hand_in) in taken:  # a folder beside its zip, or one name in two forms
             count += 1
             hand_in = f"{stem} ({count})"
-        taken.add(hand_in.casefold())
-        found.append(Found(path, hand_in, student_id, person))
+        taken.add(tables.key(hand_in))
+        found.append(Found(path, hand_in, student_id, person, uploader(name)))
     return found, others
 
 
 def parse_name(name: str) -> tuple[str, str]:
     """Student id and name in ``student_id+name+LAB3.zip``; both empty if the name has another form."""
-    if len(name) > LONGEST_NAME:  # the pattern's time grows with the square of it
+    if len(name) > LONGEST_NAME:
         return "", ""
-    match = _NAME.fullmatch(name.replace("\uff0b", "+").strip())
-    return (match["id"], match["name"].strip()) if match else ("", "")
+    start, _, rest = name.replace("\uff0b", "+").strip().partition("+")
+    person, _, rest = rest.partition("+")
+    student_id, person = _split(start)[1], person.strip()
+    # Each pattern reads its part once: a hand-in may hold thousands of names that were made to take long.
+    good = _ID.fullmatch(student_id) and 0 < len(person) <= 60 and _LAB.match(rest)
+    return (student_id, person) if good else ("", "")
 
 
-def display(name: str) -> str:
-    """A file's name as text that can be shown and compared: NFC, no control characters, GBK bytes decoded."""
-    return clean(decoded(os.fsencode(name)))
+def uploader(name: str) -> str:
+    """Who uploaded a file: what a course system put before the id, without what its next upload would not have.
+
+    Canvas: ``user_LATE_id_upload_``, Moodle: ``Name_id_assignsubmission_file_``, Blackboard:
+    ``Lab 3_user_attempt_2026-11-20-10-00-00_``.
+    """
+    words = _split(name.replace("\uff0b", "+").partition("+")[0].strip())[0].casefold().split("_")
+    times = [i for i, word in enumerate(words) if words[i - 1 : i] == ["attempt"] and _DATE.match(word)]
+    words = words[: times[-1]] if times else words
+    if words[1:2] == ["late"]:
+        del words[1]
+    if len(words) > 2 and words[-1].isdigit() and words[-2].isdigit():
+        words.pop()
+    return "_".join(words)
 
 
-def decoded(raw: bytes) -> str:
-    """Decode a name: as UTF-8 if it is valid, otherwise as GBK, which Chinese Windows writes."""
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("utf-8", errors="replace")
-
-
-def clean(name: str) -> str:
-    """A name in NFC on one line; characters that could change how the rest is shown become a mark."""
-    return plain(unicodedata.normalize("NFC", name), mark=MARK).replace("\n", MARK)
+def _split(start: str) -> tuple[str, str]:
+    """What a course system put before the id, and the id: words and numbers as in lee_LATE_123_456_2100000022."""
+    before, _, student_id = start.strip().rpartition("_")
+    return (before, student_id) if _UPLOADED_ID.fullmatch(student_id) else ("", start.strip())
 
 
 # --------------------------------------------------------------------------- reading one
 
 
 def read(found: Found) -> HandIn:
-    """Read what grading needs from a hand-in. The result reports what is wrong; nothing is raised."""
+    """Read what grading needs from a hand-in. The result reports what is wrong with it.
+
+    Raises:
+        OSError: a fault of this machine, such as a full disk.
+    """
     handin = HandIn(found.hand_in, found.student_id, found.name)
     try:
-        with _opened(found.path, handin) as entries:
-            _take(handin, entries)
-    except Refused as refusal:
-        handin.refused = str(refusal)
-    except _DAMAGE as error:
-        handin.refused = f"it is damaged or not a zip archive ({one_line(error, 120)})"
+        with entries.opened(found.path) as contents:
+            _take(handin, contents)
+    except (Refused, *DAMAGE) as error:
+        handin.refused = entries.told(error)
     if not handin.student_id:
         handin.review.append("its name does not have the form student_id+name+LAB3")
     elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
@@ -208,187 +196,75 @@ def unpack(handin: HandIn, folder: Path) -> Path:
     return run
 
 
-@contextmanager
-def _opened(path: Path, handin: HandIn) -> Iterator[list[Entry]]:
-    if path.is_dir():
-        entries = list(_folder_entries(path, handin))
-        zips = [entry.file for entry in entries if entry.parts[-1].lower().endswith(".zip")]
-        if not zips or any(entry.parts[-1].lower() == "submission.py" for entry in entries):
-            yield entries
-            return
-        if len(zips) > 1:
-            raise Refused(f"{len(zips)} archives in one folder; keep one and --resume")
-        # Course systems put each upload into its own folder.
-        path = Path(zips[0])
-        if not handin.student_id:
-            handin.student_id, handin.name = parse_name(display(path.name))
-    with path.open("rb") as file:
-        start = file.read(4)
-        if not start:
-            raise Refused("an empty file; ask for it again")
-        if kind := next((kind for magic, kind in _FOREIGN.items() if start.startswith(magic)), None):
-            remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
-            raise Refused(f"a {kind} archive; {remedy}")
-        with zipfile.ZipFile(_Bounded(file)) as archive:
-            yield list(_zip_entries(archive, handin))
-
-
-class _Bounded:
-    """A file that refuses long reads: zipfile reads the list of entries at once, whatever length it claims."""
-
-    def __init__(self, file):
-        self._file = file
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-
-    def read(self, length: int = -1) -> bytes:
-        if length > MOST_DIRECTORY:
-            raise Refused(f"its list of entries has {size(length)}; {KEEP}")
-        return self._file.read(MOST_DIRECTORY if length < 0 else length)
-
-
-def _zip_entries(archive: zipfile.ZipFile, handin: HandIn) -> Iterator[Entry]:
-    members = archive.infolist()
-    if not members:
-        raise Refused("the zip is empty; ask for it again")
-    _check_count(len(members))
-    if any(info.flag_bits & 0x1 for info in members):
-        raise Refused("it is encrypted; ask for one without a password")
-    declared = sum(info.file_size for info in members)
-    if declared > MOST_DECLARED:
-        raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
-    passed, seen = {"unsafe paths": [], LINKS: [], "the same file twice": []}, set()
-    for info in members:
-        name = info.orig_filename
-        if not info.flag_bits & 0x800:  # without the UTF-8 flag zipfile reads bytes as cp437, whatever they were
-            name = decoded(name.encode("cp437", errors="replace"))
-        parts = safe_parts(name)
-        kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
-        if parts is None:
-            passed["unsafe paths"].append(clean(name[:80]))
-        elif kind == stat.S_IFLNK:
-            passed[LINKS].append("/".join(parts))
-        elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
-            continue
-        elif kind != stat.S_IFREG:
-            passed[LINKS].append("/".join(parts))
-        elif parts in seen:
-            passed["the same file twice"].append("/".join(parts))
-        else:
-            seen.add(parts)
-            yield Entry(parts, partial(_member, archive, info, parts[-1]))
-    for what, names in passed.items():
-        _report(handin, what, names)
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"{name} is compressed by an uncommon method ({info.compress_type}); ask for an ordinary zip")
-    with archive.open(info) as file:
-        return _bounded(file, limit, name)
-
-
-def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
-    """All bytes of a file. A zip bomb is unpacked no further than the limit."""
-    content = file.read(limit + 1)
-    if len(content) > limit:
-        raise Refused(f"{name} is larger than {size(limit)}")
-    return content
-
-
-def _folder_entries(folder: Path, handin: HandIn) -> Iterator[Entry]:
-    links, count, waiting = [], 0, [(folder, ())]
-    while waiting:
-        here, above = waiting.pop()
-        for item in sorted(islice(os.scandir(here), MOST_ENTRIES + 1), key=lambda item: item.name):
-            count += 1
-            _check_count(count)
-            parts = (*above, display(item.name))
-            if item.is_symlink() or getattr(item, "is_junction", bool)():
-                links.append("/".join(parts))
-            elif item.is_dir(follow_symlinks=False):
-                if _wanted(parts) and len(parts) < 20:
-                    waiting.append((Path(item.path), parts))
-            elif not item.is_file(follow_symlinks=False):
-                links.append("/".join(parts))
-            elif _wanted(parts):
-                yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
-    _report(handin, LINKS, links)
-
-
-def _file(path: str, name: str, limit: int) -> bytes:
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        return _bounded(file, limit, name)
-
-
-def _check_count(count: int) -> None:
-    if count > MOST_ENTRIES:
-        raise Refused(f"it has more than {MOST_ENTRIES:,} entries; {KEEP}")
-
-
-def _report(handin: HandIn, what: str, names: list[str]) -> None:
-    if names:
-        shown = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
-        handin.review.append(f"it holds {what}, which were not read: {shown}")
-
-
-def safe_parts(name: str) -> tuple[str, ...] | None:
-    """A member's path in parts, NFC; None if it is absolute, has a drive, leads upwards or is too long.
-
-    Backslashes also separate parts: some Windows programs write them.
-    """
-    if len(name) > LONGEST_PATH:  # checked first: NFC is slow on long names
-        return None
-    name = unicodedata.normalize("NFC", name).replace("\\", "/")
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if not parts or ".." in parts or name.startswith("/") or re.match("[A-Za-z]:", name) or "\0" in name:
-        return None
-    return tuple(map(clean, parts))
-
-
-def _wanted(parts: tuple[str, ...]) -> bool:
-    """False for what systems and editors leave behind. Hidden run folders are unfinished trainings."""
-    return not any(part.startswith((".", "__MACOSX", "~$")) or part == "__pycache__" for part in parts)
-
-
 # --------------------------------------------------------------------------- what is taken
 
 
-def _take(handin: HandIn, entries: list[Entry]) -> None:
-    named = {parse_name(entry.parts[0]) for entry in entries if len(entry.parts) > 1} - {("", "")}
+def _take(handin: HandIn, contents: Contents) -> None:
+    for what, names in contents.passed.items():
+        if names:
+            handin.review.append(f"it holds {what}, which were not read: {_first(sorted(names))}")
+    folders = {part for entry in contents.entries for part in entry.parts[:-1][:3]}
+    named = {parse_name(folder): folder for folder in folders if "+" in folder or "\uff0b" in folder}
+    named.pop(("", ""), None)
     if not handin.student_id and len(named) == 1:
-        ((handin.student_id, handin.name),) = named
-        handin.notes.append("id and name were taken from the folder inside")
-    _take_code(handin, entries)
-    _take_run(handin, entries)
-    reports = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
+        (((handin.student_id, handin.name), folder),) = named.items()
+        if not folder.lower().endswith(ARCHIVE_SUFFIXES):
+            handin.notes.append("id and name were taken from the folder inside")
+    _take_code(handin, contents)
+    _take_run(handin, contents)
+    if contents.unread and handin.source is None and handin.run is None:
+        raise Refused(next(iter(contents.unread.values())))
+    handin.notes += [f"{path} was not read: {cause}" for path, cause in sorted(contents.unread.items())[:3]]
+    reports = [e.parts[-1] for e in contents.entries if e.parts[-1].lower().endswith(REPORT_SUFFIXES)]
     if not reports:
         handin.notes.append(NO_REPORT)
+        if like := [e.path for e in contents.entries if _LIKE_REPORT.search(e.parts[-1])]:
+            handin.notes.append(f"no report, but {_first(like)}")
     elif not any(name.lower().endswith(".pdf") for name in reports):
         handin.notes.append(f"the report is not a PDF: {reports[0]}")
 
 
-def _take_code(handin: HandIn, entries: list[Entry]) -> None:
-    exact = [e for e in entries if e.parts[-1] == "submission.py"]
-    candidates = exact or [e for e in entries if e.parts[-1].lower() == "submission.py"]
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _missing(what: str, contents: Contents, like: re.Pattern) -> str:
+    """A line on what is missing, with what may be meant by it."""
+    order = sorted(contents.entries, key=lambda e: ("submission" not in e.parts[-1].lower(), len(e.parts), e.parts))
+    found = [e.path for e in order if like.search(e.parts[-1]) and e.path not in contents.unread]
+    found += [f"another archive, {path}" for path in sorted(contents.unread)]
+    return f"{what}; it holds {_first(found)}" if found else what
+
+
+def _take_code(handin: HandIn, contents: Contents) -> None:
+    exact = [e for e in contents.entries if e.parts[-1] == "submission.py"]
+    candidates = exact or [e for e in contents.entries if e.parts[-1].lower() == "submission.py"]
     if not candidates:
-        inner = [e.parts[-1] for e in entries if e.parts[-1].lower().endswith(ARCHIVE_SUFFIXES)]
-        handin.review.append("no submission.py" + (f"; it holds another archive, {inner[0]}" if inner else ""))
+        handin.review.append(_missing("no submission.py", contents, _LIKE_CODE))
         return
-    chosen = min(candidates, key=lambda e: (len(e.parts), e.parts))
+    chosen = min(candidates, key=lambda e: (len(e.archives), len(e.parts), e.parts))
+    rivals = [e for e in candidates if len(e.archives) == len(chosen.archives)]
+    if archives := {e.archives for e in rivals} - {chosen.archives}:
+        raise Refused(f"{len(archives) + 1} archives in one folder; keep one and --resume")
     if not exact:
         handin.notes.append(f"the code is in {chosen.parts[-1]}")
     if len(candidates) > 1:
-        rivals = sum(len(e.parts) == len(chosen.parts) for e in candidates)
-        line = f"{len(candidates)} files submission.py; {'/'.join(chosen.parts)} was graded"
-        (handin.review if rivals > 1 else handin.notes).append(line)
+        line = f"{len(candidates)} files submission.py; {chosen.path} was graded"
+        equal = sum(len(e.parts) == len(chosen.parts) for e in rivals)
+        (handin.review if equal > 1 else handin.notes).append(line)
+    nearer = [e.path for e in contents.entries if len(e.archives) < len(chosen.archives) and _MISNAMED.search(e.path)]
+    if nearer:  # perhaps the archive is the student's copy of the lab as it was handed out
+        handin.review.append(f"{chosen.path} was graded, not {_first(nearer)}")
     handin.source = chosen.read(CODE_LIMIT)
 
 
-def _take_run(handin: HandIn, entries: list[Entry]) -> None:
-    """Take the run that counts: the newest PCA run by name, because only PCA runs are scored, else the newest."""
+def _take_run(handin: HandIn, contents: Contents) -> None:
+    """Take the run that counts: the newest complete PCA run by name, because only PCA runs are scored.
+
+    Without one, the newest complete run, else the newest. Further complete PCA runs become ``others``.
+    """
     runs: dict[tuple[str, ...], dict[str, Entry]] = {}
-    for entry in entries:
+    for entry in contents.entries:
         for name in RUN_FILES:
             depth = name.count("/") + 1
             if entry.parts[-depth:] == tuple(name.split("/")):
@@ -396,14 +272,37 @@ def _take_run(handin: HandIn, entries: list[Entry]) -> None:
     # A config.json or a grade.json alone does not make a run.
     runs = {folder: files for folder, files in runs.items() if {"config.yaml", "gmm/gmm.safetensors"} & files.keys()}
     if not runs:
-        handin.review.append("no results")
+        handin.review.append(_missing("no results", contents, _LIKE_RUN))
         return
     if len(runs) > MOST_RUNS:
         raise Refused(f"it holds {len(runs)} results folders; keep the one that counts")
-    chosen = max(runs, key=lambda folder: ("pca/pca.safetensors" in runs[folder], folder[-1:], folder))
-    handin.run = "/".join(chosen) or "."
+    with_pca = {folder for folder, files in runs.items() if files.keys() & set(PCA_FILES)}
+    lacks = {f: [n for n in NEEDED if n not in runs[f] and (f in with_pca or n not in PCA_FILES)] for f in runs}
+    order = sorted(runs, key=lambda folder: (not lacks[folder], folder in with_pca, folder[-1:], folder), reverse=True)
+    path = {folder: "/".join(folder) or "." for folder in runs}
+    taken, causes = {}, {}
+    for folder in [f for f in order if f in with_pca and not lacks[f]] or order[:1]:
+        if sum(len(content) for files in taken.values() for content in files.values()) > MOST_KEPT:
+            break
+        try:
+            taken[folder] = {name: entry.read(RUN_FILES[name]) for name, entry in sorted(runs[folder].items())}
+        except (Refused, *DAMAGE) as error:
+            causes[folder] = entries.told(error)
+    if not taken:
+        raise Refused(next(iter(causes.values())))
+    chosen = next(iter(taken))
+    (handin.run, handin.files), *others = ((path[folder], files) for folder, files in taken.items())
+    handin.others = dict(others)
+    for folder in order[: order.index(chosen)]:
+        handin.review.append(not_scored(path[folder], causes[folder], handin.run))
     if len(runs) > 1:
-        pca_runs = sum("pca/pca.safetensors" in files for files in runs.values())
-        newest = "newest by name" if pca_runs in (0, len(runs)) else "newest PCA run by name"
-        handin.notes.append(f"{len(runs)} results folders; {handin.run}, the {newest}, was graded")
-    handin.files = {name: entry.read(RUN_FILES[name]) for name, entry in sorted(runs[chosen].items())}
+        passed = [f"{path[f]} lacks {_first(lacks[f])}" for f in sorted(runs) if lacks[f] and not lacks[chosen]]
+        kind = "complete " * bool(passed) + "PCA " * (0 < len(with_pca) < len(runs))
+        newest = f"newest {kind}run by name" if kind else "newest by name"
+        line = f"{len(runs)} results folders; {handin.run}, the {newest}, was graded"
+        handin.notes.append("; ".join([line, *passed[:3]]))
+
+
+def not_scored(newest: str, cause: str, run: str) -> str:
+    """The line for a person where an older run is graded because the newest one cannot be."""
+    return f"{newest} cannot be scored ({cause}), so {run} was; decide which one counts"

@@ -14,6 +14,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,12 @@ from grading import sandbox
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
+from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
+from hi_mnist.text import one_line
 from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
 from staff.grade_one import Settings
-from staff.pool import Grader, Job, Pool, read, records
+from staff.pool import Grader, Job, Pool, records
 
 
 @dataclass
@@ -98,8 +101,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"--out {args.out} is a file; name a folder")
     if (args.backend == "dask") != (args.scheduler is not None):
         raise LabError("--backend dask and --scheduler ADDRESS must be given together")
-    if not args.resume and any((args.out / "records").glob("*.json")):
-        raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
 
 
 # --------------------------------------------------------------------------- the hand-ins
@@ -130,7 +131,8 @@ def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
     """Decide which of several hand-ins with one id counts: the newest by file time.
 
-    If times are equal or names differ (perhaps a mistyped id), all are graded and a person decides.
+    All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
+    names different uploaders: anybody can write another's id into a file's name.
 
     Returns:
         the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
@@ -145,7 +147,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             continue
         times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
-        newest = [one for one in rivals if times[one.hand_in] == max(times.values()) or not one_name]
+        one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
+        all_count = not (one_name and one_uploader)
+        newest = [one for one in rivals if all_count or times[one.hand_in] == max(times.values())]
         for hand_in in rivals:
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
@@ -153,6 +157,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
                 row.notes = [f"{newest[0].hand_in} with the same id is newer and counts"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
+                why = why if one_uploader else "uploaded by another than"
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"the newest with its id; not counted: {others}"]
@@ -162,12 +167,15 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
 
 
 def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: str) -> dict[str, dict]:
-    """The records of earlier runs by ``hand_in``; empty without --resume.
+    """The records of earlier runs by ``hand_in``.
 
     Raises:
-        LabError: they were made with another key or data set: all hand-ins would silently be graded again.
+        LabError: there are some, but no --resume; or they were made with another key or data set: all hand-ins would
+            silently be graded again.
     """
-    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found if args.resume]
+    if not args.resume and any((args.out / "records").glob("*.json")):
+        raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
+    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found]
     records = {record["hand_in"]: record for record in loaded if record is not None}
     for record in records.values():
         was = record["settings"].get("dataset")
@@ -178,25 +186,6 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
             remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
             raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
     return records
-
-
-def kept(record: dict, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run, with ``index`` in place of the earlier list's answer; None if it is not valid.
-
-    It is valid for the same hand-in under the same settings, unless grading itself failed.
-    """
-    before = record["settings"].get("index")
-    if not isinstance(handin, archives.HandIn) or record.get("digest") != handin.digest():
-        return None
-    fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    if fault or record["settings"] != grade_one.made_under(settings, before):
-        return None
-    if before == index:
-        return record
-    try:
-        return grade_one.answered(record, handin, index, settings) if record["signature"] else None
-    except Exception:  # graded in full, so that a fault gets a row
-        return None
 
 
 # --------------------------------------------------------------------------- the whole
@@ -213,70 +202,84 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         the rows of the gradebook.
 
     Raises:
-        LabError: an argument, the list of indices or the cluster is wrong.
+        LabError: an argument, the list of indices or the cluster is wrong; another process uses ``--out``; or records
+            could not be saved, though everything else was.
     """
     check_arguments(args)
     found, others = archives.find(args.handins)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    facts = [f"data: {DATASETS[args.dataset]}"]
+    how = (
+        "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
+    )
+    facts += [f"Performance was {how}", *([f"not hand-ins, left alone: {', '.join(others)}"] if others else []), *notes]
+    prepare.ensure(args.dataset, args.data_dir)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
+        return grade_found(args, grader, found, answers, facts)
+
+
+def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str]) -> list:
+    """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
+
+    Args:
+        found: all hand-ins.
+        answers: from ``read_indices``.
+        facts: lines for the head of the summary.
+    """
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
     earlier = earlier_records(args, to_grade, key)
-    prepare.ensure(args.dataset, args.data_dir)
     settings = Settings(key, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
     (args.out / "records").mkdir(parents=True, exist_ok=True)
     appeal.write_key(args.out, key)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
 
-    jobs, done = [], {}
-    for one in to_grade:
+    jobs, done, unsaved = [], {}, []
+    for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        again = record and kept(record, read(one, settings, index), index, settings)
-        if not again:
-            jobs.append(Job(one, index))
-            continue
-        done[one.hand_in] = again
-        if again is not record:
-            gradebook.save_record(args.out, again)
-    how = (
-        "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code: {rerun.bounds()}"
-    )
-    facts = [f"data: {DATASETS[args.dataset]}", f"Performance was {how}"]
-    facts += [f"not hand-ins, left alone: {', '.join(others)}"] if others else []
-    facts += notes + sandbox.guards()
-    pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)
-    (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
-    try:
-        with tqdm(total=len(to_grade), initial=len(done), desc="grading", unit="hand-in", disable=None) as bar:
-            for record in records(pool, grader, jobs):
-                done[record["hand_in"]] = stored(args.out, record, settings)
-                bar.update()
-    finally:
-        missing = len(to_grade) - len(done)
-        if missing:
-            facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
-        rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-        alike = similar.compare(rows)
-        facts += merge.write_template(args.out, rows)
-        gradebook.write(args.out, rows, facts, missing, alike)
-        pool.close()
+        jobs.append(Job(one, index, record))
+    facts += sandbox.guards()
+    with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings)) as pool:
+        (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
+        try:
+            with tqdm(total=len(to_grade), desc="grading", unit="hand-in", disable=None) as bar:
+                for record in records(pool, grader, jobs):
+                    same = record == earlier.get(record["hand_in"])
+                    done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
+                    bar.update()
+        finally:
+            missing = len(to_grade) - len(done)
+            if missing:
+                facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
+            rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+            alike = similar.compare(rows)
+            facts += unsaved + merge.write_template(args.out, rows)
+            gradebook.write(args.out, rows, facts, missing, alike)
+    if unsaved:
+        told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
+        raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
     return rows
 
 
-def stored(out: Path, record: dict, settings: Settings) -> dict:
-    """Save a record; if it cannot be written, save a record of our own fault instead."""
+def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:
+    """Save a record, or one of our own fault if it cannot be written; adds a line to ``unsaved`` if neither can."""
     try:
         gradebook.save_record(out, record)
-    except ValueError as error:  # a text or number that JSON or UTF-8 cannot hold
+    except Exception as error:  # a text that UTF-8 cannot hold, a full disk
         handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
         index, cause = record["settings"].get("index"), grade_one.fault(error)
         record = grade_one.internal_record(handin, index, settings, cause)
-        gradebook.save_record(out, record)
+        try:
+            gradebook.save_record(out, record)
+        except Exception as again:
+            unsaved.append(f"the record of {record['hand_in']} could not be saved ({one_line(again)})")
     return record
 
 
@@ -293,9 +296,9 @@ def class_rows(
             row.student_id, row.name = row.record["student_id"], row.record["name"]
         if row.record is not None or one.hand_in not in to_grade:
             rows.append(row)
-    ids = Counter(row.student_id.casefold() for row in rows if row.hand_in not in rivals)
+    ids = Counter(row.student_id.casefold() for row in rows if row.record is not None and row.student_id)
     for row in rows:
-        if row.student_id and row.hand_in not in rivals and ids[row.student_id.casefold()] > 1:
+        if row.record is not None and not row.review and ids[row.student_id.casefold()] > 1:
             row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
     return rows
 
@@ -321,7 +324,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
-    rows, notes = merge.merge(args.out.expanduser().resolve(), args.marks.expanduser().resolve())
+    out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
+    with lock(out / gradebook.LOCK, f"--out {out}"):
+        rows, notes = merge.merge(out, marks)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,15 +16,16 @@ from threadpoolctl import threadpool_limits
 
 from grading import checks, sandbox, scores, table
 from hi_mnist import data, files, prepare, runs
-from hi_mnist.cli import LabError
+from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
-from hi_mnist.runs import TrainConfig
+from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import one_line
 from staff import archives, gradebook, handout, rerun, similar
 
 # Records depend on them as well.
-OF_STAFF = [f"staff/{name}.py" for name in ("archives", "fingerprint", "grade_one", "refit", "rerun", "similar")]
+OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar")
+OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
 RUN_QUESTIONS = ("sample_index", "performance")
 NO_ANSWER = {"message": "no answer in grade.json: to be marked by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
@@ -166,12 +166,39 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: s
 
 
 def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, record: dict) -> list[dict]:
-    """Grade question 6 from the saved parameters; puts the measurements into the record."""
+    """Grade question 6 from the first run that can be scored; puts the measurements into the record."""
     if handin.run is None:
         hint = "hand in results/<datetime> of the run that counts"
         return entries(RUN_QUESTIONS, "ERROR", "the hand-in has no results", hint)
-    with tempfile.TemporaryDirectory(prefix="lab-class-") as folder:
-        path = archives.unpack(handin, Path(folder).resolve())
+    tried = []
+    for one in handin.runs():
+        tried.append(loaded(one, settings))
+        if isinstance(tried[-1], SavedRun) and tried[-1].config.use_pca:
+            break
+    else:
+        one = handin
+    run = tried[0] if one is handin else tried[-1]
+    if not isinstance(run, SavedRun):
+        return run
+    if one is not handin:
+        cause = "it is not a PCA run" if isinstance(tried[0], SavedRun) else tried[0][0]["message"]
+        record["review"].append(archives.not_scored(handin.run, cause, one.run))
+        record["run"] = one.run
+    record["config"] = dataclasses.asdict(run.config)
+    if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
+        return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
+    answer = claimed_index(one, index)
+    scored = scores.score_run(run, images(settings.dataset), answer)
+    by_index, performance = scored.pop("questions")
+    record |= scored
+    record["signature"] = similar.signature(run)
+    return [by_index | (NO_ANSWER if answer is None else {}), performance]
+
+
+def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]:
+    """The hand-in's run, or the entries of both questions on it if it cannot be read."""
+    with files.scratch("lab-class-") as folder:
+        path = archives.unpack(handin, folder)
         try:
             config = TrainConfig.load(path / "config.yaml")
             if config.dataset != settings.dataset:
@@ -180,19 +207,12 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
             if config.n_components > LARGEST_K or (config.use_pca and config.embedding_dim > LARGEST_DIM):
                 cause = f"K = {config.n_components}, d = {config.embedding_dim}: too many to score with the class"
                 return entries(RUN_QUESTIONS, "REVIEW", cause)
-            run = runs.load_run(path)
+            return runs.load_run(path)
         except LabError as error:
+            if no_resources(error):
+                raise
             cause, _, hint = str(error).replace(str(path), handin.run).partition("; ")
             return entries(RUN_QUESTIONS, "ERROR", cause, hint)
-    record["config"] = dataclasses.asdict(run.config)
-    if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
-        return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
-    answer = claimed_index(handin, index)
-    scored = scores.score_run(run, images(settings.dataset), answer)
-    by_index, performance = scored.pop("questions")
-    record |= scored
-    record["signature"] = similar.signature(run)
-    return [by_index | (NO_ANSWER if answer is None else {}), performance]
 
 
 def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict, box: sandbox.Box) -> dict:
@@ -235,10 +255,11 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
 
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
     """A record with another answer to question 6 from the staff's list; everything else stays as graded."""
+    handin = next((one for one in handin.runs() if one.run == record["run"]), handin)
     answer = claimed_index(handin, index)
     record = record | {"settings": made_under(settings, index), "sample_index": answer}
-    with tempfile.TemporaryDirectory(prefix="lab-class-") as folder, threadpool_limits(limits=1):
-        run = runs.load_run(archives.unpack(handin, Path(folder).resolve()))
+    with files.scratch("lab-class-") as folder, threadpool_limits(limits=1):
+        run = runs.load_run(archives.unpack(handin, folder))
         again = scores.score_index(run, answer, images(settings.dataset)) | (NO_ANSWER if answer is None else {})
     return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 

@@ -27,6 +27,7 @@ QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIO
 COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
+LOCK = "lock.json"  # while the class is graded or merged
 FEEDBACK = ("feedback.md", "feedback.json")
 SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
@@ -133,7 +134,7 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 
 def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
-    """Write ``gradebook.csv`` (and ``gradebook.json``, which ``merge`` reads), ``summary.md`` and the feedback.
+    """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
         out: an existing folder.
@@ -145,7 +146,6 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike:
     rows = in_order(rows)
     graded = [row.cells() | {"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
     tables.write(out / "gradebook.csv", COLUMNS, graded)
-    files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
     told = {feedback_folder(out, row.hand_in): student_record(row.record) for row in rows if row.record}
     # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
@@ -156,6 +156,7 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike:
         for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
             files.write_text(folder / name, text)
     files.write_text(out / "summary.md", summary_text(rows, facts, alike))
+    files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
 
 
 def feedback_folder(out: Path, hand_in: str) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hi_mnist import cli
 from hi_mnist.cli import LabError
-from hi_mnist.files import ROOT, atomic_path, new_folder
+from hi_mnist.files import ROOT, atomic_path, check_new_folder, new_folder
 
 # What goes to students, and nothing else. A pattern without a match is an error; hidden files are named in full.
 STUDENT_FILES = [
@@ -145,6 +145,7 @@ def make_handout(out: Path, source: Path = ROOT) -> list[str]:
     Raises:
         LabError: a file is missing, a marker is wrong, a task is missing or duplicated, or ``out`` is not empty.
     """
+    check_new_folder(out)
     names, tasks = find(STUDENT_FILES, source), []
     with new_folder(out) as folder:
         for name in names:

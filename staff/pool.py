@@ -19,35 +19,65 @@ from staff.grade_one import Settings
 
 # Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
 # joblib needs this, because Dask does not tell it of tasks that it has given up.
-LONGEST = 300 + sandbox.longest(*[sandbox.Limits()] * 5, *[rerun.LIMITS] * rerun.CHILDREN)
+LONGEST = sandbox.longest(*[sandbox.Limits()] * 5, *[rerun.LIMITS] * rerun.CHILDREN) + 300
 Grader = Callable[[archives.HandIn, int | None, Settings], dict]
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A hand-in to be graded, with its answer to question 6 from the staff's list."""
+    """A hand-in to be graded, its answer to question 6 from the staff's list, and its record of an earlier run."""
 
     found: archives.Found
     index: int | None
+    record: dict | None = None
 
 
-def read(found: archives.Found, settings: Settings, index: int | None) -> archives.HandIn | dict:
-    """A hand-in's contents, or its record if a fault of ours prevents reading."""
+def read(job: Job, settings: Settings) -> archives.HandIn | dict:
+    """What is to be graded; or its record, because an earlier one still holds or a fault of ours prevents reading."""
     try:
-        return archives.read(found)
+        handin = archives.read(job.found)
+        return (job.record and kept(job.record, handin, job.index, settings)) or handin
     except Exception as error:
-        return grade_one.internal_record(found, index, settings, grade_one.fault(error))
+        return grade_one.internal_record(job.found, job.index, settings, grade_one.fault(error))
 
 
-def attempt(grader: Grader, handin: archives.HandIn | dict, index: int | None, settings: Settings) -> dict:
-    """Run one job in the current process; always returns a record."""
+def kept(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict | None:
+    """The record of an earlier run, with ``index`` in place of the earlier list's answer; None if it is not valid.
+
+    It is valid for the same hand-in under the same settings, unless grading itself failed.
+    """
+    before = record["settings"].get("index")
+    fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
+    if fault or record.get("digest") != handin.digest() or record["settings"] != grade_one.made_under(settings, before):
+        return None
+    if before == index:
+        return record
+    try:
+        return grade_one.answered(record, handin, index, settings) if record["signature"] else None
+    except Exception:  # graded in full, so that a fault gets a row
+        return None
+
+
+def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandIn | dict | None = None) -> dict:
+    """Run one job in the current process; always returns a record. ``handin`` is what ``read`` gave elsewhere."""
+    handin = handin or read(job, settings)
     if isinstance(handin, dict):
         return handin
     try:
         with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
-            return grader(handin, index, settings)
+            return grader(handin, job.index, settings)
     except Exception as error:
-        return grade_one.internal_record(handin, index, settings, grade_one.fault(error))
+        return grade_one.internal_record(handin, job.index, settings, grade_one.fault(error))
+
+
+def read_apart(job: Job, settings: Settings) -> archives.HandIn | dict:
+    """``read`` in another process of this machine, which nobody else needs if the hand-in ends it."""
+    try:
+        options = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+        return get_reusable_executor(max_workers=1, **options).submit(read, job, settings).result(timeout=LONGEST)
+    except Exception as error:
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        return grade_one.internal_record(job.found, job.index, settings, grade_one.fault(error))
 
 
 def attempt_below(parent: int, *arguments) -> dict:
@@ -118,7 +148,7 @@ class Pool:
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
     def map(self, grader: Grader, jobs: list[Job], alone: bool = False) -> Iterator[dict]:
-        """Records as they come, each hand-in read just before it is sent.
+        """Records as they come. Hand-ins are read where they are graded, but for a cluster on this machine.
 
         Args:
             grader: returns the record of a hand-in.
@@ -128,11 +158,13 @@ class Pool:
         Raises:
             Exception: joblib's and Dask's own, when workers die.
         """
-        arguments = ((grader, read(job.found, self.settings, job.index), job.index, self.settings) for job in jobs)
+        arguments = ((grader, job, self.settings) for job in jobs)
         options = {"return_as": "generator_unordered", "batch_size": 1, "timeout": LONGEST}
         if self.client is not None and not alone:
+            self.has_processes = True
+            calls = (joblib.delayed(attempt)(*a, read_apart(*a[1:])) for a in arguments)
             with joblib.parallel_config(backend="dask", client=self.client):
-                yield from joblib.Parallel(**options)(joblib.delayed(attempt)(*a) for a in arguments)
+                yield from joblib.Parallel(**options)(calls)
         elif self.jobs > 1 or alone:
             self.has_processes = True
             options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}

@@ -33,6 +33,7 @@ from hi_mnist import cli, data, files, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
+from hi_mnist.holders import lock
 from hi_mnist.networks import get_device, save_network
 from hi_mnist.settings import add_flags, from_args, setting
 from model import AE, ClassUNet, add_noise, cosine_schedule
@@ -352,16 +353,17 @@ def main(argv: list[str] | None = None) -> int:
     work_dir = Path(args.work_dir) if args.work_dir else files.lab_home() / "pretrain_work"
     out = Path(args.out or (ROOT / "pretrained" if args.dataset == "mnist" else work_dir) / name)
     work_dir.mkdir(parents=True, exist_ok=True)
-    if args.restart:
-        for checkpoint in work_dir.glob(f"{network}*.ckpt"):
-            checkpoint.unlink()
     prepare.ensure(args.dataset, data_dir=args.data_dir)
     device = get_device(args.device)
     images, labels = map(torch.from_numpy, data.load_split("train", args.dataset))
     start = time.monotonic()
-    common = {"args": args, "work_dir": work_dir, "device": device}
-    net = train_ae(images, **common) if network == "ae" else train_ddpm(images, labels, **common)
-    save_network(net, out)
+    with lock(work_dir / f"{network}.lock", f"{network} in {work_dir}"):
+        if args.restart:
+            for checkpoint in work_dir.glob(f"{network}*.ckpt"):
+                checkpoint.unlink()
+        common = {"args": args, "work_dir": work_dir, "device": device}
+        net = train_ae(images, **common) if network == "ae" else train_ddpm(images, labels, **common)
+        save_network(net, out)
     print(f"{name}: {sum(p.numel() for p in net.parameters()):,} parameters, on {device}")
     print(f"wrote {out} after {(time.monotonic() - start) / 60:.1f} minutes of this run")
     return 0

@@ -6,16 +6,14 @@ find other parameters on half of the images, and fail without the file's E-step 
 """
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
 
 from grading import sandbox, scores
-from hi_mnist import data, runs
-from hi_mnist.cli import LabError
+from hi_mnist import data, files, runs
+from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DataSet
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
@@ -56,7 +54,7 @@ class Reproduction:
 
 def bounds() -> str:
     """The limits, in words."""
-    return f"reproducing a run: at most {CHILDREN} fits, each with {LIMITS.told()}"
+    return f"by at most {CHILDREN} fits a hand-in, each with {LIMITS.told()}"
 
 
 def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet) -> Reproduction:
@@ -69,12 +67,12 @@ def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet)
         images: the class's data set.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
-    files = {"tasks.py": (ROOT / "staff/refit.py").read_bytes()}
+    given = {"tasks.py": (ROOT / "staff/refit.py").read_bytes()}
     attempts, doubt = [], ""
     for way, what in WAYS.items():
         if way == "steps":
-            files["given.py"] = student_copy("submission.py")[0]  # whose fit is the lab's
-        options = {"settings": settings | {"mode": way}, "files": files, "limits": LIMITS}
+            given["given.py"] = student_copy("submission.py")[0]  # whose fit is the lab's
+        options = {"settings": settings | {"mode": way}, "files": given, "limits": LIMITS}
         outcome = box.run("fit", {"images": data.flatten(images.train)}, **options)
         again, found, result = _judge(outcome, config, images.test)
         attempts.append({"way": way, "what": what, "db": found, "result": result})
@@ -129,8 +127,7 @@ def _judge(
         return None, None, outcome.cause
     if any(array.dtype.kind == "c" for array in outcome.arrays.values()):
         return None, None, "its parameters are complex numbers"
-    with tempfile.TemporaryDirectory(prefix="lab-rerun-") as name:
-        folder = Path(name)
+    with files.scratch("lab-rerun-") as folder:
         try:
             for part, names in (("gmm", ("means", "covs", "pi")), ("pca", ("components", "mean"))):
                 (folder / part).mkdir()
@@ -142,7 +139,9 @@ def _judge(
             config.save(folder / "config.yaml")
             run = runs.load_run(folder)  # with all the checks of a saved run
         except LabError as error:
-            return None, None, str(error).replace(name, "").partition(";")[0].lstrip("/\\: ")
+            if no_resources(error):
+                raise
+            return None, None, str(error).replace(str(folder), "").partition(";")[0].lstrip("/\\: ")
         except KeyError as error:
             return None, None, f"it has no {error.args[0]}"
     db = scores.davies_bouldin(test, runs.cluster_labels(run, test))

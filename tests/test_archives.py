@@ -1,16 +1,23 @@
 """Hand-ins in every shape: ordinary ones are read; hostile ones do no harm and go to a person."""
 
+import io
 import os
 import random
+import shutil
 import stat
+import struct
+import subprocess
+import time
 import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 from small_class import zipped
 
-from staff import archives
+from grading import bubblewrap
+from staff import archives, entries, tables
 
 CODE = b"class GMM: ...\n"
 RUN = {
@@ -78,10 +85,15 @@ def test_folders_are_read_at_any_depth_and_a_zip_alone_in_one_is_opened(tmp_path
     expect_ordinary(only(tmp_path / "class"))
 
 
-def test_zips_are_read_at_any_depth_whatever_separates(hand_in):
+def test_zips_are_read_at_any_depth_whatever_separates_even_large_ones_that_are_not_compressed(hand_in, tmp_path):
     for above in ("", f"{NAME}/", "work/lab 3/"):
         expect_ordinary(hand_in({above + name: content for name, content in files().items()}))
     expect_ordinary(hand_in({name.replace("/", "\\"): content for name, content in files().items()}))
+    large = files() | {f"{RUN_PATH}/gmm/gmm.safetensors": bytes(entries.MOST_DIRECTORY + 1)}
+    with zipfile.ZipFile(zipped(tmp_path / "class" / f"{NAME}.zip", {}), "w", zipfile.ZIP_STORED) as archive:
+        for name, content in large.items():
+            archive.writestr(name, content)
+    assert len(only(tmp_path / "class").files["gmm/gmm.safetensors"]) > entries.MOST_DIRECTORY
 
 
 def test_what_systems_leave_behind_is_passed_over(hand_in):
@@ -116,6 +128,25 @@ def test_gbk_bytes_in_a_file_name_are_read(tmp_path):
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     expect_ordinary(only(tmp_path))
+
+
+UPLOADERS = {  # file names of one student, and of another
+    "canvas": (["leeann_12345_700001_{}", "leeann_LATE_12345_700333_{}-1", "LeeAnn_12345_9_{}"],
+               ["eve_54321_700002_{}", "eve_54321_700001_leeann_12345_700001_{}", "{}", "leeann_54321_700001_{}"]),
+    "moodle": (["Ann Lee_12345_assignsubmission_file_{}", "Ann Lee_12345_assignsubmission_file_{}_final"],
+               ["Eve_12345_assignsubmission_file_{}", "Ann Lee_12346_assignsubmission_file_{}", "Ann Lee_{}"]),
+    "blackboard": (["Lab 3_lee_attempt_2026-11-20-10-00-00_{}", "Lab 3_lee_attempt_2026-11-21-09-00-59_{}"],
+                   ["Lab 3_eve_attempt_2026-11-20-10-00-00_{}",
+                    "Lab 3_eve_attempt_2026-11-20-10-00-00_Lab 3_lee_attempt_2026-11-20-10-00-00_{}"]),
+    "nothing": (["{}", "{}_final", "{} (1)"], ["mine_{}"]),
+}  # fmt: skip
+
+
+def test_only_what_a_course_system_puts_before_the_id_tells_who_uploaded():
+    for system, (own, others) in UPLOADERS.items():
+        (mine,) = {archives.uploader(name.format("2100000022+Lee+LAB3")) for name in own}
+        for name in others:
+            assert archives.uploader(name.format("2100000022+Lee+LAB3")) != mine, (system, name)
 
 
 NAMES = {
@@ -188,6 +219,177 @@ def test_the_same_name_twice_is_reviewed(tmp_path):
     assert "the same file twice" in handin.review[0]
 
 
+def run_at(name: str, without: tuple[str, ...] = (), contents: dict = RUN) -> dict[str, bytes]:
+    return {f"{name}/{file}": text for file, text in contents.items() if not file.startswith(without or "?")}
+
+
+# Results folders, the one that is graded, the others in the order in which to try them, what is said.
+RUNS = {
+    "without gmm": (run_at("r/1") | run_at("r/2", ("gmm",)), "r/1", [], "r/2 lacks gmm/config.json, gmm/gmm.saf"),
+    "without config": (run_at("r/1") | run_at("r/2", ("config",)), "r/1", [], "r/2 lacks config.yaml"),
+    "half a pca": (run_at("r/1") | run_at("r/2", ("pca/config",)), "r/1", [], "r/2 lacks pca/config.json"),
+    "three": (run_at("r/1") | run_at("r/2") | run_at("r/3"), "r/3", ["r/2", "r/1"], "r/3, the newest by name"),
+    "an AE run": (run_at("r/1") | run_at("r/2", ("pca",)), "r/1", [], "r/1, the newest PCA run by name"),
+    "an AE run, half": (run_at("r/1", ("gmm",)) | run_at("r/2", ("pca",)), "r/2", [], "r/1 lacks gmm/config.json"),
+    "halves only": (run_at("r/1", ("gmm",)) | run_at("r/2", ("gmm",)), "r/2", [], "r/2, the newest by name"),
+    "in an archive": (run_at("r/1", ("gmm",)) | {"old.zip": run_at("r/0")}, "old.zip/r/0", [], "r/1 lacks gmm/config"),
+}
+
+
+def test_the_newest_complete_run_is_graded_and_the_others_are_kept(hand_in):
+    for name, (runs, graded, others, said) in RUNS.items():
+        handin = hand_in({"submission.py": CODE, "report.pdf": b"%PDF"} | packed(runs))
+        assert (handin.run, list(handin.others)) == (graded, others), name
+        assert not handin.review and any(said in note for note in handin.notes), name
+
+
+def test_a_newest_run_that_cannot_be_read_leaves_the_choice_to_a_person(hand_in):
+    large = bytes(archives.RUN_FILES["config.yaml"] + 1)
+    handin = hand_in(files() | run_at("results/2027", contents=RUN | {"config.yaml": large}))
+    assert (handin.refused, handin.run, handin.files) == ("", RUN_PATH, RUN)
+    (line,) = handin.review
+    assert "results/2027 cannot be scored (config.yaml is larger than 64 KiB)" in line and RUN_PATH in line
+    assert hand_in(run_at("results/2027", contents=RUN | {"config.yaml": large})).refused
+
+
+# --------------------------------------------------------------------------- what lies beside or inside
+
+
+def packed(contents: dict) -> dict[str, bytes]:
+    """Contents in which a dict stands for a zip of its own."""
+    made = {}
+    for name, content in contents.items():
+        with io.BytesIO() as file:
+            made[name] = zipped(file, packed(content)).getvalue() if isinstance(content, dict) else content
+    return made
+
+
+def written(folder: Path, contents: dict) -> Path:
+    """A hand-in as a folder."""
+    for name, content in packed(contents).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+REPORT, RESULTS = {"report.pdf": b"%PDF"}, run_at(RUN_PATH)
+WHOLE = [  # the same work, packed in other ways
+    {"submission.py": CODE, "results.zip": RESULTS, **REPORT},
+    {"submission.py": CODE, "results.zip": RESULTS, "report.zip": REPORT},
+    {"code.zip": {"submission.py": CODE}, "results.zip": run_at(f"my/{RUN_PATH}"), **REPORT},
+    {"all.zip": {"submission.py": CODE, **RESULTS}, **REPORT},
+    {"LAB3.ZIP": {"LAB3/submission.py": CODE, "LAB3/results.zip": RESULTS}, **REPORT},
+    {"submission.py": CODE, **RESULTS, **REPORT, "data/train-images-idx3-ubyte.gz": b"\x1f\x8b"},
+]
+
+
+def test_what_lies_beside_or_inside_is_found(tmp_path, hand_in):
+    for i, contents in enumerate(WHOLE):
+        expect_ordinary(only(written(tmp_path / str(i) / NAME, contents).parent))
+        expect_ordinary(hand_in(packed(contents if i != 4 else contents["LAB3.ZIP"] | REPORT)))
+
+
+MISSING = {  # how the line begins that tells what is missing: what is handed in
+    "no submission.py; it holds submission (1).py": {"submission (1).py": CODE},
+    "no submission.py; it holds submission.py.txt": {"submission.py.txt": CODE, "a.txt": b""},
+    "no submission.py; it holds Lab/my_submission.py, Lab/3.ipynb": {"Lab/3.ipynb": b"", "Lab/my_submission.py": CODE},
+    "lab3.zip/submission.py was graded, not s": {"submission(1).py": CODE, "lab3.zip": {"submission.py": b"handout"}},
+    "no results; it holds another archive, results.zip": {"submission.py": CODE, "results.zip": b"broken"},
+    "no results; it holds another archive, a.zip/b.zip": {
+        "submission.py": CODE,
+        "a.zip": {"b.zip": {"c.zip": RESULTS}},
+    },
+    "no results; it holds my results/gmm.npz": {"submission.py": CODE, "my results/gmm.npz": b""},
+    "no report, but report.pages": {"submission.py": CODE, "report.pages": b""},
+    "no report, but lab3/实验报告.md": {"submission.py": CODE, "lab3/实验报告.md": b""},
+}
+
+
+def test_what_may_be_meant_by_what_is_missing_is_named(hand_in, tmp_path):
+    for i, (line, contents) in enumerate(MISSING.items()):
+        for handin in (hand_in(packed(contents)), only(written(tmp_path / str(i) / NAME, contents).parent)):
+            assert any(told.startswith(line) for told in handin.review + handin.notes), line
+
+
+def test_an_inner_archive_costs_no_more_than_one_alone(hand_in, monkeypatch):
+    many = {f"{i}.zip": {f"{i}/{RUN_PATH}/config.yaml": b""} for i in range(7)}
+    handin = hand_in(packed(files() | many))
+    assert (handin.source, handin.files, handin.refused) == (CODE, RUN, "")
+    assert any("6.zip was not read: more than 5 archives" in note for note in handin.notes)
+    for limit, value in {"MOST_ENTRIES": 30, "MOST_DECLARED": 20_000, "MOST_COPIED": 300}.items():
+        monkeypatch.setattr(entries, limit, value)
+        handin = hand_in(packed(files() | {"x.zip": {f"{i}": bytes(1000) for i in range(25)}}))
+        assert (handin.source, handin.files, handin.refused) == (CODE, RUN, ""), limit
+        assert any("x.zip was not read" in note for note in handin.notes), limit
+        monkeypatch.undo()
+    venv = {f"{i}": b"" for i in range(30)}
+    monkeypatch.setattr(entries, "MOST_ENTRIES", 30)  # what is not read counts nothing
+    assert hand_in(packed({"a.zip": venv, "submission.py": CODE, "results.zip": RESULTS})).files == RUN
+    monkeypatch.undo()
+    clock = iter(range(0, 10**6, 20))
+    monkeypatch.setattr(entries.time, "thread_time", lambda: next(clock))
+    assert "takes more than 60 s" in hand_in(files()).refused
+
+
+def rar(contents: dict[str, bytes]) -> bytes:
+    """A RAR archive (version 4) of stored files."""
+
+    def block(kind: int, flags: int, fields: bytes) -> bytes:
+        head = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+        return struct.pack("<H", zlib.crc32(head) & 0xFFFF) + head
+
+    made = b"Rar!\x1a\x07\x00" + block(0x73, 0, bytes(6))
+    for name, content in contents.items():
+        fields = (len(content), len(content), 3, zlib.crc32(content), 0, 20, 0x30, len(name), 0o100644)
+        made += block(0x74, 0x8000, struct.pack("<IIBIIBBHI", *fields) + name.encode()) + content
+    return made + block(0x7B, 0x4000, b"")
+
+
+@pytest.fixture
+def bsdtar():
+    """It needs bsdtar, and bubblewrap that works."""
+    if shutil.which("bsdtar") is None or bubblewrap.unavailable():
+        pytest.skip("bsdtar or bubblewrap is missing")
+
+
+def test_other_archives_are_read_through_bsdtar(bsdtar, tmp_path):
+    home = written(tmp_path / "work" / NAME, files())
+    for suffix in ("7z", "tar", "tar.gz", "tar.xz", "tar.bz2"):
+        folder = tmp_path / suffix
+        folder.mkdir()
+        command = ["bsdtar", "-c", "-C", home.parent, "-f", folder / f"{NAME}.{suffix}"]
+        command += ["--format=7zip"] if suffix == "7z" else ["--format=pax", "--auto-compress"]
+        subprocess.run([*command, NAME], check=True, env=os.environ | {"LC_ALL": "C.UTF-8"})
+        expect_ordinary(only(folder))
+    written(tmp_path / "rar", {f"{NAME}.rar": rar(files())})
+    expect_ordinary(only(tmp_path / "rar"))
+    written(tmp_path / "beside" / NAME, {"submission.py": CODE, "r.rar": rar(RESULTS), **REPORT})
+    expect_ordinary(only(tmp_path / "beside"))
+
+
+def test_hostile_archives_do_no_harm_through_bsdtar_either(bsdtar, hand_in, tmp_path, files_below, monkeypatch):
+    before = set(files_below(tmp_path))
+    handin = hand_in(packed({"submission.py": CODE, "r.rar": rar(RESULTS | {"../evil.py": b"evil"})}))
+    assert "unsafe paths" in handin.review[0] and handin.files == RUN
+    monkeypatch.setattr(entries, "MOST_COPIED", 100_000)
+    for content in (rar({"a": os.urandom(200_000)}), rar(RESULTS)[:-60], b"7z\xbc\xaf\x27\x1c" + os.urandom(500)):
+        handin = hand_in(files() | {"x.rar": content})
+        assert (handin.source, handin.files, handin.refused) == (CODE, RUN, "")
+        assert any("x.rar was not read" in note for note in handin.notes)
+    assert set(files_below(tmp_path)) - before == {f"class/{NAME}.zip"}
+
+
+def test_without_bsdtar_or_bubblewrap_other_archives_are_named(tmp_path, monkeypatch):
+    written(tmp_path / "alone", {f"{NAME}.rar": rar(files())})
+    written(tmp_path / "inside" / NAME, {"r.rar": rar(files()), **REPORT})
+    for module, name, value in ((shutil, "which", lambda *_: None), (bubblewrap, "unavailable", lambda: "is off")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            cause = "a RAR archive; unpack it into a folder of the same name, remove it, and run again with --resume"
+            assert only(tmp_path / "alone").refused == only(tmp_path / "inside").refused == cause
+
+
 # --------------------------------------------------------------------------- the class's folder
 
 
@@ -249,12 +451,27 @@ def test_names_that_take_long_to_look_at_are_not_looked_at(monkeypatch):
     nfc = unicodedata.normalize
 
     def normalize(form, text):  # NFC's time grows with the square of such a name
-        assert len(text) <= archives.LONGEST_PATH
+        assert len(text) <= entries.LONGEST_PATH
         return nfc(form, text)
 
-    monkeypatch.setattr(archives.unicodedata, "normalize", normalize)
-    assert archives.safe_parts("\u0315" * 15_900 + "\u0300" * 15_900) is None
+    monkeypatch.setattr(entries.unicodedata, "normalize", normalize)
+    assert entries.safe_parts("\u0315" * 15_900 + "\u0300" * 15_900) is None
     assert archives.parse_name("A+" + 440 * " " + "/x") == ("", "")
+
+
+def test_crafted_names_take_seconds_at_most(hand_in):
+    began = time.thread_time()
+    crafted = [f"A{i}+{230 * ' '}/x" for i in range(3000)] + [f"{'a/' * 240}{i}" for i in range(3000)]
+    assert hand_in(files() | dict.fromkeys(crafted, b"")).files == RUN
+    assert time.thread_time() - began < 20  # minutes in a pattern that looks back
+
+
+def test_names_stay_different_after_a_spreadsheet(tmp_path):
+    names = ["a b.zip", "a  b.zip", "A B.zip", "a\u2003b.rar", "a b (2).zip", "Stra\u00dfe.zip", "STRASSE.zip"]
+    for name in names:
+        (tmp_path / name).touch()
+    found, _ = archives.find(tmp_path)
+    assert len({tables.key(one.hand_in) for one in found}) == len(found) == len(list(tmp_path.iterdir()))
 
 
 def test_links_in_zips_are_not_read(hand_in):
@@ -310,15 +527,15 @@ def test_a_bomb_that_is_not_read_costs_nothing(tmp_path):
 
 def test_too_much_of_anything_is_refused(hand_in, tmp_path, monkeypatch):
     assert "51 results folders" in hand_in({f"results/{i}/config.yaml": b"" for i in range(51)}).refused
-    monkeypatch.setattr(archives, "MOST_ENTRIES", 200)
+    monkeypatch.setattr(entries, "MOST_ENTRIES", 200)
     assert "more than 200 entries" in hand_in(files() | {f"n/{i}": b"" for i in range(200)}).refused
     (tmp_path / "folders" / NAME).mkdir(parents=True)
     for i in range(201):
         (tmp_path / "folders" / NAME / str(i)).touch()
     assert "more than 200 entries" in only(tmp_path / "folders").refused
-    monkeypatch.setattr(archives, "MOST_DECLARED", 1000)
+    monkeypatch.setattr(entries, "MOST_DECLARED", 1000)
     assert "would unpack to" in hand_in(files() | {"a": bytes(2000)}).refused
-    monkeypatch.setattr(archives, "MOST_DIRECTORY", 10_000)
+    monkeypatch.setattr(entries, "MOST_DIRECTORY", 10_000)
     handin = hand_in(files() | {f"{'n' * 200}/{i}": b"" for i in range(100)})
     assert "list of entries" in handin.refused  # before it is read
 
@@ -360,7 +577,7 @@ def test_no_damage_raises(tmp_path):
 
 
 def test_names_cannot_forge_lines_or_directions(tmp_path):
-    handin = archives.Found(tmp_path, *[archives.clean("PB1\n\x1b[31m\u202eabc")] * 3)
+    handin = archives.Found(tmp_path, *[entries.clean("PB1\n\x1b[31m\u202eabc")] * 3)
     assert handin.name == "PB1\ufffd\ufffd\ufffdabc"
 
 

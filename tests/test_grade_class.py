@@ -1,5 +1,6 @@
 """A class: every hand-in gets its row, whatever happens to other hand-ins, to a worker or to the whole run."""
 
+import errno
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from small_class import RIGHT, add, add_copies, play, table, zipped
 from grading import checks
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_json
+from hi_mnist.holders import lock
 from staff import archives, grade_class, grade_one, gradebook, merge, pool, similar
 
 pytest_plugins = ["small_class"]
@@ -80,7 +82,9 @@ def test_neither_order_nor_processes_show(handins, grade, tmp_path, files_below,
     for i in range(3):
         add(handins, f"PB{i}", f"wrong {i}")
     grade("--seed", "1", out="one")
-    grade("--seed", "1", out="processes", jobs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "read", lambda found: 1 / 0)  # in this process, which reads none
+        grade("--seed", "1", out="processes", jobs=2)
     monkeypatch.setattr(
         grade_class,
         "records",
@@ -112,6 +116,31 @@ def test_the_newest_of_one_id_counts_or_a_person_decides(handins, grade, tmp_pat
     assert "as new as PB1+Ann+LAB3_old" in rows[0]["note"] and "as new as PB1+Ann+LAB3_new" in rows[1]["note"]
     assert [row["auto_score"] for row in rows[2:]] == ["70", "70"]
     assert "another name than pb2+Bob+LAB3 with the same id" in rows[2]["note"]
+
+
+def test_who_uploaded_under_anothers_id_replaces_nobody(handins, grade, tmp_path):
+    def uploaded(prefix: str, at: int) -> None:
+        path = add(handins, "PB20001")
+        os.utime(path.rename(handins / f"{prefix}{path.name}"), (at, at))
+
+    uploaded("lee_123_1000_", 1_000_000)
+    uploaded("lee_LATE_123_2000_", 2_000_000)  # the same student's next one
+    grade()
+    assert [row["status"] for row in table(tmp_path / "out" / "gradebook.csv")] == ["REPLACED", "OK"]
+    uploaded("eve_456_3000_", 3_000_000)
+    grade("--resume")
+    rows = table(tmp_path / "out" / "gradebook.csv")
+    assert [(row["status"], row["auto_score"]) for row in rows] == 3 * [("REVIEW", "70")]
+    assert all("uploaded by another than" in row["note"] for row in rows)
+
+
+def test_a_folder_with_anothers_id_is_told_where_that_one_handed_in_twice(handins, grade, tmp_path):
+    add_copies(handins, new=2_000_000, old=1_000_000)
+    zipped(handins / "whatever.zip", {"PB1+Ann+LAB3/submission.py": b"right"})
+    grade()
+    rows = table(tmp_path / "out" / "gradebook.csv")
+    assert sorted(row["status"] for row in rows) == ["REPLACED", "REVIEW", "REVIEW"]
+    assert sum("has the id PB1" in row["note"] for row in rows) == 2
 
 
 # --------------------------------------------------------------------------- students compared
@@ -339,6 +368,84 @@ def test_an_interruption_keeps_what_was_graded(handins, grade, tmp_path):
     assert grade(out="anew") == whole
 
 
+def test_one_at_a_time_uses_the_folder(handins, grade, tmp_path, run_script, files_below):
+    out, marks = tmp_path / "out", tmp_path / "marks.csv"
+    marks.write_text("student_id,log,tuning,results,questions,feedback\nPB1,2,5,2,20,1\n")
+    for i in (1, 2):
+        add(handins, f"PB{i}")
+    refused = []
+
+    def meanwhile(*arguments):
+        refused.append(run_script(grade_class, handins, "--out", out, "--dataset", "digits", "--resume"))
+        refused.append(run_script(grade_class, "merge", "--out", out, "--marks", marks))
+        return play(*arguments)
+
+    rows = grade(grader=meanwhile)
+    assert statuses(rows) == ["OK", "OK"]
+    assert len(refused) == 4
+    for done in refused:
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert f"--out {out} is in use by process {os.getpid()} of " in done.err
+    assert run_script(grade_class, "merge", "--out", out, "--marks", marks).status == 0
+    before = files_below(out)
+    assert gradebook.LOCK not in before
+    with lock(out / gradebook.LOCK, "it"), pytest.raises(LabError, match="in use"):
+        grade("--resume")
+    assert files_below(out) == before
+
+
+def test_a_failure_to_save_is_one_rows_and_is_mended_by_resume(handins, grade, tmp_path, monkeypatch):
+    for i in range(3):
+        add(handins, f"PB{i}")
+    whole, save = grade(out="whole"), gradebook.save_record
+    full = OSError(errno.ENOSPC, "No space left on device", "somewhere")
+    for error, failures in ((full, 1), (full, 2), (MemoryError(), 1), (LabError("it cannot be replaced"), 2)):
+        left, out = [failures], f"out{failures}{type(error).__name__}"
+
+        def refuse(folder, record, left=left, error=error):
+            if record["student_id"] == "PB1" and left[0]:
+                left[0] -= 1
+                raise error
+            save(folder, record)
+
+        monkeypatch.setattr(gradebook, "save_record", refuse)
+        if failures == 2:  # not even the record of our fault
+            with pytest.raises(LabError, match=r"PB1\+Ann\+LAB3 could not be saved.*INTERNAL.*--resume"):
+                grade(out=out)
+            assert "could not be saved" in (tmp_path / out / "summary.md").read_text(encoding="utf-8")
+            rows = {row["student_id"]: row for row in table(tmp_path / out / "gradebook.csv")}
+        else:
+            rows = grade(out=out)
+        assert statuses(rows) == ["OK", "REVIEW", "OK"]
+        assert "INTERNAL: a fault of the grading program" in rows["PB1"]["note"]
+        assert grade("--resume", out=out) == whole
+
+
+def test_what_cannot_be_written_at_the_end_leaves_the_earlier_files_whole(
+    handins, grade, tmp_path, run_script, monkeypatch, files_below
+):
+    add(handins, "PB1")
+    grade()
+    before, write = files_below(tmp_path / "out"), gradebook.files.write_text
+    add(handins, "PB2", "raise")
+    for name in ("gradebook.csv", "feedback.md", "gradebook.json"):
+
+        def full(path, text, name=name):
+            if path.name == name:
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            write(path, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(gradebook.files, "write_text", full)
+            done = run_script(grade_class, handins, "--out", tmp_path / "out", "--dataset", "digits", "--resume")
+        assert (done.status, done.err.strip().count("\n")) == (2, 0), name
+        assert "the disk is full" in done.err and name in done.err
+        after = files_below(tmp_path / "out")
+        assert set(after) >= set(before) - {"gradebook.json"} and "gradebook.json" not in after
+        assert after["records/PB1+Ann+LAB3.json"] == before["records/PB1+Ann+LAB3.json"]
+    assert len(grade("--resume")) == 2
+
+
 COMMAND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest itself may have been started with it ignored
@@ -395,6 +502,33 @@ def test_a_worker_that_ends_costs_one_row_and_nothing_where_it_ends_once(handins
     rows = grade(jobs=2)
     assert statuses(rows) == ["OK", "REVIEW", "OK"]
     assert "its worker ended (TerminatedWorkerError)" in rows["PB1"]["note"]
+
+
+class Deadly(type(Path())):
+    """A hand-in that ends any process that opens it but this one."""
+
+    def is_dir(self) -> bool:
+        return os.getpid() == int(os.environ["TESTED"]) or os._exit(3)
+
+
+@pytest.mark.slow
+def test_a_hand_in_that_ends_its_reader_costs_one_row_and_a_cluster_none_of_its_workers(handins, standin, monkeypatch):
+    monkeypatch.setenv("TESTED", str(os.getpid()))
+    settings = grade_one.Settings(0, False, "digits", *grade_one.facts("digits"))
+    (good,), _ = archives.find(add(handins, "PB1").parent)
+    jobs = [pool.Job(archives.Found(Deadly(handins), "PB0", "PB0", ""), None), pool.Job(good, None)]
+    verdicts = {record["hand_in"]: record["questions"][0]["verdict"] for record in records_of(jobs, settings)}
+    assert verdicts == {"PB0": "INTERNAL", "PB1+Ann+LAB3": "PASS"}
+    deadly, fine = (pool.read_apart(job, settings) for job in jobs)
+    assert deadly["questions"][0]["verdict"] == "INTERNAL" and fine.source == RIGHT
+
+
+def records_of(jobs: list[pool.Job], settings: grade_one.Settings) -> list[dict]:
+    two = pool.Pool(2, None, settings)
+    try:
+        return list(pool.records(two, play, jobs))
+    finally:
+        two.close()
 
 
 # --------------------------------------------------------------------------- arguments

@@ -2,14 +2,19 @@
 
 import copy
 import dataclasses
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from grading import scores
 from hi_mnist import data, runs
+from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import archives, grade_one, gradebook, rerun, similar
 
@@ -90,6 +95,46 @@ def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run):
             assert "\n" not in question["message"] and "lab-class" not in question["message"]
 
 
+def test_what_this_machine_cannot_do_is_never_a_verdict(handin, settings, monkeypatch):
+    opened = Path.open
+    monkeypatch.setattr(grade_one, "grade_code", lambda *_: [])
+    for name, code, how in (
+        ("config.yaml", errno.ENOSPC, "w"),
+        ("gmm.safetensors", errno.EDQUOT, "w"),
+        ("config.yaml", errno.EMFILE, "r"),
+        ("config.json", errno.ENOMEM, "r"),
+    ):
+
+        def refuse(path, mode="r", *rest, name=name, code=code, how=how, **options):
+            if path.name == name and how in mode:
+                raise OSError(code, os.strerror(code), str(path))
+            return opened(path, mode, *rest, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", refuse)
+            record = grade_one.grade_one(handin, None, settings)
+        verdicts = {q["verdict"] for q in record["questions"]}
+        assert verdicts == {"INTERNAL"}, (name, code)
+        assert "a fault of the grading program" in record["questions"][0]["message"]
+    for error, is_ours in (
+        (FileNotFoundError("No such file or directory: a"), True),  # what safetensors says without a file handle
+        (SafetensorError("Cannot allocate memory (os error 12)"), True),
+        (MemoryError(), True),
+        (SafetensorError("header too large"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), False),
+    ):
+
+        def damaged(*_, error=error):
+            try:
+                raise error
+            except Exception:
+                raise LabError("a is damaged") from None
+
+        monkeypatch.setattr(runs, "read_tensors", damaged)
+        verdicts = {q["verdict"] for q in grade_one.grade_one(handin, None, settings)["questions"]}
+        assert verdicts == {"INTERNAL" if is_ours else "ERROR"}, error
+
+
 def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, grade_run):
     edited(handin, "means", lambda a: a * 0 + 1e6)
     edited(handin, "pi", lambda a: np.eye(10)[0])
@@ -98,6 +143,33 @@ def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, g
     for line in ("n_components: 5000", "embedding_dim: 700"):
         changed(handin, "config.yaml", f"use_pca: true\ndataset: digits\n{line}\n".encode())
         assert grade_run(handin)[2]["verdict"] == "REVIEW", line
+
+
+def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_decides(
+    handin, grade_run, settings, right_index
+):
+    good = handin.files | {"grade.json": b'{"sample_index": %d}' % right_index}
+    for damage, name, how, cause in (
+        (changed, "gmm/gmm.safetensors", handin.files["gmm/gmm.safetensors"][:-9], "damaged"),
+        (changed, "config.yaml", b"use_pca: true\ndataset: mnist\n", "but the class works on"),
+        (changed, "config.yaml", b"use_pca: true\ndataset: digits\nn_components: 5000\n", "too many to score"),
+        (changed, "config.yaml", b"use_pca: false\ndataset: digits\n", "it is not a PCA run"),
+        (changed, "config.yaml", b"unknown: 1\n", "unknown"),
+        (edited, "means", lambda a: a * np.nan, "NaN"),
+    ):
+        one = damage(copy.deepcopy(handin), name, how)
+        alone = grade_run(one)
+        one.others = {"results/0": one.files, "results/-1": good}
+        record, index, performance = grade_run(one)
+        assert (index["verdict"], performance["verdict"], record["run"]) == ("PASS", "PASS", "results/-1"), cause
+        (line,) = record["review"]
+        assert line.startswith("results/1 cannot be scored (") and cause in line and "results/-1" in line
+        assert record["signature"] and record["config"]["use_pca"]
+        record["questions"] = [index, performance]
+        assert grade_one.answered(record, one, None, settings)["sample_index"] == right_index, cause
+        one.others = {"results/0": one.files}
+        again = grade_run(one)
+        assert (again[1:], again[0]["review"]) == (alone[1:], []), cause
 
 
 def test_no_run_and_an_ae_run(handin, grade_run):

@@ -109,7 +109,7 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
     assert {"setup.sh", "run_autograder", "requirements.txt", "grading/worker.py", "hi_mnist/runs.py"} <= set(names)
     assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "staff"}
     assert {name for name in names if name.startswith("staff/")} == {
-        *("staff/__init__.py", "staff/archives.py"),
+        *("staff/__init__.py", "staff/archives.py", "staff/encodings.py", "staff/entries.py", "staff/tables.py"),
         *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),
     }
     assert modes["setup.sh"] == modes["run_autograder"] == 0o755

@@ -111,8 +111,8 @@ def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path,
 
 
 def test_a_run_goes_to_results_under_the_labs_name(lab_home):
-    path = shared.run_path("fashion_tutorial", None)
-    assert path.parent == lab_home / "results"
+    with shared.run_path("fashion_tutorial", None) as path:
+        assert path.parent == lab_home / "results"
     assert re.fullmatch(r"fashion_tutorial-\d{4}(-\d\d){2}_\d\d(-\d\d){2}", path.name)
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from hi_mnist import cli, files, runs
 from hi_mnist.cli import LabError
+from hi_mnist.files import LONGEST_HEADER
 from hi_mnist.runs import TrainConfig
 from submission import GMM, PCA
 
@@ -253,6 +254,21 @@ def test_arrays_that_are_not_a_mixture_or_a_pca_are_refused(run):
             line = refusal(run)
         assert str(run / file) in line and cause in line, (i, line)
         (run / file).write_bytes(whole)
+
+
+def test_a_long_header_is_refused_before_it_is_read(run, monkeypatch):
+    path = run / "gmm" / "gmm.safetensors"
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    for added, cause in ((LONGEST_HEADER - length, ""), (LONGEST_HEADER - length + 1, "header of more than 64 KiB")):
+        path.write_bytes(
+            (length + added).to_bytes(8, "little") + whole[8 : 8 + length] + added * b" " + whole[8 + length :]
+        )
+        if not cause:
+            assert runs.load_run(run).n_components == K
+            monkeypatch.setattr(files, "safe_open", None)
+        else:
+            assert cause in refusal(run)
 
 
 def test_bfloat16_is_refused_in_one_line(run):

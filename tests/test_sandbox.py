@@ -20,6 +20,7 @@ import pytest
 from conftest import wait_until
 
 from grading import bubblewrap, checks, sandbox, seccomp, watch
+from hi_mnist import files
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +83,7 @@ def boxes(tmp_path, monkeypatch) -> Path:
     """Where the folders of this test are made."""
     folder = tmp_path / "boxes"
     folder.mkdir()
-    monkeypatch.setattr(sandbox.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(files.tempfile, "tempdir", str(folder))
     return folder
 
 
@@ -425,7 +426,7 @@ def test_faults_of_ours_are_tried_three_times_and_are_not_the_codes(run, mode, b
         "the sandbox's own disk is the code's fault"
     )
     if mode == "plain":
-        monkeypatch.setattr(sandbox.tempfile, "tempdir", str(boxes / "absent"))
+        monkeypatch.setattr(files.tempfile, "tempdir", str(boxes / "absent"))
         assert sandbox.run("t", b"", {}).status == "internal"
 
 

@@ -1,11 +1,16 @@
-"""Mixtures and PCAs are read back exactly as they were saved."""
+"""Models are read back exactly as they were saved; what is written is not lost, whatever the system refuses."""
 
+import errno
+import itertools
+import os
 import sys
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from hi_mnist import files
+from hi_mnist.cli import LabError
 from submission import GMM, PCA
 
 RNG = np.random.default_rng(0)
@@ -44,3 +49,84 @@ def test_arrays_are_as_readable_as_the_folder(tmp_path):
     GMM(2, 2).save_pretrained(tmp_path)
     modes = {(tmp_path / name).stat().st_mode for name in ("config.json", "gmm.safetensors")}
     assert len(modes) == 1
+
+
+NAMES = ("a", "b", "config.yaml")
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """``refusing(calls, error)``: these calls of ``os.replace`` fail; the pauses so far, which alone take time."""
+    replace, clock = os.replace, []
+    monkeypatch.setattr(files.time, "monotonic", lambda: sum(clock))
+    monkeypatch.setattr(files.time, "sleep", clock.append)
+
+    def start(calls, error=PermissionError, code=errno.EACCES):
+        count = itertools.count()
+        clock.clear()
+
+        def refuse(source, target):
+            if next(count) in calls:
+                raise error(code, "it is in use", str(target))
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", refuse)
+        return clock
+
+    return start
+
+
+def fill(path, meanwhile=lambda: None):
+    with files.new_folder(path) as folder:
+        for name in NAMES:
+            (folder / name).write_text(name)
+        meanwhile()
+
+
+def test_a_rename_that_is_refused_for_a_moment_costs_nothing(tmp_path, refusing):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("old")
+    for name, write in (("new", fill), ("empty", fill), ("file", lambda path: files.write_text(path, "new"))):
+        clock = refusing(range(20)) if name != "file" else refusing({0}, OSError, errno.EBUSY)
+        write(tmp_path / name)
+        assert 0 < sum(clock) < 2
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "empty", "file"}
+    assert (tmp_path / "file").read_text() == "new"
+    assert all({path.name for path in (tmp_path / name).iterdir()} == set(NAMES) for name in ("new", "empty"))
+    clock = refusing(range(1000))
+    with pytest.raises(LabError, match="file cannot be replaced.*it is in use"):
+        files.write_text(tmp_path / "file", "newer")
+    assert 1.5 < sum(clock) < 3
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "empty", "file"}
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_made_is_kept_and_named(tmp_path, refusing):
+    for i, (there, calls, code, count) in enumerate((
+        (False, range(1000), errno.EACCES, 0),
+        (False, {0}, errno.EEXIST, 0),  # no waiting mends it
+        (True, range(1000), errno.EACCES, 0),
+        (True, range(1, 1000), errno.EACCES, 1),
+        (False, (), "taken", 1),
+        (True, (), "taken", 1),
+    )):  # fmt: skip
+        path = tmp_path / str(i) / "run"
+        path.parent.mkdir()
+
+        def meanwhile(path=path, code=code):
+            if code == "taken":
+                path.mkdir(exist_ok=True)
+                (path / "anothers").touch()
+
+        if there:
+            path.mkdir()
+            meanwhile()  # before it is saved, while it is trained
+        clock = refusing(calls, PermissionError if code == errno.EACCES else OSError, code)
+        with pytest.raises(LabError) as caught:
+            fill(path, meanwhile)
+        assert (1.5 < sum(clock) < 3) == (code == errno.EACCES), i
+        (folder,) = (p for p in path.parent.iterdir() if p != path)
+        assert str(folder) in str(caught.value) and str(path) in str(caught.value)
+        moved = {p.name for p in path.glob("*")}
+        assert len(moved) == count and "config.yaml" not in moved, i
+        assert {p.name for p in folder.iterdir()} == set(NAMES) - moved, i

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 
 from grading import scores
 from hi_mnist import files, runs
+from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
 from hi_mnist.runs import SavedRun, TrainConfig
 
@@ -86,7 +88,9 @@ def test_baseline_is_scikit_learn_with_the_staffs_settings(digits, empty_cache):
     assert scores.baseline_davies_bouldin("digits", 3, train, test) == pytest.approx(expected, rel=1e-6)
 
 
-def test_baseline_is_computed_once_for_each_dimension_and_data(digits, empty_cache, monkeypatch):
+@pytest.fixture
+def fits(empty_cache, monkeypatch) -> list[tuple]:
+    """The shapes of the codes that the mixture was fitted to; it and the PCA are replaced by quick ones."""
     fits = []
 
     class Quick:
@@ -99,13 +103,66 @@ def test_baseline_is_computed_once_for_each_dimension_and_data(digits, empty_cac
         def predict(self, codes):
             return np.arange(len(codes)) % codes.shape[1]
 
+    class QuickPCA:
+        def __init__(self, d, **_):
+            self.d = d
+
+        def fit(self, rows):
+            return self
+
+        def transform(self, rows):
+            return rows[:, : self.d]
+
     monkeypatch.setattr(scores, "GaussianMixture", Quick)
+    monkeypatch.setattr(scores, "PCA", QuickPCA)
+    return fits
+
+
+def test_baseline_is_computed_once_for_each_dimension_and_data(digits, fits):
     images = digits["test"].images[:60]
     asked = [(4, images[:40]), (3, images[:40]), (4, images[:30])]
     first = [scores.baseline_davies_bouldin("digits", d, train, images[40:]) for d, train in asked]
     again = [scores.baseline_davies_bouldin("digits", d, train, images[40:]) for d, train in asked]
     assert first == again and first[0] != first[1]
     assert fits == [(40, 4), (40, 3), (30, 4)]
+
+
+def test_no_other_baseline_is_trusted(digits, fits, empty_cache, monkeypatch):
+    images = digits["test"].images[:60]
+
+    def baseline(d: int = 4) -> float:
+        return scores.baseline_davies_bouldin("digits", d, images[:40], images[40:])
+
+    right, other = baseline(), baseline(3)
+    path, others = sorted(empty_cache.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    kept, theirs = load_file(path), load_file(others)
+    assert float(kept["db"]) == right != other
+    for change in (
+        {"db": np.array(right + 1)},  # an edit
+        {"db": theirs["db"]},
+        theirs,  # the file of another dimension
+        {"db": kept["db"].astype(np.float32)},
+        {"db": kept["db"].reshape(1)},
+        {"seal": np.zeros(32, np.uint8)},
+    ):
+        save_file(kept | change, path)
+        assert baseline() == right, change
+    save_file({"db": kept["db"]}, path)  # as version 0.1 wrote it
+    assert baseline() == right
+    assert len(fits) == 9 and baseline() == right and len(fits) == 9
+    seal = files._seal
+    for wrong in (0.0, -2.0, np.nan, np.inf, 1e6):  # sealed as ours, but it cannot be
+        monkeypatch.setattr(files, "_seal", lambda *_: np.zeros(32, np.uint8))
+        save_file({"db": np.array(wrong), "seal": np.zeros(32, np.uint8)}, path)
+        assert baseline() == right, wrong
+    monkeypatch.setattr(files, "_seal", seal)
+    for library in (scores.np, scores.scipy, scores.sklearn):
+        fits.clear()
+        monkeypatch.setattr(library, "__version__", "0.0")
+        assert baseline() == right and len(fits) == 1, library
+    monkeypatch.setattr(scores, "davies_bouldin", lambda *_: 1e6)
+    with pytest.raises(LabError, match="1000000"):
+        baseline(5)
 
 
 # --------------------------------------------------------------------------- 6 Performance

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hi_mnist import cli, files, networks, settings
@@ -34,28 +35,35 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_run(args: argparse.Namespace) -> tuple[Path, Options, Config | None]:
-    """The run's folder, all its settings, checked, and those that it was started with where it holds a run.
-
-    The folder is the one that the arguments name, else a new one, or with ``--resume`` the newest unfinished. Settings
-    given now win over those of the run that goes on.
+def run_path(args: argparse.Namespace) -> AbstractContextManager[Path]:
+    """The folder that the arguments name, else a new one, or with ``--resume`` the newest unfinished.
 
     Raises:
-        LabError: there is none to go on with, its settings are damaged, or the arguments do not fit each other, the
-            run or the folder.
+        LabError: there is none to go on with, or two are named.
     """
     if args.time_str and args.results_path:
         raise LabError("--time_str and --results_path both name the run's folder; leave one of them out")
-    path, saved, before = shared.run_path(LAB, args.results_path, args.time_str), None, {}
-    if args.resume and not (args.results_path or args.time_str):
-        started = files.results_dir().glob(f"{LAB}-*/config.yaml")
-        unfinished = [config for config in started if not (config.parent / RESULTS).exists()]
-        if not unfinished:
-            raise LabError(
-                f"--resume: {files.results_dir()} holds no unfinished run; leave --resume out, or name the run's "
-                "folder with --results_path and the flags that it was started with"
-            )
-        path = max(unfinished, key=lambda config: config.stat().st_mtime_ns).parent
+    if not args.resume or args.results_path or args.time_str:
+        return shared.run_path(LAB, args.results_path, args.time_str)
+    started = files.results_dir().glob(f"{LAB}-*/config.yaml")
+    unfinished = [config for config in started if not (config.parent / RESULTS).exists()]
+    if not unfinished:
+        raise LabError(
+            f"--resume: {files.results_dir()} holds no unfinished run; leave --resume out, or name the run's "
+            "folder with --results_path and the flags that it was started with"
+        )
+    return shared.run_path(LAB, str(max(unfinished, key=lambda config: config.stat().st_mtime_ns).parent))
+
+
+def read_run(args: argparse.Namespace, path: Path) -> tuple[Options, Config | None]:
+    """All settings of the run in ``path``, checked, and those that it was started with where it holds a run.
+
+    Settings given now win over those of the run that goes on.
+
+    Raises:
+        LabError: its settings are damaged, or the arguments do not fit each other, the run or the folder.
+    """
+    saved, before = None, {}
     if (file := path / "config.yaml").is_file():
         if settings.read_yaml(file).get("lab") != LAB:
             raise LabError(f"{file} is not of a run of this lab; name another folder")
@@ -69,7 +77,7 @@ def read_run(args: argparse.Namespace) -> tuple[Path, Options, Config | None]:
         raise LabError("--student_id table would overwrite table.csv; choose another name")
     if not saved:
         files.check_new_folder(path)
-    return path, options, saved
+    return options, saved
 
 
 def open_folder(path: Path, options: Options, saved: Config | None) -> dict:
@@ -93,11 +101,8 @@ def open_folder(path: Path, options: Options, saved: Config | None) -> dict:
     return kept
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    if args.check:
-        return shared.check_submission(LAB)
-    path, options, saved = read_run(args)
+def run(args: argparse.Namespace, path: Path) -> int:
+    options, saved = read_run(args, path)
     # torch and scikit-learn stand behind these: a mistake in the command is told without them.
     import torch
 
@@ -135,6 +140,14 @@ def main(argv: list[str] | None = None) -> int:
     print(f"wrote {path}")
     print("next: compare reconstructions.png and t-sne-*.png, and say in your report what pretraining changed")
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    if args.check:
+        return shared.check_submission(LAB)
+    with run_path(args) as path:
+        return run(args, path)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ README.md tells of all flags and of what a run's folder holds.
 import argparse
 import dataclasses
 import sys
+from pathlib import Path
 
 from hi_mnist import cli, files, settings
 from hi_mnist.data import DATASETS
@@ -26,14 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    config = settings.from_args(Settings, args)
-    if args.check:
-        return shared.check_submission(LAB)
+def run(args: argparse.Namespace, config: Settings, path: Path) -> int:
     from labs.fashion_tutorial import tutorial
 
-    path = shared.run_path(LAB, args.results_path)
     files.check_new_folder(path)
     dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
     train, test = tutorial.load(dataset)
@@ -67,6 +63,15 @@ def main(argv: list[str] | None = None) -> int:
     print(f"wrote {path}")
     print(f"next: look at projections.png there, then change one number: python -m labs.{LAB} --latent_dim 2")
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    config = settings.from_args(Settings, args)
+    if args.check:
+        return shared.check_submission(LAB)
+    with shared.run_path(LAB, args.results_path) as path:
+        return run(args, config, path)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ README.md tells of all flags and of what a run's folder holds.
 import argparse
 import dataclasses
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -92,6 +93,21 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
     shared.write_run(path, LAB, facts, figures, tables, trained.autoencoder)
 
 
+def run(args: argparse.Namespace, options: Options, config: Settings, path: Path) -> int:
+    files.check_new_folder(path)
+    images, kinds, description = read_images(options, args.dataset, config.seed)
+    print(f"images: {len(images):,}, {description}")
+    facts = {"images": description, **dataclasses.asdict(config)}
+    if args.compare:
+        do_compare(path, images, kinds, config, facts)
+    else:
+        do_run(path, images, kinds, config, facts, np.array([int(digit) for digit in options.known]))
+    print(f"wrote {path}")
+    if not (args.compare or args.images or args.best):
+        print(f"next: python -m labs.{LAB} --best, or change one step: --clusterer gmm, --reduction tsne, --loss mse")
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     options = settings.from_args(Options, args)
@@ -106,19 +122,8 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError("UMAP is not installed; run: python -m pip install umap-learn, or take another --reduction")
     if args.check:
         return shared.check_submission(LAB)
-    path = shared.run_path(LAB, args.results_path)
-    files.check_new_folder(path)
-    images, kinds, description = read_images(options, args.dataset, config.seed)
-    print(f"images: {len(images):,}, {description}")
-    facts = {"images": description, **dataclasses.asdict(config)}
-    if args.compare:
-        do_compare(path, images, kinds, config, facts)
-    else:
-        do_run(path, images, kinds, config, facts, np.array([int(digit) for digit in options.known]))
-    print(f"wrote {path}")
-    if not (args.compare or args.images or args.best):
-        print(f"next: python -m labs.{LAB} --best, or change one step: --clusterer gmm, --reduction tsne, --loss mse")
-    return 0
+    with shared.run_path(LAB, args.results_path) as path:
+        return run(args, options, config, path)
 
 
 if __name__ == "__main__":

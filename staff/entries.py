@@ -1,0 +1,333 @@
+"""The files in an untrusted hand-in and in the archives inside it: no name, size or link in them is trusted.
+
+    with opened(path) as contents:      # a folder, a zip or, through bsdtar, another archive
+        for entry in contents.entries:
+            entry.read(limit)
+
+Nothing is ever written under a name taken from an archive, so no path in it can escape. What one hand-in may cost is
+bounded in all, with everything inside it.
+"""
+
+import errno
+import os
+import re
+import shutil
+import stat
+import struct
+import subprocess
+import tempfile
+import time
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from grading import bubblewrap
+from hi_mnist.files import NO_RESOURCES
+from hi_mnist.text import one_line, plain, size
+
+MOST_ENTRIES = 20_000
+MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once
+MOST_DECLARED = 2 << 30  # unpacked bytes as the archives declare them; what is read has limits of its own
+MOST_COPIED = 128 << 20  # bytes of archives inside archives, and of other archives made into zips
+MOST_ARCHIVES = 5  # inside one hand-in
+MOST_SECONDS = 60  # of processor time, and for bsdtar
+LONGEST_PATH = 500  # characters
+KEEP = "zip submission.py, results and the report only"
+LINKS = "links or devices"
+MARK = "\ufffd"
+ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+# Other archives by their first bytes; zipfile only says that they are not zips.
+_FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+# What zipfile raises for damaged archives, found by changing random bytes of good ones.
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
+_OURS = {errno.ENOSPC, errno.EDQUOT, *NO_RESOURCES}
+
+
+class Refused(Exception):
+    """Reading stops here; the text gives the cause."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a hand-in.
+
+    Attributes:
+        parts: its path in parts; what is in an archive is below the archive's own path.
+        read: ``read(limit)`` gives its bytes or raises ``Refused``, or what ``DAMAGE`` lists.
+        file: its path on the disk; empty in an archive.
+        archives: paths of the archives around it, the outermost first.
+    """
+
+    parts: tuple[str, ...]
+    read: Callable[[int], bytes]
+    file: str = ""
+    archives: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return "/".join(self.parts)
+
+
+class Contents:
+    """All files of one hand-in, and what reading it may still cost.
+
+    Attributes:
+        entries: its files, and those of its archives.
+        passed: paths that were not read for safety, by what they are.
+        unread: archives in it that were not read, by path, with the cause.
+    """
+
+    def __init__(self, stack: ExitStack):
+        self.entries: list[Entry] = []
+        self.passed: dict[str, list[str]] = {"unsafe paths": [], LINKS: [], "the same file twice": []}
+        self.unread: dict[str, str] = {}
+        self._stack, self._count, self._archives, self._declared, self._copied = stack, 0, 0, 0, 0
+        self._until = time.thread_time() + MOST_SECONDS
+
+    def add_all(self, path: Path) -> None:
+        """Add the files of a folder or an archive, those of the archives in it, and those of archives in these."""
+        if path.is_dir():
+            levels, new = 2, list(self._folder(path))
+        else:
+            levels, new = 1, self._archive(self._stack.enter_context(path.open("rb")))
+        self.entries += new
+        for _ in range(levels):
+            archives = [entry for entry in sorted(new, key=lambda entry: entry.parts) if _is_archive(entry)]
+            new = [inner for archive in archives for inner in self._inside(archive)]
+            self.entries += new
+        self.unread |= {entry.path: "inside two other archives" for entry in new if _is_archive(entry)}
+
+    def _inside(self, archive: Entry) -> list[Entry]:
+        """The files of an archive in the hand-in; none if it cannot be read, which ``unread`` then tells."""
+        self._archives += 1
+        try:
+            if self._archives > MOST_ARCHIVES:
+                raise Refused(f"more than {MOST_ARCHIVES} archives")
+            if archive.file:
+                file = self._stack.enter_context(_open(archive.file))
+            else:
+                file = self._scratch()
+                file.write(archive.read(MOST_COPIED - self._copied))
+                self._copied += file.tell()
+                file.seek(0)
+            return self._archive(file, archive)
+        except (Refused, *DAMAGE) as error:
+            self.unread[archive.path] = told(error)
+            return []
+
+    def _scratch(self) -> IO[bytes]:
+        return self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  the stack closes it
+
+    def _archive(self, file: IO[bytes], around: Entry | None = None) -> list[Entry]:
+        start = file.read(512)
+        if not start:
+            raise Refused("an empty file; ask for it again")
+        kinds = ["tar"] if start[257:262] == b"ustar" else []
+        kinds += [kind for magic, kind in _FOREIGN.items() if start.startswith(magic)]
+        if kinds:
+            file = self._converted(file, kinds[0])
+        bounded = _Bounded(file)
+        archive = self._stack.enter_context(zipfile.ZipFile(bounded))
+        bounded.most = MOST_COPIED  # the list of entries is read; stored members are read whole
+        return list(self._zip(archive, around))
+
+    def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
+        """A foreign archive as a zip; bsdtar makes it in a sandbox that sees these two files and programs only."""
+        remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
+        bsdtar = shutil.which("bsdtar")
+        if bsdtar is None or shutil.which("prlimit") is None or bubblewrap.unavailable():
+            raise Refused(f"a {kind} archive; {remedy}")
+        self._check(0)
+        made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
+        limits = [f"--cpu={int(left) + 1}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
+        command = ["prlimit", *limits, "bwrap", "--die-with-parent", "--new-session", "--unshare-all"]
+        command += ["--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8"]  # else names are lost
+        for path in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/nix/store"):
+            command += ["--ro-bind-try", path, path]
+        command += ["--remount-ro", "/", "--", os.path.realpath(bsdtar), "-c", "-f", "-", "--format=zip", "@-"]
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        options = {"stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * left}
+        try:
+            subprocess.run(command, stdin=file, check=True, **options)
+        except (OSError, subprocess.SubprocessError):
+            made.truncate(0)
+        self._until -= time.monotonic() - began
+        self._copied += made.seek(0, os.SEEK_END)
+        made.seek(0)
+        if made.read(4) != b"PK\3\4":  # a zip with a file in it
+            raise Refused(f"a {kind} archive; {remedy} (bsdtar cannot read it: damaged, too large or with a password)")
+        return made
+
+    def _zip(self, archive: zipfile.ZipFile, around: Entry | None) -> Iterator[Entry]:
+        members = archive.infolist()
+        if not members:
+            raise Refused("the zip is empty; ask for it again")
+        self._check(len(members))
+        if any(info.flag_bits & 0x1 for info in members):
+            raise Refused("it is encrypted; ask for one without a password")
+        declared = sum(info.file_size for info in members)
+        if self._declared + declared > MOST_DECLARED:
+            raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
+        self._declared += declared
+        above, archives = (around.parts, (*around.archives, around.path)) if around else ((), ())
+        seen = set()
+        for info in members:
+            self._check(0)
+            name = info.orig_filename
+            if not info.flag_bits & 0x800:  # without the UTF-8 flag zipfile reads bytes as cp437, whatever they were
+                name = decoded(name.encode("cp437", errors="replace"))
+            parts = safe_parts(name)
+            kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
+            if parts is None:
+                self.passed["unsafe paths"].append(clean(name[:80]))
+            elif kind == stat.S_IFLNK:
+                self.passed[LINKS].append("/".join(parts))
+            elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
+                continue
+            elif kind != stat.S_IFREG:
+                self.passed[LINKS].append("/".join(parts))
+            elif parts in seen:
+                self.passed["the same file twice"].append("/".join(parts))
+            else:
+                seen.add(parts)
+                yield Entry((*above, *parts), partial(_member, archive, info, parts[-1]), archives=archives)
+
+    def _folder(self, folder: Path) -> Iterator[Entry]:
+        waiting = [(folder, ())]
+        while waiting:
+            here, above = waiting.pop()
+            for item in sorted(islice(os.scandir(here), MOST_ENTRIES + 1), key=lambda item: item.name):
+                self._check(1)
+                parts = (*above, display(item.name))
+                if item.is_symlink() or getattr(item, "is_junction", bool)():
+                    self.passed[LINKS].append("/".join(parts))
+                elif item.is_dir(follow_symlinks=False):
+                    if _wanted(parts) and len(parts) < 20:
+                        waiting.append((Path(item.path), parts))
+                elif not item.is_file(follow_symlinks=False):
+                    self.passed[LINKS].append("/".join(parts))
+                elif _wanted(parts):
+                    yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
+
+    def _check(self, count: int) -> None:
+        if self._count + count > MOST_ENTRIES:
+            raise Refused(f"it has more than {MOST_ENTRIES:,} entries; {KEEP}")
+        self._count += count
+        if time.thread_time() > self._until:
+            raise Refused(f"reading it takes more than {MOST_SECONDS} s; {KEEP}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Contents]:
+    """The files of a hand-in, to be read while the block lasts.
+
+    Raises:
+        Refused: it cannot be read; also what ``DAMAGE`` lists.
+    """
+    with ExitStack() as stack:
+        contents = Contents(stack)
+        contents.add_all(path)
+        yield contents
+
+
+def told(error: Exception) -> str:
+    """The cause of an error in reading as one line.
+
+    Raises:
+        OSError: that error, if it is none of the hand-in's: a full disk, too many open files.
+    """
+    if getattr(error, "errno", None) in _OURS:
+        raise error
+    return str(error) if isinstance(error, Refused) else f"it is damaged or not a zip archive ({one_line(error, 120)})"
+
+
+def _is_archive(entry: Entry) -> bool:
+    name = entry.parts[-1].lower()
+    return name.endswith(ARCHIVE_SUFFIXES) and not re.search(r"(?<!\.tar)\.(gz|bz2|xz)$", name)  # of MNIST, say
+
+
+class _Bounded:
+    """A file that refuses long reads: zipfile reads the list of entries at once, whatever length it claims."""
+
+    def __init__(self, file):
+        self._file, self.most = file, MOST_DIRECTORY
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, length: int = -1) -> bytes:
+        if length > self.most:
+            raise Refused(f"its list of entries has {size(length)}; {KEEP}")
+        return self._file.read(self.most if length < 0 else length)
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused(f"{name} is compressed by an uncommon method ({info.compress_type}); ask for an ordinary zip")
+    with archive.open(info) as file:
+        return _bounded(file, limit, name)
+
+
+def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
+    """All bytes of a file. A zip bomb is unpacked no further than the limit."""
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise Refused(f"{name} is larger than {size(limit)}")
+    return content
+
+
+def _file(path: str, name: str, limit: int) -> bytes:
+    with _open(path) as file:
+        return _bounded(file, limit, name)
+
+
+def _open(path: str) -> IO[bytes]:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags), "rb")
+
+
+# --------------------------------------------------------------------------- names
+
+
+def safe_parts(name: str) -> tuple[str, ...] | None:
+    """A member's path in parts, NFC; None if it is absolute, has a drive, leads upwards or is too long.
+
+    Backslashes also separate parts: some Windows programs write them.
+    """
+    if len(name) > LONGEST_PATH:  # checked first: NFC is slow on long names
+        return None
+    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    if not parts or ".." in parts or name.startswith("/") or re.match("[A-Za-z]:", name) or "\0" in name:
+        return None
+    return tuple(clean("/".join(parts)).split("/"))
+
+
+def _wanted(parts: tuple[str, ...]) -> bool:
+    """False for what systems and editors leave behind. Hidden run folders are unfinished trainings."""
+    return not any(part.startswith((".", "__MACOSX", "~$")) or part == "__pycache__" for part in parts)
+
+
+def display(name: str) -> str:
+    """A file's name as text that can be shown and compared: NFC, no control characters, GBK bytes decoded."""
+    return clean(decoded(os.fsencode(name)))
+
+
+def decoded(raw: bytes) -> str:
+    """Decode a name: as UTF-8 if it is valid, otherwise as GBK, which Chinese Windows writes."""
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", errors="replace")
+
+
+def clean(name: str) -> str:
+    """A name in NFC on one line; characters that could change how the rest is shown become a mark."""
+    return plain(unicodedata.normalize("NFC", name), mark=MARK).replace("\n", MARK)
