@@ -8,7 +8,8 @@ The questions themselves are in ``questions/``.
 """
 
 import contextlib
-import zlib
+import hashlib
+import hmac
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -42,6 +43,12 @@ def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = No
     return (questions or QUESTIONS)[name].inputs(np.random.default_rng([seed, *name.encode()]))
 
 
+def secret_seeds(key: str, whose: str) -> dict[str, int]:
+    """A seed for each question that only the key's owner can compute, always the same for the same code or student."""
+    texts = {name: f"{whose.casefold()}\0{name}".encode() for name in QUESTIONS}
+    return {name: int.from_bytes(hmac.digest(str(key).encode(), text, "sha256")) for name, text in texts.items()}
+
+
 def score(name: str, inputs: Arrays, answers: Arrays, questions: dict[str, Question] | None = None) -> dict:
     """Judge the answers to one question.
 
@@ -65,7 +72,7 @@ def check_code(
     source: bytes,
     *,
     only: list[str] | None = None,
-    seed: int = 0,
+    seed: int | dict[str, int] = 0,
     limits: sandbox.Limits | None = None,
     jobs: int = 2,
     questions: dict[str, Question] | None = None,
@@ -77,7 +84,7 @@ def check_code(
     Args:
         source: the bytes of submission.py.
         only: ids of the questions; None checks all.
-        seed: chooses the numbers; the same seed gives the same report.
+        seed: chooses the numbers, for all questions or by question; the same seed gives the same report.
         limits: limits of each question; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
         jobs: number of processes at the same time where each question needs its own (without bubblewrap).
         questions: another lab's; None means ``QUESTIONS``.
@@ -93,7 +100,8 @@ def check_code(
     own = contextlib.nullcontext(box) if box else sandbox.Box(source, tasks)
     with own as box, ThreadPoolExecutor(1 if box.sealed else max(1, jobs)) as pool:
         try:
-            return list(pool.map(lambda name: _checked(name, box, seed, limits, questions), names))
+            seeds = seed if isinstance(seed, dict) else dict.fromkeys(names, seed)
+            return list(pool.map(lambda name: _checked(name, box, seeds[name], limits, questions), names))
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
@@ -103,7 +111,7 @@ def _checked(name: str, box: sandbox.Box, seed: int, limits: sandbox.Limits | No
     """The entry of one question."""
     inputs = make_inputs(name, seed, questions)
     # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
-    settings = {"seed": zlib.crc32(f"{seed} {name}".encode())}
+    settings = {"seed": int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])}
     outcome = box.run(name, inputs, settings=settings, limits=limits)
     if outcome.status == "done":
         try:

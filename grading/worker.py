@@ -4,8 +4,6 @@
 functions can be imported too: benchmarks score trusted code in one process.
 """
 
-import ast
-import inspect
 import linecache
 import os
 import random
@@ -255,77 +253,12 @@ def draw(submission, inputs, settings) -> dict:
     return {"images": np.array(images, dtype=np.uint8)}
 
 
-def fit(submission, inputs, settings) -> dict:
-    """Repeat a run: ``means covs pi components mean`` from ``images`` uint8 (N, 784).
-
-    With ``mode`` "own" the submission's own ``fit`` runs; with "steps" the lab's, from ``given.py``, around the
-    submission's E-step and M-step.
-    """
-    gmm_class, pca_class = need(submission, "GMM"), need(submission, "PCA")
-    if settings["mode"] == "steps":
-        lab = load(inputs["given.py"].tobytes(), "given")
-        kept = {name: vars(lab.GMM)[name] for name in ("__init__", "fit", "_mean_log_likelihood")}
-        gmm_class = type("GMM", (gmm_class,), kept)
-        pca_class = type("PCA", (pca_class,), {name: vars(lab.PCA)[name] for name in ("__init__", "transform")})
-    images = inputs["images"]
-    # Files of earlier years take no seed: there, train.py seeded NumPy's generator after its imports.
-    np.random.seed(settings["seed"])
-    pca = pca_class(settings["embedding_dim"])
-    pca.fit(images.copy())
-    gmm = gmm_class(settings["n_components"], settings["embedding_dim"])
-    taken = inspect.signature(gmm.fit).parameters
-    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
-    options = {name: settings[name] for name in ("max_iter", "seed") if any_name or name in taken}
-    gmm.fit(pca.transform(images), **options)
-    parts = {"means": gmm.means, "covs": gmm.covs, "pi": gmm.pi, "components": pca.components, "mean": pca.mean}
-    return {name: numbers(array) for name, array in parts.items()}
-
-
-def fingerprint(source: bytes) -> dict[str, np.ndarray]:
-    """The syntax tree of each question's function as text, uint8, without local names, docstrings and comments.
-
-    It is empty for a function that is missing or only raises NotImplementedError.
-    """
-    wanted = {
-        ("GMM", "_e_step"): "e_step",
-        ("GMM", "_m_step"): "m_step",
-        ("PCA", "fit"): "pca_fit",
-        ("", "sample_from_gmm"): "sample_from_gmm",
-    }
-    found = dict.fromkeys(wanted.values(), b"")
-    tree = ast.parse(source)
-    for owner in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
-        for node in ast.walk(owner):  # at any depth: the function may be below "if True:"
-            name = getattr(owner, "name", ""), getattr(node, "name", "")
-            if isinstance(node, ast.FunctionDef) and name in wanted:
-                found[wanted[name]] = normalised(node)
-    return {name: np.frombuffer(text, dtype=np.uint8) for name, text in found.items()}
-
-
-def normalised(function: ast.FunctionDef) -> bytes:
-    """A function's tree, with its local names numbered in order of appearance."""
-    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    if not body or isinstance(body[0], ast.Raise):
-        return b""
-    own = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
-    own |= {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    order: dict[str, str] = {}
-    for node in ast.walk(function):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-            node.arg = order.setdefault(node.arg, f"v{len(order)}")
-        elif isinstance(node, ast.Name) and node.id in own:
-            node.id = order.setdefault(node.id, f"v{len(order)}")
-    return "\n".join(ast.dump(statement) for statement in body).encode()
-
-
 TASKS = {
     "e_step": e_step,
     "m_step": m_step,
     "pca_fit": pca_fit,
     "sample_from_gmm": sample_from_gmm,
     "draw": draw,
-    "fit": fit,
 }
 
 

@@ -3,6 +3,7 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
+    python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
 Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
 hand-in affects only its own row.
@@ -27,7 +28,7 @@ from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
-from staff import archives, grade_one, gradebook, merge, tables
+from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, records
 
@@ -37,7 +38,9 @@ class Options:
     """The flags of this command that have a range."""
 
     jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
-    seed: int = setting(0, "seed of the numbers to check with", low=0, high=2**32 - 1, metavar="S")
+    seed: int | None = setting(
+        None, "makes the class's key (default: the key in OUT_DIR, or a new one)", low=0, high=2**32 - 1, metavar="S"
+    )
     dataset: str = setting("mnist", "the class's data", choices=DATASETS)
 
 
@@ -46,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
         "then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
-        "      (see: python -m staff.grade_class merge --help)\n\n"
+        "      (see: python -m staff.grade_class merge --help)\n"
+        "appeals: python -m staff.grade_class repeat --help\n\n"
         "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
         "They need this version of the lab and its packages, and the same data set prepared:\n"
         "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
@@ -165,11 +169,11 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     return to_grade, rows
 
 
-def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> dict[str, dict]:
+def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: str) -> dict[str, dict]:
     """The records of earlier runs by ``hand_in``.
 
     Raises:
-        LabError: there are some, but no --resume; or they were made with another seed or data set: all hand-ins would
+        LabError: there are some, but no --resume; or they were made with another key or data set: all hand-ins would
             silently be graded again.
     """
     if not args.resume and any((args.out / "records").glob("*.json")):
@@ -177,11 +181,13 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found]) -> di
     loaded = [gradebook.load_record(args.out, one.hand_in) for one in found]
     records = {record["hand_in"]: record for record in loaded if record is not None}
     for record in records.values():
-        for option in ("seed", "dataset"):
-            was, now = record["settings"].get(option), getattr(args, option)
-            if was != now:
-                remedy = f"add --{option} {was}, or name another --out"
-                raise LabError(f"{args.out} holds records made with {option} {was}, not {now}; {remedy}")
+        was = record["settings"].get("dataset")
+        if was != args.dataset:
+            remedy = f"add --dataset {was}, or name another --out"
+            raise LabError(f"{args.out} holds records made with dataset {was}, not {args.dataset}; {remedy}")
+        if record["settings"].get("key") not in (None, grade_one.key_name(key)):  # None: of version 0.2
+            remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
+            raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
     return records
 
 
@@ -210,9 +216,11 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     if missing:  # a cluster's workers are asked by the pool
         raise LabError(f"bubblewrap {missing}: {bubblewrap.REMEDY}")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
-    facts = [f"data: {DATASETS[args.dataset]}; seed {args.seed}"]
-    how = "was NOT reproduced from the code (--no-rerun)" if args.no_rerun else "was reproduced from the code"
-    facts += [f"Performance {how}", *([f"not hand-ins, left alone: {', '.join(others)}"] if others else []), *notes]
+    facts = [f"data: {DATASETS[args.dataset]}"]
+    how = (
+        "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
+    )
+    facts += [f"Performance was {how}", *([f"not hand-ins, left alone: {', '.join(others)}"] if others else []), *notes]
     prepare.ensure(args.dataset, args.data_dir)
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
@@ -228,9 +236,12 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
         facts: lines for the head of the summary.
     """
     to_grade, rivals = counting(found)
-    earlier = earlier_records(args, to_grade)
-    settings = Settings(args.seed, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
+    key = appeal.read_key(args.out) if args.seed is None else None
+    key = key or appeal.key_of(args.seed)
+    earlier = earlier_records(args, to_grade, key)
+    settings = Settings(key, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
     (args.out / "records").mkdir(parents=True, exist_ok=True)
+    appeal.write_key(args.out, key)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
 
@@ -254,8 +265,9 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
             if missing:
                 facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+            alike = similar.compare(rows)
             facts += unsaved + merge.write_template(args.out, rows)
-            gradebook.write(args.out, rows, facts, missing)
+            gradebook.write(args.out, rows, facts, missing, alike)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
@@ -280,7 +292,7 @@ def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> d
 def class_rows(
     found: list[archives.Found], done: dict[str, dict], rivals: dict[str, gradebook.Row], to_grade: list[str]
 ) -> list[gradebook.Row]:
-    """The gradebook's rows, with students compared; hand-ins still to be graded have none."""
+    """The gradebook's rows; hand-ins still to be graded have none."""
     rows = []
     for one in found:
         row = rivals.get(one.hand_in) or gradebook.Row(one.hand_in, one.student_id, one.name, None)
@@ -294,7 +306,6 @@ def class_rows(
     for row in rows:
         if row.record is not None and not row.review and ids[row.student_id.casefold()] > 1:
             row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
-    gradebook.compare(rows)
     return rows
 
 
@@ -302,6 +313,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["merge"]:
         return main_merge(argv[1:])
+    if argv[:1] == ["repeat"]:
+        return appeal.main(argv[1:])
     args = build_parser().parse_args(argv)
     try:
         rows = grade_class(args)

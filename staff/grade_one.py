@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from grading import checks, sandbox, scores, table
@@ -22,19 +21,16 @@ from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import one_line
-from staff import archives, gradebook, handout, rerun
+from staff import archives, gradebook, handout, rerun, similar
 
-OF_STAFF = [
-    "staff/archives.py",
-    "staff/entries.py",
-    "staff/grade_one.py",
-    "staff/rerun.py",
-]  # records depend on them as well
+# Records depend on them as well.
+OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar")
+OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
 RUN_QUESTIONS = ("sample_index", "performance")
 NO_ANSWER = {"message": "no answer in grade.json: to be marked by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
 LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
-LARGEST_TREE = 200_000  # characters of a region's syntax tree that are compared
+STEPS = ("e_step", "m_step")  # what a run is made by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +38,13 @@ class Settings:
     """The settings of a whole class; a record made under other settings is not reused.
 
     Attributes:
-        seed: of the questions on the code.
+        key: secret from which the numbers of the questions on the code are made.
         rerun: whether Performance is reproduced.
         dataset: what runs must have been trained on.
         data, code: hashes of the images and of the grading program, to check workers elsewhere.
     """
 
-    seed: int
+    key: str
     rerun: bool
     dataset: str
     data: str
@@ -82,7 +78,7 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
     """
     record = empty_record(handin, index, settings)
     # One BLAS thread everywhere: another number of threads would change the last digits of sums.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), sandbox.Box(handin.source or b"") as box:
         if handin.refused:
             record["questions"] = entries(gradebook.QUESTIONS, "REVIEW", handin.refused)
             record["review"].insert(0, handin.refused)
@@ -90,9 +86,11 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
         if (settings.data, settings.code) != facts(settings.dataset):
             raise RuntimeError("this worker has other images or another version of the lab")
         # The run first, so that the data it is measured by are read before any student code runs.
-        run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record))
-        code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record))
-    summary = table.summary(code + run)
+        by_index, performance = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record))
+        code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record, box))
+        if settings.rerun and record["db"] is not None:
+            (performance,) = guarded(["performance"], lambda: [reproduced(performance, handin, code, record, box)])
+    summary = table.summary([*code, by_index, performance])
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
@@ -107,7 +105,12 @@ def empty_record(handin: archives.HandIn, index: int | None, settings: Settings)
 
 def made_under(settings: Settings, index: int | None) -> dict:
     """What determines a record, together with the hand-in."""
-    return dataclasses.asdict(settings) | {"index": index}
+    return dataclasses.asdict(settings) | {"key": key_name(settings.key), "index": index}
+
+
+def key_name(key: str) -> str:
+    """What tells keys apart in records, without the key itself."""
+    return hashlib.sha256(f"name of the key {key}".encode()).hexdigest()[:16]
 
 
 def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
@@ -145,15 +148,17 @@ def fault(error: BaseException) -> str:
 # --------------------------------------------------------------------------- its code
 
 
-def grade_code(handin: archives.HandIn, settings: Settings, record: dict) -> list[dict]:
-    """Grade the four questions on the code; puts its fingerprint into the record."""
+def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: sandbox.Box) -> list[dict]:
+    """Grade the four questions on the code; puts its fingerprint into the record.
+
+    The numbers depend on whose code it is: nobody can prepare for them, or learn those of others.
+    """
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(checks.QUESTIONS, "ERROR", message, hint)
-    questions = checks.check_code(handin.source, seed=settings.seed, jobs=1)
-    outcome = sandbox.run("fingerprint", handin.source, {})
-    for name, tree in outcome.arrays.items():
-        record["fingerprint"][name] = tree.astype(np.uint8).tobytes().decode("utf-8", "replace")[:LARGEST_TREE]
+    seeds = checks.secret_seeds(settings.key, handin.student_id or handin.hand_in)
+    questions = checks.check_code(handin.source, seed=seeds, jobs=1, box=box)
+    record["fingerprint"] = similar.hashes(box)
     return questions
 
 
@@ -186,9 +191,7 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     scored = scores.score_run(run, images(settings.dataset), answer)
     by_index, performance = scored.pop("questions")
     record |= scored
-    record["signature"] = gradebook.signature(run)
-    if settings.rerun and scored["db"] is not None:
-        performance = reproduced(performance, handin, run, scored["db"], record)
+    record["signature"] = similar.signature(run)
     return [by_index | (NO_ANSWER if answer is None else {}), performance]
 
 
@@ -212,24 +215,42 @@ def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]
             return entries(RUN_QUESTIONS, "ERROR", cause, hint)
 
 
-def reproduced(performance: dict, handin: archives.HandIn, run: SavedRun, db: float, record: dict) -> dict:
-    """The entry of Performance after reproducing the run."""
+def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict, box: sandbox.Box) -> dict:
+    """The entry of Performance after reproducing the run.
+
+    Args:
+        performance: the entry so far.
+        handin: the hand-in.
+        code: the entries of the questions on its code: what does not do its steps did not make a run.
+        record: the run's settings and figures; gets the attempts.
+        box: the sandbox of its code.
+    """
+
     found = performance["message"]
+
+    def undecided(cause: str, verdict: str = "REVIEW", hint: str = "") -> dict:
+        if performance["verdict"] == "REVIEW":  # for another reason, which stays the first
+            return performance | {"message": f"{found}; {cause}"}
+        return performance | {"score": 0.0, "verdict": verdict, "message": f"{cause}; {found}", "hint": hint}
+
+    verdicts = {q["verdict"] for q in code}
     if handin.source is None:
-        message = f"{found}; not reproduced: there is no submission.py"
-        return performance | {"score": 0.0, "verdict": "REVIEW", "message": message}
-    again = rerun.reproduce(handin.source, run.config, db, images(run.config.dataset))
+        return undecided("not reproduced: there is no submission.py")
+    if verdicts and verdicts <= {"TIMEOUT", "INTERNAL"}:  # all that they have in common is to load the file
+        internal = "INTERNAL" in verdicts
+        return undecided("not reproduced: no question on the code came to an end", "INTERNAL" if internal else "REVIEW")
+    config = TrainConfig(**record["config"])
+    again = rerun.reproduce(box, config, record["db"], images(config.dataset))
     record["reproduced"] = {"way": again.way, "attempts": again.attempts}
-    if again.way is not None:
-        return performance | {"message": f"{found}; reproduced by {again.sentence()}"}
-    told = f"{found}; {again.sentence()}"
-    if performance["verdict"] == "REVIEW":
-        return performance | {"message": told}
+    idle = [q["label"] for q in code if q["id"] in STEPS and not q["score"] and q["verdict"] != "INTERNAL"]
+    if again.way and not idle:
+        return performance | {"message": f"{found}; reproduced by {again.sentence(last=True)}"}
     if again.our_fault:
-        return performance | {"score": 0.0, "verdict": "INTERNAL", "message": told}
-    message = f"not reproduced: the saved parameters give {told}; a person decides"
+        return undecided(again.sentence(), "INTERNAL")
+    told = [again.sentence(), *([f"{' and '.join(idle)} earned no points, and a run needs both steps"] if idle else [])]
+    how = "not accepted" if again.doubt or again.way else "not reproduced"
     hint = "hand in the submission.py that made the run, with the run's own config.yaml"
-    return performance | {"score": 0.0, "verdict": "REVIEW", "message": message, "hint": hint}
+    return undecided(f"{how}: {'; '.join(told)}; a person decides", hint=hint)
 
 
 def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:

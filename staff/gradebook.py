@@ -11,16 +11,12 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
-
-import numpy as np
 
 from grading import checks
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from grading.table import AUTO_POINTS
 from hi_mnist import files
-from hi_mnist.runs import SavedRun
 from hi_mnist.text import markdown
 from staff import archives, tables
 
@@ -33,11 +29,9 @@ UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a pers
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
 LOCK = "lock.json"  # while the class is graded or merged
 FEEDBACK = ("feedback.md", "feedback.json")
+SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
-SAME_PARAMETERS = 1e-4  # relative; two machines differ by less, two seeds by more
-SIMILAR_CODE = 0.9  # share of common eight-word pieces of two syntax trees
-PIECE = 8
 
 
 @dataclass
@@ -132,71 +126,6 @@ def _json(content: dict | list) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-# --------------------------------------------------------------------------- students compared
-
-
-def signature(run: SavedRun) -> list[list[float]]:
-    """Numbers (K, 3) that are the same for equal mixtures, whatever the order of components or the signs of the PCA."""
-    parts = [run.pi, np.linalg.norm(run.means, axis=1), np.linalg.slogdet(run.covs)[1]]
-    return sorted(np.round(parts, 8).T.tolist())
-
-
-def same_parameters(a: list, b: list) -> bool:
-    return len(a) == len(b) > 0 and bool(np.allclose(a, b, rtol=SAME_PARAMETERS, atol=SAME_PARAMETERS))
-
-
-@dataclass
-class Code:
-    """A hand-in's syntax trees: which regions are filled in, and the eight-word pieces of each region."""
-
-    filled: set[str]
-    pieces: set[tuple]
-
-    @classmethod
-    def of(cls, fingerprint: dict[str, str]) -> "Code":
-        pieces = set()
-        for task, tree in fingerprint.items():
-            words = re.findall(r"\w+", tree)
-            pieces |= {(task, *words[i : i + PIECE]) for i in range(len(words) - PIECE + 1)}
-        return cls({task for task, tree in fingerprint.items() if tree}, pieces)
-
-    def hidden(self) -> bool:
-        """Whether one of EM's two steps, which every run needs, cannot be found."""
-        return not self.filled >= {"e_step", "m_step"}
-
-    def similar(self, other: "Code") -> bool:
-        """Whether the same regions, including both EM steps, are nearly equal apart from names and comments."""
-        common = len(self.pieces & other.pieces) >= SIMILAR_CODE * len(self.pieces | other.pieces)
-        return self.filled == other.filled and not self.hidden() and common
-
-
-def compare(rows: list[Row]) -> None:
-    """Note equal parameters in the rows' ``notes``, and nearly equal code with them in their ``review``."""
-    graded = in_order([row for row in rows if row.record and row.record["signature"]])
-    codes = {row.hand_in: Code.of(row.record["fingerprint"]) for row in graded}
-    copies, equals = ({row.hand_in: [] for row in graded} for _ in range(2))
-    for one, other in combinations(graded, 2):
-        one_student = one.student_id and one.student_id.casefold() == other.student_id.casefold()
-        if one_student or not same_parameters(one.record["signature"], other.record["signature"]):
-            continue
-        code, others_code = codes[one.hand_in], codes[other.hand_in]
-        # Code whose steps cannot be found clears nobody.
-        suspect = code.similar(others_code) or code.hidden() or others_code.hidden()
-        pairs = copies if suspect else equals
-        pairs[one.hand_in].append(other.hand_in)
-        pairs[other.hand_in].append(one.hand_in)
-    for row in graded:
-        if copies[row.hand_in]:
-            told = "code that cannot be compared" if codes[row.hand_in].hidden() else "nearly the same code"
-            row.review.append(f"{told} and the same parameters as {_listed(copies[row.hand_in])}")
-        if equals[row.hand_in]:
-            row.notes.append(f"the same parameters as {_listed(equals[row.hand_in])}")
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 # --------------------------------------------------------------------------- what is written
 
 
@@ -204,7 +133,7 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> None:
+def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
@@ -212,6 +141,7 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
         rows: all hand-ins that have a record or do not need one.
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
+        alike: lines on hand-ins with similar code.
     """
     rows = in_order(rows)
     graded = [row.cells() | {"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
@@ -225,7 +155,7 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
             files.write_text(folder / name, text)
-    files.write_text(out / "summary.md", summary_text(rows, facts))
+    files.write_text(out / "summary.md", summary_text(rows, facts, alike))
     files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
 
 
@@ -271,7 +201,7 @@ def counted(rows: list[Row]) -> str:
     return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
 
 
-def summary_text(rows: list[Row], facts: list[str]) -> str:
+def summary_text(rows: list[Row], facts: list[str], alike: list[str]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
     lines = ["# The class", "", f"- {counted(rows)}", *(f"- {markdown(fact)}" for fact in facts)]
@@ -294,6 +224,7 @@ def summary_text(rows: list[Row], facts: list[str]) -> str:
     for row in graded:
         if reasons := sorted([*row.record["review"], *row.review]):
             lines.append(f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}")
+    lines += ["", "## Similar code", "", SIMILAR, "", *(f"- {markdown(line)}" for line in alike)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -19,7 +19,7 @@ from staff.grade_one import Settings
 
 # Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
 # joblib needs this, because Dask does not tell it of tasks that it has given up.
-LONGEST = sandbox.longest(*[sandbox.Limits()] * 5, *[rerun.LIMITS] * 2) + 300
+LONGEST = sandbox.longest(*[sandbox.Limits()] * 5, *[rerun.LIMITS] * rerun.CHILDREN) + 300
 Grader = Callable[[archives.HandIn, int | None, Settings], dict]
 
 

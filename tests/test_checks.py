@@ -363,8 +363,19 @@ def test_an_answer_that_our_code_stumbles_over_costs_its_own_question(monkeypatc
     assert 2026 not in seeds
 
 
-def test_the_fingerprint_finds_a_function_however_deep():
-    plain = b"class GMM:\n    def _e_step(self, X):\n        return X + 1\n"
-    nested = b"class GMM:\n    if True:\n        def _e_step(self, X):\n            return X + 1\n"
-    assert worker.fingerprint(nested)["e_step"].size
-    np.testing.assert_array_equal(worker.fingerprint(nested)["e_step"], worker.fingerprint(plain)["e_step"])
+def test_secret_seeds_depend_on_key_student_and_question_and_reach_no_child():
+    seeds = [checks.secret_seeds(key, whose) for key in ("a", "b") for whose in ("PB1", "PB2")]
+    every = [seed for one in seeds for seed in one.values()]
+    assert len(set(every)) == 4 * len(TASKS) and min(every) > 2**200
+    assert checks.secret_seeds("a", "pb1") == seeds[0]
+    seen = {}
+
+    class Box(sandbox.Box):
+        def run(self, name, inputs, *, settings, limits):
+            seen[name] = inputs, settings["seed"]
+            return sandbox.Outcome("crash")
+
+    checks.check_code(b"", seed=seeds[0], box=Box(b""))
+    for name, (inputs, its_own) in seen.items():
+        assert all(np.array_equal(inputs[key], array) for key, array in inputs_of(name, seeds[0][name]).items()), name
+        assert its_own < 2**32, name

@@ -16,7 +16,7 @@ from grading import scores
 from hi_mnist import data, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from staff import archives, grade_one, gradebook, rerun
+from staff import archives, grade_one, gradebook, rerun, similar
 
 QUESTIONS = list(gradebook.QUESTIONS)
 SOURCE = (ROOT / "submission.py").read_bytes()
@@ -24,7 +24,7 @@ SOURCE = (ROOT / "submission.py").read_bytes()
 
 @pytest.fixture(scope="module")
 def settings(standin) -> grade_one.Settings:
-    return grade_one.Settings(0, False, "digits", *grade_one.facts("digits"))
+    return grade_one.Settings("k" * 64, False, "digits", *grade_one.facts("digits"))
 
 
 @pytest.fixture
@@ -180,23 +180,56 @@ def test_no_run_and_an_ae_run(handin, grade_run):
     assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-def rerun_gives(monkeypatch, way, our_fault=False):
-    attempts = [{"way": "own", "what": "the handed-in fit", "db": 3.0, "result": "Davies-Bouldin 3.0000"}]
-    monkeypatch.setattr(rerun, "reproduce", lambda *_: rerun.Reproduction(way, attempts, our_fault))
-    return attempts
+CODE = [grade_one.entry(name, "PASS", "", score=float(points)) for name, (_, points) in gradebook.QUESTIONS.items()][:4]
 
 
-def test_only_what_is_reproduced_has_points(handin, grade_run, settings, monkeypatch):
-    settings = dataclasses.replace(settings, rerun=True)
+def code_with(verdict: str, *names: str) -> list[dict]:
+    return [grade_one.entry(q["id"], verdict, "") if q["id"] in names else q for q in CODE]
+
+
+@pytest.fixture
+def judged(handin, settings, monkeypatch):
+    """``judged(way, code)``: Performance and the record where rerun and code questions end like this."""
+
+    def call(way: str | None, code: list[dict] = CODE, **more) -> tuple[dict, dict]:
+        attempts = [{"way": "own", "what": "the handed-in fit", "db": 3.0, "result": "Davies-Bouldin 3.0000"}]
+        monkeypatch.setattr(rerun, "reproduce", lambda *_: rerun.Reproduction(way, attempts, **more))
+        monkeypatch.setattr(grade_one, "grade_code", lambda *_: code)
+        record = grade_one.grade_one(handin, None, dataclasses.replace(settings, rerun=True))
+        return record["questions"][5], record
+
+    return call
+
+
+def test_only_what_is_reproduced_has_points(judged, handin):
     for way, our_fault, verdict in (("own", False, "PASS"), (None, False, "REVIEW"), (None, True, "INTERNAL")):
-        attempts = rerun_gives(monkeypatch, way, our_fault)
-        record, _, performance = grade_run(handin, settings=settings)
+        performance, record = judged(way, our_fault=our_fault)
         assert performance["verdict"] == verdict
         assert (performance["score"] > 0) == (verdict == "PASS")
         assert "the handed-in fit: Davies-Bouldin 3.0000" in performance["message"]
-        assert record["reproduced"] == {"way": way, "attempts": attempts}
+        assert record["reproduced"]["way"] == way and len(record["reproduced"]["attempts"]) == 1
     handin.source = None
-    assert grade_run(handin, settings=settings)[2]["verdict"] == "REVIEW"
+    assert judged("own")[0]["verdict"] == "REVIEW"
+
+
+def test_steps_without_points_made_no_run(judged):
+    for code, verdict, cause in (
+        (code_with("WRONG", "pca_fit", "sample_from_gmm"), "PASS", "reproduced by"),
+        (code_with("INTERNAL", "e_step"), "PASS", "reproduced by"),  # not the student's fault
+        (code_with("WRONG", "e_step"), "REVIEW", "1.1 E-step earned no points"),
+        (code_with("ERROR", "m_step"), "REVIEW", "1.2 M-step earned no points"),
+    ):
+        performance, _ = judged("own", code)
+        assert (performance["verdict"], performance["score"] > 0) == (verdict, verdict == "PASS"), cause
+        assert cause in performance["message"], cause
+
+
+def test_what_cannot_even_be_loaded_in_time_is_not_run_again(judged):
+    names = QUESTIONS[:4]
+    some = code_with("TIMEOUT", *names)[:2] + code_with("INTERNAL", *names)[2:]
+    for code, verdict in ((code_with("TIMEOUT", *names), "REVIEW"), (some, "INTERNAL")):
+        performance, record = judged("own", code)
+        assert (performance["verdict"], record["reproduced"]) == (verdict, None)
 
 
 def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_run, right_index):
@@ -233,6 +266,7 @@ def test_a_whole_record_with_real_children(handin, settings, right_index):
     record = grade_one.grade_one(handin, None, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 6
     assert all(record["fingerprint"][name] for name in ("e_step", "m_step", "pca_fit", "sample_from_gmm"))
+    assert settings.key not in json.dumps(record)
     assert record == json.loads(json.dumps(record, allow_nan=False))
     assert gradebook.own_status(record) == "OK"
 
@@ -273,11 +307,11 @@ def test_a_fault_of_ours_in_the_run_spares_the_code(handin, settings, monkeypatc
 
 def test_signature_ignores_order_and_signs(handin, trained_run):
     run = runs.load_run(trained_run)
-    first = gradebook.signature(run)
+    first = similar.signature(run)
     order = np.random.default_rng(0).permutation(10)
     signs = np.where(np.arange(10) % 2, 1.0, -1.0)
     run.pi, run.means = run.pi[order], run.means[order] * signs
     run.covs = run.covs[order] * np.outer(signs, signs)
-    assert gradebook.same_parameters(first, gradebook.signature(run))
+    assert similar.same_parameters(first, similar.signature(run))
     run.means[0] *= 1.01
-    assert not gradebook.same_parameters(first, gradebook.signature(run))
+    assert not similar.same_parameters(first, similar.signature(run))

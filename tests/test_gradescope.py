@@ -143,15 +143,14 @@ def test_grading_imports_no_package_that_the_bundle_does_not_install(tmp_path):
     assert not imported & asked_for - set(map(str.lower, build.PACKAGES))
 
 
-def test_same_seed_makes_the_same_bytes_and_no_seed_a_fresh_one(bundle, tmp_path):
-    build.main([str(tmp_path / "again.zip"), "--seed", "7"])
-    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
-    seeds = set()
-    for name in ("a.zip", "b.zip"):
-        build.main([str(tmp_path / name)])
+def test_same_seed_makes_the_same_bytes_and_no_seed_a_fresh_key(bundle, tmp_path):
+    keys = set()
+    for name, options in (("again.zip", ["--seed", "7"]), ("a.zip", []), ("b.zip", [])):
+        build.main([str(tmp_path / name), *options])
         with zipfile.ZipFile(tmp_path / name) as archive:
-            seeds.add(json.loads(archive.read("settings.json"))["seed"])
-    assert len(seeds) == 2
+            keys.add(json.loads(archive.read("settings.json"))["key"])
+    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+    assert len(keys) == 3 and all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
 
 
 def test_builder_refuses_in_one_line(tmp_path):
@@ -284,14 +283,20 @@ def test_a_question_that_failed_by_our_fault_is_tried_once_more(tmp_path, monkey
     asked = []
 
     def check_code(source, *, only=None, seed):
-        asked.append(only)
+        asked.append((only, seed))
         return [question(verdict="INTERNAL", score=0.0) if only is None else question() for _ in ["e_step"]]
 
     monkeypatch.setattr(checks, "check_code", check_code)
     (tmp_path / "submission.py").touch()
-    graded = autograder.grade(tmp_path, {"dataset": None, "seed": 0})
-    assert asked == [None, ["e_step"]]
+    graded = autograder.grade(tmp_path, {"dataset": None, "key": "k"})
+    (first, seed), again = asked
+    assert (first, again) == (None, (["e_step"], seed))
     assert [q["verdict"] for q in graded["questions"]] == ["PASS"]
+    autograder.grade(tmp_path, {"dataset": None, "key": "k"})
+    assert asked[2:] == asked[:2]  # a rerun of the same file has the same numbers
+    (tmp_path / "submission.py").write_text("another file")
+    autograder.grade(tmp_path, {"dataset": None, "key": "k"})
+    assert asked[4][1] != seed
 
 
 def test_points_that_cannot_be_are_refused():

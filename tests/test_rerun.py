@@ -1,5 +1,8 @@
 """Performance counts only if the handed-in code reproduces it."""
 
+import dataclasses
+import textwrap
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from grading import sandbox, scores, worker
 from hi_mnist import data, runs
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
-from staff import rerun
+from staff import refit, rerun
 
 SOURCE = (ROOT / "submission.py").read_bytes()
 
@@ -28,21 +31,25 @@ def saved(trained_run, images) -> tuple[SavedRun, float]:
 def reproduce(saved, images):
     """``reproduce(source, factor=1)``: with the run's index taken ``factor`` times, by real children or by ``run``."""
 
-    def call(source: bytes = SOURCE, factor: float = 1.0, **options) -> rerun.Reproduction:
-        return rerun.reproduce(source, saved[0].config, factor * saved[1], images, **options)
+    def call(source: bytes = SOURCE, factor: float = 1.0, run: Children | None = None) -> rerun.Reproduction:
+        with sandbox.Box(source) as box:
+            return rerun.reproduce(run or box, saved[0].config, factor * saved[1], images)
 
     return call
 
 
 class Children:
-    """Replaces the sandbox: returns an outcome for each mode and records the calls."""
+    """Replaces the sandbox: returns an outcome for each mode and for the probe, and records the calls."""
 
-    def __init__(self, own: sandbox.Outcome, steps: sandbox.Outcome):
+    def __init__(self, own: sandbox.Outcome, steps: sandbox.Outcome, probe: sandbox.Outcome | None = None):
         self.outcomes, self.asked = {"own": own, "steps": steps}, []
+        self.probe = probe or sandbox.Outcome("memory", cause="it needs more")
 
-    def __call__(self, task, source, inputs, *, settings, files, limits):
-        assert (task, source) == ("fit", SOURCE)
-        self.asked.append((settings, files, limits, inputs))
+    def run(self, task, inputs, *, settings, files, limits):
+        if task == "probe":
+            return self.probe
+        assert task == "fit"
+        self.asked.append((settings, dict(files), limits, inputs))
         return self.outcomes[settings["mode"]]
 
 
@@ -66,7 +73,7 @@ def test_child_gets_the_runs_own_settings_and_generous_limits(reproduce, good, s
     assert settings == {
         "mode": "own", "n_components": 10, "max_iter": config.max_iter, "seed": config.seed, "embedding_dim": 10,
     }  # fmt: skip
-    assert files == {}
+    assert "given.py" not in files
     assert (limits.cpu_seconds, limits.memory) == (300, 6 * 2**30)
     assert (inputs["images"].dtype, inputs["images"].shape[1]) == (np.uint8, 784)
 
@@ -82,7 +89,7 @@ def test_a_fit_with_a_signature_of_its_own_repeats_its_run(digits):
         pca, gmm = module.PCA(5), module.GMM(4, 5)
         pca.fit(rows)
         module.given(gmm, pca.transform(rows), 3)
-        again = worker.answer("fit", module, {"images": rows}, settings)
+        again = worker.answer("fit", module, {"images": rows}, settings, refit.TASKS)
         assert np.array_equal(again["means"], gmm.means), signature
 
 
@@ -137,3 +144,130 @@ def test_the_solution_reproduces_itself_and_a_changed_fit_is_restored(reproduce)
     assert again.attempts[0]["result"].startswith("RuntimeError, line")
     assert again.attempts[1]["result"].startswith("Davies-Bouldin")
     assert again.way == "steps"
+
+
+# --------------------------------------------------------------------------- whose work a fit is
+
+LOOP = """
+from sklearn.cluster import KMeans
+labels = KMeans(self.n_components, n_init=1, random_state={seed}).fit(X).labels_
+{first}
+for _ in range(max_iter):
+    {step}
+"""
+START, START_ALONE = "self._m_step(X, np.eye(10)[labels])", "update(self, X, np.eye(10)[labels])"
+PASTED = """logs = np.stack([log_gaussian(X, m, c) for m, c in zip(self.means, self.covs)], 1) + np.log(self.pi)
+    gamma = np.exp(logs - logs.max(1, keepdims=True))
+    update(self, X, gamma / gamma.sum(1, keepdims=True))"""
+UPDATE = """
+def update(self, X, gamma):
+    self.pi, self.means = gamma.mean(0), gamma.T @ X / gamma.sum(0)[:, None]
+    self.covs = np.array([np.cov(X.T, aweights=g, ddof=0) + 1e-6 * np.eye(X.shape[1]) for g in gamma.T])
+"""
+OTHER_NAMES = """
+GMM.posterior, GMM.update = GMM._e_step, GMM._m_step
+GMM.once = lambda self, X: self._m_step(X, self._e_step(X))
+def start(self, k, d, old=GMM.__init__):
+    old(self, k, d)
+    self._e_step = self.posterior
+GMM.__init__ = start
+"""
+CAUGHT = "try:\n        self._m_step(X, self._e_step(X))\n    except:\n        break"
+HONEST = {  # with the way that is accepted
+    "no seed": ("given(self, X, max_iter)", "own"),
+    "fewer iterations than asked for": ("given(self, X, 1, seed=seed)", "own"),
+    "more iterations than asked for": ("given(self, X, 30, seed=seed)", "own"),
+    "helper methods": (LOOP.format(seed="seed", first=START, step="self.once(X)"), "own"),
+    "other names": (LOOP.format(seed="seed", first=START, step="self.update(X, self.posterior(X))"), "own"),
+    "a loop that catches all": (
+        LOOP.format(seed="seed", first=START_ALONE, step=CAUGHT),
+        "own",
+    ),
+    "its steps written out": (
+        LOOP.format(seed="seed", first=START_ALONE, step=PASTED),
+        "steps",
+    ),
+}
+SET = "self.means, self.covs, self.pi = stored"
+SKLEARN = """
+from sklearn.mixture import GaussianMixture
+found = GaussianMixture(self.n_components, max_iter=max_iter, {options}).fit(X)
+self.means, self.covs, self.pi = found.means_, found.covariances_, found.weights_
+"""
+TRIED = "try:\n    self._e_step(X)\nexcept BaseException:\n    pass\n"
+TRICKS = {
+    "constants": (SET, rerun.CONSTANT),
+    "constants after work": ("given(self, X, max_iter, seed=seed)\n" + SET, rerun.CONSTANT),
+    "constants for as many images": (f"given(self, X, 2)\nif len(X) == 600:\n    {SET}", rerun.CONSTANT),
+    "constants, shaken": (SET + "\nself.means = self.means * (1 + 0.01 * np.sin(X[0]))", rerun.IDLE),
+    "scikit-learn": (SKLEARN.format(options="random_state=seed + 1, init_params='random'"), rerun.BORROWED),
+    "scikit-learn, as its own steps": (SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
+    "scikit-learn after a try": (TRIED + SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
+    "other steps pasted": (
+        LOOP.format(seed="seed + 1", first=START_ALONE, step=PASTED),
+        rerun.IDLE,
+    ),
+}
+
+
+@pytest.fixture
+def in_process(saved, images, one_blas_thread):
+    """``in_process(body) -> Reproduction`` of the run that a ``fit`` with this body made, without a child."""
+    few = images._replace(train=images.train[:600], train_labels=images.train_labels[:600])
+    codes, labels = runs.embed(saved[0], few.train), few.train_labels
+    parts = [codes[labels == digit] for digit in range(10)]
+    covs = np.stack([np.cov(part.T) + np.eye(10) for part in parts])
+    stored = np.stack([part.mean(axis=0) for part in parts]), covs, np.bincount(labels) / len(labels)
+
+    class Box:
+        def __init__(self, source: bytes):
+            self.source = source
+
+        def run(self, task, inputs, *, settings, files, limits=None):
+            module = worker.load(self.source)
+            module.stored = stored
+            given = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+            try:
+                arrays = worker.answer(task, module, inputs | given, settings, refit.TASKS)
+            except Exception as error:
+                told = {"type": type(error).__name__, "text": str(error), "line": None}
+                return sandbox.Outcome("raised", error=told)
+            return sandbox.Outcome("done", arrays=arrays)
+
+    def call(body: str) -> rerun.Reproduction:
+        signature = "X, max_iter=100" if "seed" not in body else "X, max_iter=100, seed=None"
+        own_fit = f"given = GMM.fit\ndef fit(self, {signature}):\n{textwrap.indent(body, '    ')}\nGMM.fit = fit\n"
+        box = Box(SOURCE + (UPDATE + OTHER_NAMES + own_fit).encode())
+        config = dataclasses.replace(saved[0].config, max_iter=4)
+        settings = {"mode": "own", "n_components": 10, "max_iter": 4, "seed": config.seed, "embedding_dim": 10}
+        made = box.run("fit", {"images": data.flatten(few.train)}, settings=settings, files={})
+        return rerun.reproduce(box, config, rerun._judge(made, config, few.test)[1], few)
+
+    return call
+
+
+def test_honest_fits_of_any_form_are_accepted(in_process):
+    for name, (body, way) in HONEST.items():
+        again = in_process(body)
+        assert (again.way, again.doubt if way == "own" else "") == (way, ""), (name, again.sentence())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_does_without_its_steps_or_its_data_is_doubted(in_process):
+    for name, (body, cause) in TRICKS.items():
+        again = in_process(body)
+        assert (again.way, again.doubt) == (None, cause), (name, again.sentence())
+        assert cause in again.sentence(), name
+
+
+def test_a_probe_that_fails_says_nothing_and_one_of_ours_is_tried_again(reproduce, good):
+    for status, way in (("memory", "own"), ("timeout", "own"), ("crash", "own"), ("internal", None)):
+        again = reproduce(run=Children(good, good, failed(status)))
+        assert (again.way, again.our_fault) == (way, status == "internal"), status
+    for arrays in (
+        {},
+        {"means": np.zeros(0)},
+        {"idle_means": np.array(["x"])},
+        good.arrays | {"means": np.full(3, np.inf)},
+    ):
+        assert reproduce(run=Children(good, good, sandbox.Outcome("done", arrays=arrays))).way == "own", arrays

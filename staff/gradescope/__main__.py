@@ -8,7 +8,6 @@ In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. S
 
 import argparse
 import json
-import secrets
 import stat
 import sys
 import zipfile
@@ -22,13 +21,14 @@ from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT, atomic_path, cache_dir
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import add_flags, from_args, setting
-from staff import handout
+from staff import appeal, handout
 from staff.gradescope import autograder
 
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope expects them at the top of the bundle
 READING = ["archives.py", "encodings.py", "entries.py", "tables.py"]
 STAFF_FILES = ["__init__.py", *READING, "gradescope/__init__.py", "gradescope/autograder.py"]
 FILES_FOR_RUNS = ["grade_one.py", "gradebook.py", "handout.py", "rerun.py"]  # also from staff/
+FILES_FOR_RUNS += ["fingerprint.py", "refit.py", "similar.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
@@ -87,7 +87,9 @@ def write_zip(out: Path, files: dict[str, bytes]) -> None:
 class Options:
     """The flags of this command."""
 
-    seed: int | None = setting(None, "hidden seed (default: a fresh one, printed)", low=0, high=2**32 - 1, metavar="S")
+    seed: int | None = setting(
+        None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1, metavar="S"
+    )
     dataset: str | None = setting(
         None, "also grade question 6, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
     )
@@ -108,12 +110,10 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError(f"{out.name} does not end in .zip, as Gradescope requires; name it {out.name}.zip")
     if out.exists():
         raise LabError(f"{out} exists and is not overwritten; remove it or name another file")
-    if options.seed is None:
-        options.seed = secrets.randbelow(2**32)
     for_runs = {"timeout": TIMEOUT_FOR_RUNS, "points": table.AUTO_POINTS}
     limits = for_runs if options.dataset else {"timeout": TIMEOUT, "points": table.CODE_POINTS}
-    write_zip(out, bundle(asdict(options) | limits))
-    print(f"wrote {out} ({limits['points']} points); its hidden seed is {options.seed}")
+    write_zip(out, bundle(asdict(options) | limits | {"key": appeal.key_of(options.seed)}))
+    print(f"wrote {out} ({limits['points']} points); its key decides the numbers: keep it from students")
     print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")
     return 0
 

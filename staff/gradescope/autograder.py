@@ -3,7 +3,7 @@
     python -m staff.gradescope.autograder             what run_autograder calls
     python -m staff.gradescope.autograder --check     whether this image can grade; setup.sh calls it
 
-Gradescope runs us as root, so two processes share the work. The first keeps root, reads the seed, copies the hand-in
+Gradescope runs us as root, so two processes share the work. The first keeps root, reads the key, copies the hand-in
 and writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
 below it, cannot write the results or the grading program. Its answer is checked before it is passed on.
 """
@@ -11,6 +11,7 @@ below it, cannot write the results or the grading program. Its answer is checked
 import argparse
 import contextlib
 import ctypes
+import hashlib
 import json
 import math
 import os
@@ -182,13 +183,15 @@ def grade_hand_in(root: Path) -> dict:
 
 def grade(folder: Path, settings: dict) -> dict:
     """Grade an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
+    source = (folder / "submission.py").read_bytes()
+    content = hashlib.sha256(source).hexdigest()  # a rerun of the same file has the same numbers
     if settings["dataset"] is None:
         from grading import checks, sandbox  # only in the second process, which has no privileges to lose
 
-        source = (folder / "submission.py").read_bytes()
-        questions = checks.check_code(source, seed=settings["seed"])
+        seeds = checks.secret_seeds(settings["key"], content)
+        questions = checks.check_code(source, seed=seeds)
         failed = [q["id"] for q in questions if q["verdict"] == "INTERNAL"]
-        again = {q["id"]: q for q in checks.check_code(source, only=failed, seed=settings["seed"])}
+        again = {q["id"]: q for q in checks.check_code(source, only=failed, seed=seeds)}
         return {"questions": [again.get(q["id"], q) for q in questions], "notes": [], "guards": sandbox.guards()}
     from staff import grade_one  # only in a bundle for runs
 
@@ -196,8 +199,8 @@ def grade(folder: Path, settings: dict) -> dict:
     (folder.parent / name).symlink_to(SOURCE / "data" / name)  # LAB_HOME is our scratch folder, where caches go
     shutil.copytree(SOURCE / "data" / "cache", folder.parent / "cache")
     facts = grade_one.facts(settings["dataset"])
-    found = archives.read(archives.Found(folder, "hand-in", "nobody", ""))
-    class_settings = grade_one.Settings(settings["seed"], True, settings["dataset"], *facts)
+    found = archives.read(archives.Found(folder, "hand-in", content, ""))
+    class_settings = grade_one.Settings(settings["key"], True, settings["dataset"], *facts)
     record = grade_one.grade_one(found, None, class_settings)
     open_questions = [q["label"] for q in record["questions"] if q["verdict"] in ("REVIEW", "SKIPPED")]
     notes = [f"Decided by the course staff: {', '.join(open_questions)}."] if open_questions else []

@@ -28,7 +28,7 @@ fi
 "$python" -m venv "$environment"
 "$environment/bin/python" -m pip install --no-cache-dir -r "$root/source/requirements.txt"
 
-# Student code does not run as root: it must not change the grading program or read the seed.
+# Student code does not run as root: it must not change the grading program or read the key.
 chmod -R go-w "$root/source"
 chmod 600 "$root/source/settings.json"
 

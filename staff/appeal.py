@@ -1,0 +1,101 @@
+"""The class's key, from which nobody but the staff can tell a student's numbers, and a question of theirs asked again.
+
+python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import secrets
+from pathlib import Path
+
+from grading import checks, table
+from grading.__main__ import read_source
+from hi_mnist import cli
+from hi_mnist.cli import LabError
+from hi_mnist.files import atomic_path
+from staff import archives, tables
+
+KEY = "key"  # its file in OUT_DIR
+ROUNDS = 200_000  # a tenth of a second, so that guessing a --seed is slow
+
+
+def key_of(seed: int | None) -> str:
+    """A key as 64 hexadecimal digits: always the same for a seed, a new one for None."""
+    if seed is None:
+        return secrets.token_hex(32)
+    return hashlib.pbkdf2_hmac("sha256", str(seed).encode(), b"HI MNIST", ROUNDS).hex()
+
+
+def read_key(out: Path) -> str | None:
+    """The key of a class; None if it has none yet.
+
+    Raises:
+        LabError: the file is damaged.
+    """
+    try:
+        text = (out / KEY).read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise LabError(f"{out / KEY} does not hold 64 hexadecimal digits; restore it, or name another --out")
+    return text
+
+
+def write_key(out: Path, key: str) -> None:
+    """Keep the key where only its owner can read it."""
+    with atomic_path(out / KEY) as partial:
+        partial.touch(mode=0o600)
+        partial.write_text(f"{key}\n", encoding="utf-8")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    about = "Ask a student's code again, with the numbers of the class's grading: prints the table."
+    parser = cli.make_parser("python -m staff.grade_class repeat", about)
+    parser.add_argument("student", metavar="ID", help="student_id, or the name of the hand-in, as in the gradebook")
+    parser.add_argument("code", type=Path, metavar="CODE", help="the folder with the hand-ins, or a submission.py")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
+    parser.add_argument("--only", choices=list(checks.QUESTIONS), help="ask one question (default: all four)")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    args = build_parser().parse_args(argv)
+    out, code = args.out.expanduser().resolve(), args.code.expanduser().resolve()
+    key, row = read_key(out), graded_row(out, args.student)
+    if key is None:
+        raise LabError(f"{out} has no file {KEY}; put it back, or the numbers are others")
+    source = handed_in(code, row["hand_in"]) if code.is_dir() else read_source(code)
+    seeds = checks.secret_seeds(key, row["student_id"] or row["hand_in"])
+    questions = checks.check_code(source, only=[args.only] if args.only else None, seed=seeds)
+    print(f"{row['hand_in']}\n{table.table(questions)}")
+    return 0
+
+
+def graded_row(out: Path, student: str) -> dict:
+    """The row of the gradebook that an id or a hand-in's name means.
+
+    Raises:
+        LabError: there is none, or more than one.
+    """
+    try:
+        rows = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in rows if row["status"] != "REPLACED"]
+        meant = [row for row in rows if tables.key(row["hand_in"]) == tables.key(student)]
+        meant = meant or [row for row in rows if tables.key(row["student_id"]) == tables.key(student)]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise LabError(f"there is no gradebook.json in {out} that can be read; grade the class first") from None
+    if len(meant) != 1:
+        names = ", ".join(row["hand_in"] for row in meant)
+        remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"
+        raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
+    return meant[0]
+
+
+def handed_in(folder: Path, hand_in: str) -> bytes:
+    """A hand-in's submission.py. Raises LabError if there is none."""
+    for found in archives.find(folder)[0]:
+        if found.hand_in == hand_in and (source := archives.read(found).source) is not None:
+            return source
+    raise LabError(f"{folder} has no submission.py of {hand_in}; name the folder with the hand-ins, or the file")
