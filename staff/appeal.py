@@ -10,7 +10,7 @@ import re
 import secrets
 from pathlib import Path
 
-from grading import checks, table
+from grading import bubblewrap, checks, table
 from grading.__main__ import read_source
 from hi_mnist import cli
 from hi_mnist.cli import LabError
@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("code", type=Path, metavar="CODE", help="the folder with the hand-ins, or a submission.py")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--only", choices=list(checks.QUESTIONS), help="ask one question (default: all four)")
+    parser.add_argument("--unsandboxed", action="store_true", help="without bubblewrap, as for the class")
     return parser
 
 
@@ -64,6 +65,8 @@ def main(argv: list[str]) -> int:
     args = build_parser().parse_args(argv)
     out, code = args.out.expanduser().resolve(), args.code.expanduser().resolve()
     key, row = read_key(out), graded_row(out, args.student)
+    if not args.unsandboxed and (missing := bubblewrap.unavailable()):
+        raise LabError(f"bubblewrap {missing}: {bubblewrap.REMEDY}")
     if key is None:
         raise LabError(f"{out} has no file {KEY}; put it back, or the numbers are others")
     source = handed_in(code, row["hand_in"]) if code.is_dir() else read_source(code)

@@ -15,11 +15,11 @@ import pytest
 from conftest import wait_until
 from small_class import RIGHT, UNSANDBOXED, add, add_copies, play, table, zipped
 
-from grading import bubblewrap, checks
+from grading import bubblewrap
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_json
 from hi_mnist.holders import lock
-from staff import archives, grade_class, grade_one, gradebook, merge, pool, similar
+from staff import archives, grade_class, grade_one, gradebook, merge, pool
 
 pytest_plugins = ["small_class"]
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,38 +143,6 @@ def test_a_folder_with_anothers_id_is_told_where_that_one_handed_in_twice(handin
     assert sum("has the id PB1" in row["note"] for row in rows) == 2
 
 
-# --------------------------------------------------------------------------- students compared
-
-
-def test_equal_parameters_are_a_note_unless_the_code_is_equal_or_hidden(handins, grade, tmp_path):
-    for i, word in enumerate(("copy", "same x", "copy", "same y")):
-        add(handins, f"PB{i}", word)
-    rows = grade()
-    assert statuses(rows) == ["REVIEW", "OK", "REVIEW", "OK"]
-    assert "nearly the same code and the same parameters as PB2+Ann+LAB3" in rows["PB0"]["note"]
-    assert rows["PB1"]["note"] == "the same parameters as PB0+Ann+LAB3, PB2+Ann+LAB3, PB3+Ann+LAB3"
-    feedback = (tmp_path / "out/feedback/PB0+Ann+LAB3/feedback.json").read_text(encoding="utf-8")
-    assert "PB2" not in feedback  # no student reads another's name
-    add(handins, "PB4", "hidden")
-    rows = grade("--resume")
-    assert statuses(rows) == 5 * ["REVIEW"]
-    assert "code that cannot be compared and the same parameters as PB0+Ann+LAB3" in rows["PB4"]["note"]
-
-
-def test_similar_code_is_a_hint_in_the_summary_and_nowhere_else(handins, grade, tmp_path):
-    def shared(handin, index, settings):
-        first = 0 if handin.student_id == "PB1" else 1000
-        return play(handin, index, settings) | {"fingerprint": {"m_step": [*range(first, first + 40)]}}
-
-    for i in (1, 2, 3):
-        add(handins, f"PB{i}")
-    assert statuses(grade(grader=shared)) == ["OK"] * 3
-    *_, section = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8").split("## Similar code")
-    assert "not proof" in section and "PB2+Ann+LAB3 and PB3+Ann+LAB3: 40 of 40" in section
-    assert "PB1" not in section
-    assert "PB3" not in (tmp_path / "out/feedback/PB2+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
-
-
 # --------------------------------------------------------------------------- feedback and summary
 
 
@@ -256,84 +224,6 @@ def test_resume_grades_only_what_is_new_or_changed(handins, grade, tmp_path):
     assert len(log.read_text().split()) == 5
     grade("--resume", "--no-rerun")
     assert len(log.read_text().split()) == 8
-
-
-def test_another_key_or_data_set_is_refused(handins, grade, tmp_path):
-    add(handins, "PB1")
-    grade("--seed", "2026")
-    before, key = (tmp_path / "out" / "gradebook.csv").read_bytes(), tmp_path / "out" / "key"
-    made = key.read_text()
-    for options, content, cause in (
-        (("--seed", "0"), made, "leave --seed out"),
-        (("--dataset", "mnist"), made, "--dataset digits"),
-        ((), f"{'0' * 64}\n", "put back the file key"),
-        ((), "2026", "64 hexadecimal digits"),
-        ((), "", "64 hexadecimal digits"),
-        ((), None, "put back the file key"),
-    ):
-        key.unlink() if content is None else key.write_text(content)
-        with pytest.raises(LabError) as caught:
-            grade("--resume", *options)
-        assert cause in str(caught.value), cause
-    assert (tmp_path / "out" / "gradebook.csv").read_bytes() == before
-    grade("--resume", "--seed", "2026")
-    assert key.read_text() == made
-
-
-def test_the_key_is_made_once_for_its_owner_and_told_to_nobody(handins, grade, tmp_path, files_below):
-    log, out = tmp_path / "log", tmp_path / "out"
-    add(handins, "PB1", f"log {log}")
-    grade()
-    key = (out / "key").read_text()
-    assert os.name == "nt" or (out / "key").stat().st_mode & 0o777 == 0o600
-    assert all(key.strip().encode() not in content for name, content in files_below(out).items() if name != "key")
-    grade("--resume")
-    assert len(log.read_text().split()) == 1
-    record = next((out / "records").iterdir())
-    record.write_text(json.dumps(read_json(record) | {"settings": {"seed": 2026, "dataset": "digits"}}))  # of 0.2
-    grade("--resume")
-    assert len(log.read_text().split()) == 2
-    record.unlink()
-    grade()  # once more into the same folder
-    assert (out / "key").read_text() == key
-    grade(out="other")
-    assert (tmp_path / "other" / "key").read_text() != key
-
-
-def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tmp_path, monkeypatch, run_script):
-    asked = []
-
-    def check_code(source, *, seed, only=None, **_):
-        asked.append((source, seed))
-        return [grade_one.entry(name, "PASS", "as before", score=1.0) for name in only or checks.QUESTIONS]
-
-    def graded(handin, index, settings):
-        grade_one.grade_code(handin, settings, {}, None)
-        return play(handin, index, settings)
-
-    add_copies(handins, new=2_000_000, old=1_000_000)
-    add(handins, "PB2")
-    monkeypatch.setattr(similar, "hashes", lambda box: {})
-    monkeypatch.setattr(checks, "check_code", check_code)
-    grade(grader=graded)
-    seeds, out = dict(asked), tmp_path / "out"
-    (tmp_path / "their.py").write_bytes(RIGHT)
-    for student, code, source in (
-        ("pb1", handins, b"wrong 0"),
-        ("PB1+Ann+LAB3_new", handins, b"wrong 0"),
-        ("PB2", tmp_path / "their.py", RIGHT),
-    ):
-        asked.clear()
-        done = run_script(grade_class, "repeat", student, code, "--out", out, "--only", "e_step")
-        assert (done.status, asked) == (0, [(source, seeds[source])]), done.err
-        assert "1.1 E-step" in done.out and "1.2 M-step" not in done.out
-    for arguments, cause in (
-        (("PB9", handins), "'PB9'"),
-        (("PB1", tmp_path / "nothing.py"), "no file"),
-        (("PB1", out), "no submission.py of PB1+Ann+LAB3_new"),
-    ):
-        done = run_script(grade_class, "repeat", *arguments, "--out", out)
-        assert (done.status, done.err.count("\n")) == (2, 1) and cause in done.err, arguments
 
 
 def test_our_faults_and_damaged_records_are_graded_again(handins, grade, tmp_path):

@@ -1,0 +1,95 @@
+"""The class's key, on which each student's numbers depend, and a question of theirs asked again."""
+
+import json
+import os
+
+import pytest
+from small_class import RIGHT, add, add_copies, play
+
+from grading import bubblewrap, checks
+from hi_mnist.cli import LabError
+from hi_mnist.files import read_json
+from staff import grade_class, grade_one, similar
+
+pytest_plugins = ["small_class"]
+
+
+def test_another_key_or_data_set_is_refused(handins, grade, tmp_path):
+    add(handins, "PB1")
+    grade("--seed", "2026")
+    before, key = (tmp_path / "out" / "gradebook.csv").read_bytes(), tmp_path / "out" / "key"
+    made = key.read_text()
+    for options, content, cause in (
+        (("--seed", "0"), made, "leave --seed out"),
+        (("--dataset", "mnist"), made, "--dataset digits"),
+        ((), f"{'0' * 64}\n", "put back the file key"),
+        ((), "2026", "64 hexadecimal digits"),
+        ((), "", "64 hexadecimal digits"),
+        ((), None, "put back the file key"),
+    ):
+        key.unlink() if content is None else key.write_text(content)
+        with pytest.raises(LabError) as caught:
+            grade("--resume", *options)
+        assert cause in str(caught.value), cause
+    assert (tmp_path / "out" / "gradebook.csv").read_bytes() == before
+    grade("--resume", "--seed", "2026")
+    assert key.read_text() == made
+
+
+def test_the_key_is_made_once_for_its_owner_and_told_to_nobody(handins, grade, tmp_path, files_below):
+    log, out = tmp_path / "log", tmp_path / "out"
+    add(handins, "PB1", f"log {log}")
+    grade()
+    key = (out / "key").read_text()
+    assert os.name == "nt" or (out / "key").stat().st_mode & 0o777 == 0o600
+    assert all(key.strip().encode() not in content for name, content in files_below(out).items() if name != "key")
+    grade("--resume")
+    assert len(log.read_text().split()) == 1
+    record = next((out / "records").iterdir())
+    record.write_text(json.dumps(read_json(record) | {"settings": {"seed": 2026, "dataset": "digits"}}))  # of 0.2
+    grade("--resume")
+    assert len(log.read_text().split()) == 2
+    record.unlink()
+    grade()  # once more into the same folder
+    assert (out / "key").read_text() == key
+    grade(out="other")
+    assert (tmp_path / "other" / "key").read_text() != key
+
+
+def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tmp_path, monkeypatch, run_script):
+    asked = []
+
+    def check_code(source, *, seed, only=None, **_):
+        asked.append((source, seed))
+        return [grade_one.entry(name, "PASS", "as before", score=1.0) for name in only or checks.QUESTIONS]
+
+    def graded(handin, index, settings):
+        grade_one.grade_code(handin, settings, {}, None)
+        return play(handin, index, settings)
+
+    add_copies(handins, new=2_000_000, old=1_000_000)
+    add(handins, "PB2")
+    monkeypatch.setattr(similar, "hashes", lambda box: {})
+    monkeypatch.setattr(checks, "check_code", check_code)
+    grade(grader=graded)
+    seeds, out = dict(asked), tmp_path / "out"
+    monkeypatch.setenv(bubblewrap.OFF, "0")
+    done = run_script(grade_class, "repeat", "PB2", handins, "--out", out)
+    assert (done.status, done.err.count("\n"), len(asked)) == (2, 1, 2) and "--unsandboxed" in done.err
+    (tmp_path / "their.py").write_bytes(RIGHT)
+    for student, code, source in (
+        ("pb1", handins, b"wrong 0"),
+        ("PB1+Ann+LAB3_new", handins, b"wrong 0"),
+        ("PB2", tmp_path / "their.py", RIGHT),
+    ):
+        asked.clear()
+        done = run_script(grade_class, "repeat", student, code, "--out", out, "--only", "e_step", "--unsandboxed")
+        assert (done.status, asked) == (0, [(source, seeds[source])]), done.err
+        assert "1.1 E-step" in done.out and "1.2 M-step" not in done.out
+    for arguments, cause in (
+        (("PB9", handins), "'PB9'"),
+        (("PB1", tmp_path / "nothing.py"), "no file"),
+        (("PB1", out), "no submission.py of PB1+Ann+LAB3_new"),
+    ):
+        done = run_script(grade_class, "repeat", *arguments, "--out", out, "--unsandboxed")
+        assert (done.status, done.err.count("\n")) == (2, 1) and cause in done.err, arguments
