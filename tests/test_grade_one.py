@@ -315,3 +315,13 @@ def test_signature_ignores_order_and_signs(handin, trained_run):
     assert similar.same_parameters(first, similar.signature(run))
     run.means[0] *= 1.01
     assert not similar.same_parameters(first, similar.signature(run))
+
+
+def test_hand_ins_have_safe_and_different_file_names():
+    names = ["a/b", "a\\b", "a:b", "张三+1+LAB3", "x" * 300, "x" * 301, "..", "a. "]
+    names.append(gradebook.file_name("a:b"))  # somebody else's name, made up to meet it
+    made = [gradebook.file_name(name) for name in names]
+    assert len(set(map(str.casefold, made))) == len(names)
+    assert made[3] == "张三+1+LAB3"
+    for name in made:
+        assert not set(name) & set('/\\:*?"<>|.') and len(name) < 70 and name == name.strip()
