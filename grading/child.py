@@ -64,6 +64,7 @@ def run(content: bytes, about: dict, tasks: dict | None, write) -> None:
     asked = json.loads(inputs.pop("request").tobytes())
     source = about["source"].tobytes()
     Path(worker.FILE).write_bytes(source)
+    sys.path.append(os.getcwd())  # for processes that start anew and look for the functions of the file
     limit(asked["limits"])
     if asked["settings"].get("seed") is not None:
         worker.seed_everything(int(asked["settings"]["seed"]))
@@ -102,10 +103,11 @@ def limit(limits: dict) -> None:
         "RLIMIT_FSIZE": limits["file_size"],
         "RLIMIT_NOFILE": limits["open_files"],
         "RLIMIT_NPROC": 4 * limits["tasks"],  # the sandbox ends it before, with a clear message
+        "RLIMIT_SIGPENDING": 4 * limits["tasks"],  # and timers
         "RLIMIT_CORE": 0,
     }
-    if not limits["own_namespace"]:
-        del wanted["RLIMIT_NPROC"]  # it would count everything that this account runs
+    if not limits["own_namespace"]:  # they would count everything that this account runs
+        del wanted["RLIMIT_NPROC"], wanted["RLIMIT_SIGPENDING"]
     for name, value in wanted.items():
         with suppress(AttributeError, ValueError, OSError):  # macOS refuses RLIMIT_AS, and the report says so
             # One second between SIGXCPU, which reveals the cause, and SIGKILL.
@@ -170,6 +172,8 @@ def ask(content: bytes, about: dict, tasks: dict | None, requests: int, sealed: 
             os._exit(0)
         chunk = os.read(receive, 1 << 20) if receive in events else b""
         written += chunk
+        if receive in events and not chunk:  # closed
+            poll.unregister(receive)
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 status = os.waitstatus_to_exitcode(ended[1]) if ended[0] == child else status
@@ -206,31 +210,31 @@ def end_others(sealed: bool) -> None:
         time.sleep(0.001)
 
 
-def serve(source, target, about: dict, tasks: dict | None, sealed: bool) -> None:
+def serve(source, target, about: dict, tasks: dict | None, sealed: bool, filtered: bool) -> None:
     """Answer requests until none comes, or until something that a question left cannot be removed."""
-    folders = ("/tmp", "/tmp/box", "/tmp/home", "/tmp/shm")
-    kept, files = [os.listdir(name) for name in folders] if sealed else [], files_in_memory() if sealed else 0
-    while content := receive(source):
+    folders = ("/tmp", "/tmp/box", "/tmp/home", "/tmp/shm") if sealed else ()
+    kept, files = [os.listdir(folder) for folder in folders], files_in_memory()
+    while files_in_memory() == files or not sealed:
+        send(target, READY, int(filtered))
+        content = receive(source)
         if b'"images"' in content[:4096] and b"sklearn" in about["source"].tobytes():
             import sklearn.cluster  # noqa: F401  # once, not in each fork
+        if not content:
+            return
         try:
-            kind, status, written = ask(content, about, tasks, source.fileno(), sealed)
+            frame = ask(content, about, tasks, source.fileno(), sealed)
         except OSError as error:  # no process or pipe is to be had
-            return send(target, FAULT, 0, error.strerror.encode())
+            send(target, FAULT, 0, error.strerror.encode())
+            return
         if sealed:
             end_others(sealed)
-        send(target, kind, status, written)
-        if not sealed:
-            continue
+        send(target, *frame)
         try:
             for folder, names in zip(folders, kept, strict=True):
                 for path in (Path(folder, name) for name in set(os.listdir(folder)) - set(names)):
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         except (OSError, RecursionError):
-            return None
-        if files_in_memory() != files:
-            return None
-    return None
+            return
 
 
 def main(mode: str) -> None:
@@ -255,9 +259,9 @@ def main(mode: str) -> None:
         filtered = linux and drop_rights(about["filter"].tobytes())
     except Exception as error:
         return send(target, FAULT, 0, f"{type(error).__name__}: {error}"[:1000].encode())
-    send(target, READY, int(filtered))
     if linux:
-        return serve(source, target, about, tasks, mode == "sealed")
+        return serve(source, target, about, tasks, mode == "sealed", filtered)
+    send(target, READY)
     return run(receive(source), about, tasks, lambda answer: send(target, ENDED, 0, answer))
 
 

@@ -19,6 +19,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -29,7 +30,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from grading import answers, bubblewrap, seccomp, watch
-from grading.child import FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
+from grading.child import ENDED, FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
 from hi_mnist import files, text
 
 CODE = [Path(__file__).with_name(name) for name in ("child.py", "worker.py")]  # what runs in the child process
@@ -40,7 +41,7 @@ SLICE_SECONDS = 0.5  # over which work and delay are compared
 WALL_FACTOR = 10  # code that takes so many times its processor time is ended
 ATTEMPTS = 3  # in all, if the fault is not the code's
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
-OUR_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE)  # of a disk or system that others use as well
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Limits:
     memory: int = 3 * 2**30  # bytes, all processes together
     file_size: int = 64 * 2**20  # bytes of one file
     disk: int = 200 * 2**20  # bytes of all files that it writes; under bubblewrap only
-    open_files: int = 1024
+    open_files: int = 512  # of each process; the buffers of pipes and sockets are nobody's memory
     tasks: int = 64  # processes and threads
 
     def told(self) -> str:
@@ -201,7 +202,18 @@ def _environment(box: str, home: str) -> dict[str, str]:
         environment["PATH"] = os.defpath
     environment |= dict.fromkeys(("HOME", "USERPROFILE"), home) | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), box)
     environment |= {f"{library}_NUM_THREADS": "1" for library in THREADS}
+    environment |= {"USER": "student", "LOGNAME": "student"}
     return environment | {"LANG": "C.UTF-8", "JOBLIB_MULTIPROCESSING": "0"}  # joblib's processes need /proc
+
+
+def _full(folder: str) -> bool:
+    """Whether nothing can be written into a folder, whatever the code says of it."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**20))
+            return False
+    except OSError:
+        return True
 
 
 def _told(frame: tuple | None) -> str:
@@ -237,7 +249,7 @@ class _Process:
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
             failed.pop_all()
-        self.started, self.is_ready, self.frames = time.monotonic(), False, queue.Queue()
+        self.frames = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         with suppress(OSError):  # it has ended, as its reader will say
             self._send(_packed(about | {"filter": seccomp.program() if sys.platform.startswith("linux") else b""}))
@@ -260,15 +272,13 @@ class _Process:
         Raises:
             Internal, OSError: it was not answered, and the submission is not to blame.
         """
-        if not self.is_ready:
-            try:
-                frame = self.frames.get(timeout=max(0.01, self.started + limits.start_seconds - time.monotonic()))
-            except queue.Empty:
-                raise Internal(f"the child process was not ready after {limits.start_seconds:g} s") from None
-            if frame is None or frame[0] != READY:
-                raise Internal(f"the child process did not start ({_told(frame)})")
-            _Process.unfiltered |= sys.platform.startswith("linux") and not frame[1]
-            self.is_ready = True
+        try:
+            frame = self.frames.get(timeout=limits.start_seconds)
+        except queue.Empty:
+            raise Internal(f"the child process was not ready after {limits.start_seconds:g} s") from None
+        if frame is None or frame[0] != READY:
+            raise Internal(f"the child process did not start ({_told(frame)})")
+        _Process.unfiltered |= sys.platform.startswith("linux") and not frame[1]
         kills = watch.kills_for_memory()
         clock = _Clock(watch.Watch(self.child.pid, 1 + self.sealed, limits.tasks), limits)
         self._send(request)
@@ -279,20 +289,21 @@ class _Process:
             except queue.Empty:
                 if outcome := clock.look():
                     return outcome
-        if frame is None and not self.sealed:  # on Linux, the code has ended the process that started it
-            return _judged(self.child.wait(), b"", clock, self.folder)
-        if frame is None or frame[0] == FAULT:
+        no_memory = watch.kills_for_memory() > kills
+        if frame is not None and frame[0] == FAULT:
             raise Internal(f"the child process failed ({_told(frame)})")
+        if frame is None:  # the code has ended the process above it
+            frame = (ENDED, self.child.wait() or -9, b"")
         kind, status, content = frame
         if kind == FILES:
             return Outcome("crash", cause=f"it made more than {MOST_FILES} files")
         if kind == LENGTH or len(content) > LARGEST_ANSWER:
             return Outcome("crash", cause=f"its answer has more than {text.size(LARGEST_ANSWER)}")
-        if status == -9 and watch.kills_for_memory() > kills:
+        if status != 0 and no_memory:
             raise Internal("this machine ran out of memory")
         outcome = _judged(status, content, clock, self.folder)
-        if not self.sealed and outcome.status == "raised" and outcome.error["errno"] in OUR_ERRNOS:
-            raise Internal(f"this machine's disk or system is full ({outcome.cause})")
+        if self.folder and outcome.status == "raised" and outcome.error["errno"] in DISK_FULL and _full(self.folder):
+            raise Internal(f"this machine's disk is full ({outcome.cause})")
         return outcome
 
     def end(self) -> None:

@@ -1,7 +1,7 @@
 """A filter for system calls (Linux) that student code has no use for: each of these fails with EPERM.
 
-They would let it talk to other hand-ins or the grader (kernel keys, shared memory and queues, vsock), hold memory that
-no limit counts, look into other processes, or reach much-attacked parts of the kernel.
+They would let it talk to other hand-ins or the grader (kernel keys, shared memory and queues, vsock), hold what no
+limit counts, look into other processes or hold them up, or reach much-attacked parts of the kernel.
 """
 
 import platform
@@ -14,11 +14,17 @@ DENIED = {
     "memfd_secret": (447, 447), "mq_open": (240, 180), "msgget": (68, 186), "open_by_handle_at": (304, 265),
     "perf_event_open": (298, 241), "pidfd_getfd": (438, 438), "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271), "ptrace": (101, 117), "request_key": (249, 218), "semget": (64, 190),
-    "setns": (308, 268), "shmget": (29, 194), "unshare": (272, 97), "userfaultfd": (323, 282),
+    "fanotify_init": (300, 262), "inotify_init1": (294, 26), "setns": (308, 268), "setpriority": (141, 140),
+    "shmget": (29, 194), "unshare": (272, 97), "userfaultfd": (323, 282),
 }  # fmt: skip
-SOCKETS = {"x86_64": (41, 53), "aarch64": (198, 199)}  # socket, socketpair
+# Allowed with these first arguments only: local and internet sockets, and limits and schedules of the caller itself.
+FAMILIES, ITSELF = (1, 2, 10), (0,)
+BY_ARGUMENT = {
+    "ioprio_set": (251, 30, ()), "prlimit64": (302, 261, ITSELF), "sched_setaffinity": (203, 122, ITSELF),
+    "sched_setattr": (314, 274, ITSELF), "sched_setparam": (142, 118, ITSELF),
+    "sched_setscheduler": (144, 119, ITSELF), "socket": (41, 198, FAMILIES), "socketpair": (53, 199, FAMILIES),
+}  # fmt: skip
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-FAMILIES = (1, 2, 10)  # of sockets: local, IPv4, IPv6
 X32 = 0x40000000  # x86-64's calls with 32-bit pointers, under numbers of their own, begin here
 # linux/bpf_common.h and linux/seccomp.h: load a word, jump if equal or if greater or equal, return.
 LOAD, EQUAL, GREATER, RETURN = 0x20, 0x15, 0x35, 0x06
@@ -37,7 +43,8 @@ def program(machine: str = platform.machine()) -> bytes:
         steps += [(GREATER, 0, 1, X32), (RETURN, 0, 0, EPERM)]
     for numbers in DENIED.values():
         steps += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, EPERM)]
-    families = [(LOAD, 0, 0, FIRST_ARGUMENT), *((EQUAL, len(FAMILIES) - i, 0, f) for i, f in enumerate(FAMILIES))]
-    families += [(RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
-    steps += [(EQUAL, 1, 0, SOCKETS[machine][0]), (EQUAL, 0, len(families), SOCKETS[machine][1]), *families]
+    for *numbers, values in BY_ARGUMENT.values():
+        check = [(LOAD, 0, 0, FIRST_ARGUMENT), *((EQUAL, len(values) - i, 0, v) for i, v in enumerate(values))]
+        check += [(RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+        steps += [(EQUAL, 0, len(check), numbers[column]), *check]
     return b"".join(struct.pack("=HBBI", *step) for step in [*steps, (RETURN, 0, 0, ALLOW)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 LINUX = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+PAGE = os.sysconf("SC_PAGE_SIZE") if LINUX else 0
 PATIENCE = 2.0  # seconds to end processes that keep starting others
 
 
@@ -15,7 +16,7 @@ PATIENCE = 2.0  # seconds to end processes that keep starting others
 class Usage:
     cpu: float  # seconds of processor time, of ended processes too where the system keeps it
     memory: int  # bytes in memory; shared memory counts for each process
-    tasks: int  # processes and threads
+    tasks: int  # processes and threads, with those that ended and that nobody has waited for
     delay: float  # seconds in which threads were ready to run and had no processor; Linux only
 
 
@@ -47,16 +48,8 @@ class Watch:
         return Usage(max(spent, sum(self._own.values())), memory, tasks, delay)
 
     def memory(self) -> int:
-        """Bytes in memory; shared memory counts once, if the system reports it. Slower than ``look``."""
-        total = 0
-        for pid in self.processes():
-            with suppress(psutil.Error):
-                process = psutil.Process(pid)
-                share = process.memory_info().rss
-                with suppress(psutil.Error, AttributeError):  # only Linux reports the share (PSS)
-                    share = process.memory_full_info().pss
-                total += share
-        return total
+        """Bytes in memory; shared memory counts once, where Linux tells the shares. Slower than ``look``."""
+        return sum(_share(pid) for pid in self.processes())
 
     def processes(self) -> list[int]:
         """Ids of the root and its descendants, parents first."""
@@ -87,12 +80,33 @@ class Watch:
 
 
 def _usage(pid: int) -> tuple[float, float, int, int]:
-    """Seconds of a process and of its ended children, bytes in memory, and number of threads."""
+    """Seconds of a process and of its ended children, bytes in memory, and number of threads, ended ones too.
+
+    On Linux, memory is that of a thread that lives: the first one of a process may end before the others.
+    """
     process = psutil.Process(pid)
     with process.oneshot():
-        times, ended = process.cpu_times(), process.status() == psutil.STATUS_ZOMBIE
-        of_children = sum(times[2:4]) if LINUX else 0.0
-        return sum(times[:2]), of_children, process.memory_info().rss, 0 if ended else process.num_threads()
+        times = process.cpu_times()
+        if not LINUX:
+            return sum(times[:2]), 0.0, process.memory_info().rss, process.num_threads()
+    threads, memory = os.listdir(f"/proc/{pid}/task"), 0
+    for thread in threads:
+        with suppress(OSError), open(f"/proc/{pid}/task/{thread}/statm", "rb") as file:
+            memory = int(file.read().split()[1]) * PAGE
+        if memory:
+            break
+    return sum(times[:2]), sum(times[2:4]), memory, len(threads)
+
+
+def _share(pid: int) -> int:
+    """Bytes in memory, of those that several processes share a part."""
+    with suppress(psutil.Error, OSError):
+        for thread in os.listdir(f"/proc/{pid}/task") if LINUX else ():
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/smaps_rollup", "rb") as file:
+                if found := [line for line in file if line.startswith(b"Pss:")]:
+                    return int(found[0].split()[1]) * 1024
+        return _usage(pid)[2]
+    return 0
 
 
 def _delay(pid: int) -> float:
@@ -106,8 +120,14 @@ def _delay(pid: int) -> float:
 
 
 def _lives(pid: int) -> bool:
-    with suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    """Whether a process has a thread that has not ended."""
+    with suppress(psutil.Error, OSError):
+        if not LINUX:
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+                if file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X"):
+                    return True
     return False
 
 

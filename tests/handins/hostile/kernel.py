@@ -43,6 +43,22 @@ import signal
 for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV):
     os.kill(1, number)
 # ZEROS
+# ------ kernel_limits [WRONG 0]: Lowers the limits, the rank and the processors of the process that asks the questions.
+# needs: bubblewrap
+import resource
+
+for change in (
+    lambda: resource.prlimit(1, resource.RLIMIT_AS, (0, 0)),
+    lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),
+    lambda: os.sched_setaffinity(1, {0}),
+    lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)),
+):
+    try:
+        change()
+        # SOLUTION
+    except OSError:
+        pass
+# ZEROS
 # ------ kernel_threads [CRASH 0]: 3,000 threads that sleep, so that to count them takes the grader's time.
 import threading
 import time
