@@ -1,12 +1,23 @@
 """1.1 E-step: responsibilities, against densities by Cholesky factors."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
 from scipy.special import logsumexp
 
-from grading.questions.common import Arrays, Question, cases, changed, close, comparison, covariances, get, weights
+from grading.questions.common import (
+    Arrays,
+    Question,
+    alike,
+    cases,
+    changed,
+    close,
+    comparison,
+    covariances,
+    get,
+    weights,
+)
 
 GAMMA_TOLERANCE = 1e-3  # absolute; float32 densities reach 1e-4
 Many = list[np.ndarray]  # one array per case
@@ -49,29 +60,49 @@ def softmax(log_joint: np.ndarray, axis: int = 1) -> np.ndarray:
     return np.exp(log_joint - logsumexp(log_joint, axis=axis, keepdims=True))
 
 
+def slips(inputs: Arrays, i: int) -> Iterator[tuple[np.ndarray, float, str, str]]:
+    """What known mistakes answer in case i, each with its points, cause and hint."""
+    x, means, covs, pi = (inputs[f"{name}_{i}"] for name in ("x", "means", "covs", "pi"))
+    away, right, log_pi = x[:, None] - means, log_densities(inputs, i), np.log(pi)
+    squares, half_log_det = np.einsum("nkd,nkd->nk", away, away), np.linalg.slogdet(covs)[1] / 2
+    variances = np.diagonal(covs, axis1=1, axis2=2)
+    diagonal = -(away**2 / variances).sum(axis=2) / 2 - np.log(variances).sum(axis=1) / 2
+    uninverted = np.einsum("nki,kij,nkj->nk", away, covs, away)
+    exponent = right + half_log_det + x.shape[1] / 2 * np.log(2 * np.pi)  # -(x - mean)^T cov^-1 (x - mean) / 2
+    cause = "gamma is normalised along the wrong axis: its columns sum to 1, not its rows"
+    yield softmax(right + log_pi, axis=0), 5, cause, "divide by gamma.sum(axis=1, keepdims=True)"
+    yield softmax(right), 5, "the mixing weights pi are left out", "multiply each density by pi_k before normalising"
+    for logs in (right + log_pi, np.log(softmax(right + log_pi))):
+        yield logs, 0, "gamma holds logarithms", "return np.exp of the normalised logarithms"
+    certain = np.eye(len(pi))[(right + log_pi).argmax(axis=1)]
+    yield certain, 0, "gamma is rounded to 0 and 1, as in k-means", "return the probabilities, not the best component"
+    yield softmax(right + pi), 0, "pi is added to log densities", "log p = log pi_k + log N_k: add np.log(self.pi)"
+    inverse = "the density needs np.linalg.inv(self.covs[k])"
+    determinant = "divide by the root of np.linalg.det(self.covs[k]), as the given density does"
+    for log_density, cause, hint in (
+        (-uninverted / 2 - half_log_det, "the covariance is not inverted in the density", inverse),
+        (-uninverted / 2 + half_log_det, "the covariance and its inverse are exchanged in the density", inverse),
+        (-squares / 2, "the covariances are left out of the density", inverse),
+        (-np.sqrt(squares), "gamma depends on the distances to the means only", "use the normal density"),
+        (diagonal, "only the variances are used", "use the full covariances: np.linalg.inv, np.linalg.det"),
+        (exponent, "the determinant is left out of the density", determinant),
+        (exponent + half_log_det, "the determinant of the inverse is used in the density", determinant),
+        (exponent - 2 * half_log_det, "the density is divided by the determinant, not by its root", determinant),
+        (2 * exponent - half_log_det, "the factor 1/2 is missing in the exponent", "exp(-0.5 * ...)"),
+        (-exponent - half_log_det, "the minus sign is missing in the exponent", "exp(-0.5 * ...)"),
+    ):
+        yield softmax(log_density + log_pi), 0, cause, hint
+
+
 def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
+    """All or half of the points; the example by hand is judged first, so that its cause is the one that is named."""
     far = cases(inputs, "x")[-1]
     ordinary = range(far)
-    densities = [log_densities(inputs, i) for i in range(far + 1)]
-    joints = [logs + np.log(inputs[f"pi_{i}"]) for i, logs in enumerate(densities)]
-    want = [softmax(joint) for joint in joints]
+    want = [softmax(log_densities(inputs, i) + np.log(inputs[f"pi_{i}"])) for i in range(far + 1)]
     got = [get(answers, f"gamma_{i}") for i in range(far + 1)]
-
-    def matches(wanted: Many, found: Many = got) -> bool:
-        return all(close(found[i], wanted[i], GAMMA_TOLERANCE) for i in ordinary)
-
-    for i in ordinary:
-        n, k = want[i].shape
-        if got[i].size == 0:
-            return 0, "_e_step did not return an array of numbers", "return gamma, an array of shape (N, K)"
-        if got[i].shape != (n, k):
-            message = f"gamma has shape {got[i].shape} instead of (N, K) = {(n, k)}"
-            return 0, message, "one row per sample, one column per component"
-        if not np.isfinite(got[i]).all():
-            message = f"gamma holds NaN or infinity for {n} ordinary points, K = {k}, D = {inputs[f'x_{i}'].shape[1]}"
-            return 0, message, "work with logarithms of the densities, and subtract each row's maximum before np.exp"
-    if not matches(want):
-        return mistake(inputs, got, want, densities, joints, matches)
+    wrong = [i for i in ordinary if not close(got[i], want[i], GAMMA_TOLERANCE)]
+    if wrong:
+        return mistake(inputs, got, want, wrong[0], changed(inputs, answers))
     near = np.isfinite(got[far]).all(axis=1) if got[far].shape == want[far].shape else np.zeros(0, bool)
     within = np.arange(len(want[far])) < len(want[far]) // 2  # the near points of that case
     if len(near) and not close(got[far][within], want[far][within], GAMMA_TOLERANCE):
@@ -86,30 +117,41 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     return 10, "gamma is right", ""
 
 
-def mistake(
-    inputs: Arrays, got: Many, want: Many, densities: Many, joints: Many, matches: Callable[..., bool]
-) -> tuple[float, str, str]:
-    """Name the mistake if it is a known one."""
-    given = "x = 0, 1, 4; means = 0, 4; variances = 4, 4; pi = 1/3, 2/3"
-    example = comparison(given, got[0], want[0])
-    # Without the far points, for which there may be no gamma.
-    if matches(want, [gamma / gamma.sum(axis=1, keepdims=True) for gamma in got[:-1]]):
-        return 5, f"the rows of gamma do not sum to 1{example}", "divide each row by its sum"
-    if matches([softmax(joint, axis=0) for joint in joints]):
-        message = f"gamma is normalised along the wrong axis: its columns sum to 1, not its rows{example}"
-        return 5, message, "divide by gamma.sum(axis=1, keepdims=True)"
-    if matches([softmax(logs) for logs in densities]):
-        return 5, f"the mixing weights pi are left out{example}", "multiply each density by pi_k before normalising"
-    if matches(joints) or matches([np.log(gamma) for gamma in want]):
-        return 0, f"gamma holds logarithms{example}", "return np.exp of the normalised logarithms"
-    if not close(got[0], want[0], GAMMA_TOLERANCE):
-        return 0, f"gamma is wrong{example}", "gamma_nk = pi_k N(x_n | k) / sum_j pi_j N(x_n | j)"
-    i = 1 if not close(got[1], want[1], GAMMA_TOLERANCE) else 2
-    row = int(np.abs(got[i] - want[i]).max(axis=1).argmax())
+def mistake(inputs: Arrays, got: Many, want: Many, i: int, moved: bool) -> tuple[float, str, str]:
+    """Points, cause and hint if case i is the first wrong one; ``moved``: X was changed in place."""
+    n, k = want[i].shape
     d = inputs[f"x_{i}"].shape[1]
-    lines = comparison(f"{len(got[i])} points, D = {d}, K = {got[i].shape[1]}; row {row}", got[i][row], want[i][row])
-    hint = "it is right in one dimension: check the inverse, the determinant and the factor (2 pi)^D of the density"
-    return 0, f"gamma is right on the example in one dimension, but wrong with D = {d}{lines}", hint
+    size = f"N = {n}, D = {d}, K = {k}"
+    if got[i].size == 0:
+        cause = "_e_step did not return an array of numbers"
+        return 0, cause, "return gamma and nothing else: an array of shape (N, K)"
+    if got[i].shape != (n, k):
+        cause = f"gamma has shape {got[i].shape} instead of (N, K) = {(n, k)}"
+        hint = "one row per sample, one column per component"
+        return 0, cause, f"{hint}: transpose" if got[i].shape == (k, n) else hint
+    if i == 0:
+        example = comparison("x = 0, 1, 4; means = 0, 4; variances = 4, 4; pi = 1/3, 2/3", got[0], want[0])
+    else:
+        row = int(np.nan_to_num(np.abs(got[i] - want[i]), nan=np.inf).max(axis=1).argmax())
+        example = comparison(f"{size}; row {row}", got[i][row], want[i][row])
+    ordinary = range(len(want) - 1)
+    finite = all(np.isfinite(got[j]).all() for j in ordinary)
+    if finite and all(close(got[j] / got[j].sum(axis=1, keepdims=True), want[j], GAMMA_TOLERANCE) for j in ordinary):
+        return 5, f"the rows of gamma do not sum to 1{example}", "divide each row by its sum"
+    known = zip(*(slips(inputs, j) for j in ordinary), strict=True) if np.isfinite(got[i]).any() else ()
+    for answered in known:
+        if all(alike(got[j], answered[j][0], GAMMA_TOLERANCE) for j in ordinary):
+            _, points, cause, hint = answered[0]
+            return points if finite else 0, cause + example, hint
+    if moved:
+        return 0, f"gamma is wrong, and X is changed in place{example}", "write diff = X - mean, not diff -= mean"
+    if not np.isfinite(got[i]).all():
+        hint = "work with logarithms of the densities, and subtract each row's maximum before np.exp"
+        return 0, f"gamma holds NaN or infinity for ordinary points, {size}{example}", hint
+    if i == 0:
+        return 0, f"gamma is wrong{example}", "gamma_nk = pi_k N(x_n | k) / sum_j pi_j N(x_n | j)"
+    hint = "check the inverse, the determinant and the factor (2 pi)^D of the density, and all axes"
+    return 0, f"gamma is right on the example in one dimension, but wrong with D = {d}{example}", hint
 
 
 QUESTION = Question("1.1 E-step", 10, make_inputs, judge)
