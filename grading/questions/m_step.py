@@ -92,7 +92,7 @@ def mistake(name: str, i: int, inputs: Arrays, got: list[Arrays], want: list[Arr
     every = cases(inputs, "x")
     tolerances = [common.MOMENT_TOLERANCE * np.abs(want[j][name]).max() for j in every]
     for answered in zip(*(slips(name, inputs, j, got[j], want[j]) for j in every), strict=True):
-        if np.isfinite(found).any() and all(alike(got[j][name], answered[j][0], tolerances[j]) for j in every):
+        if np.isfinite(found).any() and all(common.alike(got[j][name], answered[j][0], tolerances[j]) for j in every):
             return answered[i][1:]
     if not np.isfinite(found).all():
         return f"{name} holds NaN or infinity", OVER
