@@ -33,6 +33,27 @@ HINTS = {
     "CRASH": "the code must return to its caller: no exit(), no processes or threads of its own",
     "INTERNAL": "run it again; if this happens again, tell the staff: it costs no points",
 }
+# Part of an exception's text: hint. Companion labs use it as well.
+HINTS_BY_TEXT = {
+    "NUL bytes": 'save the file again with the encoding UTF-8, which some editors call "UTF-8", never "Unicode"',
+    "codec can't decode": "save the file again with the encoding UTF-8",
+    "file is empty": "save your code in it, and look at its size before you hand it in",
+    "notebook": "hand in the code as submission.py: the cells alone, as Python",
+    "cannot write mode": "clip first, then convert: np.clip(image, 0, 255).astype(np.uint8)",
+    "data type": "Image.fromarray needs an array of np.uint8 in the shape (28, 28), without mode=",
+    "unknown file extension": "name the file, not the folder: Path(path) / 'gmm_sample.png'",
+    "annot cast ufunc": "X -= y keeps the type of X, here whole numbers: write X = X - y",
+    "'GMM' object has no attribute": "GMM has n_components (K), data_dim (D), means, covs and pi",
+    "'PCA' object has no attribute": "PCA has dim (d), components and mean",
+    "'NoneType' object": "None is what a function without `return` gives, and what is not set yet",
+    "broadcast": "these shapes do not fit: N_k[:, None] divides the rows of (K, D), N_k[:, None, None] (K, D, D)",
+    "core dimension": "the inner sizes of @ must be equal: transpose one side, as in gamma.T @ X",
+    "not aligned": "the inner sizes of a product must be equal: transpose one side, as in gamma.T @ X",
+    "array element with a sequence": "a single number is wanted there: look at the shape of the right side",
+    "annot reshape": "28 x 28 pixels need 784 numbers: pca.inverse_transform makes them from d",
+    "ingular matrix": "a covariance has no inverse: add 1e-6 to its diagonal, and look at how it was made",
+    "not positive definite": "this matrix is no covariance: add 1e-6 to its diagonal, and look at how it was made",
+}
 
 
 def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = None) -> Arrays:
@@ -112,16 +133,27 @@ def _checked(name: str, box: sandbox.Box, seed: int, limits: sandbox.Limits | No
     inputs = make_inputs(name, seed, questions)
     # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
     settings = {"seed": int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])}
-    outcome = box.run(name, inputs, settings=settings, limits=limits)
-    if outcome.status == "done":
+    return judged(name, inputs, box.run(name, inputs, settings=settings, limits=limits), questions)
+
+
+def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[str, Question] | None = None) -> dict:
+    """The entry of one question, from what the child left; arrays beside an exception get their points, too."""
+    found = {}
+    if outcome.status == "done" or outcome.arrays:
         try:
-            return score(name, inputs, outcome.arrays, questions)
+            found = score(name, inputs, outcome.arrays, questions)
         except Exception as error:  # an answer that breaks our own code fails its own question only
             outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
-    entry = question(name, questions[name].label, questions[name].points)
+    if outcome.status == "done":
+        return found
+    asked = (questions or QUESTIONS)[name]
+    entry = question(name, asked.label, asked.points)
     if outcome.status == "raised":
         message, hint = explain_error(outcome.error)
-        return entry | {"verdict": "ERROR", "message": message, "hint": hint}
+        if found:
+            message += f"\nwhat was set before that: {found['message']}"
+            hint = "; ".join(filter(None, (hint, found.get("hint"))))
+        return entry | {"score": found.get("score", 0.0), "verdict": "ERROR", "message": message, "hint": hint}
     verdict = VERDICTS[outcome.status]
     return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
 
@@ -130,15 +162,16 @@ def explain_error(error: dict) -> tuple[str, str]:
     """Message and hint for an exception in the student's code, from the child's description of it."""
     kind, text = error["kind"], error["text"]
     where = f"submission.py, line {error['line']}" if error["line"] else "submission.py"
+    known = next((hint for part, hint in HINTS_BY_TEXT.items() if part in text), "")
     if kind == "not_attempted":
-        return f"not attempted: {where}: {text}", "fill in the region and run this again"
+        return f"not attempted: {where}: {text}", "fill in the region, remove its `raise`, and run this again"
     if kind == "syntax":
-        return f"{where}: syntax error: {text}", "Python cannot read the file: fix that line or the one before"
+        return f"{where}: syntax error: {text}", known or "Python cannot read the file: fix that line or the one before"
     if kind == "missing":
-        return f"submission.py: {text}", "keep the names of classes, methods and functions as they came"
+        return f"submission.py: {text}", known or "keep the names of classes, methods and functions as they came"
     message = f"{where}: {error['type']}: {text}" if text else f"{where}: {error['type']}"
     if kind == "import":
-        return message, "use numpy, scipy, scikit-learn and Pillow only"
+        return message, "use numpy, scipy, scikit-learn and Pillow, and keep all your own code in this one file"
     if trace := error["trace"].rstrip():
         message += f"\n{trace}"
-    return message, "run that line with small arrays and print their shapes"
+    return message, known or "run that line with small arrays and print their shapes"
