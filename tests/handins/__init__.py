@@ -35,7 +35,7 @@ VERDICTS = {"PASS", "WRONG", "ERROR", "TIMEOUT", "MEMORY", "CRASH"}
 SECTIONS = {"first", "top", "end", "whole", *ZEROS}
 NOWHERE = Path(tempfile.gettempdir()) / "no such folder of the corpus"
 _CASE = re.compile(r"^# ------ (\w+)(?: \[([\w, ]+)\])?: (.+)\n", re.M)
-_SETTING = re.compile(r"# (needs|base|encoding|newline): (.+)\n")
+_SETTING = re.compile(r"# (needs|base|encoding|newline|says): (.+)\n")
 _SECTION = re.compile(r"^# === (.+)\n", re.M)
 _HONEST = re.compile(r"^# (HONEST|SOLUTION|ZEROS)\n", re.M)
 
@@ -66,6 +66,11 @@ class Case:
     def needs(self) -> str:
         """What the verdict holds under only: ``bubblewrap``, or nothing."""
         return self.settings.get("needs", "")
+
+    @property
+    def says(self) -> list[str]:
+        """Words that message and hint of each question with lost points must hold."""
+        return self.settings["says"].split("; ") if "says" in self.settings else []
 
     @property
     def touched(self) -> list[str]:
