@@ -46,10 +46,15 @@ HINTS_BY_TEXT = {
     "'GMM' object has no attribute": "GMM has n_components (K), data_dim (D), means, covs and pi",
     "'PCA' object has no attribute": "PCA has dim (d), components and mean",
     "'NoneType' object": "None is what a function without `return` gives, and what is not set yet",
-    "broadcast": "these shapes do not fit: N_k[:, None] divides the rows of (K, D), N_k[:, None, None] (K, D, D)",
+    "broadcast": "these shapes do not fit: print both; n[:, None] makes a column, and gamma[:, k] is one",
     "core dimension": "the inner sizes of @ must be equal: transpose one side, as in gamma.T @ X",
     "not aligned": "the inner sizes of a product must be equal: transpose one side, as in gamma.T @ X",
     "array element with a sequence": "a single number is wanted there: look at the shape of the right side",
+    "positional argument": "keep the arguments of methods and functions as they came",
+    "NameError": "define or import that name in submission.py; look for a slip of the pen",
+    "No such file": "only submission.py is there: read no files of your own",
+    "EOFError": "nobody is there to type: remove input() and breakpoint()",
+    "1.2 M-step": "remove this `raise`: your code stands above it",
     "annot reshape": "28 x 28 pixels need 784 numbers: pca.inverse_transform makes them from d",
     "ingular matrix": "a covariance has no inverse: add 1e-6 to its diagonal, and look at how it was made",
     "not positive definite": "this matrix is no covariance: add 1e-6 to its diagonal, and look at how it was made",
@@ -149,7 +154,7 @@ def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[
     asked = (questions or QUESTIONS)[name]
     entry = question(name, asked.label, asked.points)
     if outcome.status == "raised":
-        message, hint = explain_error(outcome.error)
+        message, hint = explain_error(outcome.error | ({"kind": "exception"} if found else {}))
         if found:
             message += f"\nwhat was set before that: {found['message']}"
             hint = "; ".join(filter(None, (hint, found.get("hint"))))
@@ -162,7 +167,7 @@ def explain_error(error: dict) -> tuple[str, str]:
     """Message and hint for an exception in the student's code, from the child's description of it."""
     kind, text = error["kind"], error["text"]
     where = f"submission.py, line {error['line']}" if error["line"] else "submission.py"
-    known = next((hint for part, hint in HINTS_BY_TEXT.items() if part in text), "")
+    known = next((hint for part, hint in HINTS_BY_TEXT.items() if part in f"{error['type']}: {text}"), "")
     if kind == "not_attempted":
         return f"not attempted: {where}: {text}", "fill in the region, remove its `raise`, and run this again"
     if kind == "syntax":

@@ -65,12 +65,12 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     inside, outside = (image.reshape(len(image), 784).astype(np.float64) for image in images)
     points, faults = 2, []
     bright, dark = (np.flatnonzero(far) for far in (inputs["mean_1"] > 255, inputs["mean_1"] < 0))
+    more, cause, hint = judge_draws(inputs, inside)
     if (outside[:, bright] >= 250).all() and (outside[:, dark] <= 5).all():
         points += 2
-    else:
+    elif outside[:, bright].max() > 1 or not cause:  # else they do not go beyond, because of that cause
         example = comparison("pixels 400, -150", outside[0, [bright[0], dark[0]]], np.array([255, 0]))
         faults.append((f"pixel values beyond 0..255 come out wrong{example}", CLIP))
-    more, cause, hint = judge_draws(inputs, inside)
     if cause:
         faults.append((cause, hint))
         for turn, turned in TURNS.items():
@@ -79,7 +79,8 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     if faults:
         return judgement(points + more, faults)
     cause = "the pictures have the right form, mean and spread"
-    if np.abs(outside - np.clip(expected(inputs, 1), 0, 255)).mean() > 40:
+    stretched = np.interp(far := expected(inputs, 1), [far.min(), far.max()], [0, 255])
+    if np.abs(outside - stretched).mean() < np.abs(outside - np.clip(far, 0, 255)).mean():
         cause += "; stretching min..max to 0..255 makes black grey, np.clip does not (this costs no points)"
     return 7, cause, ""
 
@@ -112,11 +113,9 @@ def wrong_file(form: np.ndarray) -> tuple[str, str]:
         3: "gmm_sample.png is not 8-bit grey (mode L)",
         4: f"gmm_sample.png has {width} x {height} pixels, not 28 x 28",
     }
+    hints = {28: "the array was one row: no [0] on an array (28, 28)", 784: "reshape(28, 28) first"}
     hint = "Image.fromarray(array of uint8, shape (28, 28)).save(Path(path) / 'gmm_sample.png')"
-    if code == 4 and {width, height} in ({1, 28}, {1, 784}):
-        hint = (
-            "the array was one row: no [0] on an array (28, 28)" if 28 in (width, height) else "reshape(28, 28) first"
-        )
+    hint = hints.get(max(width, height), hint) if code == 4 and min(width, height) == 1 else hint
     return causes.get(code, causes[0]), hint
 
 
@@ -130,54 +129,38 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
         if np.abs(images[0] - np.clip(expected(inputs, 0), 0, 255)).max() < 3:
             cause, hint = f"{cause}: the component's mean", "draw from the normal distribution with gmm.covs[label]"
         return 0, *(wrong_middle or (cause, hint))
-    codes, found = draw_statistics(inputs, images, covs[label])
-    mean_right = found.pop("offset of the mean")
-    spread_right = all(found.values())
-    if not mean_right and not spread_right and close(codes.mean(axis=0), mean, 0.5):
-        mean_right = True  # the draws hardly vary, so the test fails on rounding alone
-    faults = []
-    if not mean_right:
+    codes, right = draw_statistics(inputs, images, covs[label])
+    mean_right = right.pop("offset of the mean")
+    spread_right = all(right.values())
+    if not mean_right and (spread_right or not close(codes.mean(axis=0), mean, 0.5)):
         cause = f"the draws are not centred on the mean of component {label}"
         hint = "use gmm.means[label], and add the PCA's mean once (inverse_transform does)"
-        faults.append(wrong_middle or (cause, hint))
-    if not spread_right:
-        cause = "the draws do not spread as the component's covariance says"
-        hint = "mean + L z with L the Cholesky factor of gmm.covs[label], or np.random.multivariate_normal"
-        if mean_right:
-            scatter = (codes - mean).T @ (codes - mean) / len(codes)
-            other, told = likeliest(covs, label, scatter)
-            cause += f": {told}" if all(draw_statistics(inputs, images, other)[1].values()) else ""
-            own = np.round(np.sqrt(np.diag(scatter)), 1)
-            cause += comparison("standard deviation of each code", own, np.sqrt(np.diag(covs[label])))
-        faults.append((cause, hint))
-    causes, hints = zip(*faults, strict=True) if faults else ((), ())
-    return int(mean_right) + 2 * int(spread_right), "; ".join(causes), "; ".join(hints)
+        return 2 * int(spread_right), *(wrong_middle or (cause, hint))
+    if spread_right:
+        return 3, "", ""
+    scatter = (codes - mean).T @ (codes - mean) / len(codes)
+    other, told = likeliest(covs, label, scatter)
+    known = f": {told}" if all(draw_statistics(inputs, images, other)[1].values()) else ""
+    own, want = np.round(np.sqrt(np.diag(scatter)), 1), np.sqrt(np.diag(covs[label]))
+    cause = f"the draws do not spread as the component's covariance says{known}"
+    hint = "mean + L z with L the Cholesky factor of gmm.covs[label], or np.random.multivariate_normal"
+    return 1, cause + comparison("standard deviation of each code", own, want), hint
 
 
-def middle(inputs: Arrays, images: np.ndarray) -> tuple[str, str] | None:
+def middle(inputs: Arrays, images: np.ndarray) -> list[str] | None:
     """Cause and hint if the pictures' medians are those of a known mistake."""
     label, pixels, mean = int(inputs["label_0"]), expected(inputs, 0), inputs["mean_0"]
+    others, hint = [k for k in range(3) if k != label], "use gmm.means[label] and gmm.covs[label]"
     known = [
         (pixels + mean, "the PCA's mean is added twice", "inverse_transform adds it"),
         (pixels - mean, "the PCA's mean is left out", "use pca.inverse_transform"),
         (mean, "the component's mean is left out", "add gmm.means[label] to the noise"),
         (np.clip(pixels, 0, 1) * 255, "pixels are clipped to 0..1, then multiplied by 255", CLIP),
         (np.clip(pixels, 0, 1), "every pixel is 0 or 1", "pixels are 0..255 here, before and after PCA: do not divide"),
-    ]
-    known += [
-        (
-            expected(inputs, 0, k),
-            f"component {k} is drawn, not component {label}",
-            "use gmm.means[label] and gmm.covs[label]",
-        )
-        for k in range(3)
-        if k != label
+        *((expected(inputs, 0, k), f"component {k} is drawn, not component {label}", hint) for k in others),
     ]
     found = np.median(images, axis=0)
-    for picture, *told in known:
-        if np.abs(found - np.clip(picture, 0, 255)).mean() < 3:
-            return tuple(told)
-    return None
+    return next((told for far, *told in known if np.abs(found - np.clip(far, 0, 255)).mean() < 3), None)
 
 
 def likeliest(covs: np.ndarray, label: int, scatter: np.ndarray) -> tuple[np.ndarray, str]:
