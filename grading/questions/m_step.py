@@ -91,66 +91,59 @@ def mistake(name: str, i: int, inputs: Arrays, got: list[Arrays], want: list[Arr
         return f"{name} is unchanged", f"set self.{name}"
     every = cases(inputs, "x")
     tolerances = [common.MOMENT_TOLERANCE * np.abs(want[j][name]).max() for j in every]
-    for answered in zip(*(slips(name, inputs, j, got[j], want[j]) for j in every), strict=True):
-        if np.isfinite(found).any() and all(common.alike(got[j][name], answered[j][0], tolerances[j]) for j in every):
-            return answered[i][1:]
+    known = [slips(inputs, j, got[j], want[j])[name] for j in every]
+    told = common.recognised([got[j][name] for j in every], known, tolerances)
+    if told and np.isfinite(found).any():
+        return told[i]
     if not np.isfinite(found).all():
         return f"{name} holds NaN or infinity", OVER
     return f"{name} {'is' if name == 'pi' else 'are'} wrong", PARTS[name][3]
 
 
-def slips(name: str, inputs: Arrays, i: int, got: Arrays, want: Arrays) -> list[tuple[np.ndarray, str, str]]:
-    """What known mistakes give for one parameter in case i, each with its cause and hint."""
-    x, gamma, right = inputs[f"x_{i}"], inputs[f"gamma_{i}"], want[name]
-    n, k = gamma.shape
-    n_k, centre, ones = gamma.sum(axis=0), x.mean(axis=0), np.eye(x.shape[1])
-    anew = e_step.softmax(e_step.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"]))
-    known = [
-        (
-            moments(x, np.eye(k)[gamma.argmax(axis=1)] + 1e-12)[name],
-            "gamma is rounded to 0 and 1",
-            "use gamma as it is",
-        ),
-        (moments(x, anew)[name], "the given gamma is not used", "use the argument gamma; do not call _e_step"),
-    ]
-    if name == "pi":
-        return [
-            (n_k, "pi is not divided by the number of samples", "pi_k = N_k / N"),
-            (right / k, "pi has a factor 1/K too many", "pi_k = N_k / N"),
-            (np.full(k, 1 / k), "pi is 1/K for every component", "pi_k = N_k / N"),
-            *known,
-        ]
-    if name == "means":
-        return [
-            (n_k[:, None] * right, "means are not divided by N_k", OVER),
-            (n_k[:, None] * right / n, "means are divided by N instead of N_k", OVER),
-            (np.tile(centre, (k, 1)), "every component has the mean of all samples", "weight the samples by gamma_nk"),
-            *known,
-        ]
+def slips(inputs: Arrays, i: int, got: Arrays, want: Arrays) -> dict[str, list[tuple[np.ndarray, str, str]]]:
+    """What known mistakes give in case i for each parameter, each with its cause and hint."""
+    x, gamma, covs = inputs[f"x_{i}"], inputs[f"gamma_{i}"], want["covs"]
+    (n, k), n_k, centre, axes = gamma.shape, gamma.sum(axis=0), x.mean(axis=0), np.eye(x.shape[1])
+    over, share = n_k[:, None, None], "pi_k = N_k / N"
 
     def around(centres: np.ndarray) -> np.ndarray:
         shift = want["means"] - centres
-        return right + np.einsum("ki,kj->kij", shift, shift)
+        return covs + np.einsum("ki,kj->kij", shift, shift)
 
+    unbiased = over - (gamma**2).sum(axis=0)[:, None, None] / over
     means = got["means"] if got["means"].shape == want["means"].shape else np.nan
-    ridge = (
-        np.trace(got["covs"] - right, axis1=1, axis2=2).mean() / len(ones) if got["covs"].shape == right.shape else 0
-    )
-    each, squares = n_k[:, None, None], (gamma**2).sum(axis=0)[:, None, None]
-    return [
-        (right * each, "covs are not divided by N_k", OVER),
-        (right * each / n, "covs are divided by N instead of N_k", OVER),
-        (right * each / (n - 1), "covs are divided by N - 1 instead of N_k", OVER),
-        (right * each / (each - 1), "covs are divided by N_k - 1 instead of N_k", OVER),
-        (right * each / (each - squares / each), "covs are np.cov's unbiased estimates", "np.cov(..., ddof=0)"),
-        (around(inputs[f"means_{i}"]), "covs are taken around the means before this step", "update self.means first"),
-        (around(np.zeros(1)), "covs are taken around 0", "subtract the mean of component k from X first"),
-        (around(centre), "covs are taken around the mean of all samples", "subtract the mean of component k"),
-        (around(means), "covs are taken around the wrong means", "mend the means first"),
-        (right * ones, "covs contain only the diagonal", "the mixture has full covariances"),
-        (right + ridge * ones, f"covs have {ridge:.3g} added to the diagonal", f"add {RIDGE:g} at most"),
-        *known,
-    ]
+    ridge = np.trace(got["covs"] - covs, axis1=1, axis2=2).mean() / len(axes) if got["covs"].shape == covs.shape else 0
+    known = {
+        "pi": [
+            (n_k, "pi is not divided by the number of samples", share),
+            (n_k / n / k, "pi has a factor 1/K too many", share),
+            (np.full(k, 1 / k), "pi is 1/K for every component", share),
+        ],
+        "means": [
+            (n_k[:, None] * want["means"], "means are not divided by N_k", OVER),
+            (n_k[:, None] * want["means"] / n, "means are divided by N instead of N_k", OVER),
+            (np.tile(centre, (k, 1)), "every component has the mean of all samples", "weight sample n by gamma_nk"),
+        ],
+        "covs": [
+            (covs * over, "covs are not divided by N_k", OVER),
+            (covs * over / n, "covs are divided by N instead of N_k", OVER),
+            (covs * over / (n - 1), "covs are divided by N - 1 instead of N_k", OVER),
+            (covs * over / (over - 1), "covs are divided by N_k - 1 instead of N_k", OVER),
+            (covs * over / unbiased, "covs are np.cov's unbiased estimates", "np.cov(..., ddof=0)"),
+            (around(inputs[f"means_{i}"]), "covs are taken around the means before this step", "set self.means first"),
+            (around(np.zeros(1)), "covs are taken around 0", "subtract the mean of component k from X first"),
+            (around(centre), "covs are taken around the mean of all samples", "subtract the mean of component k"),
+            (around(means), "covs are taken around the wrong means", "mend the means first"),
+            (covs * axes, "covs contain only the diagonal", "the mixture has full covariances"),
+            (covs + ridge * axes, f"covs have {ridge:.3g} added to the diagonal", f"add {RIDGE:g} at most"),
+        ],
+    }
+    rounded = moments(x, np.eye(k)[gamma.argmax(axis=1)] + 1e-12)
+    anew = moments(x, e_step.softmax(e_step.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"])))
+    for name, found in known.items():
+        found.append((rounded[name], "gamma is rounded to 0 and 1", "use gamma as it is"))
+        found.append((anew[name], "the given gamma is not used", "use the argument gamma; do not call _e_step"))
+    return known
 
 
 QUESTION = Question("1.2 M-step", 10, make_inputs, judge)
