@@ -10,6 +10,7 @@ The questions themselves are in ``questions/``.
 import contextlib
 import hashlib
 import hmac
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,31 +34,27 @@ HINTS = {
     "CRASH": "the code must return to its caller: no exit(), no processes or threads of its own",
     "INTERNAL": "run it again; if this happens again, tell the staff: it costs no points",
 }
-# Part of an exception's text: hint. Companion labs use it as well.
+# What an exception's text may hold, and the hint; companion labs use them as well.
 HINTS_BY_TEXT = {
-    "NUL bytes": 'save the file again with the encoding UTF-8, which some editors call "UTF-8", never "Unicode"',
-    "codec can't decode": "save the file again with the encoding UTF-8",
+    "NUL bytes|codec can't decode": "save the file again with the encoding UTF-8",
     "file is empty": "save your code in it, and look at its size before you hand it in",
-    "notebook": "hand in the code as submission.py: the cells alone, as Python",
-    "cannot write mode": "clip first, then convert: np.clip(image, 0, 255).astype(np.uint8)",
-    "data type": "Image.fromarray needs an array of np.uint8 in the shape (28, 28), without mode=",
+    "Jupyter": "hand in the code alone, as Python",
+    "annot write mode|data type": "clip first, then .astype(np.uint8); Image.fromarray without mode=, shape (28, 28)",
     "unknown file extension": "name the file, not the folder: Path(path) / 'gmm_sample.png'",
     "annot cast ufunc": "X -= y keeps the type of X, here whole numbers: write X = X - y",
     "'GMM' object has no attribute": "GMM has n_components (K), data_dim (D), means, covs and pi",
     "'PCA' object has no attribute": "PCA has dim (d), components and mean",
     "'NoneType' object": "None is what a function without `return` gives, and what is not set yet",
-    "broadcast": "these shapes do not fit: print both; n[:, None] makes a column, and gamma[:, k] is one",
-    "core dimension": "the inner sizes of @ must be equal: transpose one side, as in gamma.T @ X",
-    "not aligned": "the inner sizes of a product must be equal: transpose one side, as in gamma.T @ X",
-    "array element with a sequence": "a single number is wanted there: look at the shape of the right side",
+    "broadcast": "these shapes do not fit: print both; n[:, None] makes a column, and a[:, k] is one",
+    "core dimension|not aligned": "the inner sizes of a product must be equal: transpose one side by .T",
+    "with a sequence": "a single number is wanted there: look at the shape of the right side",
     "positional argument": "keep the arguments of methods and functions as they came",
-    "NameError": "define or import that name in submission.py; look for a slip of the pen",
+    "NameError": "define or import that name in submission.py, or mend its spelling",
     "No such file": "only submission.py is there: read no files of your own",
     "EOFError": "nobody is there to type: remove input() and breakpoint()",
     "1.2 M-step": "remove this `raise`: your code stands above it",
-    "annot reshape": "28 x 28 pixels need 784 numbers: pca.inverse_transform makes them from d",
-    "ingular matrix": "a covariance has no inverse: add 1e-6 to its diagonal, and look at how it was made",
-    "not positive definite": "this matrix is no covariance: add 1e-6 to its diagonal, and look at how it was made",
+    "annot reshape": "count both sides: 28 x 28 pixels are 784 numbers, so turn a code into pixels first",
+    "ingular matrix|positive definite": "a covariance needs an inverse: add 1e-6 to its diagonal, or mend it",
 }
 
 
@@ -167,7 +164,7 @@ def explain_error(error: dict) -> tuple[str, str]:
     """Message and hint for an exception in the student's code, from the child's description of it."""
     kind, text = error["kind"], error["text"]
     where = f"submission.py, line {error['line']}" if error["line"] else "submission.py"
-    known = next((hint for part, hint in HINTS_BY_TEXT.items() if part in f"{error['type']}: {text}"), "")
+    known = next((hint for part, hint in HINTS_BY_TEXT.items() if re.search(part, f"{error['type']}: {text}")), "")
     if kind == "not_attempted":
         return f"not attempted: {where}: {text}", "fill in the region, remove its `raise`, and run this again"
     if kind == "syntax":

@@ -205,39 +205,39 @@ def given(base: type, submission, name: str, **attributes):
 
 def given_pair(submission, inputs: dict, i: str) -> tuple:
     """The mixture and the PCA for a sampler."""
-    means, components = inputs[f"means{i}"].copy(), inputs[f"components{i}"].copy()
-    gmm = given(
-        GivenGMM,
-        submission,
-        "GMM",
-        n_components=len(means),
-        data_dim=means.shape[1],
-        means=means,
-        covs=inputs[f"covs{i}"].copy(),
-        pi=inputs[f"pi{i}"].copy(),
-    )
-    pca = given(GivenPCA, submission, "PCA", dim=len(components), components=components, mean=inputs[f"mean{i}"].copy())
-    return gmm, pca
+    of_gmm = {name: inputs[f"{name}{i}"].copy() for name in ("means", "covs", "pi")}
+    of_pca = {name: inputs[f"{name}{i}"].copy() for name in ("components", "mean")}
+    k, d = of_gmm["means"].shape
+    gmm = given(GivenGMM, submission, "GMM", n_components=k, data_dim=d, **of_gmm)
+    return gmm, given(GivenPCA, submission, "PCA", dim=len(of_pca["components"]), **of_pca)
 
 
 def sample_from_gmm(submission, inputs, settings) -> dict:
-    """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), or ``form_i`` of the first bad one.
+    """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), and ``form_i`` of the first bad one.
 
     ``form_i`` is empty if all are good; else it holds the fault of the file (0 missing, 1 not a picture, 2 not PNG,
     3 not 8-bit grey, 4 not 28 x 28), its width and its height, and the letters of another file's name that was written.
     """
-    sampler = need(submission, "sample_from_gmm")
     answers = {}
     for i in cases(inputs, "label"):
-        images, form = [], []
-        for _ in range(int(inputs[f"n_{i}"])):
-            image, form = drawn(sampler, *given_pair(submission, inputs, f"_{i}"), int(inputs[f"label_{i}"]))
-            if form:
-                break
-            images.append(image)
-        answers[f"images_{i}"] = np.array(images, dtype=np.uint8).reshape(len(images), 28, 28)
-        answers[f"form_{i}"] = np.array(form, dtype=np.float64)
+        images, form = pictures(submission, inputs, f"_{i}", inputs[f"label_{i}"], inputs[f"n_{i}"])
+        answers |= {f"images_{i}": images, f"form_{i}": form}
     return answers
+
+
+def draw(submission, inputs, settings) -> dict:
+    """``n`` pictures of component ``label``: ``images`` uint8 (n, 28, 28), or the ``form`` of the first bad one."""
+    images, form = pictures(submission, inputs, "", settings["label"], settings["n"])
+    return {"form": form} if form.size else {"images": images}
+
+
+def pictures(submission, inputs: dict, i: str, label: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures uint8 (n, 28, 28) until the first bad one, and its form."""
+    sampler, images, form = need(submission, "sample_from_gmm"), [], []
+    while len(images) < n and not form:
+        image, form = drawn(sampler, *given_pair(submission, inputs, i), int(label))
+        images += [] if form else [image]
+    return np.array(images, dtype=np.uint8).reshape(len(images), 28, 28), np.array(form, dtype=np.float64)
 
 
 def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
@@ -266,25 +266,7 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
         return None, [1, 0, 0]
 
 
-def draw(submission, inputs, settings) -> dict:
-    """``n`` pictures of component ``label``: ``images`` uint8 (n, 28, 28), or the ``form`` of the first bad one."""
-    sampler, pair = need(submission, "sample_from_gmm"), given_pair(submission, inputs, "")
-    images = []
-    for _ in range(int(settings["n"])):
-        image, form = drawn(sampler, *pair, int(settings["label"]))
-        if form:
-            return {"form": np.array(form, dtype=np.float64)}
-        images.append(image)
-    return {"images": np.array(images, dtype=np.uint8)}
-
-
-TASKS = {
-    "e_step": e_step,
-    "m_step": m_step,
-    "pca_fit": pca_fit,
-    "sample_from_gmm": sample_from_gmm,
-    "draw": draw,
-}
+TASKS = {task.__name__: task for task in (e_step, m_step, pca_fit, sample_from_gmm, draw)}
 
 
 def describe(error: BaseException) -> dict:

@@ -64,6 +64,7 @@ def test_the_corpus_is_as_large_as_was_asked_and_well_formed():
     assert set(names) >= set(IN_CHILDREN)
     counts = [len(handins.every(family)) for family in handins.FAMILIES]
     assert all(count >= least for count, least in zip(counts, (50, 70, 70), strict=True))
+    assert sum(bool(case.says) for case in handins.every("wrong")) >= 60
     for case in handins.every():
         lost = {question for question, expected in case.expected.items() if expected != full(question)}
         assert case.family != "correct" or not lost, case.name
@@ -268,6 +269,13 @@ def test_in_children_in_full(family, stem, judge):
 def test_in_children_without_bubblewrap(stem, judge, monkeypatch):
     monkeypatch.setenv(bubblewrap.OFF, "0")
     judge(cases("hostile", stem), lambda case: case.touched)
+
+
+def test_points_beside_an_exception_come_through_the_sandbox():
+    case = handins.find("wrong/m_row_division")
+    (entry,) = checks.check_code(case.source(), only=["m_step"])
+    assert (entry["verdict"], entry["score"]) == case.expected["m_step"], entry
+    assert all(words in entry["message"] + entry["hint"] for words in case.says), entry
 
 
 # --------------------------------------------------------------------------- damaged runs

@@ -48,10 +48,10 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     wrong = [i for i, (got, want) in enumerate(means) if not moments_close(got.reshape(-1), want)]
     if wrong:
         got, want = means[wrong[0]]
-        cause = "mean is wrong" if got.size == want.size else f"mean has shape {got.shape} instead of {want.shape}"
-        if got.size and np.abs(got).max() < 1e-6:
-            cause = "mean is 0: it was taken after X was centred"
-        cause = cause if got.size else "mean is not set"
+        zero = not np.abs(got).max(initial=0) > 1e-6
+        cause = "mean is 0: it was taken after X was centred" if got.size and zero else "mean is wrong"
+        if got.size != want.size:
+            cause = f"mean has shape {got.shape} instead of {want.shape}" if got.size else "mean is not set"
         example = comparison(given, *means[0]) if wrong[0] == 0 and got.size else ""
         faults.append((cause + example, "self.mean = X.mean(axis=0), before X is centred"))
     else:
@@ -62,18 +62,13 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     return judgement(points, faults) if faults else (8, "components and mean are right", "")
 
 
-def leading(components: np.ndarray, j: int) -> np.ndarray:
-    """Projector onto the first j rows, which does not depend on signs or on rotations among them."""
-    return components[:j].T @ components[:j]
-
-
 def same(rows: np.ndarray, others: np.ndarray, j: int) -> bool:
-    """Whether the first j rows span the same space."""
-    return close(leading(rows, j), leading(others, j), PROJECTOR_TOLERANCE)
+    """Whether the first j rows span the same space; projectors do not depend on signs or on rotations among them."""
+    return close(rows[:j].T @ rows[:j], others[:j].T @ others[:j], PROJECTOR_TOLERANCE)
 
 
 def orthonormal(rows: np.ndarray) -> bool:
-    return close(rows @ rows.T, np.eye(len(rows)), PROJECTOR_TOLERANCE)
+    return rows.ndim == 2 and close(rows @ rows.T, np.eye(len(rows)), PROJECTOR_TOLERANCE)
 
 
 def judge_components(got: np.ndarray, x: np.ndarray, d: int) -> tuple[float, str, str]:
@@ -105,16 +100,16 @@ def judge_components(got: np.ndarray, x: np.ndarray, d: int) -> tuple[float, str
 
 def known_mistake(components: list[np.ndarray], inputs: Arrays, wrong: list[int]) -> tuple[str, str]:
     """Cause and hint for wrong directions, from the example by hand and the ordinary data alike."""
-    xs, sizes = [inputs["x_0"], inputs["x_1"]], [int(inputs["dim_0"]), int(inputs["dim_1"])]
-    pairs = [(got, x, d) for got, x, d in zip(components, xs, sizes, strict=False) if got.shape == (d, x.shape[1])]
+    pairs = [(components[i], inputs[f"x_{i}"], int(inputs[f"dim_{i}"])) for i in (0, 1)]
     if wrong == [3]:
         return "components are wrong for 8-bit pixels only", "in uint8, 3 - 5 is 254: convert by X.astype(np.float64)"
-    for cause, hint, rows in SLIPS:
-        if len(pairs) == 2 and all(same(got, rows(x), d) for got, x, d in pairs):
-            return cause, hint
-    if len(pairs) == 2 and all(taken_as_rows(got, np.linalg.eigh(np.cov(x.T))[1]) for got, x, _ in pairs):
-        return "components are rows of eigh's matrix, whose eigenvectors are columns", "transpose, then slice"
-    if not all(orthonormal(got) for got, *_ in pairs):
+    if all(got.shape == (d, x.shape[1]) for got, x, d in pairs):
+        for cause, hint, rows in SLIPS:
+            if all(same(got, rows(x), d) for got, x, d in pairs):
+                return cause, hint
+        if all(taken_as_rows(got, np.linalg.eigh(np.cov(x.T))[1]) for got, x, _ in pairs):
+            return "components are rows of eigh's matrix, whose eigenvectors are columns", "transpose, then slice"
+    if not all(orthonormal(got) for got in components):
         return "components do not have length 1, or are not perpendicular", "take the eigenvectors as they are, as rows"
     return "components are wrong", "the eigenvectors of the covariance matrix with the largest eigenvalues, as rows"
 

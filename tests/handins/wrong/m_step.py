@@ -103,7 +103,7 @@ self.pi = N_k / len(X)
 self.means = gamma.T @ X / N_k
 for k in range(self.n_components):
     self.covs[k] = (gamma[:, k, None] * (X - self.means[k])).T @ (X - self.means[k]) / N_k[k]
-# ------ m_not_transposed [ERROR 5, says transpose one side, says covs is unchanged]: (N, D) @ (N, D): an exception after pi and means.
+# ------ m_not_transposed [ERROR 5, says transpose one side by .T, says covs is unchanged]: (N, D) @ (N, D): an exception after pi and means.
 N_k = gamma.sum(axis=0)
 self.pi, self.means = N_k / len(X), gamma.T @ X / N_k[:, None]
 self.covs = np.array([(gamma[:, [k]] * (X - self.means[k])) @ (X - self.means[k]) for k in range(len(N_k))])

@@ -35,7 +35,7 @@ Image.fromarray(pixels.reshape(28, 28).astype(np.uint8)).save(Path(path) / "gmm_
 # ------ s_mean_image [WRONG 4, says component's mean]: The component's mean instead of a draw.
 pixels = np.clip(pca.inverse_transform(gmm.means[label]), 0, 255).astype(np.uint8)
 Image.fromarray(pixels.reshape(28, 28)).save(Path(path) / "gmm_sample.png")
-# ------ s_no_inverse_transform [ERROR 0, says pca.inverse_transform]: The code itself is taken for a picture.
+# ------ s_no_inverse_transform [ERROR 0, says into pixels first]: The code itself is taken for a picture.
 code = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
 Image.fromarray(code.reshape(28, 28).astype(np.uint8)).save(Path(path) / "gmm_sample.png")
 # ------ s_other_folder [WRONG 0, says but ../gmm_sample.png]: Written into the current folder.
