@@ -37,6 +37,7 @@ HINTS = {
 # What an exception's text may hold, and the hint; companion labs use them as well.
 HINTS_BY_TEXT = {
     "NUL bytes|codec can't decode": "save the file again with the encoding UTF-8",
+    "invalid .*character": "type that character again, with a keyboard set to English",
     "file is empty": "save your code in it, and look at its size before you hand it in",
     "Jupyter": "hand in the code alone, as Python",
     "annot write mode|data type": "clip first, then .astype(np.uint8); Image.fromarray without mode=, shape (28, 28)",

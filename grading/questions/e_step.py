@@ -123,10 +123,12 @@ def mistake(inputs: Arrays, got: Many, want: Many, i: int, moved: bool) -> tuple
     scaled = [gamma / gamma.sum(axis=1, keepdims=True) if gamma.ndim == 2 else gamma for gamma in got]
     if all(close(*pair, GAMMA_TOLERANCE) for pair in zip(scaled, want, strict=True)):
         return 5, f"the rows of gamma do not sum to 1{example}", "divide each row by its sum"
-    found = recognised(got, [slips(inputs, j) for j in range(len(want))], [GAMMA_TOLERANCE] * len(want))
-    if found and np.isfinite(got[i]).any():
-        points, cause, hint = found[0]
-        return points * finite, cause + example, hint
+    known = [slips(inputs, j) for j in range(len(want))]
+    for answered in (got, scaled):  # normalised by us, another mistake shows
+        found = recognised(answered, known, [GAMMA_TOLERANCE] * len(want))
+        if found and np.isfinite(answered[i]).any():
+            points, cause, hint = found[0]
+            return points * finite * (answered is got), cause + example, hint
     if moved:
         return 0, f"gamma is wrong, and X is changed in place{example}", "write diff = X - mean, not diff -= mean"
     if not np.isfinite(got[i]).all():

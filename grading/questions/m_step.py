@@ -50,7 +50,7 @@ def covariances_close(got: np.ndarray, want: np.ndarray) -> bool:
 OVER = "divide by N_k, the sum of gamma over the samples"
 PARTS = {  # points, comparison, hints for a wrong shape and for a wrong value
     "pi": (2, moments_close, "one number per component: gamma.sum(axis=0) / N", "pi_k = N_k / N"),
-    "means": (3, moments_close, "N_k[:, None] divides row k by N_k", "mean_k = sum_n gamma_nk x_n / N_k"),
+    "means": (3, moments_close, "divide gamma.T @ X by N_k[:, None]", "mean_k = sum_n gamma_nk x_n / N_k"),
     "covs": (5, covariances_close, "one full matrix for each component",
              "cov_k = sum_n gamma_nk (x_n - mean_k)(x_n - mean_k)^T / N_k"),
 }  # fmt: skip
@@ -130,6 +130,7 @@ def slips(inputs: Arrays, i: int, got: Arrays, want: Arrays) -> dict[str, list[t
             (covs * over / (n - 1), "covs are divided by N - 1 instead of N_k", OVER),
             (covs * over / (over - 1), "covs are divided by N_k - 1 instead of N_k", OVER),
             (covs * over / unbiased, "covs are np.cov's unbiased estimates", "np.cov(..., ddof=0)"),
+            (covs + inputs[f"covs_{i}"], "covs are added to those before this step", "start from zeros"),
             (around(inputs[f"means_{i}"]), "covs are taken around the means before this step", "set self.means first"),
             (around(np.zeros(1)), "covs are taken around 0", "subtract the mean of component k from X first"),
             (around(centre), "covs are taken around the mean of all samples", "subtract the mean of component k"),

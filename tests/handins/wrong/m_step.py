@@ -114,3 +114,7 @@ raise NotImplementedError("1.2 M-step: update self.pi, self.means and self.covs 
 before = self.means
 # SOLUTION
 self.mean, self.means = self.means, before
+# ------ m_old_covs_added [WRONG 5, says before this step]: Summed up in self.covs, which still held the old ones.
+before = self.covs
+# SOLUTION
+self.covs = before + self.covs

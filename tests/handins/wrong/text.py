@@ -98,3 +98,6 @@ def sample_from_gmm(gmm: GMM, pca: PCA, label: int, path: str) -> None:
     code = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
     pixels = np.clip(pca.inverse_transform(code), 0, 255).astype(np.uint8)
     Image.fromarray(pixels.reshape(28, 28)).save(Path(path) / "gmm_sample.png")
+# ------ t_full_width [all ERROR 0, says English]: A full-width comma in the code.
+# === 1.1 E-step
+gamma = np.zeros((len(X)， self.n_components))
