@@ -9,7 +9,7 @@
     (500,)
 
 Your code goes between BEGIN_YOUR_CODE and END_YOUR_CODE, four times: 1.1 the E-step, 1.2 the M-step, 2.1 the principal
-components, 5.1 sampling. Everything else is given, and is restored before grading.
+components, 5.1 sampling. Everything else is given; your file is graded as you hand it in.
 
 Symbols: N samples, D dimensions of the data (784 pixels for images, the embedding's d for the mixture), K components.
 Pixels are 0..255 everywhere, before and after PCA.

@@ -10,6 +10,7 @@ The questions themselves are in ``questions/``.
 import contextlib
 import hashlib
 import hmac
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,6 +33,29 @@ HINTS = {
     "MEMORY": "an array with two sample axes, (N, N), is too large: keep to (N, K) and (N, D)",
     "CRASH": "the code must return to its caller: no exit(), no processes or threads of its own",
     "INTERNAL": "run it again; if this happens again, tell the staff: it costs no points",
+}
+# What an exception's text may hold, and the hint; companion labs use them as well.
+HINTS_BY_TEXT = {
+    "NUL bytes|codec can't decode": "save the file again with the encoding UTF-8",
+    "invalid .*character": "type that character again, with a keyboard set to English",
+    "file is empty": "save your code in it, and look at its size before you hand it in",
+    "Jupyter": "hand in the code alone, as Python",
+    "annot write mode|data type": "clip first, then .astype(np.uint8); Image.fromarray without mode=, shape (28, 28)",
+    "unknown file extension": "name the file, not the folder: Path(path) / 'gmm_sample.png'",
+    "annot cast ufunc": "X -= y keeps the type of X, here whole numbers: write X = X - y",
+    "'GMM' object has no attribute": "GMM has n_components (K), data_dim (D), means, covs and pi",
+    "'PCA' object has no attribute": "PCA has dim (d), components and mean",
+    "'NoneType' object": "None is what a function without `return` gives, and what is not set yet",
+    "broadcast": "these shapes do not fit: print both; n[:, None] makes a column, and a[:, k] is one",
+    "core dimension|not aligned": "the inner sizes of a product must be equal: transpose one side by .T",
+    "with a sequence": "a single number is wanted there: look at the shape of the right side",
+    "positional argument": "keep the arguments of methods and functions as they came",
+    "NameError": "define or import that name in submission.py, or mend its spelling",
+    "No such file": "only submission.py is there: read no files of your own",
+    "EOFError": "nobody is there to type: remove input() and breakpoint()",
+    "1.2 M-step": "remove this `raise`: your code stands above it",
+    "annot reshape": "count both sides: 28 x 28 pixels are 784 numbers, so turn a code into pixels first",
+    "ingular matrix|positive definite": "a covariance needs an inverse: add 1e-6 to its diagonal, or mend it",
 }
 
 
@@ -112,16 +136,27 @@ def _checked(name: str, box: sandbox.Box, seed: int, limits: sandbox.Limits | No
     inputs = make_inputs(name, seed, questions)
     # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
     settings = {"seed": int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])}
-    outcome = box.run(name, inputs, settings=settings, limits=limits)
-    if outcome.status == "done":
+    return judged(name, inputs, box.run(name, inputs, settings=settings, limits=limits), questions)
+
+
+def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[str, Question] | None = None) -> dict:
+    """The entry of one question, from what the child left; arrays beside an exception get their points, too."""
+    found = {}
+    if outcome.status == "done" or outcome.arrays:
         try:
-            return score(name, inputs, outcome.arrays, questions)
+            found = score(name, inputs, outcome.arrays, questions)
         except Exception as error:  # an answer that breaks our own code fails its own question only
             outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
-    entry = question(name, questions[name].label, questions[name].points)
+    if outcome.status == "done":
+        return found
+    asked = (questions or QUESTIONS)[name]
+    entry = question(name, asked.label, asked.points)
     if outcome.status == "raised":
-        message, hint = explain_error(outcome.error)
-        return entry | {"verdict": "ERROR", "message": message, "hint": hint}
+        message, hint = explain_error(outcome.error | ({"kind": "exception"} if found else {}))
+        if found:
+            message += f"\nwhat was set before that: {found['message']}"
+            hint = "; ".join(filter(None, (hint, found.get("hint"))))
+        return entry | {"score": found.get("score", 0.0), "verdict": "ERROR", "message": message, "hint": hint}
     verdict = VERDICTS[outcome.status]
     return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
 
@@ -130,15 +165,16 @@ def explain_error(error: dict) -> tuple[str, str]:
     """Message and hint for an exception in the student's code, from the child's description of it."""
     kind, text = error["kind"], error["text"]
     where = f"submission.py, line {error['line']}" if error["line"] else "submission.py"
+    known = next((hint for part, hint in HINTS_BY_TEXT.items() if re.search(part, f"{error['type']}: {text}")), "")
     if kind == "not_attempted":
-        return f"not attempted: {where}: {text}", "fill in the region and run this again"
+        return f"not attempted: {where}: {text}", "fill in the region, remove its `raise`, and run this again"
     if kind == "syntax":
-        return f"{where}: syntax error: {text}", "Python cannot read the file: fix that line or the one before"
+        return f"{where}: syntax error: {text}", known or "Python cannot read the file: fix that line or the one before"
     if kind == "missing":
-        return f"submission.py: {text}", "keep the names of classes, methods and functions as they came"
+        return f"submission.py: {text}", known or "keep the names of classes, methods and functions as they came"
     message = f"{where}: {error['type']}: {text}" if text else f"{where}: {error['type']}"
     if kind == "import":
-        return message, "use numpy, scipy, scikit-learn and Pillow only"
+        return message, "use numpy, scipy, scikit-learn and Pillow, and keep all your own code in this one file"
     if trace := error["trace"].rstrip():
         message += f"\n{trace}"
-    return message, "run that line with small arrays and print their shapes"
+    return message, known or "run that line with small arrays and print their shapes"

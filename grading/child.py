@@ -82,8 +82,7 @@ def run(content: bytes, about: dict, tasks: dict | None, write) -> None:
     except SystemExit:
         outcome = {"status": "exit"}
     except BaseException as error:
-        outcome = worker.describe(error)
-    answers = answers if outcome["status"] == "done" else {}
+        answers, outcome = getattr(error, "answers", {}), worker.describe(error)
     parts = {f"{name}.imag": array.imag for name, array in answers.items() if array.dtype.kind == "c"}
     parts |= {name: array.real for name, array in answers.items()}  # safetensors has no complex numbers
     parts["outcome"] = np.frombuffer(json.dumps(outcome).encode(), np.uint8)

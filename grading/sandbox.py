@@ -69,9 +69,9 @@ class Limits:
 class Outcome:
     """The result of a question.
 
-    ``status`` is "done" (``arrays`` are the answers), "raised" (``error`` is {"kind": "exception" | "not_attempted" |
-    "syntax" | "import" | "missing", "type": str, "text": str, "line": int | None, "trace": str}), "timeout", "memory",
-    "crash", or "internal": our fault, or the machine's.
+    ``status`` is "done" (``arrays`` are the answers), "raised" (``arrays`` are those from before, ``error`` is {"kind":
+    "exception" | "not_attempted" | "syntax" | "import" | "missing", "type": str, "text": str, "line": int | None,
+    "trace": str}), "timeout", "memory", "crash", or "internal": our fault, or the machine's.
     """
 
     status: str
@@ -404,4 +404,4 @@ def _judged(status: int, content: bytes, clock: _Clock, folder: str | None) -> O
     if folder:
         for key in ("text", "trace"):
             outcome[key] = outcome[key].replace(folder + os.sep, "")
-    return Outcome("raised", error=outcome, cause=f"{outcome['type']}: {outcome['text']}")
+    return Outcome("raised", arrays, outcome, f"{outcome['type']}: {outcome['text']}")

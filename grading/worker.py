@@ -4,6 +4,8 @@
 functions can be imported too: benchmarks score trusted code in one process.
 """
 
+import __future__
+
 import linecache
 import os
 import random
@@ -26,7 +28,16 @@ class Missing(Exception):
 
 
 def load(source: bytes, name: str = "submission_under_test") -> types.ModuleType:
-    """Run a submission's source, of any encoding and line ends, and return it as a module."""
+    """Run a submission's source, of any encoding and line ends, and return it as a module.
+
+    Annotations are not evaluated: ``gmm: GMM`` in a file without this class costs no other question.
+    """
+    if not source.strip():
+        raise Missing("the file is empty")
+    if b"\0" in source:
+        raise SyntaxError("the file holds NUL bytes: it is UTF-16 or damaged, not UTF-8 text")
+    if source.lstrip().startswith(b"{") and b'"cells"' in source:
+        raise SyntaxError("the file is a Jupyter notebook, not Python code")
     module = types.ModuleType(name)
     module.__file__ = os.path.abspath(FILE)
     sys.modules[name] = module  # dataclasses and pickles look their module up
@@ -35,7 +46,7 @@ def load(source: bytes, name: str = "submission_under_test") -> types.ModuleType
     except UnicodeDecodeError:
         text = ""
     linecache.cache[FILE] = (len(text), None, text.splitlines(keepends=True), FILE)
-    exec(compile(source, FILE, "exec"), module.__dict__)
+    exec(compile(source, FILE, "exec", __future__.annotations.compiler_flag), module.__dict__)
     return module
 
 
@@ -63,7 +74,8 @@ def need(owner, name: str):
     """An attribute that a submission must have. Raises Missing."""
     if not hasattr(owner, name):
         where = getattr(owner, "__name__", "") if isinstance(owner, type) else ""
-        raise Missing(f"{f'{where}.' if where else ''}{name} is missing")
+        what = f"{where}.{name}" if where else f"{'class ' * name.isupper()}{name}"
+        raise Missing(f"{what} is missing")
     return getattr(owner, name)
 
 
@@ -114,19 +126,30 @@ def e_step(submission, inputs, settings) -> dict:
 
 
 def m_step(submission, inputs, settings) -> dict:
-    """Parameters ``pi_i means_i covs_i`` for data ``x_i`` and given ``gamma_i``; the GMM starts from others."""
-    answers = {}
+    """Parameters ``pi_i means_i covs_i`` for data ``x_i`` and given ``gamma_i``; the GMM starts from others.
+
+    An exception has what was set before it as its attribute ``answers``, in all cases.
+    """
+    answers, raised, anything = {}, None, False
     for i in cases(inputs, "x"):
         x, gamma = inputs[f"x_{i}"].copy(), inputs[f"gamma_{i}"].copy()
         before = {name: inputs[f"{name}_{i}"] for name in ("means", "covs", "pi")}
         gmm = mixture(submission, **before)
         need(type(gmm), "_m_step")
-        returned = gmm._m_step(x, gamma)
+        try:
+            returned = gmm._m_step(x, gamma)
+        except Exception as error:
+            raised, returned = raised or error, None
         found = {name: numbers(getattr(gmm, name, None)) for name in before}
         if all(np.array_equal(found[name], before[name]) for name in before):
             found |= by_shape(returned, before)
+        else:
+            anything = True
         answers |= {f"{name}_{i}": array for name, array in found.items()}
         answers |= {f"x_after_{i}": numbers(x), f"gamma_after_{i}": numbers(gamma)}
+    if raised:
+        raised.answers = answers if anything else {}
+        raise raised
     return answers
 
 
@@ -182,39 +205,39 @@ def given(base: type, submission, name: str, **attributes):
 
 def given_pair(submission, inputs: dict, i: str) -> tuple:
     """The mixture and the PCA for a sampler."""
-    means, components = inputs[f"means{i}"].copy(), inputs[f"components{i}"].copy()
-    gmm = given(
-        GivenGMM,
-        submission,
-        "GMM",
-        n_components=len(means),
-        data_dim=means.shape[1],
-        means=means,
-        covs=inputs[f"covs{i}"].copy(),
-        pi=inputs[f"pi{i}"].copy(),
-    )
-    pca = given(GivenPCA, submission, "PCA", dim=len(components), components=components, mean=inputs[f"mean{i}"].copy())
-    return gmm, pca
+    of_gmm = {name: inputs[f"{name}{i}"].copy() for name in ("means", "covs", "pi")}
+    of_pca = {name: inputs[f"{name}{i}"].copy() for name in ("components", "mean")}
+    k, d = of_gmm["means"].shape
+    gmm = given(GivenGMM, submission, "GMM", n_components=k, data_dim=d, **of_gmm)
+    return gmm, given(GivenPCA, submission, "PCA", dim=len(of_pca["components"]), **of_pca)
 
 
 def sample_from_gmm(submission, inputs, settings) -> dict:
-    """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), or ``form_i`` of the first bad one.
+    """``n_i`` pictures of component ``label_i``: ``images_i`` uint8 (n, 28, 28), and ``form_i`` of the first bad one.
 
     ``form_i`` is empty if all are good; else it holds the fault of the file (0 missing, 1 not a picture, 2 not PNG,
-    3 not 8-bit grey, 4 not 28 x 28), its width and its height.
+    3 not 8-bit grey, 4 not 28 x 28), its width and its height, and the letters of another file's name that was written.
     """
-    sampler = need(submission, "sample_from_gmm")
     answers = {}
     for i in cases(inputs, "label"):
-        images, form = [], []
-        for _ in range(int(inputs[f"n_{i}"])):
-            image, form = drawn(sampler, *given_pair(submission, inputs, f"_{i}"), int(inputs[f"label_{i}"]))
-            if form:
-                break
-            images.append(image)
-        answers[f"images_{i}"] = np.array(images, dtype=np.uint8).reshape(len(images), 28, 28)
-        answers[f"form_{i}"] = np.array(form, dtype=np.float64)
+        images, form = pictures(submission, inputs, f"_{i}", inputs[f"label_{i}"], inputs[f"n_{i}"])
+        answers |= {f"images_{i}": images, f"form_{i}": form}
     return answers
+
+
+def draw(submission, inputs, settings) -> dict:
+    """``n`` pictures of component ``label``: ``images`` uint8 (n, 28, 28), or the ``form`` of the first bad one."""
+    images, form = pictures(submission, inputs, "", settings["label"], settings["n"])
+    return {"form": form} if form.size else {"images": images}
+
+
+def pictures(submission, inputs: dict, i: str, label: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures uint8 (n, 28, 28) until the first bad one, and its form."""
+    sampler, images, form = need(submission, "sample_from_gmm"), [], []
+    while len(images) < n and not form:
+        image, form = drawn(sampler, *given_pair(submission, inputs, i), int(label))
+        images += [] if form else [image]
+    return np.array(images, dtype=np.uint8).reshape(len(images), 28, 28), np.array(form, dtype=np.float64)
 
 
 def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
@@ -230,7 +253,9 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
     except TypeError:
         sampler(gmm, pca, label, str(folder))  # "path: str | Path": the code may need a str
     if not target.is_file():
-        return None, [0, 0, 0]
+        others = [path for place in (folder, folder.parent) for path in place.iterdir() if path.is_file()]
+        newest = max((path for path in others if path.name != FILE), key=os.path.getmtime, default=folder)
+        return None, [0, 0, 0, *os.path.relpath(newest, folder).encode("utf-8", "replace")[: 80 * (newest != folder)]]
     try:
         with Image.open(target) as image:
             for code, wrong in ((2, image.format != "PNG"), (3, image.mode != "L"), (4, image.size != (28, 28))):
@@ -241,25 +266,7 @@ def drawn(sampler, gmm, pca, label: int) -> tuple[np.ndarray | None, list]:
         return None, [1, 0, 0]
 
 
-def draw(submission, inputs, settings) -> dict:
-    """``n`` pictures of component ``label``: ``images`` uint8 (n, 28, 28), or the ``form`` of the first bad one."""
-    sampler, pair = need(submission, "sample_from_gmm"), given_pair(submission, inputs, "")
-    images = []
-    for _ in range(int(settings["n"])):
-        image, form = drawn(sampler, *pair, int(settings["label"]))
-        if form:
-            return {"form": np.array(form, dtype=np.float64)}
-        images.append(image)
-    return {"images": np.array(images, dtype=np.uint8)}
-
-
-TASKS = {
-    "e_step": e_step,
-    "m_step": m_step,
-    "pca_fit": pca_fit,
-    "sample_from_gmm": sample_from_gmm,
-    "draw": draw,
-}
+TASKS = {task.__name__: task for task in (e_step, m_step, pca_fit, sample_from_gmm, draw)}
 
 
 def describe(error: BaseException) -> dict:

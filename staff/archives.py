@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from staff import entries, tables
-from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, Contents, Entry, Refused, display
+from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, FOR_STAFF, Contents, Entry, Refused, display
 
 # The files taken from a run's folder, each with its maximum size in bytes: K = 10 and d = 784 make 49 MiB of covs.
 RUN_FILES = {
@@ -245,7 +245,7 @@ def _take_code(handin: HandIn, contents: Contents) -> None:
     chosen = min(candidates, key=lambda e: (len(e.archives), len(e.parts), e.parts))
     rivals = [e for e in candidates if len(e.archives) == len(chosen.archives)]
     if archives := {e.archives for e in rivals} - {chosen.archives}:
-        raise Refused(f"{len(archives) + 1} archives in one folder; keep one and --resume")
+        raise Refused(f"{len(archives) + 1} archives in one folder{FOR_STAFF}keep one and --resume")
     if not exact:
         handin.notes.append(f"the code is in {chosen.parts[-1]}")
     if len(candidates) > 1:

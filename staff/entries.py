@@ -42,6 +42,7 @@ LONGEST_PATH = 500  # characters
 KEEP = "zip submission.py, results and the report only"
 LINKS = "links or devices"
 MARK = "\ufffd"
+FOR_STAFF = "; staff: "  # what follows in a line is for staff only
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # Other archives by their first bytes; zipfile only says that they are not zips.
 _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -128,7 +129,7 @@ class Contents:
     def _archive(self, file: IO[bytes], around: Entry | None = None) -> list[Entry]:
         start = file.read(512)
         if not start:
-            raise Refused("an empty file; ask for it again")
+            raise Refused(f"an empty file{FOR_STAFF}ask for it again")
         kinds = ["tar"] if start[257:262] == b"ustar" else []
         kinds += [kind for magic, kind in _FOREIGN.items() if start.startswith(magic)]
         if kinds:
@@ -140,10 +141,10 @@ class Contents:
 
     def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
         """A foreign archive as a zip; bsdtar makes it in a sandbox that sees these two files and programs only."""
-        remedy = "unpack it into a folder of the same name, remove it, and run again with --resume"
+        remedy = f"{FOR_STAFF}unpack it into a folder of the same name, remove it, and run again with --resume"
         bsdtar = shutil.which("bsdtar")
         if bsdtar is None or shutil.which("prlimit") is None or bubblewrap.unavailable():
-            raise Refused(f"a {kind} archive; {remedy}")
+            raise Refused(f"a {kind} archive{remedy}")
         self._check(0)
         made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
         limits = [f"--cpu={int(left) + 1}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
@@ -162,16 +163,16 @@ class Contents:
         self._copied += made.seek(0, os.SEEK_END)
         made.seek(0)
         if made.read(4) != b"PK\3\4":  # a zip with a file in it
-            raise Refused(f"a {kind} archive; {remedy} (bsdtar cannot read it: damaged, too large or with a password)")
+            raise Refused(f"a {kind} archive{remedy} (bsdtar cannot read it: damaged, too large or with a password)")
         return made
 
     def _zip(self, archive: zipfile.ZipFile, around: Entry | None) -> Iterator[Entry]:
         members = archive.infolist()
         if not members:
-            raise Refused("the zip is empty; ask for it again")
+            raise Refused(f"the zip is empty{FOR_STAFF}ask for it again")
         self._check(len(members))
         if any(info.flag_bits & 0x1 for info in members):
-            raise Refused("it is encrypted; ask for one without a password")
+            raise Refused(f"it is encrypted{FOR_STAFF}ask for one without a password")
         declared = sum(info.file_size for info in members)
         if self._declared + declared > MOST_DECLARED:
             raise Refused(f"it would unpack to {size(declared)}; {KEEP}")
@@ -248,6 +249,11 @@ def told(error: Exception) -> str:
     return str(error) if isinstance(error, Refused) else f"it is damaged or not a zip archive ({one_line(error, 120)})"
 
 
+def for_student(line: str) -> str:
+    """A line, or several, without what staff are told to do."""
+    return re.sub(rf"{FOR_STAFF}.*", "", line)
+
+
 def _is_archive(entry: Entry) -> bool:
     name = entry.parts[-1].lower()
     return name.endswith(ARCHIVE_SUFFIXES) and not re.search(r"(?<!\.tar)\.(gz|bz2|xz)$", name)  # of MNIST, say
@@ -268,7 +274,9 @@ class _Bounded:
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"{name} is compressed by an uncommon method ({info.compress_type}); ask for an ordinary zip")
+        raise Refused(
+            f"{name} is compressed by an uncommon method ({info.compress_type}){FOR_STAFF}ask for an ordinary zip"
+        )
     with archive.open(info) as file:
         return _bounded(file, limit, name)
 

@@ -4,10 +4,12 @@ The code is checked in children (``grading.checks``), the run is scored by its s
 student's ``predict``, and its Performance is reproduced (``staff.rerun``). Nothing here runs or imports student code.
 """
 
+import ast
 import dataclasses
 import functools
 import hashlib
 import json
+import re
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,12 +24,13 @@ from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import one_line
 from staff import archives, gradebook, handout, rerun, similar
+from staff.entries import FOR_STAFF
 
 # Records depend on them as well.
 OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar")
 OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
 RUN_QUESTIONS = ("sample_index", "performance")
-NO_ANSWER = {"message": "no answer in grade.json: to be marked by hand from the report"}
+NO_ANSWER = {"message": f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
 LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
 STEPS = ("e_step", "m_step")  # what a run is made by
@@ -156,10 +159,35 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: s
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(checks.QUESTIONS, "ERROR", message, hint)
+    if changed := differing(handin.source):
+        names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
+        record["notes"].append(f"submission.py differs from the handout in {names}; it was graded as handed in")
     seeds = checks.secret_seeds(settings.key, handin.student_id or handin.hand_in)
     questions = checks.check_code(handin.source, seed=seeds, jobs=1, box=box)
     record["fingerprint"] = similar.hashes(box)
     return questions
+
+
+@functools.cache
+def given() -> dict[str, str]:
+    """The given functions of the students' submission.py by name: their code without docstrings, squeezed."""
+    text, found = handout.student_copy("submission.py")[0].decode(), {}
+    for owner in [tree := ast.parse(text), *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+        for node in (node for node in owner.body if isinstance(node, ast.FunctionDef)):
+            code = text.splitlines()[node.body[bool(ast.get_docstring(node))].lineno - 1 : node.end_lineno]
+            found[f"{getattr(owner, 'name', '')}.{node.name}".lstrip(".")] = squeezed("\n".join(code))
+    return {name: code for name, code in found.items() if "NotImplementedError" not in code}
+
+
+def squeezed(code: str) -> str:
+    """Code without comments and layout. Nothing parses what was handed in outside the sandbox."""
+    return re.sub(r"#.*|\s+", "", code)
+
+
+def differing(source: bytes) -> list[str]:
+    """The given functions whose code does not stand in a submission as it came."""
+    text = squeezed(source.decode("utf-8", "replace"))
+    return [name for name, code in given().items() if not re.search(re.escape(code) + r"(?![-+*/.,([&|%])", text)]
 
 
 # --------------------------------------------------------------------------- its run

@@ -19,6 +19,7 @@ from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.text import markdown
 from staff import archives, tables
+from staff.entries import for_student
 
 QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIONS.items()} | {
     "sample_index": ('6 the cluster of "6"', SAMPLE_INDEX_POINTS),
@@ -166,6 +167,8 @@ def feedback_folder(out: Path, hand_in: str) -> Path:
 def student_record(record: dict) -> dict:
     """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
     shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
+    shown["notes"] = [for_student(note) for note in record["notes"]]
+    shown["questions"] = [q | {"message": for_student(q["message"])} for q in record["questions"]]
     score = total(map(decided, record["questions"]))
     return shown | {"auto_score": score, "auto_points": AUTO_POINTS, "status": own_status(record)}
 
@@ -213,7 +216,8 @@ def summary_text(rows: list[Row], facts: list[str], alike: list[str]) -> str:
         lost = [q for q in closed if q["score"] < points - 0.005]
         mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
         lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
-        for cause, count in sorted(Counter(map(_cause, lost)).items(), key=lambda item: (-item[1], item[0]))[:3]:
+        causes = Counter(_cause(q) for q in lost if q["verdict"] != "PASS")  # Performance passes with any points
+        for cause, count in sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:3]:
             why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
     lines += [*why, "", "## To mark by hand", ""]
     for row in graded:

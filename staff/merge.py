@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from staff import tables
@@ -155,7 +156,7 @@ def _final(row: dict, marks: Marks, twice: bool) -> dict:
 
 
 def _told(out: Path, row: dict) -> tuple[Path, str] | None:
-    """The student's feedback.md with the final points in place of those of an earlier merge; None if it was removed."""
+    """The student's feedback.md with the final points at its head and end; None if it was removed."""
     path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
     try:
         graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
@@ -163,6 +164,13 @@ def _told(out: Path, row: dict) -> tuple[Path, str] | None:
         return None
     except UnicodeDecodeError:
         raise LabError(f"{path} is not UTF-8; grade with --resume, which writes it again, and merge") from None
+    head, section, rest = graded.partition("\n## ")
+    for name, (label, _) in QUESTIONS.items():
+        head = re.sub(rf"(?m)^\| {re.escape(label)} \| \S+", f"| {label} | {given(row[name])}", head)
+    sums = (
+        f"| sum | {given(row['auto_score'])} / {AUTO_POINTS} | |\n| with the report | {given(row['total'])} / 100 | |\n"
+    )
+    graded = re.sub(r"(?m)^\| sum \|.*\n(\| with .*\n)?", sums, head) + section + rest
     report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
     for name, (label, points) in (QUESTIONS | report | {"total": ("total", 100)}).items():

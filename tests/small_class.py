@@ -69,6 +69,8 @@ def play(handin: archives.HandIn, index: int | None, settings: grade_one.Setting
     if word == "empty":
         message = f"not attempted: submission.py, line 57: {rest}"
         by_id["e_step"] |= {"score": 0.0, "verdict": "ERROR", "message": message}
+    if word == "near":
+        by_id["performance"] |= {"score": float(rest), "message": "Davies-Bouldin"}
     if word == "review":
         by_id["performance"] |= {"score": 0.0, "verdict": "REVIEW", "message": "K = 9"}
     if index is None and word == "unanswered":

@@ -386,7 +386,9 @@ def test_without_bsdtar_or_bubblewrap_other_archives_are_named(tmp_path, monkeyp
     for module, name, value in ((shutil, "which", lambda *_: None), (bubblewrap, "unavailable", lambda: "is off")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
-            cause = "a RAR archive; unpack it into a folder of the same name, remove it, and run again with --resume"
+            cause = (
+                "a RAR archive; staff: unpack it into a folder of the same name, remove it, and run again with --resume"
+            )
             assert only(tmp_path / "alone").refused == only(tmp_path / "inside").refused == cause
 
 
@@ -405,17 +407,17 @@ def test_every_upload_gets_a_row_and_other_files_are_named(tmp_path):
     assert [f.hand_in for f in found] == [NAME, f"{NAME} (2)", "PB3+李四+LAB3", "PB4+王五+LAB3"]
     assert [f.student_id for f in found] == ["PB23000001", "PB23000001", "PB3", "PB4"]
     assert others == ["sample_index.csv"]
-    assert archives.read(found[2]).refused.startswith("a RAR archive; unpack it")
+    assert archives.read(found[2]).refused.startswith("a RAR archive; staff: unpack it")
     assert "not a zip archive" in archives.read(found[3]).refused
 
 
 def test_what_holds_nothing_two_archives_or_not_an_ordinary_zip_is_named(tmp_path, hand_in):
     (tmp_path / "empty" / "PB1+a+LAB3").mkdir(parents=True)
     assert only(tmp_path / "empty").review == ["no submission.py", "no results"]
-    assert hand_in({}).refused == "the zip is empty; ask for it again"
-    unpack = "archive; unpack it into a folder of the same name"
+    assert hand_in({}).refused == "the zip is empty; staff: ask for it again"
+    unpack = "archive; staff: unpack it into a folder of the same name"
     for content, cause in {
-        b"": "an empty file; ask for it again",
+        b"": "an empty file; staff: ask for it again",
         b"Rar!\x1a\x07\x00": f"a RAR {unpack}",
         b"7z\xbc\xaf\x27\x1c": f"a 7z {unpack}",
         b"\x1f\x8b\x08": f"a gzip {unpack}",
@@ -552,7 +554,7 @@ def test_damaged_and_odd_zips_are_refused(tmp_path):
         expect("damaged", content[: int(kept * len(content))])
     encrypted = bytearray(content)
     encrypted[content.index(b"PK\x01\x02") + 8] |= 1
-    expect("it is encrypted; ask for one without a password", encrypted)
+    expect("it is encrypted; staff: ask for one without a password", encrypted)
     for method, cause in ((zipfile.ZIP_BZIP2, "uncommon method"), (zipfile.ZIP_STORED, "damaged")):
         with zipfile.ZipFile(path, "w", method) as archive:
             archive.writestr("submission.py", CODE)

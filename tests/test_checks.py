@@ -110,15 +110,14 @@ def test_m_step_by_hand():
 
 
 def test_pca_by_hand():
-    """The mean is (3, 2), the scatter matrix ((6, 3), (3, 6)), its first eigenvector (1, 1) of length sqrt 2."""
-    half = 0.70710678
+    """The mean is (7, 8), the scatter matrix ((114, 48), (48, 86)); times (0.8, 0.6) it is 150 (0.8, 0.6)."""
     for sign in (1, -1):
-        by_hand = {"components_0": sign * np.array([[half, half]]), "mean_0": np.array([3.0, 2.0])}
+        by_hand = {"components_0": sign * np.array([[0.8, 0.6]]), "mean_0": np.array([7.0, 8.0])}
         assert result("pca_fit", **by_hand)["verdict"] == "PASS"
-    judged = result("pca_fit", components_0=np.array([[half, -half]]))
+    judged = result("pca_fit", components_0=np.array([[0.6, 0.8]]))
     assert judged["score"] == 2
-    assert "want: [[0.7071, 0.7071]]" in judged["message"]
-    assert "want: [3., 2.]" in result("pca_fit", mean_0=np.array([2.0, 3.0]))["message"]
+    assert "want: [[0.8, 0.6]]" in judged["message"]
+    assert "want: [7., 8.]" in result("pca_fit", mean_0=np.array([8.0, 7.0]))["message"]
 
 
 # --------------------------------------------------------------------------- right answers

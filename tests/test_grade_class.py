@@ -162,17 +162,27 @@ def test_feedback_tells_what_was_lost_and_nothing_is_interpreted(handins, grade,
     assert not set(gradebook.NOT_FOR_STUDENTS) & set(feedback)
 
 
+def test_a_student_is_not_told_what_staff_do(handins, grade, tmp_path):
+    (handins / "PB1+Ann+LAB3.rar").write_bytes(b"Rar!")
+    note = grade()["PB1"]["note"]
+    told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    assert "a RAR archive" in note and "--resume" in note
+    assert "a RAR archive" in told and "--resume" not in told and "staff" not in told
+
+
 def test_summary_counts_losses_and_their_causes(handins, grade, tmp_path):
     for i in range(5):
         add(handins, f"PB{i}", f"wrong {i}" if i < 3 else RIGHT)
     add(handins, "PB6", "unanswered")
     add(handins, "PB7", "empty 1.1 E-step")
+    add(handins, "PB9", "near 27.5")
     zipped(handins / "PB8+Ann+LAB3.zip", {"submission.py": RIGHT})
     (handins / "notes.txt").touch()
     grade("--no-rerun")
     text = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
-    assert "8 hand-ins: 6 OK, 1 SKIPPED, 1 REVIEW" in text
-    assert "| 1.1 E-step | 10 | 8 | 6.88 | 4 | 0 |" in text
+    assert "9 hand-ins: 7 OK, 1 SKIPPED, 1 REVIEW" in text
+    assert "| 1.1 E-step | 10 | 9 | 7.22 | 4 | 0 |" in text
+    assert "| 6 Performance | 30 | 9 | 29.72 | 1 | 0 |" in text and "PASS" not in text  # which is no cause
     assert "1.1 E-step, 3 times: WRONG: row N is off" in text
     assert "\n- 1.1 E-step, once: ERROR: not attempted\n" in text  # without its place
     assert "NOT reproduced" in text

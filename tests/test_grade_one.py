@@ -325,3 +325,15 @@ def test_hand_ins_have_safe_and_different_file_names():
     assert made[3] == "张三+1+LAB3"
     for name in made:
         assert not set(name) & set('/\\:*?"<>|.') and len(name) < 70 and name == name.strip()
+
+
+def test_given_code_that_was_changed_is_graded_as_it_is_and_noted(handin, settings, monkeypatch):
+    """Layout and comments do not count, and a file of another structure is a difference, too."""
+    monkeypatch.setattr(grade_one.checks, "check_code", lambda source, **_: [])
+    monkeypatch.setattr(grade_one.similar, "hashes", lambda box: {})
+    changed = SOURCE.replace(b"* det)", b"* det) + 0")
+    assert changed != SOURCE
+    for source, said in [(SOURCE.replace(b"\n", b" # mine\r\n"), ""), (changed, "in GMM._gaussian;"), (b"", " more;")]:
+        record = grade_one.empty_record(handin, None, settings)
+        grade_one.grade_code(dataclasses.replace(handin, source=source), settings, record, None)
+        assert any(said in note for note in record["notes"]) if said else not record["notes"], source

@@ -64,13 +64,14 @@ def test_the_corpus_is_as_large_as_was_asked_and_well_formed():
     assert set(names) >= set(IN_CHILDREN)
     counts = [len(handins.every(family)) for family in handins.FAMILIES]
     assert all(count >= least for count, least in zip(counts, (50, 70, 70), strict=True))
+    assert sum(bool(case.says) for case in handins.every("wrong")) >= 60
     for case in handins.every():
         lost = {question for question, expected in case.expected.items() if expected != full(question)}
         assert case.family != "correct" or not lost, case.name
         assert case.family != "wrong" or lost, case.name
         for question, (verdict, points) in case.expected.items():
             assert 0 <= points <= handins.POINTS[question], case.name
-            assert verdict in ("PASS", "WRONG") or points == 0, case.name
+            assert verdict in ("PASS", "WRONG", "ERROR") or points == 0, case.name
 
 
 def test_a_hostile_case_has_a_twin_and_is_bounded_by_itself():
@@ -89,11 +90,11 @@ def test_a_hostile_case_has_a_twin_and_is_bounded_by_itself():
 
 @pytest.fixture
 def answered_here(tmp_path, monkeypatch):
-    """``answered_here(source, question)``: verdict and points of a harmless source, without a child."""
+    """``answered_here(source, question)``: the entry of a harmless source, without a child."""
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setattr(sys, "breakpointhook", lambda: exec("raise EOFError"))
 
-    def answered(source: bytes, question: str) -> tuple[str, float]:
+    def answered(source: bytes, question: str) -> dict:
         inputs = checks.make_inputs(question, 0)
         settings, recursion, entropy = np.geterr(), sys.getrecursionlimit(), worker.random._urandom
         with contextlib.chdir(tmp_path), warnings.catch_warnings(), contextlib.ExitStack() as silent:
@@ -102,15 +103,15 @@ def answered_here(tmp_path, monkeypatch):
             silent.enter_context(contextlib.redirect_stderr(io.StringIO()))
             worker.seed_everything(0)
             try:
-                answers = worker.answer(question, worker.load(source), inputs, {})
-            except Exception:
-                return "ERROR", 0.0
+                outcome = sandbox.Outcome("done", worker.answer(question, worker.load(source), inputs, {}))
+            except Exception as error:
+                told = worker.describe(error) | {"trace": ""}
+                outcome = sandbox.Outcome("raised", getattr(error, "answers", {}), told)
             finally:
                 worker.random._urandom = entropy
                 np.seterr(**settings)
                 sys.setrecursionlimit(recursion)
-        result = checks.score(question, inputs, answers)
-        return result["verdict"], result["score"]
+        return checks.judged(question, inputs, outcome)
 
     return answered
 
@@ -124,8 +125,12 @@ def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
                 continue  # in children only
             if question == "sample_from_gmm" and not {handins.REGIONS[question], "whole"} & set(case.sections):
                 continue  # hundreds of draws by the solution: in the slow test
-            got[case.name, question] = answered_here(case.source(), question)
+            entry = answered_here(case.source(), question)
+            got[case.name, question] = entry["verdict"], entry["score"]
             wanted[case.name, question] = case.expected[question]
+            if case.says and (entry["verdict"] != "PASS" or family == "correct"):
+                told = f"{entry['label']}: {entry['message']} {entry['hint']}"
+                assert all(word in told for word in case.says), (case.name, told)
     assert got == wanted
 
 
@@ -133,7 +138,7 @@ def test_no_trick_expects_more_than_its_honest_twin(answered_here):
     for case in handins.every("hostile"):
         for question, (_, points) in case.expected.items():
             if points and ("whole" in case.sections or handins.REGIONS[question] in case.sections):
-                assert points <= answered_here(case.source(twin=True), question)[1], case.name
+                assert points <= answered_here(case.source(twin=True), question)["score"], case.name
 
 
 # --------------------------------------------------------------------------- run in children
@@ -264,6 +269,13 @@ def test_in_children_in_full(family, stem, judge):
 def test_in_children_without_bubblewrap(stem, judge, monkeypatch):
     monkeypatch.setenv(bubblewrap.OFF, "0")
     judge(cases("hostile", stem), lambda case: case.touched)
+
+
+def test_points_beside_an_exception_come_through_the_sandbox():
+    case = handins.find("wrong/m_row_division")
+    (entry,) = checks.check_code(case.source(), only=["m_step"])
+    assert (entry["verdict"], entry["score"]) == case.expected["m_step"], entry
+    assert all(words in entry["message"] + entry["hint"] for words in case.says), entry
 
 
 # --------------------------------------------------------------------------- damaged runs

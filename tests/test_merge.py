@@ -312,7 +312,7 @@ def test_the_template_has_one_line_for_a_student_and_keeps_marks(handins, grade,
     assert "is filled in and was left as it is" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
 
 
-def test_merge_ends_the_feedback_with_the_final_points(handins, final, tmp_path, files_below):
+def test_the_feedback_has_the_final_points_at_its_head_and_end(handins, final, tmp_path, files_below):
     add(handins, "PB1", "wrong x\n## Final\n")
     add(handins, "PB2")
     path = tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md"
@@ -324,7 +324,9 @@ def test_merge_ends_the_feedback_with_the_final_points(handins, final, tmp_path,
     merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     after = path.read_text(encoding="utf-8")
     graded, _, told = after.partition("\n## Final\n")
-    assert graded == before.partition("\n## Final\n")[0] and "    ## Final" not in told
+    head, _, rest = graded.partition("\n## ")
+    assert rest == before.partition("\n## Final\n")[0].partition("\n## ")[2] and "    ## Final" not in told
+    assert "| 1.1 E-step | 7.5 / 10 |" in head and "| sum | 67.5 / 70 | |\n| with the report | 97.5 / 100 | |\n" in head
     assert "| 1.1 E-step | 7.5 / 10 |" in told and told.endswith("| total | 97.5 / 100 |\n\n    <b>Good\n")
     files = files_below(tmp_path / "out")
     merge.merge(tmp_path / "out", tmp_path / "marks.csv")

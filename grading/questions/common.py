@@ -41,6 +41,21 @@ def close(got: np.ndarray, want: np.ndarray, tolerance: float) -> bool:
     return got.shape == want.shape and bool((np.abs(got - want) <= tolerance).all())
 
 
+def recognised(got: list[np.ndarray], known: list[list[tuple]], tolerances: list[float]) -> list | None:
+    """The first known mistake that explains the answers to all cases: in each, what follows the mistake's answer.
+
+    An answer may hold NaN or infinity: then only what is finite on both sides counts.
+    """
+    for slip in zip(*known, strict=True):
+        for mine, (its, *_), tolerance in zip(got, slip, tolerances, strict=True):
+            both = np.isfinite(mine) & np.isfinite(its) if mine.shape == its.shape else None
+            if both is None or not close(mine[both], its[both], tolerance):
+                break
+        else:
+            return [told for _, *told in slip]
+    return None
+
+
 def moments_close(got: np.ndarray, want: np.ndarray) -> bool:
     return close(got, want, MOMENT_TOLERANCE * np.abs(want).max())
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from grading.questions import common
+from grading.questions import common, e_step
 from grading.questions.common import Arrays, Question, cases, changed, comparison, get, moments_close, shown, weights
 
 RIDGE = 1e-6  # allowed on the covariances' diagonal
@@ -47,20 +47,30 @@ def covariances_close(got: np.ndarray, want: np.ndarray) -> bool:
     return moments_close(got - ridge * np.eye(d), want)
 
 
+OVER = "divide by N_k, the sum of gamma over the samples"
+PARTS = {  # points, comparison, hints for a wrong shape and for a wrong value
+    "pi": (2, moments_close, "one number per component: gamma.sum(axis=0) / N", "pi_k = N_k / N"),
+    "means": (3, moments_close, "divide gamma.T @ X by N_k[:, None]", "mean_k = sum_n gamma_nk x_n / N_k"),
+    "covs": (5, covariances_close, "one full matrix for each component",
+             "cov_k = sum_n gamma_nk (x_n - mean_k)(x_n - mean_k)^T / N_k"),
+}  # fmt: skip
+
+
 def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
+    """Each parameter has points of its own; the example by hand is judged first, so its cause is the one named."""
     every = cases(inputs, "x")
     want = [moments(inputs[f"x_{i}"], inputs[f"gamma_{i}"]) for i in every]
-    got = [{name: get(answers, f"{name}_{i}") for name in want[i]} for i in every]
-    parts = {"pi": (2, moments_close), "means": (3, moments_close), "covs": (5, covariances_close)}
+    got = [{name: get(answers, f"{name}_{i}") for name in PARTS} for i in every]
+    if got[0]["covs"].shape == want[0]["pi"].shape:  # np.cov of a single variable is a number
+        got[0]["covs"] = got[0]["covs"].reshape(want[0]["covs"].shape)
     points, faults = 0, []
-    for name, (worth, same) in parts.items():
+    for name, (worth, same, *_) in PARTS.items():
         wrong = [i for i in every if not same(got[i][name], want[i][name])]
         if not wrong:
             points += worth
             continue
-        i = wrong[0]
-        cause, hint = mistake(name, i, inputs, got[i], want[i])
-        if i == 0 and got[0][name].size:
+        cause, hint = mistake(name, wrong[0], inputs, got, want)
+        if wrong[0] == 0 and got[0][name].size:
             given = f"x = 0, 1, 4; gamma = {shown(inputs['gamma_0'])}"
             cause += comparison(given, got[0][name].squeeze(), want[0][name].squeeze())
         faults.append((cause, hint))
@@ -70,42 +80,71 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     return common.judgement(points, faults) if faults else (10, "pi, means and covs are right", "")
 
 
-def mistake(name: str, i: int, inputs: Arrays, got: Arrays, want: Arrays) -> tuple[str, str]:
-    """What is wrong with one parameter in case i, and how to fix it."""
-    found, wanted, before = got[name], want[name], inputs[f"{name}_{i}"]
-    gamma = inputs[f"gamma_{i}"]
+def mistake(name: str, i: int, inputs: Arrays, got: list[Arrays], want: list[Arrays]) -> tuple[str, str]:
+    """What is wrong with one parameter if case i is the first wrong one, and how to fix it."""
+    found, wanted = got[i][name], want[i][name]
     if found.size == 0:
         return f"{name} does not hold numbers", f"set self.{name}"
     if found.shape != wanted.shape:
-        return f"{name} has shape {found.shape} instead of {wanted.shape}", ""
-    if np.array_equal(found, before):
+        return f"{name} has shape {found.shape} instead of {wanted.shape}", PARTS[name][2]
+    if np.array_equal(found, inputs[f"{name}_{i}"]):
         return f"{name} is unchanged", f"set self.{name}"
+    every = cases(inputs, "x")
+    tolerances = [common.MOMENT_TOLERANCE * np.abs(want[j][name]).max() for j in every]
+    known = [slips(inputs, j, got[j], want[j])[name] for j in every]
+    told = common.recognised([got[j][name] for j in every], known, tolerances)
+    if told and np.isfinite(found).any():
+        return told[i]
     if not np.isfinite(found).all():
-        return f"{name} holds NaN or infinity", "divide by N_k, the sum of gamma over the samples"
-    n_soft = gamma.sum(axis=0)
-    if name == "pi":
-        if moments_close(found, n_soft):
-            return "pi is not divided by the number of samples", "pi_k = N_k / N"
-        return "pi is wrong", "pi_k = N_k / N, with N_k the sum of gamma over the samples"
-    if name == "means":
-        return "means are wrong", "mean_k = sum_n gamma_nk x_n / N_k"
-    if moments_close(found, wanted * (n_soft / len(gamma))[:, None, None]):
-        return "covs are divided by N instead of N_k", "divide by N_k, the sum of gamma over the samples"
+        return f"{name} holds NaN or infinity", OVER
+    return f"{name} {'is' if name == 'pi' else 'are'} wrong", PARTS[name][3]
+
+
+def slips(inputs: Arrays, i: int, got: Arrays, want: Arrays) -> dict[str, list[tuple[np.ndarray, str, str]]]:
+    """What known mistakes give in case i for each parameter, each with its cause and hint."""
+    x, gamma, covs = inputs[f"x_{i}"], inputs[f"gamma_{i}"], want["covs"]
+    (n, k), n_k, centre, axes = gamma.shape, gamma.sum(axis=0), x.mean(axis=0), np.eye(x.shape[1])
+    over, share = n_k[:, None, None], "pi_k = N_k / N"
 
     def around(centres: np.ndarray) -> np.ndarray:
         shift = want["means"] - centres
-        return wanted + np.einsum("ki,kj->kij", shift, shift)
+        return covs + np.einsum("ki,kj->kij", shift, shift)
 
-    if moments_close(found, around(inputs[f"means_{i}"])):
-        return (
-            "covs are taken around the means before this step",
-            "update self.means first and use the new ones",
-        )
-    if moments_close(found, around(np.zeros(1))):
-        return "covs are taken around 0", "subtract the mean of component k from X first"
-    if moments_close(found, wanted * np.eye(wanted.shape[-1])):
-        return "covs contain only the diagonal", "the mixture has full covariances"
-    return "covs are wrong", "cov_k = sum_n gamma_nk (x_n - mean_k)(x_n - mean_k)^T / N_k"
+    unbiased = over - (gamma**2).sum(axis=0)[:, None, None] / over
+    means = got["means"] if got["means"].shape == want["means"].shape else np.nan
+    ridge = np.trace(got["covs"] - covs, axis1=1, axis2=2).mean() / len(axes) if got["covs"].shape == covs.shape else 0
+    known = {
+        "pi": [
+            (n_k, "pi is not divided by the number of samples", share),
+            (n_k / n / k, "pi has a factor 1/K too many", share),
+            (np.full(k, 1 / k), "pi is 1/K for every component", share),
+        ],
+        "means": [
+            (n_k[:, None] * want["means"], "means are not divided by N_k", OVER),
+            (n_k[:, None] * want["means"] / n, "means are divided by N instead of N_k", OVER),
+            (np.tile(centre, (k, 1)), "every component has the mean of all samples", "weight sample n by gamma_nk"),
+        ],
+        "covs": [
+            (covs * over, "covs are not divided by N_k", OVER),
+            (covs * over / n, "covs are divided by N instead of N_k", OVER),
+            (covs * over / (n - 1), "covs are divided by N - 1 instead of N_k", OVER),
+            (covs * over / (over - 1), "covs are divided by N_k - 1 instead of N_k", OVER),
+            (covs * over / unbiased, "covs are np.cov's unbiased estimates", "np.cov(..., ddof=0)"),
+            (covs + inputs[f"covs_{i}"], "covs are added to those before this step", "start from zeros"),
+            (around(inputs[f"means_{i}"]), "covs are taken around the means before this step", "set self.means first"),
+            (around(np.zeros(1)), "covs are taken around 0", "subtract the mean of component k from X first"),
+            (around(centre), "covs are taken around the mean of all samples", "subtract the mean of component k"),
+            (around(means), "covs are taken around the wrong means", "mend the means first"),
+            (covs * axes, "covs contain only the diagonal", "the mixture has full covariances"),
+            (covs + ridge * axes, f"covs have {ridge:.3g} added to the diagonal", f"add {RIDGE:g} at most"),
+        ],
+    }
+    rounded = moments(x, np.eye(k)[gamma.argmax(axis=1)] + 1e-12)
+    anew = moments(x, e_step.softmax(e_step.log_densities(inputs, i) + np.log(inputs[f"pi_{i}"])))
+    for name, found in known.items():
+        found.append((rounded[name], "gamma is rounded to 0 and 1", "use gamma as it is"))
+        found.append((anew[name], "the given gamma is not used", "use the argument gamma; do not call _e_step"))
+    return known
 
 
 QUESTION = Question("1.2 M-step", 10, make_inputs, judge)

@@ -5,6 +5,7 @@ import scipy.linalg
 from scipy.special import chdtr, chdtri, kolmogorov
 
 from grading.questions.common import Arrays, Question, close, comparison, judgement, weights
+from hi_mnist import text
 
 DRAWS = 400
 FALSE_FAIL = 1e-8  # probability that one statistical test fails a correct sampler
@@ -64,67 +65,116 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     inside, outside = (image.reshape(len(image), 784).astype(np.float64) for image in images)
     points, faults = 2, []
     bright, dark = (np.flatnonzero(far) for far in (inputs["mean_1"] > 255, inputs["mean_1"] < 0))
+    more, cause, hint = judge_draws(inputs, inside)
     if (outside[:, bright] >= 250).all() and (outside[:, dark] <= 5).all():
         points += 2
-    else:
+    elif outside[:, bright].max() > 1 or not cause:  # else they do not go beyond, because of that cause
         example = comparison("pixels 400, -150", outside[0, [bright[0], dark[0]]], np.array([255, 0]))
-        hint = "np.clip(image, 0, 255) before astype(np.uint8), which wraps around"
-        faults.append((f"pixel values beyond 0..255 come out wrong{example}", hint))
-    more, cause, hint = judge_draws(inputs, inside)
+        faults.append((f"pixel values beyond 0..255 come out wrong{example}", CLIP))
     if cause:
         faults.append((cause, hint))
-    return judgement(points + more, faults) if faults else (7, "the pictures have the right form, mean and spread", "")
+        if not judge_draws(inputs, images[0].swapaxes(1, 2).reshape(inside.shape).astype(np.float64))[1]:
+            faults = [("the picture is transposed", "pixels lie row by row: reshape(28, 28), and no .T")]
+    if faults:
+        return judgement(points + more, faults)
+    cause = "the pictures have the right form, mean and spread"
+    stretched = np.interp(far := expected(inputs, 1), [far.min(), far.max()], [0, 255])
+    if np.abs(outside - stretched).mean() < np.abs(outside - np.clip(far, 0, 255)).mean():
+        cause += "; stretching min..max to 0..255 makes black grey, np.clip does not (this costs no points)"
+    return 7, cause, ""
+
+
+CLIP = "np.clip(image, 0, 255) before astype(np.uint8), which wraps around"
+
+
+def expected(inputs: Arrays, i: int, label: int | None = None) -> np.ndarray:
+    """The middle of the pictures of case i, or what it would be for another component: (784,), not clipped."""
+    means = inputs[f"means_{i}"][int(inputs[f"label_{i}"]) if label is None else label]
+    return means @ inputs[f"components_{i}"] + inputs[f"mean_{i}"]
 
 
 def wrong_file(form: np.ndarray) -> tuple[str, str]:
     """Cause and hint for a wrong picture, from the worker's ``form``."""
     with np.errstate(all="ignore"):  # the file may hold any numbers
         numbers = np.nan_to_num(np.resize(form, 3).astype(np.complex128).real)
+        letters = bytes(np.nan_to_num(form.reshape(-1)[3:].astype(np.complex128).real).astype(np.uint8))
     code, width, height = (int(n) for n in np.clip(numbers, -1, 10**6))
+    other = text.one_line(letters.decode("utf-8", "replace"), 80)
     causes = {
-        0: "no gmm_sample.png was written into the folder `path`",
+        0: "no gmm_sample.png was written into the folder `path`" + (f", but {other}" if other else ""),
         1: "gmm_sample.png is not a picture",
         2: "gmm_sample.png is not in PNG format",
         3: "gmm_sample.png is not 8-bit grey (mode L)",
         4: f"gmm_sample.png has {width} x {height} pixels, not 28 x 28",
     }
+    hints = {28: "the array was one row: no [0] on an array (28, 28)", 784: "reshape(28, 28) first"}
     hint = "Image.fromarray(array of uint8, shape (28, 28)).save(Path(path) / 'gmm_sample.png')"
+    hint = hints.get(max(width, height), hint) if code == 4 and min(width, height) == 1 else hint
     return causes.get(code, causes[0]), hint
 
 
 def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
     """Points out of 3 for the mean (1) and the spread (2) of many draws, with cause and hint."""
     label = int(inputs["label_0"])
-    mean, cov, components = inputs["means_0"][label], inputs["covs_0"][label], inputs["components_0"]
+    mean, covs = inputs["means_0"][label], inputs["covs_0"]
+    wrong_middle = middle(inputs, images)
     if (images == images[0]).all():
-        cause = "every draw is the same picture"
-        if np.abs(images[0] - np.clip(mean @ components + inputs["mean_0"], 0, 255)).max() < 3:
-            cause += ": the component's mean"
-        return 0, cause, "draw from the normal distribution anew in each call; do not set a seed"
-    codes, found = draw_statistics(inputs, images)
-    inside = {name: low < value < high for name, (value, low, high) in found.items()}
-    mean_right = inside.pop("offset of the mean")
-    spread_right = all(inside.values())
-    if not mean_right and not spread_right and close(codes.mean(axis=0), mean, 0.5):
-        mean_right = True  # the draws hardly vary, so the test fails on rounding alone
-    causes, hints = [], []
-    if not mean_right:
-        causes.append(f"the draws are not centred on the mean of component {label}")
-        hints.append("use gmm.means[label], and add the PCA's mean once (inverse_transform does)")
-    if not spread_right:
-        cause = "the draws do not spread as the component's covariance says"
-        if mean_right:
-            own = np.sqrt(np.clip(np.diag(np.cov(codes.T)), 0, None))
-            cause += comparison("standard deviation of each code", np.round(own, 1), np.sqrt(np.diag(cov)))
-        causes.append(cause)
-        hints.append("mean + L z with L the Cholesky factor of gmm.covs[label], or np.random.multivariate_normal")
-    return int(mean_right) + 2 * int(spread_right), "; ".join(causes), "; ".join(hints)
+        cause, hint = "every draw is the same picture", "draw anew in each call, and set no seed inside"
+        if np.abs(images[0] - np.clip(expected(inputs, 0), 0, 255)).max() < 3:
+            cause, hint = f"{cause}: the component's mean", "draw from the normal distribution with gmm.covs[label]"
+        return 0, *(wrong_middle or (cause, hint))
+    codes, right = draw_statistics(inputs, images, covs[label])
+    mean_right = right.pop("offset of the mean")
+    spread_right = all(right.values())
+    if not mean_right and (spread_right or not close(codes.mean(axis=0), mean, 0.5)):
+        cause = f"the draws are not centred on the mean of component {label}"
+        hint = "use gmm.means[label], and add the PCA's mean once (inverse_transform does)"
+        return 2 * int(spread_right), *(wrong_middle or (cause, hint))
+    if spread_right:
+        return 3, "", ""
+    scatter = (codes - mean).T @ (codes - mean) / len(codes)
+    other, told = likeliest(covs, label, scatter)
+    known = f": {told}" if all(draw_statistics(inputs, images, other)[1].values()) else ""
+    own, want = np.round(np.sqrt(np.diag(scatter)), 1), np.sqrt(np.diag(covs[label]))
+    cause = f"the draws do not spread as the component's covariance says{known}"
+    hint = "mean + L z with L the Cholesky factor of gmm.covs[label], or np.random.multivariate_normal"
+    return 1, cause + comparison("standard deviation of each code", own, want), hint
 
 
-def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float, float]]]:
-    """The codes (N, d) of draws (N, 784), and their statistics: name -> value, lower bound, upper bound."""
-    label = int(inputs["label_0"])
-    mean, cov = inputs["means_0"][label], inputs["covs_0"][label]
+def middle(inputs: Arrays, images: np.ndarray) -> list[str] | None:
+    """Cause and hint if the pictures' medians are those of a known mistake."""
+    label, pixels, mean = int(inputs["label_0"]), expected(inputs, 0), inputs["mean_0"]
+    others, hint = [k for k in range(3) if k != label], "use gmm.means[label] and gmm.covs[label]"
+    known = [
+        (pixels + mean, "the PCA's mean is added twice", "inverse_transform adds it"),
+        (pixels - mean, "the PCA's mean is left out", "use pca.inverse_transform"),
+        (mean, "the component's mean is left out", "add gmm.means[label] to the noise"),
+        (np.clip(pixels, 0, 1) * 255, "pixels are clipped to 0..1, then multiplied by 255", CLIP),
+        (np.clip(pixels, 0, 1), "every pixel is 0 or 1", "pixels are 0..255 here, before and after PCA: do not divide"),
+        *((expected(inputs, 0, k), f"component {k} is drawn, not component {label}", hint) for k in others),
+    ]
+    found = np.median(images, axis=0)
+    return next((told for far, *told in known if np.abs(found - np.clip(far, 0, 255)).mean() < 3), None)
+
+
+def likeliest(covs: np.ndarray, label: int, scatter: np.ndarray) -> tuple[np.ndarray, str]:
+    """The covariance that explains the draws' scatter matrix best among those of known mistakes, and the mistake."""
+    cov, factor = covs[label], np.linalg.cholesky(covs[label])
+    variances = np.diag(np.diag(cov))
+    known = [
+        (cov @ cov, "it is used as its own square root"),
+        (variances, "only the variances are used"),
+        (variances**2, "variances are used as standard deviations"),
+        (np.eye(len(cov)), "it is not used"),
+        (factor.T @ factor, "its Cholesky factor is transposed"),
+        *((other, f"that of component {k} is used") for k, other in enumerate(covs) if k != label),
+    ]
+    return min(known, key=lambda one: np.linalg.slogdet(one[0])[1] + np.trace(np.linalg.solve(one[0], scatter)))
+
+
+def draw_statistics(inputs: Arrays, images: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, dict[str, bool]]:
+    """The codes (N, d) of draws (N, 784), and their statistics: name -> whether it is as ``cov`` makes it."""
+    mean = inputs["means_0"][int(inputs["label_0"])]
     codes = (images - inputs["mean_0"]) @ np.linalg.pinv(inputs["components_0"])
     # Standard normal if the draws are right.
     white = np.linalg.solve(np.linalg.cholesky(cov), (codes - mean).T).T
@@ -139,11 +189,10 @@ def draw_statistics(inputs: Arrays, images: np.ndarray) -> tuple[np.ndarray, dic
     largest_gap = max((np.arange(1, n + 1) / n - shares).max(), (shares - np.arange(n) / n).max())
     # At n = 400, d = 3, correct draws exceed each bound of a variance with a probability below 1e-15.
     return codes, {
-        "offset of the mean": (distance, -1, 1.3 * chdtri(d, FALSE_FAIL)),
-        "least variance": (variances.min(), 0.5, np.inf),
-        "largest variance": (variances.max(), 0, 1.75),
-        "sum of squares": (variances.sum() * n, chdtri(n * d, 1 - FALSE_FAIL), chdtri(n * d, FALSE_FAIL)),
-        "p-value of the radii": (kolmogorov(np.sqrt(n) * largest_gap), FALSE_FAIL, np.inf),
+        "offset of the mean": distance < 1.3 * chdtri(d, FALSE_FAIL),
+        "variances": variances.min() > 0.5 and variances.max() < 1.75,
+        "sum of squares": chdtri(n * d, 1 - FALSE_FAIL) < variances.sum() * n < chdtri(n * d, FALSE_FAIL),
+        "radii": kolmogorov(np.sqrt(n) * largest_gap) > FALSE_FAIL,
     }
 
 

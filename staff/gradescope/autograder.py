@@ -27,6 +27,7 @@ from hi_mnist.cli import LabError, make_parser, run_script
 from hi_mnist.files import write_text
 from hi_mnist.text import plain
 from staff import archives
+from staff.entries import for_student
 
 SOURCE = Path(__file__).resolve().parents[2]
 FIRST_USER, USERS = 64_000, 1000  # ids that belong to nobody, so that all of their processes are ours
@@ -137,7 +138,10 @@ def results(report: dict, visibility: str) -> dict:
         if not (math.isfinite(points) and 0 <= score <= points <= 100):
             raise ValueError(f"{question['label']}: {score} of {points} points")
         verdict = str(question["verdict"])
-        lines = [f"{verdict}: {question['message']}", *([f"hint: {question['hint']}"] if question["hint"] else [])]
+        lines = [
+            f"{verdict}: {for_student(question['message'])}",
+            *([f"hint: {question['hint']}"] if question["hint"] else []),
+        ]
         if verdict in ("REVIEW", "SKIPPED"):
             score = 0.0
             lines.append("No points yet: the course staff decide.")

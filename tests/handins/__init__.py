@@ -34,7 +34,7 @@ ZEROS = {
 VERDICTS = {"PASS", "WRONG", "ERROR", "TIMEOUT", "MEMORY", "CRASH"}
 SECTIONS = {"first", "top", "end", "whole", *ZEROS}
 NOWHERE = Path(tempfile.gettempdir()) / "no such folder of the corpus"
-_CASE = re.compile(r"^# ------ (\w+)(?: \[([\w, ]+)\])?: (.+)\n", re.M)
+_CASE = re.compile(r"^# ------ (\w+)(?: \[(.+?)\])?: (.+)\n", re.M)
 _SETTING = re.compile(r"# (needs|base|encoding|newline): (.+)\n")
 _SECTION = re.compile(r"^# === (.+)\n", re.M)
 _HONEST = re.compile(r"^# (HONEST|SOLUTION|ZEROS)\n", re.M)
@@ -50,6 +50,7 @@ class Case:
         settings: the other lines of its header, by key.
         sections: the code, by the place where it goes.
         expected: verdict and points of each question.
+        says: words that message and hint of each question with lost points must hold.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Case:
     settings: dict[str, str]
     sections: dict[str, str]
     expected: dict[str, tuple[str, float]]
+    says: list[str]
 
     @property
     def family(self) -> str:
@@ -120,13 +122,14 @@ def read(path: Path) -> list[Case]:
         if not set(sections) <= SECTIONS or len(sections) < bool(first) + len(others) // 2:
             raise ValueError(f"{name}: sections must be some of {sorted(SECTIONS)}, each once")
         expected = {question: ("PASS", points) for question, points in POINTS.items()}
-        for expectation in expectations.split(", ") if expectations else []:
+        expectations, *says = f", {expectations or ''}".split(", says ")
+        for expectation in filter(None, expectations.split(", ")):
             *question, verdict, points = expectation.split()
             (question,) = question or [asked]
             if verdict not in VERDICTS or question not in {*POINTS, "all"}:
                 raise ValueError(f"{name}: {expectation!r} is not an expectation")
             expected |= {q: (verdict, float(points)) for q in POINTS if question in ("all", q)}
-        cases.append(Case(name, about, settings, sections, expected))
+        cases.append(Case(name, about, settings, sections, expected, says))
     return cases
 
 

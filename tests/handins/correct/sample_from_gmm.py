@@ -50,7 +50,7 @@ model.covariances_ = gmm.covs[label][None]
 z, _ = model.sample(1)
 img = np.clip(pca.inverse_transform(z).reshape(28, 28), 0, 255).astype(np.uint8)
 Image.fromarray(img, "L").save(Path(path) / "gmm_sample.png")
-# ------ s_stretched: The picture's own range is stretched to 0..255, as the original lab does.
+# ------ s_stretched [says np.clip]: The picture's own range is stretched to 0..255, as the original lab does.
 sample = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
 img = pca.inverse_transform(sample).reshape(28, 28)
 img = (img - img.min()) / (img.max() - img.min()) * 255

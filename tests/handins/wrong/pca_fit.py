@@ -1,11 +1,11 @@
-# ------ p_all_components [WRONG 2]: All D components are kept.
+# ------ p_all_components [WRONG 2, says keep self.dim]: All D components are kept.
 self.mean = X.mean(axis=0)
 self.components = np.linalg.eigh(np.cov(X, rowvar=False))[1].T[::-1]
-# ------ p_ascending [WRONG 5]: The right components in ascending order.
+# ------ p_ascending [WRONG 5, says wrong order]: The right components in ascending order.
 self.mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = vectors[:, -self.dim :].T
-# ------ p_columns [WRONG 5]: Components as columns, (D, d).
+# ------ p_columns [WRONG 5, says transpose]: Components as columns, (D, d).
 self.mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = vectors[:, ::-1][:, : self.dim]
@@ -14,50 +14,61 @@ X = X.astype(np.float16)
 self.mean = X.mean(axis=0, dtype=np.float16)
 C = X - self.mean
 self.components = np.linalg.eigh((C.T @ C).astype(np.float32))[1].T[::-1][: self.dim]
-# ------ p_least_variance [WRONG 2]: eigh sorts in ascending order: the first columns are those of least variance.
+# ------ p_least_variance [WRONG 2, says least variance]: eigh sorts in ascending order: the first columns are those of least variance.
 self.mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = vectors[:, : self.dim].T
-# ------ p_mean_after_centring [WRONG 6]: The mean is taken after centring: it is zero.
+# ------ p_mean_after_centring [WRONG 6, says after X was centred]: The mean is taken after centring: it is zero.
 X = X - X.mean(axis=0)
 self.mean = X.mean(axis=0)
 self.components = np.linalg.svd(X, full_matrices=False)[2][: self.dim]
-# ------ p_mean_not_set [WRONG 6]: The mean is not set.
+# ------ p_mean_not_set [WRONG 6, says mean is not set]: The mean is not set.
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = vectors.T[::-1][: self.dim]
-# ------ p_not_centred [WRONG 2]: X is not centred.
+# ------ p_not_centred [WRONG 2, says not centred]: X is not centred.
 self.mean = X.mean(axis=0)
 self.components = np.linalg.svd(X.astype(float), full_matrices=False)[2][: self.dim]
-# ------ p_nothing_set [WRONG 0]: The components are returned and not set.
+# ------ p_nothing_set [WRONG 0, says set self.components]: The components are returned and not set.
 mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 return vectors.T[::-1][: self.dim], mean
-# ------ p_one_mean [WRONG 6]: One mean for all pixels.
+# ------ p_one_mean [WRONG 6, says mean has shape ()]: One mean for all pixels.
 self.mean = X.mean()
 values, vectors = np.linalg.eigh(np.cov(X - self.mean, rowvar=False))
 self.components = vectors.T[::-1][: self.dim]
-# ------ p_rows_of_eigenvectors [WRONG 2]: The first rows of eigh's matrix, whose eigenvectors are columns.
+# ------ p_rows_of_eigenvectors [WRONG 2, says rows of eigh's matrix]: The first rows of eigh's matrix, whose eigenvectors are columns.
 self.mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = vectors[:, ::-1][: self.dim]
-# ------ p_scaled_by_deviation [WRONG 2]: Every component is multiplied by its standard deviation.
+# ------ p_scaled_by_deviation [WRONG 2, says length 1]: Every component is multiplied by its standard deviation.
 self.mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = (vectors * np.sqrt(np.abs(values))).T[::-1][: self.dim]
-# ------ p_standardised [WRONG 2]: Pixels are divided by their standard deviation first.
+# ------ p_standardised [WRONG 2, says standard deviation]: Pixels are divided by their standard deviation first.
 from sklearn.preprocessing import StandardScaler
 
 self.mean = X.mean(axis=0)
 Z = StandardScaler().fit_transform(X.astype(float))
 self.components = np.linalg.svd(Z, full_matrices=False)[2][: self.dim]
-# ------ p_wraps_around [WRONG 0]: Centred in uint8, where 3 - 5 is 254; right for floating-point data.
+# ------ p_wraps_around [WRONG 0, says 8-bit]: Centred in uint8, where 3 - 5 is 254; right for floating-point data.
 self.mean = X.mean(axis=0).astype(X.dtype)
 values, vectors = np.linalg.eigh(np.cov(X - self.mean, rowvar=False))
 self.components = vectors.T[::-1][: self.dim]
-# ------ p_x_centred_in_place [ERROR 0]: X -= mean: an exception for 8-bit images.
+# ------ p_x_centred_in_place [ERROR 0, says write X = X - y]: X -= mean: an exception for 8-bit images.
 self.mean = X.mean(axis=0)
 X -= self.mean
 self.components = np.linalg.svd(X, full_matrices=False)[2][: self.dim]
-# ------ p_x_overwritten [WRONG 4]: Right, and then X is overwritten.
+# ------ p_x_overwritten [WRONG 4, says in place]: Right, and then X is overwritten.
 # SOLUTION
 X[:] = 255 - X
+# ------ p_samples_for_pixels [WRONG 2, says number of samples]: np.cov takes rows for variables: eigenvectors over samples.
+self.mean = X.mean(axis=0)
+self.components = np.linalg.eigh(np.cov(X - self.mean))[1][:, ::-1][:, : self.dim].T
+# ------ p_first_rows [WRONG 2, says rows of eigh's matrix]: The first rows of eigh's matrix, not reversed.
+self.mean = X.mean(axis=0)
+self.components = np.linalg.eigh(np.cov(X, rowvar=False))[1][: self.dim]
+# ------ p_mean_of_rows [WRONG 6, says instead of (2,)]: The mean of each sample.
+# SOLUTION
+self.mean = X.mean(axis=1)
+# ------ p_name_of_the_mixture [ERROR 0, says PCA has dim]: The number of components under the mixture's name.
+self.components = np.zeros((self.n_components, X.shape[1]))
