@@ -257,6 +257,7 @@ BAD = [
     (visualization, "cluster_labels", ("",)),
 ]
 BAD_LINES = [
+    (train, "--results_path ~nobody-here/run", "begins with ~"),
     (train, "extra", "unrecognized arguments: extra"),
     (grade, "--sample_index", "--sample_index"),
     (grade, "--sample_index 3 --ddpm .", "lacks config.json and model.safetensors"),

@@ -162,18 +162,19 @@ def test_parquet_files_of_another_form_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed, monkeypatch):
+def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed, monkeypatch, capsys):
     from huggingface_hub import constants, hf_hub_download
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # FakeHub offers it, but has none
     put_on_hub(hub, small_set(seed))
     for name in ("mnist/train-00000-of-00001.parquet", "mnist/test-00000-of-00001.parquet"):
-        hf_hub_download(HUB_REPO, name, repo_type="dataset", endpoint=hub.url)  # as any other program would
+        held = hf_hub_download(HUB_REPO, name, repo_type="dataset", endpoint=hub.url)  # as any other program would
     put_on_hub(hub, small_set())
     hub.requests.clear()
     assert prepare.ensure() == "mnist"
     assert_small_set(lab)
     assert bool(hub.requests) == (seed == 1)  # a bad copy does not stand in the way of a good one
+    assert (str(Path(held).parent) in capsys.readouterr().out) == (seed == 1)  # and is named
 
 
 def test_hub_offline_mode_is_respected(hub, monkeypatch, capsys):
@@ -223,11 +224,15 @@ def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, monkeypat
 
 
 def test_takes_the_data_from_idx_files(lab, tmp_path, monkeypatch):
-    for name, compress in (("gzipped", True), ("plain", False), ("dotted", False)):
+    for name, compress in (("gzipped", True), ("plain", False), ("dotted", False), ("each in a folder", False)):
         folder = write_idx(tmp_path / name, small_set(), compress)
-        if name == "dotted":
-            for path in list(folder.iterdir()):
+        for path in list(folder.iterdir()):
+            if name == "dotted":
                 path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+            if name == "each in a folder":  # as archivers unpack train-images-idx3-ubyte.gz
+                path = path.rename(tmp_path / path.name)
+                (folder / path.name).mkdir()
+                path.rename(folder / path.name / path.name.replace("-idx", ".idx"))
         monkeypatch.setenv("MNIST_DIR", str(folder))
         assert prepare.ensure() == "mnist", name
         assert_small_set(lab)
