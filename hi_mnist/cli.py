@@ -92,7 +92,7 @@ def run_script(main) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in: python train.py | head
         sys.stdout = None
         return 1
-    except (LabError, OSError, SafetensorError, MemoryError, RuntimeError) as error:
+    except (LabError, OSError, SafetensorError, MemoryError, RuntimeError, SystemExit) as error:
         line = explain(error)
         if line is None:
             raise
@@ -119,18 +119,20 @@ def explain(error: BaseException) -> str | None:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == "submission.py"]
     if isinstance(error, MemoryError) or "allocate memory" in str(error):  # the latter is torch's RuntimeError
         if frames:
-            return f"not enough memory in submission.py, line {frames[-1].lineno}; check the shapes of the arrays there"
+            return f"not enough memory in {_where(frames[-1])}; check the shapes of the arrays there"
         return "not enough memory; close other programs and try again"
     if isinstance(error, NotImplementedError):
         frame = traceback.extract_tb(error.__traceback__)[-1]
         if Path(frame.filename).name != "submission.py":
             return None
-        return f"submission.py, line {frame.lineno}: {error}: fill in this task first"
+        return f"{_where(frame)}: {error}: fill in this task first"
     # safetensors reports a full disk without an errno, only in the system's words.
     where = getattr(error, "filename", None) or error
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full or "No space left" in str(error):
         return f"the disk is full ({where}); free some space and run the command again: nothing was lost"
+    if frames and isinstance(error, SystemExit):
+        return f"{_where(frames[-1])} ends the whole script; leave out exit() there"
     if frames:
         return None  # a bug in the student's code, whose traceback shows where
     if isinstance(error, PermissionError):
@@ -143,3 +145,9 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for ~nobody/data
         return "a path begins with ~ and the name of an unknown user; write it in full"
     return None
+
+
+def _where(frame: traceback.FrameSummary) -> str:
+    """A line of a submission.py; each lab has one, so its folder belongs to its name."""
+    path, root = Path(frame.filename), Path(__file__).resolve().parent.parent
+    return f"{path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name}, line {frame.lineno}"

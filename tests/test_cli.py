@@ -503,6 +503,11 @@ def test_a_bug_in_the_students_code_keeps_its_traceback(run_script, home, monkey
     assert not (home / "results").exists()
 
 
+def test_code_that_ends_the_script_is_named(run_script, home, hand_in):
+    hand_in("class PCA:\n    def __init__(self, dim):\n        exit()\n")
+    refused(run_script(train, *DIGITS), "submission.py, line 3 ends")
+
+
 def test_a_run_that_no_later_step_could_read_is_not_saved(run_script, home, monkeypatch):
     fit = submission.PCA.fit
 
