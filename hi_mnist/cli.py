@@ -132,7 +132,7 @@ def explain(error: BaseException) -> str | None:
     if full or "No space left" in str(error):
         return f"the disk is full ({where}); free some space and run the command again: nothing was lost"
     if frames and isinstance(error, SystemExit):
-        return f"{_where(frames[-1])} ends the whole script; leave out exit() there"
+        return f"{_where(frames[-1])}: this ends the whole script; leave out exit()"
     if frames:
         return None  # a bug in the student's code, whose traceback shows where
     if isinstance(error, PermissionError):
