@@ -100,10 +100,10 @@ def main(argv: list[str] | None = None) -> int:
         ddpm = networks.load_ddpm(args.ddpm) if draws else None  # before the slow work: it may be missing
         source = SUBMISSION.read_bytes()
         report = scores.grade(run, source, k)
-        print_report(report)
-        # Before the sixes: a mistake in the sampler must not cost the scores of the rest.
+        # Before all else: neither a closed pipe nor a mistake in the sampler must cost the scores.
         files.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
         written.append("grade.json")
+        print_report(report)
         if draws:
             how = {"steps": options.ddpm_steps, "guidance": options.guidance, "seed": options.sample_seed}
             try:

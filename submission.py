@@ -103,20 +103,15 @@ class GMM:
         """Fit the mixture: one M-step on k-means clusters, then EM.
 
         Args:
-            X: (N, D), any real dtype.
+            X: (N, D), any real dtype; another shape, NaN and infinity are a ValueError, in ``predict`` and PCA too.
             max_iter: maximum number of iterations.
             tol: stop when the mean log-likelihood of a sample gains less than this, in nats.
             seed: seed of k-means; None draws a new one.
-
-        Raises:
-            ValueError: ``X`` does not have the shape (N, D), or holds NaN or infinity.
         """
         from sklearn.cluster import KMeans  # slow to import, and predict does not need it
         from tqdm import tqdm
 
-        X = np.ascontiguousarray(X, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] != self.data_dim:
-            raise ValueError(f"X must have shape (N, {self.data_dim}), got {X.shape}")
+        X = np.ascontiguousarray(samples(X, self.data_dim), dtype=np.float64)
         labels = KMeans(self.n_components, n_init=1, random_state=seed).fit(X).labels_
         self._m_step(X, np.eye(self.n_components)[labels])
         self.log_likelihoods, self.converged = [], False
@@ -147,7 +142,7 @@ class GMM:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable component of each sample: (N, D) -> int64 (N,)."""
-        return self._e_step(np.asarray(X, dtype=np.float64)).argmax(axis=1)
+        return self._e_step(samples(X, self.data_dim).astype(np.float64, copy=False)).argmax(axis=1)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write ``config.json`` and ``gmm.safetensors`` into the folder ``path``."""
@@ -172,14 +167,14 @@ class PCA:
 
     def fit(self, X: np.ndarray) -> None:
         """Task 2.1: set ``mean`` and the ``dim`` principal ``components`` of X, (N, D) of any real dtype."""
+        X = samples(X, self.dim, or_more=True)
         # BEGIN_YOUR_CODE 2.1 PCA
-        self.mean, scatter = self._moments(np.asarray(X))
+        self.mean, scatter = self._moments(X)
         D = len(scatter)
-        _, vectors = scipy.linalg.eigh(scatter, subset_by_index=[max(0, D - self.dim), D - 1])  # columns, ascending
+        _, vectors = scipy.linalg.eigh(scatter, subset_by_index=[D - self.dim, D - 1])  # columns, ascending
         components = vectors.T[::-1]
         # An eigenvector's sign is arbitrary: make its largest entry positive, so that runs can be compared.
-        largest = np.abs(components).argmax(axis=1)
-        signs = np.sign(components[np.arange(self.dim), largest])
+        signs = np.sign(components[np.arange(self.dim), np.abs(components).argmax(axis=1)])
         self.components = np.ascontiguousarray(components * signs[:, None])
         # END_YOUR_CODE
 
@@ -205,7 +200,7 @@ class PCA:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Coordinates along the components: (N, D), any real dtype -> float64 (N, d)."""
-        X = np.asarray(X)
+        X = samples(X, len(self.mean))
         return np.concatenate([(X[rows] - self.mean) @ self.components.T for rows in row_blocks(len(X), 1024)])
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
@@ -225,11 +220,8 @@ class PCA:
 def sample_from_gmm(gmm: GMM, pca: PCA, label: int, path: str | Path) -> None:
     """Task 5.1: draw an image, 28 x 28 pixels of 8-bit grey, and write it to ``path/gmm_sample.png``.
 
-    Args:
-        gmm: a mixture fitted on PCA coordinates.
-        pca: the PCA that made them.
-        label: the component to draw from, 0 to K - 1.
-        path: an existing folder.
+    ``gmm`` is a mixture fitted on the coordinates that ``pca`` made, ``label`` the component to draw from, 0 to K - 1,
+    and ``path`` an existing folder.
     """
     # BEGIN_YOUR_CODE 5.1 sampling
     code = np.random.multivariate_normal(gmm.means[label], gmm.covs[label], size=1)  # (1, d)
@@ -253,6 +245,14 @@ def log_gaussian(X: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> np.ndarray
     white = np.linalg.inv(lower) @ (X - mean).T  # (D, N), standard normal if X is drawn from it
     log_det = 2 * np.log(np.diag(lower)).sum()
     return -0.5 * (np.einsum("dn,dn->n", white, white) + log_det + len(mean) * np.log(2 * np.pi))
+
+
+def samples(X: np.ndarray, D: int, or_more: bool = False) -> np.ndarray:
+    """X as an array; a ValueError unless its shape is (N, D), or has more columns if ``or_more``, and it is finite."""
+    X = np.asarray_chkfinite(X)
+    if X.ndim != 2 or X.shape[1] < D or X.shape[1] > D and not or_more:
+        raise ValueError(f"X must have shape (N, {D}{' or more' * or_more}), a row for each sample; got {X.shape}")
+    return X
 
 
 def row_blocks(n_rows: int, size: int) -> list[slice]:
@@ -284,8 +284,7 @@ def save_model(model, path: str | Path, name: str, settings: list[str], arrays: 
     from safetensors.numpy import save
 
     Path(path).mkdir(parents=True, exist_ok=True)
-    config = json.dumps({key: getattr(model, key) for key in settings}, indent=2)
-    Path(path, "config.json").write_text(config + "\n", encoding="utf-8")
+    Path(path, "config.json").write_text(json.dumps({k: getattr(model, k) for k in settings}, indent=2) + "\n", "utf-8")
     # Contiguous copies: safetensors silently scrambles transposed or sliced arrays.
     content = save({key: np.ascontiguousarray(getattr(model, key)) for key in arrays})
     Path(path, f"{name}.safetensors").write_bytes(content)  # save_file would make it readable by its owner only

@@ -56,11 +56,12 @@ def main(argv: list[str] | None = None) -> int:
     questions = checks.check_code(source, only=[args.only] if args.only else None, seed=args.seed)
     points = sum(q["points"] for q in questions)
     result = table.summary(questions, points) | {"seed": args.seed}
+    if args.json:
+        files.write_text(args.json, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     print(table.table(questions))
     print(f"{'sum':<26}{result['auto_score']:>7.2f} /{points:>3}\n")
     print(table.guard_lines(result["guards"]))
     if args.json:
-        files.write_text(args.json, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         print(f"wrote {args.json}")
     return 0
 

@@ -3,6 +3,9 @@
 import argparse
 import errno
 import os
+import re
+import shlex
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -55,8 +58,19 @@ def add_options(parser: argparse.ArgumentParser, *names: str, **texts: str) -> N
         parser.add_argument(f"--{name}", metavar=OPTIONS[name][0], help=text)
 
 
+def quoted(*words: object) -> str:
+    """Words of a command as the user's terminal takes them: cmd.exe on Windows, a POSIX shell elsewhere."""
+    if sys.platform != "win32":
+        return shlex.join(map(str, words))
+    # list2cmdline quotes spaces only, but cmd.exe also splits a command at these: C:\R&D.
+    lines = [subprocess.list2cmdline([str(word)]) for word in words]
+    return " ".join(f'"{line}"' if re.search('^[^"]*[&|<>^()%!,;=]', line) else line for line in lines)
+
+
 def run_script(main) -> int:
     """Run a script's ``main()`` and turn errors that the user can fix into one line and an exit status.
+
+    What the terminal's encoding lacks is printed as ``\\u5f52``: no text ends the script.
 
     Returns:
         What ``main`` returns; 2 for a user's error, 130 for Ctrl-C. Bugs keep their traceback.
@@ -66,6 +80,10 @@ def run_script(main) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # The Hub's client reads this on import; without it, it would contact the Hub even for files in its cache.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ["MPLBACKEND"] = "agg"  # pictures become files; a name that matplotlib lacks would stop its import
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's has no encoding, pythonw has no stream
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main()
     except KeyboardInterrupt:
@@ -74,7 +92,7 @@ def run_script(main) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in: python train.py | head
         sys.stdout = None
         return 1
-    except (LabError, OSError, SafetensorError, MemoryError, RuntimeError) as error:
+    except (LabError, OSError, SafetensorError, MemoryError, RuntimeError, SystemExit) as error:
         line = explain(error)
         if line is None:
             raise
@@ -101,24 +119,35 @@ def explain(error: BaseException) -> str | None:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == "submission.py"]
     if isinstance(error, MemoryError) or "allocate memory" in str(error):  # the latter is torch's RuntimeError
         if frames:
-            return f"not enough memory in submission.py, line {frames[-1].lineno}; check the shapes of the arrays there"
+            return f"not enough memory in {_where(frames[-1])}; check the shapes of the arrays there"
         return "not enough memory; close other programs and try again"
     if isinstance(error, NotImplementedError):
         frame = traceback.extract_tb(error.__traceback__)[-1]
         if Path(frame.filename).name != "submission.py":
             return None
-        return f"submission.py, line {frame.lineno}: {error}: fill in this task first"
+        return f"{_where(frame)}: {error}: fill in this task first"
     # safetensors reports a full disk without an errno, only in the system's words.
     where = getattr(error, "filename", None) or error
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full or "No space left" in str(error):
         return f"the disk is full ({where}); free some space and run the command again: nothing was lost"
+    if frames and isinstance(error, SystemExit):
+        return f"{_where(frames[-1])}: this ends the whole script; leave out exit()"
     if frames:
         return None  # a bug in the student's code, whose traceback shows where
     if isinstance(error, PermissionError):
-        return f"no permission for {where}; choose a folder that you may write to"
+        held = "close the spreadsheet or other program that has it open, or " if sys.platform == "win32" else ""
+        return f"no permission for {where}; {held}choose a folder that you may write to"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror}: {where}; check that the path is right and can be written to"
     if isinstance(error, SafetensorError):
         return f"safetensors: {error}; check the disk and run the command again"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for ~nobody/data
+        return "a path begins with ~ and the name of an unknown user; write it in full"
     return None
+
+
+def _where(frame: traceback.FrameSummary) -> str:
+    """A line of a submission.py; each lab has one, so its folder belongs to its name."""
+    path, root = Path(frame.filename), Path(__file__).resolve().parent.parent
+    return f"{path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name}, line {frame.lineno}"

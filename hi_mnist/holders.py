@@ -104,7 +104,7 @@ def claimed(path: Path, default: bool) -> Iterator[Path]:
             pass
     for n in itertools.count(1):
         chosen = path if n == 1 else path.with_name(f"{path.name}-{n}")
-        key = hashlib.sha256(str(chosen).encode()).hexdigest()[:16]
+        key = hashlib.sha256(os.fsencode(chosen)).hexdigest()[:16]
         with ExitStack() as stack:
             try:
                 stack.enter_context(lock(folder / f"{name}-{key}", str(chosen)))

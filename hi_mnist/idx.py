@@ -56,7 +56,8 @@ def read_idx_folder(folder: Path, dataset: str) -> tuple[Split, Split]:
     """Read and check the four IDX files of a data set, compressed or not.
 
     Args:
-        folder: holds files like ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, with or without ``.gz``.
+        folder: holds files like ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, with or without ``.gz``,
+            or folders of such names that an archiver put the files into.
         dataset: the data set whose checksums they must have.
 
     Returns:
@@ -81,8 +82,8 @@ def as_split(images: np.ndarray, labels: np.ndarray) -> Split:
 
 
 def _idx_path(folder: Path, name: str) -> Path:
-    stems = (name, name.replace("-idx", ".idx"))
-    for path in (folder / f"{stem}{end}" for end in ("", ".gz") for stem in stems):
+    names = [f"{stem}{end}" for end in ("", ".gz") for stem in (name, name.replace("-idx", ".idx"))]
+    for path in (folder / place / name for place in ("", *names) for name in names):
         if path.is_file():
             return path
     raise SourceDropped(f"{folder} has no {name} or {name}.gz; name the folder with the four IDX files")

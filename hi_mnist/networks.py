@@ -119,8 +119,9 @@ class NetworkFiles(NamedTuple):
     weights: Path
 
     def error(self, cause: object) -> LabError:
-        what = f"a {self.network.module_class} of this lab"
-        return LabError(f"{self.name} does not hold {what} ({one_line(cause)}); {self.network.remedy}")
+        file = self.weights if isinstance(cause, OSError | RuntimeError | SafetensorError) else self.config
+        what = f"this lab's {self.network.module_class}"
+        return LabError(f"{self.name} does not hold {what} ({file}: {one_line(cause)}); {self.network.remedy}")
 
 
 def find_network(network: _Network, source: str | Path | None = None) -> NetworkFiles:

@@ -282,10 +282,13 @@ def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[
     names = [pattern.format(split) for split in SPLITS]
     cached = download.files_in_hub_cache("dataset", repo_id, names)
     if cached:
-        with suppress(SourceDropped):  # if that copy is bad, download a good one
+        try:
             splits = _read_parquet_files(cached, dataset)
             print("  found in the Hub's cache", flush=True)
             return splits
+        except SourceDropped as error:  # download a good copy, or stay offline
+            remedy = f"to mend the cache, delete {cached[0].parents[3]}"
+            print(f"  dropped the copy in the Hub's cache, {cached[0].parent}: {error}; {remedy}", flush=True)
     return _read_parquet_files(download.dataset_from_hub(repo_id, names, folder, patience), dataset)
 
 

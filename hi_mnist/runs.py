@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hi_mnist import settings
+from hi_mnist import cli, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, N_PIXELS, flatten
 from hi_mnist.files import lab_home, read_json, read_tensors, results_dir
@@ -143,7 +143,7 @@ def run_option(path: Path) -> str:
     with suppress(LabError):
         if find_run(None) == path:
             return ""
-    return f' --results_path "{path}"'
+    return f" {cli.quoted('--results_path', path)}"
 
 
 def find_run(results_path: str | Path | None) -> Path:

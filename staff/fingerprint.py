@@ -14,7 +14,7 @@ import numpy as np
 REGIONS = {"GMM._e_step": "e_step", "GMM._m_step": "m_step", "PCA.fit": "pca_fit", "sample_from_gmm": "sample_from_gmm"}
 PARTS = (*REGIONS.values(), "helpers", "comments")
 # Every year's file came with these, so equal ones say nothing.
-GIVEN = {"__init__", "_gaussian", "fit", "predict", "transform", "inverse_transform", "save_pretrained"}
+GIVEN = {"__init__", "_gaussian", "fit", "predict", "transform", "inverse_transform", "save_pretrained", "samples"}
 GIVEN |= {"from_pretrained", "log_gaussian", "row_blocks", "blas", "save_model", "load_model", "_mean_log_likelihood"}
 GRAM, WINDOW = 10, 4  # tokens in a piece; neighbouring pieces of which one is kept
 SHORTEST = 12  # characters of a comment; shorter ones are everybody's

@@ -11,7 +11,6 @@ hand-in affects only its own row.
 
 import argparse
 import re
-import shlex
 import sys
 from collections import Counter
 from contextlib import closing
@@ -324,7 +323,7 @@ def main(argv: list[str] | None = None) -> int:
     print(gradebook.counted(rows))
     print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
     print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
-    print(f"python -m staff.grade_class merge --out {shlex.quote(str(args.out))} --marks marks.csv")
+    print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")
     return 0
 
 

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -168,7 +167,7 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> None:
     Raises:
         LabError: it failed; quotes its last line.
     """
-    print(f"  python {shlex.join(command)}", flush=True)
+    print(f"  python {cli.quoted(*command)}", flush=True)
     ours = ("LAB_", "PYTHON")
     environment = {k: v for k, v in os.environ.items() if k == "LAB_BUBBLEWRAP" or not k.startswith(ours)}
     environment |= {"LAB_HOME": str(home)} if home else {}

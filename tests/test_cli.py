@@ -184,7 +184,7 @@ def test_results_path_means_what_the_shell_means(home, run_script, tmp_path):
     assert (Path.cwd() / "new" / "run" / "grade.json").is_file()
     outside = tmp_path / "my run"
     outcome = run_script(train, *QUICK, "--results_path", outside)
-    assert f'python visualization.py --results_path "{outside}"' in outcome.out.splitlines()[-1]
+    assert f"python visualization.py {cli.quoted('--results_path', outside)}  and" in outcome.out.splitlines()[-1]
     outcome = run_script(train, *QUICK)
     assert "--results_path" not in outcome.out.splitlines()[-1]  # the newest run needs no name
 
@@ -257,6 +257,7 @@ BAD = [
     (visualization, "cluster_labels", ("",)),
 ]
 BAD_LINES = [
+    (train, "--results_path ~nobody-here/run", "begins with ~"),
     (train, "extra", "unrecognized arguments: extra"),
     (grade, "--sample_index", "--sample_index"),
     (grade, "--sample_index 3 --ddpm .", "lacks config.json and model.safetensors"),
@@ -479,13 +480,14 @@ def test_an_unfilled_region_is_one_line_with_task_file_and_line(home, run_script
     assert files_below(home) == before
 
 
-def test_a_file_that_python_cannot_read_is_one_line_with_file_and_line(home, run_script, hand_in):
+def test_a_file_that_cannot_be_read_or_ends_the_script_is_one_line_with_file_and_line(home, run_script, hand_in):
     for text, number in (
         ("x = 1\ndef f(:\n    pass\n", 2),
         ("def f():\nreturn 1\n", 2),
         ("def f():\n    a = 1\n      b = 2\n", 3),
         ("def f():\n    if 1:\n        a = 1\n\tb = 2\n", 4),
         ("x = 'open\n", 1),
+        ("import sys\nsys.exit()\n", 2),
     ):
         hand_in(text)
         refused(run_script(train, *DIGITS), f"submission.py, line {number}: ")

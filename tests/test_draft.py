@@ -10,7 +10,7 @@ from test_compare import RECORDS
 
 import grade
 from grading import scores
-from hi_mnist import runs
+from hi_mnist import cli, runs
 from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
 from hi_mnist.text import markdown
@@ -75,7 +75,7 @@ def test_template_asks_for_every_part_once_and_names_the_points():
 def test_an_almost_empty_run_says_which_commands_fill_the_rest(run_folder, own_home):
     text = written(run_folder)
     assert "<!-- FILL" not in text
-    option = f' --results_path "{run_folder}"'
+    option = f" --results_path {cli.quoted(run_folder)}"
     for command in (
         f"python grade.py --sample_index k{option}",
         f"python visualization.py{option}",

@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
 from hi_mnist import data
-from submission import GMM, log_gaussian
+from submission import GMM, PCA, log_gaussian
 
 
 def log_joint(gmm: GMM, X: np.ndarray) -> np.ndarray:
@@ -294,14 +294,15 @@ def test_float32_and_integers_are_taken_as_their_float64_values():
 
 
 def test_wrong_shapes_nan_and_infinity_are_rejected():
-    for shape in ((20, 4), (20, 2), (20,), (5, 2, 2), ()):
-        with pytest.raises(ValueError, match="shape"):
-            GMM(2, 3).fit(np.zeros(shape))
-    for bad in (np.nan, np.inf):
-        X = np.ones((20, 3))
-        X[3, 1] = bad
-        with pytest.raises(ValueError):
-            GMM(2, 3).fit(X)
+    gmm, pca = GMM(2, 3), PCA(3)
+    pca.fit(np.eye(3))
+    bad = [np.zeros(shape) for shape in ((20, 4), (20, 2), (20,), (3,), (5, 2, 2), (9, 1, 28, 28), ())]
+    bad += [np.where(np.eye(3), value, 1.0) for value in (np.nan, np.inf)]
+    for X in bad:
+        for given in (gmm.fit, gmm.predict, pca.transform, PCA(5 if X.shape == (20, 4) else 3).fit):
+            with pytest.raises(ValueError, match="infs or NaNs" if X.shape == (3, 3) else r"shape \(N, [35]") as error:
+                given(X)
+            assert X.shape == (3, 3) or str(X.shape) in str(error.value)
 
 
 def test_predict_gives_one_whole_number_a_sample():

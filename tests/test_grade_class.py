@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -458,15 +457,6 @@ def test_without_bubblewrap_a_class_is_not_graded(handins, grade, tmp_path, run_
     assert "--unsandboxed" in done.err and bubblewrap.OFF in done.err
     assert statuses(grade("--unsandboxed")) == ["OK"]
     assert "Not enforced" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
-
-
-def test_the_next_command_is_printed_as_a_shell_reads_it(handins, tmp_path, run_script, standin):
-    (handins / "empty.zip").touch()
-    options = ["--dataset", "digits", "--jobs", 1, *UNSANDBOXED]
-    done = run_script(grade_class, handins, "--out", tmp_path / "my out", *options)
-    assert "fill in marks_template.csv" in done.out
-    *_, last = done.out.splitlines()
-    assert shlex.split(last)[3:] == ["merge", "--out", str(tmp_path / "my out"), "--marks", "marks.csv"]
 
 
 # --------------------------------------------------------------------------- the staff's list of answers

@@ -251,7 +251,8 @@ def test_files_that_are_not_a_network_are_one_line(saved, tmp_path):
     for what, changed, cause in cases:
         for name, data in (files[AE_ID] | changed).items():
             (tmp_path / name).write_bytes(data)
-        assert cause in refusal(source=str(tmp_path)), what
+        assert cause in (line := refusal(source=str(tmp_path))), what
+        assert any(str(tmp_path / name) in line for name in files[AE_ID]), line  # what to delete from the Hub's cache
     for name, data in files[AE_ID].items():
         (tmp_path / name).write_bytes(data)
     assert "does not hold" in refusal(load_ddpm, str(tmp_path), "--ddpm")

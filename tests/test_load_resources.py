@@ -162,18 +162,19 @@ def test_parquet_files_of_another_form_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed, monkeypatch):
+def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed, monkeypatch, capsys):
     from huggingface_hub import constants, hf_hub_download
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # FakeHub offers it, but has none
     put_on_hub(hub, small_set(seed))
     for name in ("mnist/train-00000-of-00001.parquet", "mnist/test-00000-of-00001.parquet"):
-        hf_hub_download(HUB_REPO, name, repo_type="dataset", endpoint=hub.url)  # as any other program would
+        held = hf_hub_download(HUB_REPO, name, repo_type="dataset", endpoint=hub.url)  # as any other program would
     put_on_hub(hub, small_set())
     hub.requests.clear()
     assert prepare.ensure() == "mnist"
     assert_small_set(lab)
     assert bool(hub.requests) == (seed == 1)  # a bad copy does not stand in the way of a good one
+    assert (str(Path(held).parent) in capsys.readouterr().out) == (seed == 1)  # and is named
 
 
 def test_hub_offline_mode_is_respected(hub, monkeypatch, capsys):
@@ -223,11 +224,13 @@ def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, monkeypat
 
 
 def test_takes_the_data_from_idx_files(lab, tmp_path, monkeypatch):
-    for name, compress in (("gzipped", True), ("plain", False), ("dotted", False)):
+    for name, compress in (("gzipped", True), ("plain", False), ("dotted", False), ("each in a folder", False)):
         folder = write_idx(tmp_path / name, small_set(), compress)
-        if name == "dotted":
-            for path in list(folder.iterdir()):
-                path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+        for path in list(folder.iterdir()) if name in ("dotted", "each in a folder") else ():
+            content, place = path.read_bytes(), path if name == "each in a folder" else folder  # as an archiver unpacks
+            path.unlink()
+            place.mkdir(exist_ok=True)
+            (place / path.name.replace("-idx", ".idx")).write_bytes(content)
         monkeypatch.setenv("MNIST_DIR", str(folder))
         assert prepare.ensure() == "mnist", name
         assert_small_set(lab)
@@ -518,22 +521,12 @@ def test_the_script_says_what_is_there(lab, tmp_path, capsys):
 
 
 def test_a_network_that_does_not_load_is_an_error_line(tmp_path, capsys):
-    import model
-
     networks = save_networks(tmp_path)
-    weights = tmp_path / "ae" / "model.safetensors"
-    whole = weights.read_bytes()
-    save_network(model.AE(embedding_dim=3), tmp_path / "other")
-    for what, content in {
-        "not safetensors": b"broken",
-        "cut short": whole[:-9],
-        "of another shape": (tmp_path / "other" / "model.safetensors").read_bytes(),
-        "another network": (tmp_path / "ddpm" / "model.safetensors").read_bytes(),
-    }.items():
-        weights.write_bytes(content)
-        assert script("--dataset", "digits", *networks) == 2, what
+    for weights in (b"broken", (tmp_path / "ddpm" / "model.safetensors").read_bytes()):  # all kinds: test_hub_models.py
+        (tmp_path / "ae" / "model.safetensors").write_bytes(weights)
+        assert script("--dataset", "digits", *networks) == 2
         out, err = capsys.readouterr()
-        assert err.count("\n") == 1 and err.startswith("error: ") and str(tmp_path / "ae") in err, what
+        assert err.count("\n") == 1 and err.startswith("error: ") and str(tmp_path / "ae") in err
         assert f"from {tmp_path / 'ddpm'}" in out and "device" in out and "next" in out  # the rest is still reported
 
 

@@ -10,7 +10,7 @@ import pytest
 import grade
 import train
 import visualization
-from hi_mnist import cli, data, prepare, projections, runs
+from hi_mnist import cli, projections, runs
 
 MODELS = {f"{folder}/{file}" for folder in ("gmm", "pca") for file in ("config.json", f"{folder}.safetensors")}
 MODELS |= {"config.yaml", "trace.csv"}
@@ -37,12 +37,6 @@ def graded(real_mnist, networks, files_below) -> Graded:
         assert cli.run_script(lambda: grade.main([])) == 0
         run = runs.find_run(None)
         return Graded(real_mnist, run, set(files_below(run)), json.loads((run / "grade.json").read_text()))
-
-
-def test_the_idx_files_are_taken_whole(real_mnist, monkeypatch):
-    monkeypatch.setenv("LAB_HOME", str(real_mnist))
-    assert prepare.ensure() == "mnist"
-    assert [len(data.load_split(split)[0]) for split in ("train", "test")] == [60_000, 10_000]
 
 
 def test_default_settings_reach_the_full_score_and_the_figures_that_were_measured(graded):

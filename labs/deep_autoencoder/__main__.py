@@ -118,7 +118,7 @@ def run(args: argparse.Namespace, path: Path) -> int:
     try:
         trained = training.train(options, path, images, device, options.num_workers)
     except KeyboardInterrupt:
-        option = "" if path.parent == files.results_dir() else f' --results_path "{path}"'
+        option = "" if path.parent == files.results_dir() else f" {cli.quoted('--results_path', path)}"
         print(f"\nwhole epochs are kept; go on with: python -m labs.{LAB} --resume{option}", file=sys.stderr)
         raise
     rows = analysis.analyse(path, trained, images, options.student_id, options.loss_fn, device)

@@ -61,11 +61,11 @@ def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
     if "umap" not in reductions:
         print("UMAP is not installed (python -m pip install umap-learn), so it is left out")
     rows = compare.compare(images, kinds, config, reductions)
+    shared.write_run(path, LAB, facts, {}, {"comparison": (compare.Row._fields, rows)})
     print(f"\n{'training':<36}{'reduction':<11}{'clusterer':<11}{'loss':>8}{'accuracy':>10}{'seconds':>9}")
     for r in rows:
         loss = "-" if np.isnan(r.loss) else f"{r.loss:.4f}"
         print(f"{r.training:<36}{r.reduction:<11}{r.clusterer:<11}{loss:>8}{r.accuracy:>10.4f}{r.seconds:>9.1f}")
-    shared.write_run(path, LAB, facts, {}, {"comparison": (compare.Row._fields, rows)})
 
 
 def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray) -> None:
@@ -73,15 +73,8 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
 
     result = pipeline.run(images, config, known)
     trained, labels = result.trained, result.labels
-    print(f"autoencoder: {config.epochs} epochs, {trained.seconds:.1f} s, loss {trained.losses[-1]:.4f}")
-    way = f"{config.reduction}, {config.clusterer}"
-    if config.ensemble > 1:
-        agreement = [max(np.mean(m == labels), np.mean(m != labels)) for m in result.members]
-        way += f", consensus of {config.ensemble} (they agree with it in {min(agreement):.1%} to {max(agreement):.1%})"
-    print(f"clusters: {way}; {(labels == 0).sum():,} of label 0, {(labels == 1).sum():,} of label 1")
     if kinds is not None:
         facts["accuracy"] = float((labels == kinds).mean())
-        print(f"accuracy: {facts['accuracy']:.4f} (the kinds are used for nothing else)")
     figures = {
         "clusters": pictures.plot_clusters(images, labels, config.seed),
         "plane": pictures.plot_plane(result.plane, labels),
@@ -91,6 +84,14 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
         "losses": (["epoch", "loss"], enumerate(trained.losses, start=1)),
     }
     shared.write_run(path, LAB, facts, figures, tables, trained.autoencoder)
+    print(f"autoencoder: {config.epochs} epochs, {trained.seconds:.1f} s, loss {trained.losses[-1]:.4f}")
+    way = f"{config.reduction}, {config.clusterer}"
+    if config.ensemble > 1:
+        agreement = [max(np.mean(m == labels), np.mean(m != labels)) for m in result.members]
+        way += f", consensus of {config.ensemble} (they agree with it in {min(agreement):.1%} to {max(agreement):.1%})"
+    print(f"clusters: {way}; {(labels == 0).sum():,} of label 0, {(labels == 1).sum():,} of label 1")
+    if kinds is not None:
+        print(f"accuracy: {facts['accuracy']:.4f} (the kinds are used for nothing else)")
 
 
 def run(args: argparse.Namespace, options: Options, config: Settings, path: Path) -> int:
