@@ -115,6 +115,11 @@ class SavedRun:
     def n_components(self) -> int:
         return len(self.pi)
 
+    def __str__(self) -> str:
+        """The line with which each script names its run."""
+        way = "PCA" if self.config.use_pca else "AutoEncoder"
+        return f"run: {self.path} ({way} to {self.means.shape[1]}, K {self.n_components})"
+
 
 @contextmanager
 def new_run_path(results_path: str | None, prefix: str = "") -> Iterator[Path]:
@@ -146,8 +151,30 @@ def run_option(path: Path) -> str:
     return f' --results_path "{path}"'
 
 
-def find_run(results_path: str | Path | None) -> Path:
-    """The run folder that was named, or the newest under ``results/``.
+def next_step(run: SavedRun) -> str:
+    """The line that names the next commands of the lab, by what the run's folder holds."""
+    path, option = run.path, run_option(run.path)
+    kinds = {"true": "", "cluster": " --cluster_label"}
+    steps = [f"python visualization.py{kinds[k]}{option}" for k in kinds if not any(path.glob(f"{k}_*.png"))]
+    report = read_json(path / "grade.json")
+    if not run.config.use_pca:
+        steps.append("python train.py --use_pca, for the run that counts" if report else f"python grade.py{option}")
+    elif report.get("sample_index") is None:
+        where = 'the number k of the cluster that lies where the true "6" lies'
+        steps.append(f"python grade.py --sample_index k{option}, with {where}")
+    elif not (path / "report.md").is_file():
+        steps += [f"python visualization.py --compare{option}"] * (not (path / "comparison.csv").is_file())
+        steps.append(f"python grade.py --report_draft{option}")
+    elif not (path / "report.pdf").is_file():
+        again = f"python grade.py --report_draft{option}"
+        steps += ["finish report.md", again, "print report_print.html in a browser as report.pdf in the run's folder"]
+    else:
+        steps.append(f"python grade.py --hand_in --student_id ID --name NAME{option}")
+    return f"next: {', then '.join(steps)}"
+
+
+def find_run(results_path: str | Path | None, pca_first: bool = False) -> Path:
+    """The run folder that was named, or the newest under ``results/``: with ``pca_first`` the newest PCA run, if any.
 
     Raises:
         LabError: there is no run, or the path is not a folder.
@@ -159,6 +186,8 @@ def find_run(results_path: str | Path | None) -> Path:
         runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]
         if not runs:
             raise LabError(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
+        if pca_first:
+            runs = [run for run in runs if (run / "pca").is_dir()] or runs
         return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
     path = Path(results_path).expanduser().resolve()
     if path.is_file():
