@@ -151,26 +151,43 @@ def run_option(path: Path) -> str:
     return f' --results_path "{path}"'
 
 
+def six_is_found(report: dict) -> bool:
+    """Whether the content of a grade.json answers question 6, as far as it was scored rightly."""
+    questions = report.get("questions")
+    scored = [q for q in questions if isinstance(q, dict)] if isinstance(questions, list) else []
+    wrong = any((q.get("id"), q.get("verdict")) == ("sample_index", "WRONG") for q in scored)
+    return report.get("sample_index") is not None and not wrong
+
+
 def next_step(run: SavedRun) -> str:
     """The line that names the next commands of the lab, by what the run's folder holds."""
-    path, option = run.path, run_option(run.path)
-    kinds = {"true": "", "cluster": " --cluster_label"}
-    steps = [f"python visualization.py{kinds[k]}{option}" for k in kinds if not any(path.glob(f"{k}_*.png"))]
-    report = read_json(path / "grade.json")
+    option, report = run_option(run.path), read_json(run.path / "grade.json")
+
+    def lacks(pattern: str) -> bool:
+        return not any(run.path.glob(pattern))
+
+    steps = [("python visualization.py", "")] * lacks("true_*.png")
+    steps += [("python visualization.py --cluster_label", "")] * lacks("cluster_*.png")
+    if not run.config.use_pca and report and not steps:
+        return "next: python train.py --use_pca, for the run that counts"
     if not run.config.use_pca:
-        steps.append("python train.py --use_pca, for the run that counts" if report else f"python grade.py{option}")
-    elif report.get("sample_index") is None:
-        where = 'the number k of the cluster that lies where the true "6" lies'
-        steps.append(f"python grade.py --sample_index k{option}, with {where}")
-    elif not (path / "report.md").is_file():
-        steps += [f"python visualization.py --compare{option}"] * (not (path / "comparison.csv").is_file())
-        steps.append(f"python grade.py --report_draft{option}")
-    elif not (path / "report.pdf").is_file():
-        again = f"python grade.py --report_draft{option}"
-        steps += ["finish report.md", again, "print report_print.html in a browser as report.pdf in the run's folder"]
-    else:
-        steps.append(f"python grade.py --hand_in --student_id ID --name NAME{option}")
-    return f"next: {', then '.join(steps)}"
+        steps += [("python grade.py", "")] * (not report)
+    elif not six_is_found(report):
+        k = ', with the number k of the cluster that lies where the true "6" lies'
+        steps.append(("python grade.py --sample_index k", k))
+    elif not steps and lacks("report.md"):
+        steps = [("python visualization.py --compare", "")] * lacks("comparison.csv")
+        steps.append(("python grade.py --report_draft", ""))
+    elif not steps and lacks("report.pdf"):
+        steps = [
+            ("python grade.py --report_draft", " once report.md is finished; print report_print.html as report.pdf")
+        ]
+    elif not steps:
+        steps = [("python grade.py --hand_in --student_id ID --name NAME", "")]
+    if option:
+        steps[0] = (steps[0][0] + option, steps[0][1])
+        steps[-1] = (steps[-1][0], steps[-1][1] + "; all with that path" * (len(steps) > 1))
+    return f"next: {', then '.join(command + remark for command, remark in steps)}"
 
 
 def find_run(results_path: str | Path | None, pca_first: bool = False) -> Path:

@@ -78,7 +78,9 @@ class _Writer:
 
     def _row(self, line: str, tag: str) -> str:
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))]
-        return "<tr>" + "".join(f"<{tag}>{self.inline(cell)}</{tag}>" for cell in cells) + "</tr>"
+        kinds = [' class="number"' if re.fullmatch(r"[-\d.,/ %]+", cell) else "" for cell in cells]
+        marked = zip(cells, kinds, strict=True)
+        return "<tr>" + "".join(f"<{tag}{kind}>{self.inline(cell)}</{tag}>" for cell, kind in marked) + "</tr>"
 
     def _list(self, lines: list[str], i: int) -> tuple[int, str]:
         """The list that starts in line ``i``, with what is indented below its items, and the line after it."""

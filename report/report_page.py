@@ -56,14 +56,15 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
         The path of the page.
     """
     fresh = report is not None
-    report = _checked_report(report if fresh else files.read_json(run.path / "grade.json"))
+    report = report if fresh else files.read_json(run.path / "grade.json")
+    # Question 6 asks which cluster is the 6: until it is answered, the page tells no cluster's digit.
+    told = not run.config.use_pca or runs.six_is_found(report)
+    report = _checked_report(report)
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
     view = clusters.clustering(run, images)
     table = scores.count_labels(labels, view.cluster, run.n_components)
     asked = report["sample_index"]
-    # Question 6 asks which cluster is the 6: until it is answered, the page tells no cluster's digit.
-    told = not run.config.use_pca or (asked is not None and not report["wrong_index"])
     drawn = run.config.use_pca and asked is not None and asked < run.n_components
     strips = _strips(run, asked, fresh, ddpm, seed) if drawn else None
     page = pages.render(
@@ -103,10 +104,9 @@ def _checked_report(report: dict) -> dict:
     def items(value, kind=list):
         return value if isinstance(value, kind) else kind()
 
-    questions, wrong_index = [], False
+    questions = []
     for q in items(report.get("questions"))[:50]:
         if isinstance(q, dict):
-            wrong_index |= (q.get("id"), q.get("verdict")) == ("sample_index", "WRONG")
             cause, *lines = pages.shown(q.get("message") or "").splitlines() or [""]
             verdict = pages.shown(q.get("verdict") or "", 20)
             questions.append(
@@ -129,7 +129,6 @@ def _checked_report(report: dict) -> dict:
         "auto_points": number(report.get("auto_points")),
         "figures": {label: value for label, value in figures.items() if value is not None},
         "questions": questions,
-        "wrong_index": wrong_index,
         "sample_index": k if isinstance(k, int) and not isinstance(k, bool) and k >= 0 else None,
         "guards": [pages.shown(guard, 500) for guard in items(report.get("guards"))[:20]],
         "versions": [(pages.shown(k, 40), pages.shown(v, 40)) for k, v in list(versions.items())[:20]],

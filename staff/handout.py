@@ -5,8 +5,8 @@
 
 In Python files, the text between BEGIN_YOUR_CODE and END_YOUR_CODE becomes one ``raise NotImplementedError`` with the
 task's label, and the text between BEGIN_SOLUTION_ONLY and END_SOLUTION_ONLY is removed. In Markdown files, the text
-between BEGIN_STAFF_ONLY and END_STAFF_ONLY is removed. Each lab text goes out as a page for the browser, too. Nested, unclosed or stray markers are errors: better no handout
-than one that gives the answers away.
+between BEGIN_STAFF_ONLY and END_STAFF_ONLY is removed. Nested, unclosed or stray markers are errors: better no handout
+than one that gives the answers away. Each lab text goes out as a page for the browser, too.
 """
 
 import argparse
@@ -175,7 +175,10 @@ def lab_pages(folder: Path) -> list[str]:
         text = (folder / name).read_text(encoding="utf-8")
         text = re.sub(r"\(lab\.(\w+)\.md\)", r"(lab.\1.html)", text)
         pages.append(name.removesuffix("md") + "html")
-        write_text(folder / pages[-1], document.page(text, title, language, formula=convert))
+        write_text(
+            folder / pages[-1],
+            document.page(text, title, language, formula=lambda tex, kind: convert(tex, display=kind)),
+        )
     return pages
 
 
