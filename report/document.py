@@ -13,8 +13,6 @@ from pathlib import Path
 from textwrap import dedent
 from urllib.parse import unquote
 
-from markupsafe import Markup
-
 from report import pages
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -42,7 +40,7 @@ def page(text: str, title: str, language: str, folder: Path | None = None, formu
     """
     text = _COMMENT.sub("", pages.shown(text, 10**6))
     body = _Writer(folder, formula).blocks(text.splitlines())
-    return pages.render("document.html.j2", title=title, language=language, body=Markup(body))
+    return pages.render("document.html.j2", title=title, language=language, body=body)
 
 
 class _Writer:
@@ -86,15 +84,12 @@ class _Writer:
         """The list that starts in line ``i``, with what is indented below its items, and the line after it."""
         items, number = [], _ITEM.match(lines[i])["number"]
         while i < len(lines):
-            line, after = lines[i], lines[i + 1] if i + 1 < len(lines) else ""
-            if item := _ITEM.match(line):
-                items.append((line[item.end() :], []))
-            elif line[:1] == " " or (line and lines[i - 1] and not _BLOCK.match(line)):
-                items[-1][1].append(line)
-            elif line or not (after[:1] == " " or _ITEM.match(after)):
+            if item := _ITEM.match(lines[i]):
+                items.append((lines[i][item.end() :], []))
+            elif lines[i][:1] == " " and lines[i].strip():
+                items[-1][1].append(lines[i])
+            elif lines[i].strip() or not any(map(_ITEM.match, lines[i + 1 : i + 2])):
                 break
-            else:
-                items[-1][1].append("")
             i += 1
         inner = [self.blocks([first, *dedent("\n".join(rest)).splitlines()]) for first, rest in items]
         inner = [re.sub(r"\A<p>(.*?)</p>", r"\1", each, flags=re.DOTALL) for each in inner]

@@ -148,6 +148,21 @@ def test_the_table_counts_the_training_images(page, run_folder, digits):
     assert rows == [[k, *table[k], table[k].sum()] for k in range(10)]
 
 
+def test_the_answer_to_question_6_is_not_given_away(run_folder, strips):
+    run, answer = (
+        runs.load_run(run_folder),
+        {"id": "sample_index", "label": "6", "message": "", "points": 5, "score": 0},
+    )
+    for k, verdict, told in ((None, "SKIPPED", False), (3, "WRONG", False), (3, "PASS", True)):
+        report = scored(sample_index=k)
+        report["questions"].append(answer | {"verdict": verdict})
+        tags = read(report_page.write(run, report))
+        assert ("mostly" in tags.text, bool(tags.named("article")), "its most frequent" in tags.text) == (told,) * 3
+        assert [s["id"] for s in tags.named("section")] == PARTS
+    run.config.use_pca = False
+    assert "mostly" in read(report_page.write(run, scored(sample_index=None))).text
+
+
 def test_typical_is_near_and_doubtful_is_uncertain(run_folder, digits):
     run, images = runs.load_run(run_folder), digits["train"].images
     view = clusters.clustering(run, images)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -149,6 +150,40 @@ def test_the_newest_whole_run_is_taken(tmp_path, monkeypatch):
         run = write_run(tmp_path / "results" / name)
         os.utime(run / "config.yaml", (1000 - age, 1000 - age))
     assert runs.find_run(None) == tmp_path / "results" / "b"
+    for name, newest in (("b", "c"), ("c", "a"), ("a", "b")):
+        shutil.rmtree(tmp_path / "results" / name / "pca")
+        assert runs.find_run(None, pca_first=True) == tmp_path / "results" / newest  # b again: no PCA run is left
+
+
+def test_the_next_step_is_the_first_that_is_not_done(run_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    run = runs.load_run(run_folder)
+    true, cluster = "python visualization.py", "python visualization.py --cluster_label"
+    six, wrong = {"sample_index": 3}, {"sample_index": 3, "questions": [{"id": "sample_index", "verdict": "WRONG"}]}
+    pictures, option = ["true_pca.png", "cluster_ae.png"], f' --results_path "{run_folder}"'
+    draft, k = "python grade.py --report_draft", "python grade.py --sample_index k"
+    for use_pca, graded, there, wanted in (
+        (True, None, [], [true, cluster, k]),
+        (True, None, pictures[1:], [true, k]),
+        (True, {"sample_index": None}, pictures, [k]),
+        (True, wrong, pictures, [k]),
+        (True, six, [], [true, cluster]),
+        (True, six, pictures, ["python visualization.py --compare", draft]),
+        (True, six, [*pictures, "comparison.csv"], [draft]),
+        (True, six, [*pictures, "report.md"], [draft]),
+        (True, six, [*pictures, "report.md", "report.pdf"], ["python grade.py --hand_in --student_id ID --name NAME"]),
+        (False, None, pictures, ["python grade.py"]),
+        (False, {"sample_index": None}, pictures, ["python train.py --use_pca"]),
+    ):
+        run.config.use_pca = use_pca
+        contents = dict.fromkeys(there, "") | ({"grade.json": json.dumps(graded)} if graded else {})
+        for name, content in contents.items():
+            (run_folder / name).write_text(content)
+        said = runs.next_step(run)
+        found = re.findall(r"python (?:\w+\.py)(?: --\w+(?: (?:k|ID|NAME)\b)?)*", said.replace(option, ""))
+        assert (found, said.count(option)) == (wanted, use_pca or graded is None), said
+        for name in contents:
+            (run_folder / name).unlink()
 
 
 def test_a_relative_path_means_what_the_shell_means_and_a_missing_run_is_named(run, monkeypatch, tmp_path):
