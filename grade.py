@@ -73,8 +73,8 @@ def make_zip(options: Options, results_path: str | None) -> int:
 
     run = runs.load_run(runs.find_run(results_path, pca_first=True))
     print(run)
-    path, notes = hand_in.make(run, SUBMISSION, options.student_id, options.name, options.report)
-    print("\n".join([*(f"note: {note}" for note in notes), f"wrote {path}", "next: hand in this file"]))
+    path = hand_in.make(run, SUBMISSION, options.student_id, options.name, options.report)
+    print(f"wrote {path}\nnext: hand in this file")
     return 0
 
 

@@ -160,34 +160,25 @@ def six_is_found(report: dict) -> bool:
 
 
 def next_step(run: SavedRun) -> str:
-    """The line that names the next commands of the lab, by what the run's folder holds."""
-    option, report = run_option(run.path), read_json(run.path / "grade.json")
-
-    def lacks(pattern: str) -> bool:
-        return not any(run.path.glob(pattern))
-
-    steps = [("python visualization.py", "")] * lacks("true_*.png")
-    steps += [("python visualization.py --cluster_label", "")] * lacks("cluster_*.png")
-    if not run.config.use_pca and report and not steps:
-        return "next: python train.py --use_pca, for the run that counts"
-    if not run.config.use_pca:
-        steps += [("python grade.py", "")] * (not report)
-    elif not six_is_found(report):
-        k = ', with the number k of the cluster that lies where the true "6" lies'
-        steps.append(("python grade.py --sample_index k", k))
-    elif not steps and lacks("report.md"):
-        steps = [("python visualization.py --compare", "")] * lacks("comparison.csv")
-        steps.append(("python grade.py --report_draft", ""))
-    elif not steps and lacks("report.pdf"):
-        steps = [
-            ("python grade.py --report_draft", " once report.md is finished; print report_print.html as report.pdf")
-        ]
-    elif not steps:
-        steps = [("python grade.py --hand_in --student_id ID --name NAME", "")]
-    if option:
-        steps[0] = (steps[0][0] + option, steps[0][1])
-        steps[-1] = (steps[-1][0], steps[-1][1] + "; all with that path" * (len(steps) > 1))
-    return f"next: {', then '.join(command + remark for command, remark in steps)}"
+    """The line that names the next command of the lab, by what the run's folder holds."""
+    option, report, counts = run_option(run.path), read_json(run.path / "grade.json"), run.config.use_pca
+    lacks = {
+        name: not any(run.path.glob(name)) for name in ("true_*", "cluster_*", "comparison.*", "*.md", "report.pdf")
+    }
+    draft = f"python grade.py --report_draft{option}"
+    where = 'with the number k of the cluster that lies where the true "6" lies'
+    steps = [
+        (lacks["true_*"], f"python visualization.py{option}"),
+        (lacks["cluster_*"], f"python visualization.py --cluster_label{option}"),
+        (not counts and not report, f"python grade.py{option}"),
+        (not counts, "python train.py --use_pca, for the run that counts"),
+        (not six_is_found(report), f"python grade.py --sample_index k{option}, {where}"),
+        (lacks["comparison.*"] and lacks["*.md"], f"python visualization.py --compare{option}"),
+        (lacks["*.md"], draft),
+        (lacks["report.pdf"], f"finish report.md, then {draft}, and print report_print.html as report.pdf"),
+        (True, f"python grade.py --hand_in --student_id ID --name NAME{option}"),
+    ]
+    return f"next: {next(step for is_due, step in steps if is_due)}"
 
 
 def find_run(results_path: str | Path | None, pca_first: bool = False) -> Path:

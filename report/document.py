@@ -16,14 +16,23 @@ from urllib.parse import unquote
 from report import pages
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_ITEM = re.compile(r" ?(?:[-*+]|(?P<number>[0-9]{1,9})[.)]) +")
-_RULE = re.compile(r"\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?")  # below the head of a table
-_BLOCK = re.compile(rf"```|#{{1,6}} |\||\$\$|{_ITEM.pattern}")
+_ITEM = r"[ ]?(?:[-*+]|[0-9]{1,9}[.)])[ ]+"
+_BLOCK = re.compile(  # the name of a group is that of the method for it
+    rf"""^```.*\n(?P<code>(?:.*\n)*?)(?:```$|\Z)
+    | ^(?P<heading>[#]{{1,6}}[ ].*)
+    | ^(?P<table>[|].*\n[-:|\ ]*-[-:|\ ]*(?:\n[|].*)*)
+    | ^(?P<list>{_ITEM}.*(?:\n+(?={_ITEM}).*|\n[ ]+\S.*)*)
+    | ^(?P<paragraph>.+(?:\n(?!```|[#]{{1,6}}[ ]|[|]|{_ITEM}).+)*)""",
+    re.MULTILINE | re.VERBOSE,
+)
 _INLINE = re.compile(
-    r"\\(?P<literal>[!-/:-@\[-`{-~])|(?P<ticks>`+)(?P<code>.+?)(?P=ticks)(?!`)|\$(?P<formula>[^$\n]+)\$"
-    r"|(?P<picture>!?)\[(?P<text>(?:\\.|[^]\\])*)\]\((?P<address>[^)\s]*)\)"
-    r"|\*\*(?P<strong>(?=\S).+?)(?<=\S)\*\*|\*(?P<em>(?=[^\s*])[^*]+)(?<=\S)\*",
-    re.DOTALL,
+    r"""\\(?P<literal>[!-/:-@\[-`{-~])
+    | (?P<ticks>`+)(?P<inline_code>.+?)(?P=ticks)(?!`)
+    | [$](?P<formula>[^$\n]+)[$]
+    | (?P<picture>!?)\[(?P<text>(?:\\.|[^]\\])*)\]\((?P<link>[^)\s]*)\)
+    | [*][*](?P<strong>(?=\S).+?)(?<=\S)[*][*]
+    | [*](?P<em>(?=[^\s*])[^*]+)(?<=\S)[*]""",
+    re.DOTALL | re.VERBOSE,
 )
 Formula = Callable[[str, str], str]
 
@@ -38,97 +47,75 @@ def page(text: str, title: str, language: str, folder: Path | None = None, formu
         folder: where the addresses of pictures start; the pictures are put into the page. None leaves them out.
         formula: makes MathML of TeX and ``inline`` or ``block``; None leaves ``$...$`` as it is.
     """
-    text = _COMMENT.sub("", pages.shown(text, 10**6))
-    body = _Writer(folder, formula).blocks(text.splitlines())
-    return pages.render("document.html.j2", title=title, language=language, body=body)
+    text = re.sub(" +$", "", _COMMENT.sub("", pages.shown(text, 10**6)), flags=re.MULTILINE)
+    return pages.render("document.html.j2", title=title, language=language, body=_Body(folder, formula).blocks(text))
 
 
-class _Writer:
+class _Body:
     def __init__(self, folder: Path | None, formula: Formula | None):
         self.folder, self.formula = folder, formula
 
-    def blocks(self, lines: list[str]) -> str:
+    def blocks(self, text: str) -> str:
         """The HTML of whole lines."""
-        out, i = [], 0
-        while i < len(lines):
-            line, start = lines[i].rstrip(), i
-            i += 1
-            if line.startswith("```"):
-                i = _while(lines, i, lambda line: not line.startswith("```")) + 1
-                code = dedent("\n".join(lines[start + 1 : i - 1]))
-                out.append(f"<pre><code>{html.escape(code)}</code></pre>")
-            elif heading := re.match("(#{1,6}) +(.*)", line):
-                level = len(heading[1])
-                out.append(f"<h{level}>{self.inline(heading[2])}</h{level}>")
-            elif line.startswith("|") and i < len(lines) and _RULE.fullmatch(lines[i].strip()):
-                i = _while(lines, i, lambda line: line.startswith("|"))
-                head, body = self._row(line, "th"), [self._row(row, "td") for row in lines[start + 2 : i]]
-                out.append(f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>")
-            elif _ITEM.match(line):
-                i, block = self._list(lines, start)
-                out.append(block)
-            elif line:
-                i = _while(lines, i, lambda line: line and not _BLOCK.match(line))
-                paragraph = "\n".join(row.strip() for row in lines[start:i])
-                alone = re.fullmatch(r"\$\$(.+)\$\$", paragraph, re.DOTALL) if self.formula else None
-                out.append(self.formula(alone[1], "block") if alone else f"<p>{self.inline(paragraph)}</p>")
-        return "\n".join(out)
+        found = _BLOCK.finditer(f"{text}\n")
+        return "\n".join(getattr(self, block.lastgroup)(block[block.lastgroup]) for block in found)
 
-    def _row(self, line: str, tag: str) -> str:
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))]
-        kinds = [' class="number"' if re.fullmatch(r"[-\d.,/ %]+", cell) else "" for cell in cells]
-        marked = zip(cells, kinds, strict=True)
-        return "<tr>" + "".join(f"<{tag}{kind}>{self.inline(cell)}</{tag}>" for cell, kind in marked) + "</tr>"
+    def code(self, text: str) -> str:
+        return f"<pre><code>{html.escape(text.rstrip())}</code></pre>"
 
-    def _list(self, lines: list[str], i: int) -> tuple[int, str]:
-        """The list that starts in line ``i``, with what is indented below its items, and the line after it."""
-        items, number = [], _ITEM.match(lines[i])["number"]
-        while i < len(lines):
-            if item := _ITEM.match(lines[i]):
-                items.append((lines[i][item.end() :], []))
-            elif lines[i][:1] == " " and lines[i].strip():
-                items[-1][1].append(lines[i])
-            elif lines[i].strip() or not any(map(_ITEM.match, lines[i + 1 : i + 2])):
-                break
-            i += 1
-        inner = [self.blocks([first, *dedent("\n".join(rest)).splitlines()]) for first, rest in items]
+    def heading(self, text: str) -> str:
+        marks, _, text = text.partition(" ")
+        return f"<h{len(marks)}>{self.inline(text.strip())}</h{len(marks)}>"
+
+    def table(self, text: str) -> str:
+        def row(line: str, tag: str) -> str:
+            cells = re.split(r"(?<!\\)\|", line.removeprefix("|").removesuffix("|"))
+            return "<tr>" + "".join(f"<{tag}>{self.inline(cell.strip())}</{tag}>" for cell in cells) + "</tr>"
+
+        head, _, *lines = text.splitlines()
+        body = "".join(row(line, "td") for line in lines)
+        return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>"
+
+    def list(self, text: str) -> str:
+        items = [item.partition("\n") for item in re.split(f"^{_ITEM}", text, flags=re.MULTILINE)[1:]]
+        inner = [self.blocks(f"{first}\n{dedent(rest)}") for first, _, rest in items]
         inner = [re.sub(r"\A<p>(.*?)</p>", r"\1", each, flags=re.DOTALL) for each in inner]
-        tag, start = ("ol", f' start="{int(number)}"') if number else ("ul", "")
-        return i, f"<{tag}{start}>{''.join(f'<li>{each}</li>' for each in inner)}</{tag}>"
+        number = re.match(" ?([0-9]+)", text)
+        tag, start = ("ol", f' start="{int(number[1])}"') if number else ("ul", "")
+        return f"<{tag}{start}>{''.join(f'<li>{each}</li>' for each in inner)}</{tag}>"
+
+    def paragraph(self, text: str) -> str:
+        text = "\n".join(map(str.strip, text.splitlines()))
+        alone = re.fullmatch(r"\$\$(.+)\$\$", text, re.DOTALL) if self.formula else None
+        return self.formula(alone[1], "block") if alone else f"<p>{self.inline(text)}</p>"
 
     def inline(self, text: str) -> str:
         """The HTML of text within a block."""
         out, end = [], 0
         for found in _INLINE.finditer(text):
-            out += [_escape(text[end : found.start()]), self._marked(found)]
+            out += [_escape(text[end : found.start()]), self._marked(found, found.lastgroup)]
             end = found.end()
         return "".join([*out, _escape(text[end:])])
 
-    def _marked(self, found: re.Match) -> str:
-        kind, address = found.lastgroup, found["address"]
-        if kind == "literal":
-            return html.escape(found["literal"])
-        if kind == "code":
-            return f"<code>{html.escape(found['code'])}</code>"
-        if kind == "formula":
-            return self.formula(found["formula"], "inline") if self.formula else html.escape(found[0])
+    def _marked(self, found: re.Match, kind: str) -> str:
         if kind in ("strong", "em"):
             return f"<{kind}>{self.inline(found[kind])}</{kind}>"
-        text = self.inline(found["text"])
-        if found["picture"]:
-            image = pages.read_picture(self.folder / unquote(address)) if self.folder else None
-            if image is None:
-                return f'<span class="missing">{text}: no picture {_escape(address)}</span>'
-            kind = "digit" if max(image.size) < 200 else "plane"
-            uri = pages.data_uri(image, "WEBP", lossless=kind == "digit", quality=85)
-            return f'<img class="{kind}" src="{uri}" alt="{_escape(found["text"])}">'
-        known = re.match("https?://|mailto:|[^:]*$", address)
-        return f'<a href="{html.escape(address)}">{text}</a>' if known else text
-
-
-def _while(lines: list[str], i: int, holds: Callable[[str], object]) -> int:
-    """The first line from ``i`` on for which ``holds`` fails, or their number."""
-    return next((j for j in range(i, len(lines)) if not holds(lines[j].strip())), len(lines))
+        if kind == "inline_code":
+            return f"<code>{html.escape(found[kind])}</code>"
+        if kind == "formula" and self.formula:
+            return self.formula(found[kind], "inline")
+        if kind != "link":
+            return html.escape(found["literal"] or found[0])
+        text, address = self.inline(found["text"]), found["link"]
+        if not found["picture"]:
+            known = re.match("https?://|mailto:|[^:]*$", address)
+            return f'<a href="{html.escape(address)}">{text}</a>' if known else text
+        image = pages.read_picture(self.folder / unquote(address)) if self.folder else None
+        if image is None:
+            return f'<span class="missing">{text}: no picture {_escape(address)}</span>'
+        kind = "digit" if max(image.size) < 200 else "plane"
+        uri = pages.data_uri(image, "WEBP", lossless=kind == "digit", quality=85)
+        return f'<img class="{kind}" src="{uri}" alt="{_escape(found["text"])}">'
 
 
 def _escape(text: str) -> str:

@@ -62,10 +62,8 @@ def _draft(run: SavedRun) -> str:
         template = TEMPLATE.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LabError(f"{TEMPLATE} cannot be read ({error}); restore it from the lab's files") from None
-    unknown = sorted(set(_FILL.findall(template)) - set(parts))
-    if unknown:
-        raise LabError(f"{TEMPLATE} asks for {unknown[0]!r}; choose from {', '.join(parts)}")
-    return _FILL.sub(lambda place: parts[place[1]]().replace("\0", ""), template).rstrip() + "\n"
+    filled = _FILL.sub(lambda place: parts[place[1]]() if place[1] in parts else place[0], template)
+    return filled.replace("\0", "").rstrip() + "\n"
 
 
 def own_text(path: Path) -> str | None:

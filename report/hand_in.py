@@ -15,8 +15,9 @@ from hi_mnist.runs import SavedRun
 from hi_mnist.text import one_line
 from report.draw import SIXES
 
-MODELS = ("config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors")
-MADE_BY = {  # command: what a run's folder must hold besides
+RUN = "config.yaml trace.csv gmm/config.json gmm/gmm.safetensors pca/config.json pca/pca.safetensors"
+MADE_BY = {  # what of the run's folder is handed in, by the command that makes it
+    "python train.py --use_pca": RUN.split(),
     "python visualization.py": [f"true_{name}.png" for name in PROJECTIONS],
     "python visualization.py --cluster_label": [f"cluster_{name}.png" for name in PROJECTIONS],
     "python grade.py --sample_index k": ["grade.json", *SIXES],
@@ -26,7 +27,7 @@ _ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
 _NAME = re.compile(r"(?=.*\D)[^+\uff0b/\\:*?\"<>|]{1,60}")
 
 
-def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | None = None) -> tuple[Path, list[str]]:
+def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | None = None) -> Path:
     """Check that everything is there, and write the zip beside the run's folder, whole or not at all.
 
     Args:
@@ -34,9 +35,6 @@ def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | 
         source: the path of submission.py.
         student_id, name: of the student.
         report: the path of the report; None takes report.pdf in the run's folder.
-
-    Returns:
-        The path of the zip, and notes on what may be out of date in it.
 
     Raises:
         LabError: the run is not a PCA run, id or name cannot be part of the zip's name, or something is missing.
@@ -49,9 +47,11 @@ def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | 
     if not run.config.use_pca:
         raise LabError(f"{run.path} is not a PCA run, and only these count; name one with --results_path")
     pdf = Path(report).expanduser() if report else run.path / "report.pdf"
-    missing = [] if source.is_file() else [f"{source} is missing: restore it"]
+    missing, contents = [], {"submission.py": source, "report.pdf": pdf}
+    folder = re.sub(r"[^\w.,=-]", "_", run.path.name).lstrip(".") or "run"
     for command, names in MADE_BY.items():
         names = [each for each in names if networks.has_torch() or each not in NEED_TORCH]
+        contents |= {f"results/{folder}/{each}": run.path / each for each in names}
         if lost := [each for each in names if not (run.path / each).is_file()]:
             missing.append(f"{', '.join(lost)}: {command}")
     if not missing and read_json(run.path / "grade.json").get("sample_index") is None:
@@ -60,19 +60,12 @@ def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | 
         missing.append(
             f"{pdf}: print report_print.html, which python grade.py --report_draft makes, or name --report FILE"
         )
+    elif b"%PDF" not in pdf.read_bytes()[:1024]:
+        missing.append(f"a report that is a PDF, which {pdf} is not: print or export it again")
     if missing:
-        raise LabError(f"nothing was made, because the run {run.path} lacks {'; '.join(missing)}")
-    with pdf.open("rb") as file:
-        if b"%PDF" not in file.read(1024):
-            raise LabError(f"{pdf} is not a PDF; print or export the report as PDF")
-    folder = re.sub(r"[^\w.,=-]", "_", run.path.name).lstrip(".") or "run"
-    kept = [*MODELS, "trace.csv", *(each for names in MADE_BY.values() for each in names)]
-    contents = {"submission.py": source, "report.pdf": pdf}
-    contents |= {f"results/{folder}/{each}": run.path / each for each in kept if (run.path / each).is_file()}
+        raise LabError(f"no zip was made, because the run {run.path} lacks {'; '.join(missing)}")
     target = run.path.with_name(f"{student_id}+{name}+LAB3.zip")
     with atomic_path(target) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for inside, path in contents.items():
             archive.writestr(inside, path.read_bytes())
-    pairs = [(source, run.path / "grade.json"), (run.path / "report.md", pdf)]
-    stale = [(new, old) for new, old in pairs if new.is_file() and new.stat().st_mtime > old.stat().st_mtime]
-    return target, [f"{new.name} has changed since {old.name} was made; is that as you want it?" for new, old in stale]
+    return target
