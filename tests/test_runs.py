@@ -156,7 +156,7 @@ def test_the_newest_whole_run_is_taken(tmp_path, monkeypatch):
 
 def test_the_next_step_is_the_first_that_is_not_done(run_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
-    run, option = runs.load_run(run_folder), f' --results_path "{run_folder}"'
+    run, option = runs.load_run(run_folder), runs.run_option(run_folder)
     wrong = b'{"sample_index": 3, "questions": [{"id": "sample_index", "verdict": "WRONG"}]}'
     for name, content, wanted in (  # what is added, one after the other, and the step that is left
         ("config.yaml", None, "python visualization.py"),
