@@ -32,7 +32,6 @@ STUDENT_FILES = [
     "results/README.md", "tests/test_submission.py",
 ]  # fmt: skip
 GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py", "grading/*/*.py"]  # the tests that grading needs
-LAB_TEXTS = {"docs/lab.en.md": ("en", "HI MNIST: the lab"), "docs/lab.zh.md": ("zh-Hans", "HI MNIST 实验正文")}
 LONGEST_REGION = 25  # lines; a longer task should be split
 TASKS = {
     "1.1 E-step": "compute gamma, the probability of each component for each sample",
@@ -171,14 +170,12 @@ def lab_pages(folder: Path) -> list[str]:
     from latex2mathml.converter import convert
 
     pages = []
-    for name, (language, title) in LAB_TEXTS.items():
-        text = (folder / name).read_text(encoding="utf-8")
-        text = re.sub(r"\(lab\.(\w+)\.md\)", r"(lab.\1.html)", text)
-        pages.append(name.removesuffix("md") + "html")
-        write_text(
-            folder / pages[-1],
-            document.page(text, title, language, formula=lambda tex, kind: convert(tex, display=kind)),
-        )
+    for path in sorted(folder.glob("docs/lab.*.md")):
+        text = re.sub(r"\(lab\.(\w+)\.md\)", r"(lab.\1.html)", path.read_text(encoding="utf-8"))
+        title, language = text.partition("\n")[0].strip("# "), path.stem.removeprefix("lab.").replace("zh", "zh-Hans")
+        page = document.page(text, title, language, formula=lambda tex, kind: convert(tex, display=kind))
+        write_text(path.with_suffix(".html"), page)
+        pages.append(f"docs/{path.stem}.html")
     return pages
 
 
