@@ -3,10 +3,12 @@
     python grade.py                                      check submission.py, score the newest run
     python grade.py --sample_index 3                     say that cluster 3 is the "6": scored too, and both sixes drawn
     python grade.py --sample_index 3 --ddpm_steps 50     the same, the diffusion model in 50 steps instead of 1,000
-    python grade.py --report_draft                       write report.md, the skeleton of the report
+    python grade.py --report_draft                       write report.md, the skeleton of the report; once you have
+                                                         filled it in: report_print.html, to print as report.pdf
+    python grade.py --hand_in --student_id PB23000001 --name Ann     check that all is there, make the zip to hand in
 
 Writes grade.json, report.html and, with --sample_index in a PCA run, gmm_sample.png and ddpm_sample.png into the run's
-folder.
+folder. The zip lies beside that folder. Without --results_path, --sample_index and --hand_in take the newest PCA run.
 """
 
 import argparse
@@ -40,6 +42,17 @@ class Options:
     guidance: float = setting(
         DEFAULT_GUIDANCE, "weight of classifier-free guidance; 0 turns it off", low=0, high=20, metavar="W"
     )
+    report_draft: bool = setting(
+        False,
+        "write report.md, the skeleton of the hand-in report, and report_print.html, report.md to print; text "
+        "of yours in report.md is kept; the run is scored only if it has no grade.json or --sample_index is given",
+    )
+    hand_in: bool = setting(False, "only make the zip to hand in, ID+NAME+LAB3.zip, or say what is missing")
+    student_id: str | None = setting(None, "with --hand_in: your student id", metavar="ID")
+    name: str | None = setting(None, "with --hand_in: your name", metavar="NAME")
+    report: str | None = setting(
+        None, "with --hand_in: the report (default: report.pdf in the run's folder)", metavar="FILE"
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,14 +63,30 @@ def build_parser() -> argparse.ArgumentParser:
         "python grade.py --sample_index 3 --results_path results/d20 --ddpm_steps 50",
     )
     settings.add_flags(parser, Options)
-    parser.add_argument(
-        "--report_draft",
-        action="store_true",
-        help="write report.md, the skeleton of the hand-in report; the run is scored only if it has no grade.json or "
-        "--sample_index is given",
-    )
     cli.add_options(parser, "results_path", "data_dir", "ddpm", ae="the AutoEncoder of an AE run (default: its own)")
     return parser
+
+
+def make_zip(options: Options, results_path: str | None) -> int:
+    """``--hand_in``: check and zip, and score nothing."""
+    from report import hand_in
+
+    run = runs.load_run(runs.find_run(results_path, pca_first=True))
+    print(run)
+    path = hand_in.make(run, SUBMISSION, options.student_id, options.name, options.report)
+    print(f"wrote {path}\nnext: hand in this file")
+    return 0
+
+
+def print_doubts(run: runs.SavedRun, k: int, results_path: str | None) -> None:
+    """Say what may make ``k`` another cluster than the one that was meant."""
+    if not run.config.use_pca:
+        found = "this is not a PCA run" if results_path else "there is no PCA run in results/"
+        print(f"note: {found}, so --sample_index {k} is not used; train one: python train.py --use_pca")
+    elif not results_path and run.path != runs.find_run(None):
+        print(f"note: this is the newest PCA run; {runs.find_run(None).name} is newer, but of the AutoEncoder")
+    elif not any(run.path.glob("cluster_*.png")):
+        print(f"note: cluster {k} is meant, but visualization.py has not drawn this run's clusters")
 
 
 def print_report(report: dict) -> None:
@@ -78,25 +107,32 @@ def print_report(report: dict) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     options = settings.from_args(Options, args)
-    run = runs.load_run(args.results_path, to_write=True)
     k = options.sample_index
+    if options.hand_in != bool(options.student_id and options.name) or (options.report and not options.hand_in):
+        raise LabError("--hand_in needs --student_id and --name, and these and --report need --hand_in")
+    if options.hand_in:
+        if k is not None or options.report_draft:
+            raise LabError("--hand_in makes the zip of what is there; give --sample_index or --report_draft before it")
+        return make_zip(options, args.results_path)
+    run = runs.load_run(runs.find_run(args.results_path, pca_first=k is not None), to_write=True)
     if k is not None and k >= run.n_components:
         raise LabError(f"sample_index must be between 0 and {run.n_components - 1}, got {k}")
     if args.ae:
         run.config.ae = args.ae
     prepare.ensure(run.config.dataset, args.data_dir)
-    print(f"run: {run.path}")
+    print(run)
+    if k is not None:
+        print_doubts(run, k, args.results_path)
     # These import scikit-learn: report mistakes in the command line before that slow import.
     from grading import scores
     from report import draft, draw, report_page
 
-    if args.report_draft:
-        draft.refuse_edited(run.path)  # before the slow work
+    own_text = options.report_draft and draft.own_text(run.path) is not None  # an error comes before the slow work
     draws = k is not None and run.config.use_pca and networks.has_torch()
     if k is not None and not networks.has_torch():
         print("torch is not installed: the sixes are not drawn; everything else is scored", file=sys.stderr)
     written, failure = [], None
-    if not args.report_draft or k is not None or not (run.path / "grade.json").is_file():
+    if not options.report_draft or k is not None or not (run.path / "grade.json").is_file():
         ddpm = networks.load_ddpm(args.ddpm) if draws else None  # before the slow work: it may be missing
         source = SUBMISSION.read_bytes()
         report = scores.grade(run, source, k)
@@ -112,20 +148,14 @@ def main(argv: list[str] | None = None) -> int:
             except LabError as error:
                 failure = error
         written.append(report_page.write(run, report, ddpm=ddpm, seed=options.sample_seed).name)
-    if args.report_draft and not failure:
-        written.append(draft.write(run).name)
+    if options.report_draft and not failure:
+        written += draft.write(run)
     print(f"wrote {', '.join(written)} in {run.path}")
     if failure:
         raise failure
-    option = runs.run_option(run.path)
-    if args.report_draft:
-        print("next: write your answers into report.md; it is never overwritten once you have changed it")
-    elif draws:
-        print("next: open report.html, look at both sixes; run this again for two new ones")
-    elif run.config.use_pca:
-        print(f"next: python grade.py --sample_index k{option}, with the number of the cluster that is the 6")
-    else:
-        print("next: python train.py --use_pca, for the run that counts")
+    if own_text:
+        print(f"kept your text in {run.path / draft.FILE}; for a new draft, move it out of the run's folder")
+    print(runs.next_step(run))
     return 0
 
 

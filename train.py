@@ -49,7 +49,7 @@ def train_grid(config: TrainConfig, args: argparse.Namespace, path: Path) -> int
     print(f"{len(configs)} runs on {DATASETS[config.dataset]}")
     print(f"\n{sweep.run(configs, args.sweep, path)}\n")
     print(f"wrote sweep.csv, sweep.png and {len(configs)} run folders in {path}")
-    print("next: look at sweep.png; grade the run you choose: python grade.py --results_path RUN")
+    print("next: look at sweep.png, choose one of the run folders, then python visualization.py --results_path RUN")
     return 0
 
 
@@ -62,15 +62,14 @@ def train_one(config: TrainConfig, args: argparse.Namespace, path: Path) -> int:
     result = training.train(config, images)
     training.save_run(path, config, result)
 
-    trace, gmm = result.gmm.log_likelihoods, result.gmm
-    way = f"PCA to {config.embedding_dim}" if config.use_pca else f"AutoEncoder to {gmm.data_dim}"
-    end = "converged" if gmm.converged else "stopped by --max_iter"
-    print(f"embedding: {way} dimensions, {result.embed_seconds:.1f} s")
+    trace, run = result.gmm.log_likelihoods, runs.load_run(path)
+    end = "converged" if result.gmm.converged else "stopped by --max_iter"
+    print(f"embedding: {'PCA' if config.use_pca else 'AutoEncoder'}, {result.embed_seconds:.1f} s")
     print(f"mixture: {config.n_components} components, {len(trace)} EM iterations ({end}), {result.fit_seconds:.1f} s")
     print(f"mean log-likelihood: {trace[-1]:.4f}")
-    print(f"wrote {path}")
-    option = runs.run_option(path)
-    print(f"next: python visualization.py{option}  and  python visualization.py --cluster_label{option}")
+    print(f"wrote {', '.join(sorted(p.name for p in path.iterdir()))}")
+    print(run)
+    print(runs.next_step(run))
     return 0
 
 

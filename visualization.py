@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     run = runs.load_run(args.results_path, to_write=True)
     prepare.ensure(run.config.dataset, args.data_dir)
-    print(f"run: {run.path}")
+    print(run)
     # The report imports scikit-learn: report mistakes in the command line before that slow import.
     if args.compare:
         from report import compare
@@ -60,16 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
         written.append(report_page.write(run).name)
     print(f"wrote {', '.join(written)} in {run.path}")
-    option = runs.run_option(run.path)
-    if args.compare:
-        print(f"next: python grade.py --report_draft{option}")
-    elif not args.cluster_label:
-        print(f"next: python visualization.py --cluster_label{option}")
-    elif run.config.use_pca:
-        print('next: find the cluster k that lies where the true "6" lies')
-        print(f"then: python grade.py --sample_index k{option}")
-    else:
-        print(f"next: python grade.py{option}")
+    print(runs.next_step(run))
     return 0
 
 

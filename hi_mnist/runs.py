@@ -115,6 +115,11 @@ class SavedRun:
     def n_components(self) -> int:
         return len(self.pi)
 
+    def __str__(self) -> str:
+        """The line with which each script names its run."""
+        way = "PCA" if self.config.use_pca else "AutoEncoder"
+        return f"run: {self.path} ({way} to {self.means.shape[1]}, K {self.n_components})"
+
 
 @contextmanager
 def new_run_path(results_path: str | None, prefix: str = "") -> Iterator[Path]:
@@ -146,8 +151,38 @@ def run_option(path: Path) -> str:
     return f" {cli.quoted('--results_path', path)}"
 
 
-def find_run(results_path: str | Path | None) -> Path:
-    """The run folder that was named, or the newest under ``results/``.
+def six_is_found(report: dict) -> bool:
+    """Whether the content of a grade.json answers question 6, as far as it was scored rightly."""
+    questions = report.get("questions")
+    scored = [q for q in questions if isinstance(q, dict)] if isinstance(questions, list) else []
+    wrong = any((q.get("id"), q.get("verdict")) == ("sample_index", "WRONG") for q in scored)
+    return report.get("sample_index") is not None and not wrong
+
+
+def next_step(run: SavedRun) -> str:
+    """The line that names the next command of the lab, by what the run's folder holds."""
+    option, report, counts = run_option(run.path), read_json(run.path / "grade.json"), run.config.use_pca
+    lacks = {
+        name: not any(run.path.glob(name)) for name in ("true_*", "cluster_*", "comparison.*", "*.md", "report.pdf")
+    }
+    draft = f"python grade.py --report_draft{option}"
+    where = 'with the number k of the cluster that lies where the true "6" lies'
+    steps = [
+        (lacks["true_*"], f"python visualization.py{option}"),
+        (lacks["cluster_*"], f"python visualization.py --cluster_label{option}"),
+        (not counts and not report, f"python grade.py{option}"),
+        (not counts, "python train.py --use_pca, for the run that counts"),
+        (not six_is_found(report), f"python grade.py --sample_index k{option}, {where}"),
+        (lacks["comparison.*"] and lacks["*.md"], f"python visualization.py --compare{option}"),
+        (lacks["*.md"], draft),
+        (lacks["report.pdf"], f"finish report.md, then {draft}, and print report_print.html as report.pdf"),
+        (True, f"python grade.py --hand_in --student_id ID --name NAME{option}"),
+    ]
+    return f"next: {next(step for is_due, step in steps if is_due)}"
+
+
+def find_run(results_path: str | Path | None, pca_first: bool = False) -> Path:
+    """The run folder that was named, or the newest under ``results/``: with ``pca_first`` the newest PCA run, if any.
 
     Raises:
         LabError: there is no run, or the path is not a folder.
@@ -159,6 +194,8 @@ def find_run(results_path: str | Path | None) -> Path:
         runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]
         if not runs:
             raise LabError(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
+        if pca_first:
+            runs = [run for run in runs if (run / "pca").is_dir()] or runs
         return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
     path = Path(results_path).expanduser().resolve()
     if path.is_file():

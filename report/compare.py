@@ -23,6 +23,7 @@ from hi_mnist import data, files, networks, projections, runs, text
 from hi_mnist.data import DATASETS, N_CLASSES
 from hi_mnist.files import ROOT
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, DDPM_STEPS, DEFAULT_GUIDANCE
+from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
 from report import draw, measures
 from report.measures import FRECHET_DIMENSIONS, GMM_SEEDS, NEIGHBOURS
@@ -45,7 +46,6 @@ MEASURES = {
         "continuity": ("continuity (1 is best)", "{:.3f}"),
         "knn_accuracy": (f"accuracy of {NEIGHBOURS} nearest neighbours in the plane", "{:.3f}"),
         "gmm_accuracy": ("accuracy of a GMM (K = 10) on the plane", "{:.3f}"),
-        "needs": ("what it needs from its data", "{}"),
     },
     "generators": {
         "seconds": (f"seconds for one sample (DDPM: {DDIM_STEPS} DDIM steps)", SECONDS),
@@ -55,20 +55,9 @@ MEASURES = {
         "frechet": ("Frechet distance to test images (0 is best)", "{:.3g}"),
         "diversity": ("diversity within the class, features (1: as real)", "{:.2f}"),
         "diversity_pixels": ("diversity within the class, pixels (1: as real)", "{:.2f}"),
-        "control": ("control", "{}"),
     },
 }
 TITLES = {"projections": "Three ways to the plane", "generators": "Two ways to draw digits"}
-NEEDS = {
-    "PCA": "vectors of one length; keeps straight directions of large variance",
-    "t-SNE": "a distance between samples, and all samples at once",
-    "AutoEncoder": "many images like those it was trained on, of its size (28x28)",
-}
-CONTROL = {
-    "GMM": "choose a component; you must find out which digit it is",
-    "DDPM": "ask for a digit; it was trained with labels",
-    "real images": "-",
-}
 COLUMNS = ("table", "measure", "method", "value")
 Record = tuple[str, str, str, float | str]  # table, measure (or "note"), method, value
 
@@ -137,19 +126,13 @@ def in_seconds(value: float) -> str:
 
 
 def console(tables: dict[str, dict]) -> str:
-    """Both tables for the console; cells too long for a column follow below each table."""
+    """Both tables for the console."""
     blocks = []
     for table in tables.values():
-        numbers, sentences = [], []
-        for row in table["rows"]:
-            (numbers if max(map(len, row["cells"])) <= 16 else sentences).append(row)
-        width = max(len(row["label"]) for row in numbers) if numbers else 0
-        lines = [table["title"], f"{'':<{width}}" + "".join(f"{method:>17}" for method in table["methods"])]
-        lines += [f"{row['label']:<{width}}" + "".join(f"{cell:>17}" for cell in row["cells"]) for row in numbers]
-        for row in sentences:
-            lines.append(f"{row['label']}:")
-            lines += [f"  {method}: {cell}" for method, cell in zip(table["methods"], row["cells"], strict=True)]
-        blocks.append("\n".join([*lines, *(f"* {note}" for note in table["notes"])]))
+        width = max(len(row["label"]) for row in table["rows"])
+        rows = [("", table["methods"]), *((row["label"], row["cells"]) for row in table["rows"])]
+        lines = [f"{label:<{width}}" + "".join(f" {cell:>16}" for cell in cells) for label, cells in rows]
+        blocks.append("\n".join([table["title"], *lines, *(f"* {note}" for note in table["notes"])]))
     return "\n\n".join(blocks)
 
 
@@ -201,19 +184,16 @@ def measure_projections(
     fit["t-SNE"], fresh["t-SNE"] = projections.tsne_seconds(images), "cannot"
     some = np.sort(np.random.default_rng(0).permutation(len(images))[:SAMPLE])
     scored = measures.score_planes(rows, labels, planes, some)
-    for method in NEEDS:
+    for method in PROJECTIONS.values():
         yield "projections", "fit_seconds", method, fit[method]
         yield "projections", "new_seconds", method, fresh[method]
         for name, value in scored[method].items():
             yield "projections", name, method, value
-        yield "projections", "needs", method, NEEDS[method]
     for note in (
         f"Planes of all {len(images):,} training images of {DATASETS[dataset]}; seconds of this machine with "
         f"{os.cpu_count()} cores, other programs included. New images: the test images"
         + (f", repeated to {NEW_IMAGES:,}." if len(test) < NEW_IMAGES else "."),
         ae_note,
-        "t-SNE has no rule for new images: it moves all points until neighbours lie together, and the lab keeps only "
-        "the final positions.",
         f"Trustworthiness: are neighbours in the plane neighbours in the 784 pixels? Continuity: the other way round. "
         f"{NEIGHBOURS} neighbours, {len(some):,} training images (seed 0); unrelated positions would give 0.5.",
         "Nearest neighbours: each training image gets the majority label of the others around it. GMM: clusters "
@@ -283,7 +263,6 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     records: list[Record] = []
     for method, found in values.items():
         records += [("generators", name, method, value) for name, value in found.items()]
-        records.append(("generators", "control", method, CONTROL[method]))
     way = f"PCA to {run.means.shape[1]} dimensions" if run.config.use_pca else "the AutoEncoder's plane, decoded"
     notes = [
         f"{per_class} samples of each digit. GMM: the parameters of this run ({way}); a digit is drawn from the "

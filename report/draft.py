@@ -4,7 +4,7 @@
 
 The text is docs/report_template.md; each line ``<!-- FILL name -->`` is replaced by a part made here. What a student
 has written into report.md is never overwritten: a draft ends in a line with its own SHA-256, and is replaced only while
-that still matches.
+that still matches. ``report_print.html`` is report.md as a page, with its pictures, for the browser to print as PDF.
 """
 
 import dataclasses
@@ -22,21 +22,32 @@ from hi_mnist.files import ROOT, read_json, results_dir, write_text
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import markdown
-from report import compare, sweep
+from report import compare, document, sweep
 
-FILE = "report.md"
+FILE, PRINT = "report.md", "report_print.html"
 TEMPLATE = ROOT / "docs" / "report_template.md"
 _FILL = re.compile(r"^<!-- FILL (\w+) -->$", re.MULTILINE)
 _MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9a-f]{64}) -->\n*\Z")
 
 
-def write(run: SavedRun) -> Path:
-    """Write ``report.md`` into a run's folder, from its settings and results.
+def write(run: SavedRun) -> list[str]:
+    """Write ``report.md`` into a run's folder, unless it holds text of the student's, and ``report_print.html``.
+
+    Returns:
+        The names of the files written.
 
     Raises:
-        LabError: the student has edited the existing file, grade.json is damaged, or the template is missing.
+        LabError: report.md, grade.json or the template cannot be read.
     """
-    refuse_edited(run.path)
+    text, written = own_text(run.path), [PRINT]
+    if text is None:
+        text, written = _draft(run), [FILE, PRINT]
+        write_text(run.path / FILE, f"{text}\n<!-- draft by grade.py, SHA-256 of the text above: {_digest(text)} -->\n")
+    write_text(run.path / PRINT, document.page(text, f"Lab report {run.path.name}", "zh-Hans", run.path))
+    return written
+
+
+def _draft(run: SavedRun) -> str:
     option = runs.run_option(run.path)
     parts = {
         "run": lambda: _run(run),
@@ -51,37 +62,29 @@ def write(run: SavedRun) -> Path:
         template = TEMPLATE.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LabError(f"{TEMPLATE} cannot be read ({error}); restore it from the lab's files") from None
-    unknown = sorted(set(_FILL.findall(template)) - set(parts))
-    if unknown:
-        raise LabError(f"{TEMPLATE} asks for {unknown[0]!r}; choose from {', '.join(parts)}")
-    text = _FILL.sub(lambda place: parts[place[1]]().replace("\0", ""), template).rstrip() + "\n"
-    path = run.path / FILE
-    refuse_edited(run.path)
-    write_text(path, f"{text}\n<!-- draft by grade.py, SHA-256 of the text above: {_digest(text)} -->\n")
-    return path
+    filled = _FILL.sub(lambda place: parts[place[1]]() if place[1] in parts else place[0], template)
+    return filled.replace("\0", "").rstrip() + "\n"
 
 
-def refuse_edited(path: Path) -> None:
-    """Protect what the student has written.
+def own_text(path: Path) -> str | None:
+    """What the student has written in the report.md of the folder ``path``; None for an unchanged draft or no file.
 
     Raises:
-        LabError: the folder ``path`` holds a report.md that is not an unchanged draft.
+        LabError: it cannot be read.
     """
     file = path / FILE
     if not os.path.lexists(file):
-        return
+        return None
     try:
         # Editors may change line ends or add a byte order mark; these do not count as edits.
         text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-        mark = _MARK.search(text)
-        if mark and _digest(text[: mark.start()]) == mark[1]:
-            return
-    except (OSError, UnicodeDecodeError):
-        pass
-    raise LabError(
-        f"{file} holds your own text and is never overwritten; move it out of the run's folder, run this again, and "
-        "copy what you need from the new draft"
-    )
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise LabError(
+            f"{file} cannot be read ({cause}); save it as UTF-8, or move it out of the run's folder"
+        ) from None
+    mark = _MARK.search(text)
+    return None if mark and _digest(text[: mark.start()]) == mark[1] else text
 
 
 def _digest(text: str) -> str:

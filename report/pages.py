@@ -1,4 +1,4 @@
-"""What both pages share: templates that escape everything, and pictures as text.
+"""What all pages share: templates that escape everything, and pictures as text.
 
 Each page is a single file that works offline: it contains its pictures (as data URIs), styles and scripts.
 """
@@ -61,11 +61,11 @@ def digit_uri(pixels: np.ndarray) -> str:
 
 
 def read_picture(path: Path) -> Image.Image | None:
-    """A PNG of the run's folder, as RGB; None if it is missing, damaged or too large to be ours."""
+    """A PNG or JPEG, as RGB; None if it is missing, damaged or too large to be ours."""
     try:
         if path.stat().st_size > LARGEST_PICTURE:
             return None
-        with Image.open(path, formats=["PNG"]) as image:
+        with Image.open(path, formats=["PNG", "JPEG"]) as image:
             if max(image.size) > LARGEST_SIDE:
                 return None
             return image.convert("RGB")

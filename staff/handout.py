@@ -6,18 +6,20 @@
 In Python files, the text between BEGIN_YOUR_CODE and END_YOUR_CODE becomes one ``raise NotImplementedError`` with the
 task's label, and the text between BEGIN_SOLUTION_ONLY and END_SOLUTION_ONLY is removed. In Markdown files, the text
 between BEGIN_STAFF_ONLY and END_STAFF_ONLY is removed. Nested, unclosed or stray markers are errors: better no handout
-than one that gives the answers away.
+than one that gives the answers away. Each lab text goes out as a page for the browser, too.
 """
 
 import argparse
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from hi_mnist import cli
 from hi_mnist.cli import LabError
-from hi_mnist.files import ROOT, atomic_path, check_new_folder, new_folder
+from hi_mnist.files import ROOT, atomic_path, check_new_folder, new_folder, write_text
+from report import document
 
 # What goes to students, and nothing else. A pattern without a match is an error; hidden files are named in full.
 STUDENT_FILES = [
@@ -155,7 +157,26 @@ def make_handout(out: Path, source: Path = ROOT) -> list[str]:
             (folder / name).write_bytes(content)
         if sorted(tasks) != sorted(TASKS | LAB_TASKS):
             raise LabError(f"the source holds the tasks {sorted(tasks)}, the labs have {sorted(TASKS | LAB_TASKS)}")
-    return names
+        return sorted(names + lab_pages(folder))
+
+
+def lab_pages(folder: Path) -> list[str]:
+    """Make a page of each lab text in the handout ``folder``, its formulas as MathML; returns their names.
+
+    Without latex2mathml, which only this needs, there are none.
+    """
+    if not find_spec("latex2mathml"):
+        return []
+    from latex2mathml.converter import convert
+
+    pages = []
+    for path in sorted(folder.glob("docs/lab.*.md")):
+        text = re.sub(r"\(lab\.(\w+)\.md\)", r"(lab.\1.html)", path.read_text(encoding="utf-8"))
+        title, language = text.partition("\n")[0].strip("# "), path.stem.removeprefix("lab.").replace("zh", "zh-Hans")
+        page = document.page(text, title, language, formula=lambda tex, kind: convert(tex, display=kind))
+        write_text(path.with_suffix(".html"), page)
+        pages.append(f"docs/{path.stem}.html")
+    return pages
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -173,6 +194,8 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError(f"{archive} exists and is not overwritten; remove it or name another folder")
     files = make_handout(out)
     print(f"wrote {len(files)} files into {out}")
+    if "docs/lab.en.html" not in files:
+        print("the lab text has no HTML pages: they need latex2mathml, see requirements-extra.txt")
     if args.zip:
         with atomic_path(archive) as partial:
             shutil.make_archive(str(partial.with_suffix("")), "zip", out.parent, out.name)

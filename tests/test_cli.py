@@ -31,7 +31,13 @@ from report import draw
 SETTLED = {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors"}
 PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
 SIXES = set(draw.SIXES)
-ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md"}  # further files that the design names
+ALLOWED = {
+    "report.html",
+    "explore.html",
+    "comparison.csv",
+    "report.md",
+    "report_print.html",
+}  # further files that the design names
 DIGITS = ("--use_pca", "--dataset", "digits")
 QUICK = (*DIGITS, "--max_iter", 1)
 
@@ -163,14 +169,14 @@ def test_the_newest_run_is_taken_unless_one_is_named(run, home, run_script):
     shutil.copytree(run, newest)
     os.utime(run / "config.yaml", (1, 1))
     outcome = run_script(grade)
-    assert f"run: {newest}\n" in outcome.out
-    assert "--sample_index" in outcome.out.splitlines()[-1]
+    assert f"run: {newest} (PCA to 10, K 10)\n" in outcome.out
+    assert outcome.out.splitlines()[-1] == "next: python visualization.py"
     assert not any((newest / name).exists() for name in SIXES)  # without an index all else is scored
     questions = {q["id"]: q for q in json.loads((newest / "grade.json").read_text())["questions"]}
     assert questions["sample_index"]["verdict"] == "SKIPPED"
     assert questions["performance"]["verdict"] == "PASS"
     assert not (run / "grade.json").exists()
-    assert f"run: {run}\n" in run_script(grade, "--results_path", run).out
+    assert f"run: {run} (" in run_script(grade, "--results_path", run).out
     assert (run / "grade.json").is_file()
 
 
@@ -260,6 +266,9 @@ BAD_LINES = [
     (train, "--results_path ~nobody-here/run", "begins with ~"),
     (train, "extra", "unrecognized arguments: extra"),
     (grade, "--sample_index", "--sample_index"),
+    (grade, "--hand_in --name Ann", "--hand_in needs --student_id"),
+    (grade, "--student_id PB1 --name Ann", "need --hand_in"),
+    (grade, "--hand_in --student_id PB1 --name Ann --sample_index 1", "before it"),
     (grade, "--sample_index 3 --ddpm .", "lacks config.json and model.safetensors"),
     (visualization, "--ae .", "lacks config.json and model.safetensors"),
 ]

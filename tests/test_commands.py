@@ -84,9 +84,12 @@ def test_the_lab(name, solved, run):
     found = [command for command in commands(name) if " -m staff." not in command]
     assert len(found) >= 4
     for command in found:
+        newest = max(solved.glob("results/20*"), default=None)
+        if "--hand_in" in command:  # the one thing that a person makes
+            (newest / "report.pdf").write_bytes(b"%PDF-1.7")
         run(command, solved)
-    newest = max(solved.glob("results/20*"))
     assert (newest / "grade.json").is_file()
+    assert "hand_in" not in "".join(found) or len(list(solved.glob("results/*+LAB3.zip"))) == 1
 
 
 @pytest.mark.parametrize("lab", LABS)

@@ -1,11 +1,12 @@
 """grade.py --report_draft: all results are filled in, no student text is lost, nothing becomes markup by accident."""
 
+import io
 import json
-import os
 import re
 import shutil
 
 import pytest
+from PIL import Image
 from test_compare import RECORDS
 
 import grade
@@ -21,6 +22,9 @@ QUESTIONS = [
     ("1.2 M-step", 10, 5.0, "WRONG", "covs | <b>are</b> wrong\ninput: x", "divide"),
     ("6 Performance", 30, 0.0, "SKIPPED", "", ""),
 ]
+PICTURE = io.BytesIO()
+Image.new("RGB", (4, 4)).save(PICTURE, "PNG")
+PICTURE = PICTURE.getvalue()
 NAMES = ("label", "points", "score", "verdict", "message", "hint")
 GRADE = {
     "questions": [dict(zip(NAMES, question, strict=True)) for question in QUESTIONS],
@@ -177,12 +181,9 @@ def test_a_damaged_grade_json_is_an_error_of_one_line(run_folder, own_home, run_
     assert "| sum | - / - |" in written(run_folder)  # odd values are dashes
 
 
-def test_a_template_that_asks_for_something_unknown_is_named(run_folder, monkeypatch, tmp_path):
+def test_a_missing_template_is_named(run_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(draft, "TEMPLATE", tmp_path / "template.md")
     with pytest.raises(LabError, match=r"template\.md cannot be read"):
-        draft.write(runs.load_run(run_folder))
-    draft.TEMPLATE.write_text("# a\n<!-- FILL wether -->\n", encoding="utf-8")
-    with pytest.raises(LabError, match="'wether'"):
         draft.write(runs.load_run(run_folder))
     assert not (run_folder / draft.FILE).exists()
 
@@ -200,35 +201,43 @@ def test_an_untouched_draft_is_made_anew(run_folder, own_home):
     assert "1.2 M-step" in written(run_folder)
 
 
-def test_writing_is_kept_and_said_before_the_slow_work(run_folder, own_home, run_script, monkeypatch):
+def test_writing_is_kept_and_becomes_a_page_to_print(run_folder, own_home, run_script, monkeypatch):
     text = written(run_folder)
-    file = run_folder / draft.FILE
-    monkeypatch.setattr(scores, "grade", lambda *_: pytest.fail("slow work began"))
+    file, page = run_folder / draft.FILE, run_folder / draft.PRINT
+    write_grade(run_folder)
+    (run_folder / "true_pca.png").write_bytes(PICTURE)
     monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
     for name, changed in {
         "filled in": text.replace("name:", "name: Li").encode(),
         "added below": text.encode() + b"more",
         "without its last line": text.rsplit("<!--", 1)[0].encode(),
-        "own": b"my own report\n",
-        "not text": b"\xff\xfe\x00",
+        "own": "my report: 我的报告 ![plane](true_pca.png)\n".encode(),
         "empty": b"",
     }.items():
         file.write_bytes(changed)
+        page.unlink()
         outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
-        assert (outcome.status, outcome.err.count("\n")) == (2, 1), name
-        assert "move it out" in outcome.err
+        assert outcome.status == 0 and "kept your text" in outcome.out and "wrote report_print.html" in outcome.out, (
+            name
+        )
         assert file.read_bytes() == changed, name
+        assert ("我的报告" in page.read_text("utf-8")) == (name == "own") == ("data:image/" in page.read_text("utf-8"))
 
 
-def test_a_folder_or_a_link_in_its_place_stays(run_folder, tmp_path):
+def test_what_cannot_be_read_in_its_place_is_said_before_the_slow_work_and_stays(run_folder, run_script, monkeypatch):
+    monkeypatch.setattr(scores, "grade", lambda *_: pytest.fail("slow work began"))
+    monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
     file = run_folder / draft.FILE
-    file.mkdir()
-    with pytest.raises(LabError, match=draft.FILE):
-        draft.write(runs.load_run(run_folder))
-    file.rmdir()
-    os.symlink(tmp_path / "elsewhere.md", file)
-    with pytest.raises(LabError, match=draft.FILE):
-        draft.write(runs.load_run(run_folder))
+    for put, take in (
+        (lambda: file.write_bytes(b"\xff\xfe\x00"), file.unlink),
+        (file.mkdir, file.rmdir),
+        (lambda: file.symlink_to(run_folder / "elsewhere.md"), file.unlink),
+    ):
+        put()
+        outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+        assert "report.md cannot be read" in outcome.err
+        take()
 
 
 # --------------------------------------------------------------------------- the command

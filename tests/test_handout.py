@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 
 import pytest
 
@@ -29,8 +30,24 @@ def names(tree):
     return sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
 
 
+PAGES = ["docs/lab.en.html", "docs/lab.zh.html"] * bool(find_spec("latex2mathml"))
+
+
+def test_the_lab_text_goes_out_as_pages_whose_formulas_are_mathml(tree):
+    pytest.importorskip("latex2mathml", reason="latex2mathml is in requirements-extra.txt")
+    for page in PAGES:
+        text, page = ((tree / name).read_text(encoding="utf-8") for name in (page.replace("html", "md"), page))
+        code = re.compile(r"^```.*?^```$", re.M | re.S)
+        assert page.count("<math ") == len(re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", code.sub("", text))) > 20
+        assert page.count("<pre>") == len(code.findall(text)) and page.count("<table>") == len(
+            re.findall(r"^\| -", text, re.M)
+        )
+        assert not re.findall(r"\$|<script|<link|\\\w+|merror|\*\*|\.md\)|^[-#|] ", page.partition("<main>")[2], re.M)
+        assert re.search(r'href="lab\.(en|zh)\.html"', page)
+
+
 def test_the_handout_has_what_students_need_and_nothing_of_the_staffs(tree, names):
-    assert names == handout.find(handout.STUDENT_FILES)
+    assert names == sorted(handout.find(handout.STUDENT_FILES) + PAGES)
     assert {
         "submission.py", "train.py", "grade.py", "utils.py", "hi_mnist/training.py", "grading/worker.py",
         "report/templates/page.css", "labs/shared.py", "labs/image_clustering/submission.py",
@@ -47,7 +64,7 @@ def test_the_handout_has_what_students_need_and_nothing_of_the_staffs(tree, name
 @pytest.fixture
 def source(tmp_path, tree, names):
     """A copy of what the handout is made from."""
-    for name in names:
+    for name in set(names) - set(PAGES):
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / "source" / name)
     return tmp_path / "source"

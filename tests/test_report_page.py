@@ -148,6 +148,15 @@ def test_the_table_counts_the_training_images(page, run_folder, digits):
     assert rows == [[k, *table[k], table[k].sum()] for k in range(10)]
 
 
+def test_the_answer_to_question_6_is_not_given_away(run_folder, strips):
+    for k, verdict in ((None, "SKIPPED"), (3, "WRONG")):
+        report = scored(sample_index=k)
+        report["questions"].append({"id": "sample_index", "verdict": verdict})
+        tags = read(report_page.write(runs.load_run(run_folder), report))
+        assert "mostly" not in tags.text and not tags.named("article") and "most frequent" not in tags.text, verdict
+        assert [s["id"] for s in tags.named("section")] == PARTS
+
+
 def test_typical_is_near_and_doubtful_is_uncertain(run_folder, digits):
     run, images = runs.load_run(run_folder), digits["train"].images
     view = clusters.clustering(run, images)
@@ -332,7 +341,7 @@ def test_an_ae_run_draws_no_sixes(standin, tmp_path, with_networks, strips):
     path = tmp_path / "ae"
     assert train.main(["--dataset", "digits", "--max_iter", "3", "--results_path", str(path)]) == 0
     tags = read(report_page.write(runs.load_run(path), scored(sample_index=None)))
-    assert "Only PCA runs draw sixes" in tags.text
+    assert "Only PCA runs draw sixes" in tags.text and "mostly" in tags.text
     assert "AutoEncoder to 2 dimensions" in tags.text
 
 

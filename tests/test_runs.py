@@ -149,6 +149,32 @@ def test_the_newest_whole_run_is_taken(tmp_path, monkeypatch):
         run = write_run(tmp_path / "results" / name)
         os.utime(run / "config.yaml", (1000 - age, 1000 - age))
     assert runs.find_run(None) == tmp_path / "results" / "b"
+    for name, newest in (("b", "c"), ("c", "a"), ("a", "b")):
+        shutil.rmtree(tmp_path / "results" / name / "pca")
+        assert runs.find_run(None, pca_first=True) == tmp_path / "results" / newest  # b again: no PCA run is left
+
+
+def test_the_next_step_is_the_first_that_is_not_done(run_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    run, option = runs.load_run(run_folder), runs.run_option(run_folder)
+    wrong = b'{"sample_index": 3, "questions": [{"id": "sample_index", "verdict": "WRONG"}]}'
+    for name, content, wanted in (  # what is added, one after the other, and the step that is left
+        ("config.yaml", None, "python visualization.py"),
+        ("true_pca.png", b"", "python visualization.py --cluster_label"),
+        ("cluster_ae.png", b"", "python grade.py --sample_index k"),
+        ("grade.json", wrong, "python grade.py --sample_index k"),
+        ("grade.json", b'{"sample_index": 3}', "python visualization.py --compare"),
+        ("comparison.csv", b"", "python grade.py --report_draft"),
+        ("report.md", b"", "finish report.md, then python grade.py --report_draft"),
+        ("report.pdf", b"", "python grade.py --hand_in --student_id ID --name NAME"),
+    ):
+        if content is not None:
+            (run_folder / name).write_bytes(content)
+        assert runs.next_step(run).partition(option)[0] == f"next: {wanted}"
+    run.config.use_pca = False
+    assert runs.next_step(run).startswith("next: python train.py --use_pca")
+    (run_folder / "grade.json").unlink()
+    assert runs.next_step(run) == f"next: python grade.py{option}"
 
 
 def test_a_relative_path_means_what_the_shell_means_and_a_missing_run_is_named(run, monkeypatch, tmp_path):
