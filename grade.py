@@ -75,10 +75,21 @@ def print_report(report: dict) -> None:
     print(f"{table.guard_lines(report['guards'])}\n")
 
 
+def check_alone() -> None:
+    """Check the code while there is no run, and print its scores."""
+    from grading import checks, table
+
+    print(f"{table.table(checks.check_code(SUBMISSION.read_bytes()))}\n", flush=True)
+
+
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     options = settings.from_args(Options, args)
-    run = runs.load_run(args.results_path, to_write=True)
+    try:
+        run = runs.load_run(args.results_path, to_write=True)
+    except runs.NoRunYet:
+        check_alone()
+        raise
     k = options.sample_index
     if k is not None and k >= run.n_components:
         raise LabError(f"sample_index must be between 0 and {run.n_components - 1}, got {k}")
