@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -57,33 +58,64 @@ def unfilled(source: bytes) -> dict[str, tuple[str, str]]:
     return found
 
 
-def form(values: dict, shapes: dict[str, tuple[int, ...]]) -> str:
-    """Why arrays cannot be right; empty if they have these shapes and hold finite numbers."""
+def form(owner, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Why attributes cannot be right; empty if they have these shapes and hold finite numbers."""
     for name, shape in shapes.items():
-        if values[name] is None:
+        value = getattr(owner, name, None)
+        if value is None:
             return f"self.{name} is not set"
         try:
-            array = np.asarray(values[name])
+            array = np.asarray(value)
         except ValueError:  # rows of different lengths
             array = np.array("")
         if array.dtype.kind not in "biuf":
             return f"{name} does not hold real numbers"
         if array.shape != shape:
-            hint = ": transpose it" if array.shape == shape[::-1] else ""
+            hint = " (transpose it)" if array.shape == shape[::-1] else ""
             return f"{name} has shape {array.shape} instead of {shape}{hint}"
         if not np.isfinite(array.sum()):
             return f"{name} holds NaN or infinity"
     return ""
 
 
+def in_gamma(gamma, shape: tuple[int, int]) -> str:
+    """Why the E-step's result cannot be right, or an empty string."""
+    if not isinstance(gamma, np.ndarray):
+        hint = " (is `return gamma` missing?)" if gamma is None else ""
+        return f"it returns {type(gamma).__name__} instead of an array{hint}"
+    if cause := form(SimpleNamespace(gamma=gamma), {"gamma": shape}):
+        return cause
+    off = np.count_nonzero(np.abs(gamma.sum(axis=1) - 1) > 1e-3)
+    return f"{off:,} of the {len(gamma):,} rows of gamma do not sum to 1" if off else ""
+
+
+def in_mixture(gmm, new=None) -> str:
+    """Why the parameters that the M-step sets cannot be right, or an empty string; ``new`` is a mixture before it."""
+    K, D = gmm.n_components, gmm.data_dim
+    if cause := form(gmm, {"pi": (K,), "means": (K, D), "covs": (K, D, D)}):
+        return cause
+    total, covs = np.sum(gmm.pi), np.asarray(gmm.covs)
+    if abs(total - 1) > 1e-4:
+        return f"pi sums to {total:.6g} instead of 1"
+    if np.abs(covs - covs.transpose(0, 2, 1)).max() > 1e-4 * np.abs(covs).max():
+        return "covs are not symmetric"
+    return "self.covs is not set" if np.array_equal(covs, getattr(new, "covs", None)) else ""
+
+
 @contextmanager
 def unnoticed() -> Iterator[None]:
-    """Try a student's code: what it prints, warns of and draws from the global generators leaves no trace."""
+    """Try a student's code: what it prints, warns of and draws from the global generators leaves no trace.
+
+    It gets one BLAS thread: more would wait for each other on a busy machine.
+    """
+    from threadpoolctl import threadpool_limits
+
     python, numpy, nowhere = random.getstate(), np.random.get_state(), StringIO()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"), redirect_stdout(nowhere), redirect_stderr(nowhere):
             warnings.simplefilter("ignore")
-            yield
+            with threadpool_limits(1, user_api="blas"):
+                yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
