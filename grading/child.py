@@ -36,28 +36,15 @@ MOST_FILES = 5000  # that one question may make: the kernel's limit is that of m
 POLL = 50  # milliseconds
 
 
-class Channel:
-    """Frames from and to the sandbox."""
-
-    def __init__(self):
-        self.source, self.target = os.fdopen(os.dup(0), "rb"), os.dup(1)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, 0)
-        os.dup2(nowhere, 1)
-
-    def receive(self) -> bytes:
-        """The next frame; empty if the sandbox has nothing more to ask."""
-        length = self.source.read(8)
-        return self.source.read(int.from_bytes(length, "little")) if length else b""
-
-    def send(self, kind: bytes, status: int = 0, content: bytes = b"") -> None:
-        write_all(self.target, FRAME.pack(kind, status, len(content)) + content)
+def receive(source) -> bytes:
+    """The next frame from the sandbox; empty if it has nothing more to ask."""
+    length = source.read(8)
+    return source.read(int.from_bytes(length, "little")) if length else b""
 
 
-def write_all(file: int, content: bytes, write=os.write) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[write(file, left) :]
+def send(target, kind: bytes, status: int = 0, content: bytes = b"") -> None:
+    target.write(FRAME.pack(kind, status, len(content)) + content)
+    target.flush()
 
 
 # --------------------------------------------------------------------------- one question
@@ -89,27 +76,18 @@ def run(content: bytes, about: dict, tasks: dict | None, write) -> None:
         else:
             submission = worker.load(source, "submission")
             answers = worker.answer(asked["task"], submission, inputs, asked["settings"], tasks)
-        answers = real(answers)
     except MemoryError:
         outcome = {"status": "memory"}
     except SystemExit:
         outcome = {"status": "exit"}
     except BaseException as error:
         outcome = worker.describe(error)
-    if outcome["status"] != "done":
-        answers = {}
-    write(encode(answers | {"outcome": np.frombuffer(json.dumps(outcome).encode(), np.uint8)}))
+    answers = answers if outcome["status"] == "done" else {}
+    parts = {f"{name}.imag": array.imag for name, array in answers.items() if array.dtype.kind == "c"}
+    parts |= {name: array.real for name, array in answers.items()}  # safetensors has no complex numbers
+    parts["outcome"] = np.frombuffer(json.dumps(outcome).encode(), np.uint8)
+    write(encode({name: np.array(array, order="C") for name, array in parts.items()}))
     leave(0)  # at once: without the student's exit handlers and threads
-
-
-def real(answers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays that safetensors can hold: a complex one as two, ``NAME`` and ``NAME.imag``."""
-    parts = {}
-    for name, array in answers.items():
-        parts[name] = np.ascontiguousarray(array.real).reshape(array.shape)
-        if array.dtype.kind == "c":
-            parts[f"{name}.imag"] = np.ascontiguousarray(array.imag).reshape(array.shape)
-    return parts
 
 
 def limit(limits: dict) -> None:
@@ -118,9 +96,8 @@ def limit(limits: dict) -> None:
         import resource
     except ImportError:  # Windows
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
     wanted = {
-        "RLIMIT_CPU": int(used.ru_utime + used.ru_stime + limits["cpu_seconds"]) + 1,
+        "RLIMIT_CPU": int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) + limits["cpu_seconds"]) + 1,
         "RLIMIT_AS": limits["memory"],
         "RLIMIT_FSIZE": limits["file_size"],
         "RLIMIT_NOFILE": limits["open_files"],
@@ -178,8 +155,8 @@ def ask(content: bytes, about: dict, tasks: dict | None, requests: int, sealed: 
         libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else nobody could see how much memory it shares
         libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        write = os.write
-        run(content, about, tasks, lambda answer: write_all(end, answer, write))
+        pipe = os.fdopen(end, "wb")
+        run(content, about, tasks, lambda answer, write=pipe.write, flush=pipe.flush: (write(answer), flush()))
     os.close(give)
     poll, written, status, kind = select.poll(), bytearray(), None, ENDED
     poll.register(receive, select.POLLIN)
@@ -229,20 +206,20 @@ def end_others(sealed: bool) -> None:
         time.sleep(0.001)
 
 
-def serve(channel: Channel, about: dict, tasks: dict | None, sealed: bool) -> None:
+def serve(source, target, about: dict, tasks: dict | None, sealed: bool) -> None:
     """Answer requests until none comes, or until something that a question left cannot be removed."""
     folders = ("/tmp", "/tmp/box", "/tmp/home", "/tmp/shm")
     kept, files = [os.listdir(name) for name in folders] if sealed else [], files_in_memory() if sealed else 0
-    while content := channel.receive():
+    while content := receive(source):
         if b'"images"' in content[:4096] and b"sklearn" in about["source"].tobytes():
             import sklearn.cluster  # noqa: F401  # once, not in each fork
         try:
-            kind, status, written = ask(content, about, tasks, channel.source.fileno(), sealed)
+            kind, status, written = ask(content, about, tasks, source.fileno(), sealed)
         except OSError as error:  # no process or pipe is to be had
-            return channel.send(FAULT, 0, error.strerror.encode())
+            return send(target, FAULT, 0, error.strerror.encode())
         if sealed:
             end_others(sealed)
-        channel.send(kind, status, written)
+        send(target, kind, status, written)
         if not sealed:
             continue
         try:
@@ -259,27 +236,29 @@ def serve(channel: Channel, about: dict, tasks: dict | None, sealed: bool) -> No
 def main(mode: str) -> None:
     """Do what the sandbox asks; ``mode`` is "sealed" under bubblewrap, else "plain"."""
     sys.argv, worker.HERE = [worker.FILE], os.getcwd()
-    channel, linux = Channel(), sys.platform.startswith("linux")
-    about = unpack(channel.receive())
+    source, target, linux = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"), sys.platform.startswith("linux")
+    for number in (0, 1):
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    about = unpack(receive(source))
     try:
         # Before the clock starts: these imports do not count. More is imported only for those who use it.
         import PIL.PngImagePlugin  # noqa: F401
         import scipy.linalg
         import scipy.special  # noqa: F401
 
-        source = about["source"].tobytes()
-        if b"stats" in source:
+        code = about["source"].tobytes()
+        if b"stats" in code:
             import scipy.stats  # noqa: F401
-        if re.search(rb"^(from|import) sklearn", source, re.M):
+        if re.search(rb"^(from|import) sklearn", code, re.M):
             import sklearn.cluster  # noqa: F401
         tasks = worker.load(about["tasks.py"].tobytes(), "tasks").TASKS if "tasks.py" in about else None
         filtered = linux and drop_rights(about["filter"].tobytes())
     except Exception as error:
-        return channel.send(FAULT, 0, f"{type(error).__name__}: {error}"[:1000].encode())
-    channel.send(READY, int(filtered))
+        return send(target, FAULT, 0, f"{type(error).__name__}: {error}"[:1000].encode())
+    send(target, READY, int(filtered))
     if linux:
-        return serve(channel, about, tasks, mode == "sealed")
-    return run(channel.receive(), about, tasks, lambda answer: channel.send(ENDED, 0, answer))
+        return serve(source, target, about, tasks, mode == "sealed")
+    return run(receive(source), about, tasks, lambda answer: send(target, ENDED, 0, answer))
 
 
 if __name__ == "__main__":

@@ -254,16 +254,6 @@ class _Process:
         self.child.stdin.write(frame)
         self.child.stdin.flush()
 
-    def _wait_until_ready(self, limits: Limits) -> None:
-        try:
-            frame = self.frames.get(timeout=max(0.01, self.started + limits.start_seconds - time.monotonic()))
-        except queue.Empty:
-            raise Internal(f"the child process was not ready after {limits.start_seconds:g} s") from None
-        if frame is None or frame[0] != READY:
-            raise Internal(f"the child process did not start ({_told(frame)})")
-        _Process.unfiltered |= sys.platform.startswith("linux") and not frame[1]
-        self.is_ready = True
-
     def ask(self, request: bytes, limits: Limits) -> Outcome:
         """Send a request and watch until it is answered.
 
@@ -271,7 +261,14 @@ class _Process:
             Internal, OSError: it was not answered, and the submission is not to blame.
         """
         if not self.is_ready:
-            self._wait_until_ready(limits)
+            try:
+                frame = self.frames.get(timeout=max(0.01, self.started + limits.start_seconds - time.monotonic()))
+            except queue.Empty:
+                raise Internal(f"the child process was not ready after {limits.start_seconds:g} s") from None
+            if frame is None or frame[0] != READY:
+                raise Internal(f"the child process did not start ({_told(frame)})")
+            _Process.unfiltered |= sys.platform.startswith("linux") and not frame[1]
+            self.is_ready = True
         kills = watch.kills_for_memory()
         clock = _Clock(watch.Watch(self.child.pid, 1 + self.sealed, limits.tasks), limits)
         self._send(request)

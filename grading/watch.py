@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import psutil
 
 LINUX = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-TICKS = os.sysconf("SC_CLK_TCK") if LINUX else 100
-PAGE = os.sysconf("SC_PAGE_SIZE") if LINUX else 4096
 PATIENCE = 2.0  # seconds to end processes that keep starting others
 
 
@@ -90,15 +88,11 @@ class Watch:
 
 def _usage(pid: int) -> tuple[float, float, int, int]:
     """Seconds of a process and of its ended children, bytes in memory, and number of threads."""
-    if not LINUX:
-        process = psutil.Process(pid)
-        with process.oneshot():
-            times, threads = process.cpu_times(), process.num_threads()
-            return times.user + times.system, 0.0, process.memory_info().rss, threads
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()  # from field 3, the state, of proc(5)
-    own, of_children = (sum(map(int, fields[i : i + 2])) / TICKS for i in (11, 13))
-    return own, of_children, int(fields[21]) * PAGE, int(fields[17]) if fields[0] != b"Z" else 0
+    process = psutil.Process(pid)
+    with process.oneshot():
+        times, ended = process.cpu_times(), process.status() == psutil.STATUS_ZOMBIE
+        of_children = sum(times[2:4]) if LINUX else 0.0
+        return sum(times[:2]), of_children, process.memory_info().rss, 0 if ended else process.num_threads()
 
 
 def _delay(pid: int) -> float:
