@@ -139,8 +139,7 @@ def test_a_slow_step_is_foreseen_and_one_too_large_for_memory_refused(trained, m
 def test_unfilled_tasks_are_found_without_data_or_a_process(monkeypatch):
     assert list(slips.unfilled(SKELETON.encode())) == list(slips.TASKS) == list(checks.QUESTIONS)
     monkeypatch.setattr(sandbox.Box, "run", None)
-    for entry in checks.check_code(SKELETON.encode()):
-        assert entry["message"].startswith("not attempted: submission.py, line ") and entry["verdict"] == "ERROR"
+    assert {entry["verdict"] for entry in checks.check_code(SKELETON.encode())} == {"ERROR"}
     for code, found in (
         (RAISE, slips.FILL_IN),
         ("self.pi = gamma.mean(axis=0)\n" + RAISE, slips.DELETE),
