@@ -39,7 +39,7 @@ def hostile(regions: dict[str, str]) -> bytes:
 def make_class(folder: Path) -> None:
     """38 honest hand-ins: right, wrong, and packed in odd ways."""
     folder.mkdir()
-    cases = [case for case in handins.every("correct", "wrong") if "TIMEOUT" not in str(case.expected)][::5][:30]
+    cases = [case for case in handins.every("correct", "wrong") if "TIMEOUT" not in str(case.expected)][::4][:30]
     for i, case in enumerate(cases):
         zipped(folder / f"PB{i:02}+Ann+LAB3.zip", {"submission.py": case.source(), "report.pdf": b"%PDF"})
     right = handins.SOLVED.read_bytes()
