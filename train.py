@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from tqdm import tqdm
+
 from hi_mnist import cli, data, files, networks, prepare, runs, settings, training
 from hi_mnist.data import DATASETS
 from hi_mnist.runs import TrainConfig
@@ -53,18 +55,26 @@ def train_grid(config: TrainConfig, args: argparse.Namespace, path: Path) -> int
     return 0
 
 
+def warn(line: str) -> None:
+    tqdm.write(f"warning: {line}", file=sys.stderr)  # above the progress bar
+
+
 def train_one(config: TrainConfig, args: argparse.Namespace, path: Path) -> int:
     files.check_new_folder(path)
     config.dataset = prepare.ensure(args.dataset, args.data_dir)
     images, _ = data.load_split("train", config.dataset)
     print(f"data: {DATASETS[config.dataset]}, {len(images):,} training images")
+    from grading import checks  # slow to import: what is wrong with the command line comes before
+
     training.set_seed(config.seed)
-    result = training.train(config, images)
+    result = training.train(config, images, say=warn, judge=checks.ask_here)
     training.save_run(path, config, result)
 
     trace, run = result.gmm.log_likelihoods, runs.load_run(path)
     end = "converged" if result.gmm.converged else "stopped by --max_iter"
     print(f"embedding: {'PCA' if config.use_pca else 'AutoEncoder'}, {result.embed_seconds:.1f} s")
+    if result.pca:
+        print(f"{config.embedding_dim} components keep {100 * result.kept:.0f} % of the variance")
     print(f"mixture: {config.n_components} components, {len(trace)} EM iterations ({end}), {result.fit_seconds:.1f} s")
     print(f"mean log-likelihood: {trace[-1]:.4f}")
     print(f"wrote {', '.join(sorted(p.name for p in path.iterdir()))}")
@@ -77,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     config = settings.from_args(TrainConfig, args, dataset=args.dataset or "mnist").validate()
     config.ae = None if config.use_pca else networks.chosen_ae(args.ae)
+    training.check_file(config.use_pca)
     with runs.new_run_path(args.results_path, "sweep-" if args.sweep else "") as path:
         return (train_grid if args.sweep else train_one)(config, args, path)
 

@@ -35,5 +35,5 @@ def table(questions: list[dict]) -> str:
 
 
 def guard_lines(guards: list[str]) -> str:
-    """What protected the grader while the student's code ran."""
-    return "\n".join(["the code ran in separate processes:", *(f"  {guard}" for guard in guards)])
+    """What protects the grader while a student's code runs."""
+    return "\n".join(["student code runs in separate processes:", *(f"  {guard}" for guard in guards)])

@@ -30,6 +30,10 @@ LARGEST_TRACE = 1 << 20  # bytes
 LARGEST_NUMBER = 1e15  # in a saved model; pixels and their squares stay far below
 
 
+class NoRunYet(LabError):
+    """No run was named, and none has been trained."""
+
+
 @dataclass
 class TrainConfig:
     """The settings of a run, saved as ``config.yaml``. Defaults, ranges, flags and help texts live here, nowhere else.
@@ -193,7 +197,7 @@ def find_run(results_path: str | Path | None, pca_first: bool = False) -> Path:
         # Skip hidden folders: a killed training leaves its unfinished folder under a hidden name.
         runs = [p.parent for p in results_dir().glob("[!.]*/config.yaml") if (p.parent / "gmm").is_dir()]
         if not runs:
-            raise LabError(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
+            raise NoRunYet(f"there is no run in {results_dir()} yet; train one: python train.py --use_pca")
         if pca_first:
             runs = [run for run in runs if (run / "pca").is_dir()] or runs
         return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
@@ -247,6 +251,17 @@ def read_trace(folder: Path) -> np.ndarray | None:
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     return values if len(values) and (np.abs(values) < LARGEST_NUMBER).all() else None
+
+
+def fall(trace) -> str:
+    """A sentence on the first iteration at which the likelihood fell, beyond rounding; empty if it never did.
+
+    Args:
+        trace: the mean log-likelihood of each EM iteration, float (n,).
+    """
+    values = np.asarray(trace, dtype=np.float64)
+    fell = np.flatnonzero(np.diff(values) < -1e-6 * np.abs(values).max(initial=0))
+    return f"the log-likelihood fell at iteration {fell[0] + 2}; EM never does: check 1.1 and 1.2" if len(fell) else ""
 
 
 def _read_sizes(path: Path, *names: str) -> list[int]:

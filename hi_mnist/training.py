@@ -1,19 +1,24 @@
-"""Training a run with the student's submission.py, and saving it."""
+"""Training a run with the student's submission.py, watched step by step, and saving it."""
 
 import csv
 import dataclasses
+import importlib.util
 import os
 import random
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hi_mnist import data, files, networks, runs
+from hi_mnist import data, files, networks, runs, slips, text
 from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
+
+MANY = 4000  # images from which the cost of a step is foreseen
 
 
 def set_seed(seed: int) -> None:
@@ -26,54 +31,168 @@ def set_seed(seed: int) -> None:
 
 @dataclasses.dataclass
 class TrainResult:
-    """The trained models, and how many seconds the two parts took."""
+    """The trained models, the share of the variance that the PCA keeps, and how many seconds the two parts took."""
 
     gmm: Any  # submission.GMM
     pca: Any  # submission.PCA, or None in AE runs
+    kept: float | None  # None in AE runs
     embed_seconds: float
     fit_seconds: float
 
 
-def train(config: TrainConfig, images: np.ndarray) -> TrainResult:
+def check_file(use_pca: bool) -> None:
+    """Look at the text of submission.py, without running it.
+
+    Raises:
+        LabError: Python cannot read it, or a task that this training needs is not filled in.
+    """
+    spec = importlib.util.find_spec("submission")
+    if spec is None:
+        raise LabError("there is no submission.py beside train.py; put yours there")
+    try:
+        gaps = slips.unfilled(Path(spec.origin).read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if getattr(error, "lineno", None) else ""  # bytes that are not text have none
+        remedy = "fix that line or the one before, and save the file as UTF-8"
+        raise LabError(f"submission.py{line}: {getattr(error, 'msg', error)}; {remedy}") from None
+    for task in ("pca_fit", "m_step", "e_step")[not use_pca :]:
+        if task in gaps:
+            raise LabError(": ".join(gaps[task]))
+
+
+@contextmanager
+def observed(gmm, *listeners: Callable) -> Iterator[None]:
+    """Call ``listener(gmm, task, arguments, result)`` after each E-step and M-step of this mixture, of any year."""
+
+    def wrapped(task, step):
+        def call(*args, **kwargs):
+            result = step(*args, **kwargs)
+            for listener in listeners:
+                listener(gmm, task, (*args, *kwargs.values()), result)
+            return result
+
+        return call
+
+    names = {"e_step": "_e_step", "m_step": "_m_step"}
+    vars(gmm).update({name: wrapped(task, getattr(gmm, name)) for task, name in names.items()})
+    try:
+        yield
+    finally:
+        for name in names.values():
+            del vars(gmm)[name]
+
+
+class Checks:
+    """A listener of ``observed``: what cannot be used ends the training in one line, what is wrong is said once a task.
+
+    Args:
+        submission: the student's module.
+        say: takes a line.
+        judge: ``judge(task, submission)`` asks the task's question, where N, K and D differ, once its first real result
+            has passed, and gives the cause of lost points or an empty string.
+    """
+
+    def __init__(self, submission, say: Callable[[str], None], judge: Callable[[str, Any], str]):
+        self.submission, self.say, self.judge = submission, say, judge
+        self.judged, self.blamed = set(), False
+
+    def look(self, task: str, impossible: str) -> None:
+        """Raises LabError if a result is ``impossible``, the cause; it is empty if nothing is."""
+        if impossible:
+            raise LabError(slips.told(task, f"{impossible}, so nothing was saved"))
+        if task not in self.judged:
+            self.judged.add(task)
+            if cause := self.judge(task, self.submission):
+                self.blamed |= task != "pca_fit"
+                self.say(slips.told(task, cause))
+
+    def __call__(self, gmm, task: str, arguments: tuple, result) -> None:
+        gamma, trace = (result, []) if task == "e_step" else (arguments[1], getattr(gmm, "log_likelihoods", []))
+        cause, first = "", task not in self.judged
+        if task == "m_step":
+            cause = slips.in_mixture(gmm, type(gmm)(gmm.n_components, gmm.data_dim) if first else None)
+        if cause or not np.isfinite(trace[-1:]).all() or (task == "e_step" and first):  # NaN comes from gamma first
+            self.look("e_step", slips.in_gamma(gamma, (len(arguments[0]), gmm.n_components)))
+        self.look(task, cause)
+        if not self.blamed and (fall := runs.fall(trace)):
+            self.blamed = True
+            self.say(f"{fall}; python -m grading submission.py")
+
+
+def foresee(gmm, X: np.ndarray, say: Callable[[str], None]) -> None:
+    """Try both steps of a new mixture with few rows of X, and say how long a slow one would take with all of them.
+
+    Raises:
+        LabError: a step would need more memory than there is.
+    """
+    import psutil
+
+    quick = max(1, (X.shape[1] / 50) ** 2)  # seconds in which matrix operations do it for 60,000 rows
+    gamma = np.random.default_rng(0).dirichlet(np.ones(gmm.n_components), size=400)
+    steps = {
+        "m_step": lambda m: gmm._m_step(X[:m].copy(), gamma[:m].copy()),
+        "e_step": lambda m: gmm._e_step(X[:m].copy()),
+    }
+    for task, step in steps.items():
+        seconds = needed = 0.0
+        with suppress(Exception), slips.unnoticed():  # the first real call raises it again
+            seconds, needed = slips.forecast(step, len(X))
+        if needed > psutil.virtual_memory().available:
+            cause = f"its N x N arrays would take {text.size(needed)} for {len(X):,} images"
+            raise LabError(slips.told(task, f"{cause}: keep to (N, K) and (N, D)"))
+        if seconds > 2 * quick:
+            cause = f"one call for {len(X):,} images takes {seconds:.0f} s or more (vectorised: under {quick:.0f} s)"
+            say(slips.told(task, f"{cause}: loop over the K components, not over the samples"))
+
+
+def train(
+    config: TrainConfig,
+    images: np.ndarray,
+    say: Callable[[str], None] = lambda line: None,
+    judge: Callable[[str, Any], str] = lambda task, submission: "",
+) -> TrainResult:
     """Embed and fit.
 
     Args:
         config: the settings.
         images: uint8 (N, 1, 28, 28), 0..255.
+        say, judge: of ``Checks``.
 
     Raises:
-        LabError: the settings do not fit the data, or a covariance became singular.
+        LabError: the settings do not fit the data, or a step's result cannot be used.
     """
     config.validate(n_samples=len(images))
-    try:
-        import submission  # only here: nothing else runs the student's code in this process
-    except SyntaxError as error:
-        line = f", line {error.lineno}" if error.lineno else ""  # for bytes that are not text Python names none
-        where = f"{Path(error.filename or 'submission.py').name}{line}"
-        raise LabError(f"{where}: {error.msg}; fix that line or the one before, and save the file as UTF-8") from None
+    import submission  # only here: nothing else runs the student's code in this process
+
+    checks = Checks(submission, say, judge)
     start = time.monotonic()
-    pca = None
+    pca = kept = None
     if config.use_pca:
-        pca = submission.PCA(config.embedding_dim)
-        pca.fit(data.flatten(images))
-        codes = pca.transform(data.flatten(images))
+        rows, pca = data.flatten(images), submission.PCA(config.embedding_dim)
+        pca.fit(rows)
+        D = rows.shape[1]
+        if np.shape(getattr(pca, "mean", None)) == (1, D):  # right, too
+            pca.mean = np.reshape(pca.mean, D)
+        checks.look("pca_fit", slips.form(pca, {"mean": (D,), "components": (config.embedding_dim, D)}))
+        codes = pca.transform(rows)
+        centred = (np.subtract(rows[i : i + 1024], pca.mean, dtype=np.float32) for i in range(0, len(rows), 1024))
+        kept = np.square(codes).sum() / max(1.0, sum(float(np.vdot(block, block)) for block in centred))
     else:
         codes = networks.ae_encode(networks.load_ae(config.ae), images)
     embedded = time.monotonic()
     gmm = submission.GMM(config.n_components, codes.shape[1])
+    if len(codes) >= MANY:
+        foresee(submission.GMM(config.n_components, codes.shape[1]), codes, say)
     try:
-        gmm.fit(codes, max_iter=config.max_iter, seed=config.seed)
+        with observed(gmm, checks):
+            gmm.fit(codes, max_iter=config.max_iter, seed=config.seed)
     except np.linalg.LinAlgError as error:
-        raise LabError(
-            f"the mixture cannot be fitted ({error}): a covariance is singular; check the M-step of submission.py, "
-            "or take fewer --n_components or a smaller --embedding_dim"
-        ) from None
-    if not all(np.isfinite(array).all() for array in (gmm.means, gmm.covs, gmm.pi, *gmm.log_likelihoods)):
-        raise LabError(
-            f"the mixture holds NaN or infinity after {len(gmm.log_likelihoods)} iterations, so nothing was saved; "
-            "check the E-step and the M-step of submission.py"
-        )
-    return TrainResult(gmm, pca, embedded - start, time.monotonic() - embedded)
+        variances = np.linalg.eigvalsh(gmm.covs)
+        if variances.min() > 1e-12 * variances.max():
+            raise  # the fault is not the covariances'
+        remedy = "check them, or take fewer --n_components or a smaller --embedding_dim"
+        raise LabError(slips.told("m_step", f"a covariance is singular ({error}): {remedy}")) from None
+    return TrainResult(gmm, pca, kept, embedded - start, time.monotonic() - embedded)
 
 
 def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
@@ -95,4 +214,5 @@ def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
             runs.load_run(folder)
         except LabError as error:
             cause = str(error).replace(f"{folder}{os.sep}", "").partition(";")[0]
-            raise LabError(f"nothing was saved: {cause}; check tasks 1.2 and 2.1 of submission.py") from None
+            task = "pca_fit" if cause.startswith("pca") else "m_step"
+            raise LabError(slips.told(task, f"{cause}, so nothing was saved")) from None

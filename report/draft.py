@@ -120,8 +120,8 @@ def _log(run: SavedRun) -> str:
         return "trace.csv, the likelihood at each EM iteration, is missing or damaged."
     first, last = values[[0, -1]]
     said = f"EM took {len(values)} iterations (at most {run.config.max_iter}); the mean log-likelihood"
-    if last < first:
-        return f"{said} fell from {first:.4f} to {last:.4f} (trace.csv), which EM never does: check the code."
+    if fall := runs.fall(values):
+        return f"{said} went from {first:.4f} to {last:.4f} (trace.csv), but {fall}."
     return f"{said} rose from {first:.4f} to {last:.4f} (trace.csv)."
 
 

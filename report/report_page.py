@@ -286,7 +286,7 @@ def _table(table: np.ndarray) -> dict:
 
 
 def _trace(run: SavedRun) -> dict | None:
-    """The likelihood by iteration: its curve, its numbers, whether it falls; None without a valid trace.csv."""
+    """The likelihood by iteration: its curve, its numbers, where it falls; None without a valid trace.csv."""
     values = runs.read_trace(run.path)
     if values is None:
         return None
@@ -296,7 +296,7 @@ def _trace(run: SavedRun) -> dict | None:
         "last": f"{values[-1]:.4f}",
         "n": len(values),
         "rows": [(i, f"{value:.4f}") for i, value in enumerate(values[:MOST_ROWS], start=1)],
-        "falls": bool((np.diff(values) < -1e-6 * np.abs(values).max()).any()),
+        "fall": runs.fall(values),
     }
 
 

@@ -286,9 +286,11 @@ def test_bad_arguments_are_one_line_and_nothing_is_written(run, home, run_script
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_without_a_run_the_remedy_is_named(home, run_script):
+def test_without_a_run_the_remedy_is_named_and_the_code_is_checked(home, run_script):
     for script in (grade, visualization):
-        refused(run_script(script), "python train.py --use_pca")
+        outcome = run_script(script)
+        refused(outcome, "python train.py --use_pca")
+        assert ("1.1 E-step                  10.00 / 10   PASS" in outcome.out) == (script is grade)
         refused(run_script(script, "--results_path", home / "digits_encoded" / "source.json"), "is a file")
 
 
@@ -476,14 +478,15 @@ def hand_in(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "submission", submission)
 
 
-def test_an_unfilled_region_is_one_line_with_task_file_and_line(home, run_script, hand_in, files_below):
+def test_an_unfilled_region_is_one_line_before_any_data(home, run_script, hand_in, files_below, monkeypatch):
+    monkeypatch.setattr(prepare, "ensure", never)
     solved, before = (ROOT / "submission.py").read_text(encoding="utf-8"), files_below(home)
     for label in ("1.1 E-step", "1.2 M-step", "2.1 PCA"):
         region = rf"(?ms)^( *)# BEGIN_YOUR_CODE {re.escape(label)}.*?# END_YOUR_CODE"
         text, count = re.subn(region, rf'\1raise NotImplementedError("{label}: write it")', solved)
         assert count == 1
         hand_in(text)
-        line = refused(run_script(train, *DIGITS), f"{label}: write it")
+        line = refused(run_script(train, *(DIGITS if "PCA" in label else ())), f"{label}: write it")
         (number,) = re.findall(r"submission\.py, line (\d+)", line)
         assert label in text.splitlines()[int(number) - 1]
     assert files_below(home) == before
@@ -514,16 +517,15 @@ def test_a_bug_in_the_students_code_keeps_its_traceback(run_script, home, monkey
 
 
 def test_a_run_that_no_later_step_could_read_is_not_saved(run_script, home, monkeypatch):
-    fit = submission.PCA.fit
+    m_step = submission.GMM._m_step
 
-    def two_too_many(self, X):
-        self.dim += 2
-        fit(self, X)
-        self.dim -= 2
+    def singular_at_last(self, X, gamma):
+        m_step(self, X, gamma)
+        self.covs[-1] *= not self.log_likelihoods
 
-    monkeypatch.setattr(submission.PCA, "fit", two_too_many)
+    monkeypatch.setattr(submission.GMM, "_m_step", singular_at_last)
     line = refused(run_script(train, *QUICK), "nothing was saved")
-    assert "2.1" in line
+    assert "1.2 M-step" in line and "component 9" in line
     assert list((home / "results").iterdir()) == []
 
 
