@@ -139,16 +139,20 @@ def check_code(
     if box is None and questions is QUESTIONS and b"NotImplementedError" in source:
         with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # the box tells
             gaps = slips.unfilled(source)
-    own = contextlib.nullcontext(box) if box else sandbox.Box(source, tasks)
-    with own as box, ThreadPoolExecutor(1 if box.sealed else max(1, jobs)) as pool:
-        try:
-            seeds = seed if isinstance(seed, dict) else dict.fromkeys(names, seed)
-            return list(
-                pool.map(lambda name: _checked(name, box, seeds[name], limits, questions, gaps.get(name)), names)
-            )
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            raise
+    seeds = seed if isinstance(seed, dict) else dict.fromkeys(names, seed)
+    with contextlib.nullcontext(box) if box else sandbox.Box(source, tasks) as box:
+
+        def check(name: str) -> dict:
+            return _checked(name, box, seeds[name], limits, questions, gaps.get(name))
+
+        if box.sealed:  # in this thread: bubblewrap ends with the thread that started it
+            return list(map(check, names))
+        with ThreadPoolExecutor(max(1, jobs)) as pool:
+            try:
+                return list(pool.map(check, names))
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def _checked(

@@ -48,6 +48,7 @@ def unfilled(source: bytes) -> dict[str, tuple[str, str]]:
         other = rf"\b({owner or function}|{function})\s*=[^=]|setattr|class.*\b{owner or function}\)"
         if len(bodies) == len(same) == 1 and not re.search(other.encode(), source):
             body = same[0].body[ast.get_docstring(same[0]) is not None :]
+            body = [statement for statement in body if not ast.unparse(statement).startswith("X = samples(")]  # given
             for statement in body:
                 match statement:
                     case ast.Raise(exc=ast.Call(ast.Name("NotImplementedError"), [ast.Constant(str(text))])):

@@ -53,8 +53,8 @@ def functions(node: ast.AST, owner: str) -> Iterator[tuple[str, ast.FunctionDef]
 
 
 def filled(function: ast.FunctionDef) -> bool:
-    first = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return bool(first) and not isinstance(first[0], ast.Raise)
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return bool(body) and not any(isinstance(statement, ast.Raise) for statement in body[:2])  # PCA.fit checks X first
 
 
 def words(function: ast.FunctionDef, tokens: list[tokenize.TokenInfo]) -> list[str]:

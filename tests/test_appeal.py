@@ -64,7 +64,7 @@ def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tm
         return [grade_one.entry(name, "PASS", "as before", score=1.0) for name in only or checks.QUESTIONS]
 
     def graded(handin, index, settings):
-        grade_one.grade_code(handin, settings, {}, None)
+        grade_one.grade_code(handin, settings, {"notes": []}, None)
         return play(handin, index, settings)
 
     add_copies(handins, new=2_000_000, old=1_000_000)

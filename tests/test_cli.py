@@ -190,7 +190,7 @@ def test_results_path_means_what_the_shell_means(home, run_script, tmp_path):
     assert (Path.cwd() / "new" / "run" / "grade.json").is_file()
     outside = tmp_path / "my run"
     outcome = run_script(train, *QUICK, "--results_path", outside)
-    assert f"python visualization.py {cli.quoted('--results_path', outside)}  and" in outcome.out.splitlines()[-1]
+    assert outcome.out.splitlines()[-1] == f"next: python visualization.py {cli.quoted('--results_path', outside)}"
     outcome = run_script(train, *QUICK)
     assert "--results_path" not in outcome.out.splitlines()[-1]  # the newest run needs no name
 

@@ -61,7 +61,7 @@ def home(standin, trained_run, tmp_path, monkeypatch):
     gmm.log_likelihoods = [0.0]
     row = dict.fromkeys(("student_id", "name", "hand_in", "undecided"), SAID)
     for module, name, result in (
-        (training, "train", training.TrainResult(gmm, pca, 0.0, 0.0)),
+        (training, "train", training.TrainResult(gmm, pca, 0.5, 0.0, 0.0)),
         (projections, "make_planes", []),
         (scatter, "draw_run", [SAID]),
         (report_page, "write", home),
