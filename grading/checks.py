@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from grading import sandbox, worker
+import sandbox
 from grading.questions import e_step, m_step, pca_fit, sampling
 from grading.questions.common import Arrays, Question, question
 from hi_mnist import slips
 from hi_mnist.text import one_line
+from sandbox import worker
 
 ASKED_DIGIT = 6  # question 6 asks for its cluster, and both generators draw it
 QUESTIONS = {

@@ -3,7 +3,8 @@
 import platform
 from importlib.metadata import version
 
-from grading import checks, sandbox
+import sandbox
+from grading import checks
 
 AUTO_POINTS = 70  # the other 30 are for the report, scored by hand
 CODE_POINTS = sum(asked.points for asked in checks.QUESTIONS.values())

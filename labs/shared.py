@@ -148,7 +148,8 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
 
 def check_submission(lab: str) -> int:
     """Check a lab's ``submission.py`` by the main lab's checker and print the table: the exit status."""
-    from grading import checks, sandbox, table
+    import sandbox
+    from grading import checks, table
 
     questions = importlib.import_module(f"labs.{lab}.questions").QUESTIONS
     source, tasks = ((ROOT / "labs" / lab / name).read_bytes() for name in ("submission.py", "tasks.py"))

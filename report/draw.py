@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from grading import checks, sandbox
+import sandbox
+from grading import checks
 from grading.checks import ASKED_DIGIT
 from grading.questions.sampling import wrong_file
 from hi_mnist import files, networks

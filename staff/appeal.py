@@ -10,11 +10,12 @@ import re
 import secrets
 from pathlib import Path
 
-from grading import bubblewrap, checks, table
+from grading import checks, table
 from grading.__main__ import read_source
 from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
+from sandbox import bubblewrap
 from staff import archives, tables
 
 KEY = "key"  # its file in OUT_DIR

@@ -28,9 +28,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from grading import bubblewrap
 from hi_mnist.files import NO_RESOURCES
 from hi_mnist.text import one_line, plain, size
+from sandbox import bubblewrap
 
 MOST_ENTRIES = 20_000
 MOST_DIRECTORY = 4 << 20  # bytes of a zip's list of entries, which zipfile reads at once

@@ -20,13 +20,14 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-from grading import bubblewrap, sandbox
+import sandbox
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
+from sandbox import bubblewrap
 from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, records

@@ -24,13 +24,15 @@ from hi_mnist.files import ROOT, atomic_path, check_new_folder, new_folder, writ
 STUDENT_FILES = [
     ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements.lock",
     "submission.py", "train.py", "visualization.py", "grade.py", "load_resources.py", "model.py", "utils.py",
-    "hi_mnist/*.py", "grading/*.py", "grading/*/*.py", "report/*.py", "report/templates/*.j2", "report/templates/*.css",
+    "hi_mnist/*.py", "sandbox/*.py", "grading/*.py", "grading/*/*.py",
+    "report/*.py", "report/templates/*.j2", "report/templates/*.css",
     "labs/*.py", "labs/*/*.py", "labs/*/README.md", "labs/*/*.ipynb",
     "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*.png",
     "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
     "results/README.md", "tests/test_submission.py",
 ]  # fmt: skip
-GRADING_FILES = ["submission.py", "hi_mnist/*.py", "grading/*.py", "grading/*/*.py"]  # the tests that grading needs
+# What grading needs.
+GRADING_FILES = ["submission.py", "hi_mnist/*.py", "sandbox/*.py", "grading/*.py", "grading/*/*.py"]
 LONGEST_REGION = 25  # lines; a longer task should be split
 TASKS = {
     "1.1 E-step": "compute gamma, the probability of each component for each sample",

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import joblib
 from joblib.externals.loky import get_reusable_executor
 
-from grading import bubblewrap, sandbox
+import sandbox
 from hi_mnist.cli import LabError
+from sandbox import bubblewrap
 from staff import archives, grade_one, rerun
 from staff.grade_one import Settings
 

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from grading import bubblewrap
 from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from sandbox import bubblewrap
 from staff import merge, tables
 from staff.gradebook import COLUMNS, QUESTIONS
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from safetensors.numpy import save
 
-from grading import sandbox, scores
+import sandbox
+from grading import scores
 from hi_mnist import data, files, runs
 from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DataSet

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from grading import sandbox
+import sandbox
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
 from staff import fingerprint

@@ -6,7 +6,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from grading import checks, worker
+from grading import checks
+from sandbox import worker
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import wait_until
 
-from grading import bubblewrap
+from sandbox import bubblewrap
 from staff import archives, grade_class, grade_one, gradebook
 
 UNSANDBOXED = ["--unsandboxed"] * bool(bubblewrap.unavailable())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from grading import answers
+from sandbox import answers
 
 DONE = {"outcome": np.frombuffer(b'{"status": "done"}', np.uint8)}
 RAISED = {"status": "raised", "kind": "exception", "type": "ValueError", "text": "no", "line": 7, "trace": ""}

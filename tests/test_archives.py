@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from small_class import zipped
 
-from grading import bubblewrap
+from sandbox import bubblewrap
 from staff import archives, entries, tables
 
 CODE = b"class GMM: ...\n"

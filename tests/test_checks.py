@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grading import checks, sandbox, worker
+import sandbox
+from grading import checks
 from grading.questions import common, e_step, sampling
 from hi_mnist.files import ROOT
+from sandbox import worker
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 TASKS = list(checks.QUESTIONS)

@@ -14,10 +14,10 @@ import pytest
 from conftest import wait_until
 from small_class import RIGHT, UNSANDBOXED, add, add_copies, play, table, zipped
 
-from grading import bubblewrap
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_json
 from hi_mnist.holders import lock
+from sandbox import bubblewrap
 from staff import archives, grade_class, grade_one, gradebook, merge, pool
 
 pytest_plugins = ["small_class"]

@@ -106,8 +106,8 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
         names = archive.namelist()
         texts = {name: archive.read(name).decode() for name in names}
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
-    assert {"setup.sh", "run_autograder", "requirements.txt", "grading/worker.py", "hi_mnist/runs.py"} <= set(names)
-    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "staff"}
+    assert {"setup.sh", "run_autograder", "requirements.txt", "sandbox/worker.py", "hi_mnist/runs.py"} <= set(names)
+    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "sandbox", "staff"}
     assert {name for name in names if name.startswith("staff/")} == {
         *("staff/__init__.py", "staff/archives.py", "staff/encodings.py", "staff/entries.py", "staff/tables.py"),
         *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),

@@ -49,13 +49,13 @@ def test_the_lab_text_goes_out_as_pages_whose_formulas_are_mathml(tree):
 def test_the_handout_has_what_students_need_and_nothing_of_the_staffs(tree, names):
     assert names == sorted(handout.find(handout.STUDENT_FILES) + PAGES)
     assert {
-        "submission.py", "train.py", "grade.py", "utils.py", "hi_mnist/training.py", "grading/worker.py",
+        "submission.py", "train.py", "grade.py", "utils.py", "hi_mnist/training.py", "sandbox/worker.py",
         "report/templates/page.css", "labs/shared.py", "labs/image_clustering/submission.py",
         "labs/fashion_tutorial/tutorial.ipynb", "docs/lab.zh.md", "pretrained/mnist-ae/model.safetensors",
         "requirements.txt", "requirements.lock", ".gitignore",
     } <= set(names)  # fmt: skip
     assert {name.split("/")[0] for name in names if "/" in name} == {
-        "docs", "grading", "hi_mnist", "labs", "pretrained", "report", "results", "tests",
+        "docs", "grading", "hi_mnist", "labs", "pretrained", "report", "results", "sandbox", "tests",
     }  # fmt: skip
     assert not {"docs/staff.md", "docs/solution.zh.md"} & set(names)
     assert [name for name in names if name.startswith("tests/")] == ["tests/test_submission.py"]

@@ -17,7 +17,7 @@ import torch
 from companion import one_thread  # noqa: F401
 from safetensors.torch import load_file
 
-from grading import checks, worker
+from grading import checks
 from hi_mnist import data, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
@@ -26,6 +26,7 @@ from labs import deep_autoencoder as lab
 from labs.deep_autoencoder import __main__ as command
 from labs.deep_autoencoder import analysis, questions, submission, tasks, training
 from labs.deep_autoencoder.settings import Settings
+from sandbox import worker
 
 FOLDER = ROOT / "labs" / "deep_autoencoder"
 SOURCE = (FOLDER / "submission.py").read_text(encoding="utf-8")

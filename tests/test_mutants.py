@@ -6,7 +6,8 @@ import mutants
 import numpy as np
 import pytest
 
-from grading import checks, worker
+from grading import checks
+from sandbox import worker
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_blas_thread")]
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sandbox
 import train
 import visualization
-from grading import sandbox, scores
+from grading import scores
 from hi_mnist import files, networks, projections, runs, scatter
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS

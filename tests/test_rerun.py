@@ -6,10 +6,12 @@ import textwrap
 import numpy as np
 import pytest
 
-from grading import sandbox, scores, worker
+import sandbox
+from grading import scores
 from hi_mnist import data, runs
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
+from sandbox import worker
 from staff import refit, rerun
 
 SOURCE = (ROOT / "submission.py").read_bytes()

@@ -11,7 +11,8 @@ import handins
 import numpy as np
 import pytest
 
-from grading import checks, worker
+from grading import checks
+from sandbox import worker
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent

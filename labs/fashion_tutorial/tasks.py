@@ -1,4 +1,4 @@
-"""What the child process does with a submission of this lab (grading/worker.py runs it there): arrays in, numbers out.
+"""What the child process does with a submission of this lab (sandbox/worker.py runs it there): arrays in, numbers out.
 
 The worker makes arrays of tensors and lists. No right answer is known in here. ``settings`` holds the seed.
 """

@@ -190,7 +190,8 @@ def grade(folder: Path, settings: dict) -> dict:
     source = (folder / "submission.py").read_bytes()
     content = hashlib.sha256(source).hexdigest()  # a rerun of the same file has the same numbers
     if settings["dataset"] is None:
-        from grading import checks, sandbox  # only in the second process, which has no privileges to lose
+        import sandbox
+        from grading import checks  # only in the second process, which has no privileges to lose
 
         seeds = checks.secret_seeds(settings["key"], content)
         questions = checks.check_code(source, seed=seeds)

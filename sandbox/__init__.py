@@ -1,12 +1,12 @@
 """Run a student's code in another process, watched and ended from outside.
 
-    >>> from grading import sandbox
+    >>> import sandbox
     >>> with sandbox.Box(Path("submission.py").read_bytes()) as box:
     ...     outcome = box.run("e_step", {"X": X})
     >>> outcome.status, outcome.cause
     ('timeout', 'it was ended after 20 s of processor time in 31 s')
 
-The process is ``python -I -B grading/child.py``. Arrays go in through its standard input and come out through one pipe.
+The process is ``python -I -B sandbox/child.py``. Arrays go in through its standard input and come out through one pipe.
 Its output is not read, and its answers are not trusted (answers.py). On Linux it runs in bubblewrap if that works
 (bubblewrap.py): then one process serves all questions of a hand-in, each in a fork of its own; elsewhere each question
 has a new one. watch.py measures what it uses.
@@ -29,9 +29,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from grading import answers, bubblewrap, seccomp, watch
-from grading.child import ENDED, FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
 from hi_mnist import files, text
+from sandbox import answers, bubblewrap, seccomp, watch
+from sandbox.child import ENDED, FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
 
 CODE = [Path(__file__).with_name(name) for name in ("child.py", "worker.py")]  # what runs in the child process
 POLL_SECONDS = 0.03
