@@ -90,7 +90,7 @@ class Died(Exception):
 
 
 class Box:
-    """The sandbox of one submission; starts when it is first asked, or by ``start``. A context manager.
+    """The sandbox of one submission; starts when it is first asked. A context manager.
 
     Without bubblewrap (``sealed`` is False), several threads may ask at the same time.
 
@@ -110,11 +110,6 @@ class Box:
     def __exit__(self, *_):
         while self._waiting:
             self._waiting.pop().end()
-
-    def start(self) -> None:
-        """Start the process without waiting for it: it imports packages while the caller does."""
-        if not self._waiting:
-            self._waiting.append(_Process(self._about, self.sealed))
 
     def run(
         self,
