@@ -253,7 +253,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
         jobs.append(Job(one, index, record))
     facts += sandbox.guards()
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
-        (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
+        (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
             with tqdm(total=len(to_grade), desc="grading", unit="hand-in", disable=None) as bar:
                 for record in records(pool, grader, jobs):

@@ -181,14 +181,8 @@ HONEST = {  # with the way that is accepted
     "more iterations than asked for": ("given(self, X, 30, seed=seed)", "own"),
     "helper methods": (LOOP.format(seed="seed", first=START, step="self.once(X)"), "own"),
     "other names": (LOOP.format(seed="seed", first=START, step="self.update(X, self.posterior(X))"), "own"),
-    "a loop that catches all": (
-        LOOP.format(seed="seed", first=START_ALONE, step=CAUGHT),
-        "own",
-    ),
-    "its steps written out": (
-        LOOP.format(seed="seed", first=START_ALONE, step=PASTED),
-        "steps",
-    ),
+    "a loop that catches all": (LOOP.format(seed="seed", first=START_ALONE, step=CAUGHT), "own"),
+    "its steps written out": (LOOP.format(seed="seed", first=START_ALONE, step=PASTED), "steps"),
 }
 SET = "self.means, self.covs, self.pi = stored"
 SKLEARN = """
@@ -208,10 +202,7 @@ TRICKS = {
     "scikit-learn": (SKLEARN.format(options="random_state=seed + 1, init_params='random'"), rerun.BORROWED),
     "scikit-learn, as its own steps": (SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
     "scikit-learn after a try": (TRIED + SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
-    "other steps pasted": (
-        LOOP.format(seed="seed + 1", first=START_ALONE, step=PASTED),
-        rerun.IDLE,
-    ),
+    "other steps pasted": (LOOP.format(seed="seed + 1", first=START_ALONE, step=PASTED), rerun.IDLE),
 }
 
 
