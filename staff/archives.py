@@ -115,7 +115,7 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
         name = display(path.name)
         if name.startswith((".", "__MACOSX", "~$")) or name in ("Thumbs.db", "desktop.ini"):
             continue
-        is_folder = path.is_dir()
+        is_folder = path.is_dir() and not name.rstrip("_").endswith("_onlinetext")  # Moodle's, for what was typed
         student_id, person = parse_name(name)
         if not (is_folder or student_id or path.suffix.lower() in ARCHIVE_SUFFIXES):
             others.append(name)

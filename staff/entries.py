@@ -186,6 +186,8 @@ class Contents:
                 name = decoded(name.encode("cp437", errors="replace"))
             parts = safe_parts(name)
             kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
+            if name in (".", "./"):  # the folder itself, which tar lists
+                continue
             if parts is None:
                 self.passed["unsafe paths"].append(clean(name[:80]))
             elif kind == stat.S_IFLNK:

@@ -148,7 +148,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
         if len(rivals) == 1:
             to_grade += rivals
             continue
-        times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
+        # A report that was uploaded beside the archive replaces nothing.
+        holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
+        times = {one.hand_in: (holds_code[one.hand_in], one.path.stat().st_mtime_ns) for one in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
         one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
         all_count = not (one_name and one_uploader)
@@ -157,13 +159,14 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
             if hand_in not in newest:
-                row.notes = [f"{newest[0].hand_in} with the same id is newer and counts"]
+                why = "is newer and counts" if holds_code[hand_in.hand_in] else "holds more than a report and counts"
+                row.notes = [f"{newest[0].hand_in} with the same id {why}"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
                 why = why if one_uploader else "uploaded by another than"
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
-                row.notes = [f"the newest with its id; not counted: {others}"]
+                row.notes = [f"it counts for its id; not counted: {others}"]
             rows[hand_in.hand_in] = row
         to_grade += newest
     return to_grade, rows
@@ -220,7 +223,9 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     how = (
         "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
     )
-    facts += [f"Performance was {how}", *([f"not hand-ins, left alone: {', '.join(others)}"] if others else []), *notes]
+    others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
+    left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
+    facts += [f"Performance was {how}", *left, *notes]
     prepare.ensure(args.dataset, args.data_dir)
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):

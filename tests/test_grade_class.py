@@ -100,12 +100,16 @@ def test_neither_order_nor_processes_show(handins, grade, tmp_path, files_below,
 
 def test_the_newest_of_one_id_counts_or_a_person_decides(handins, grade, tmp_path):
     add_copies(handins, new=2_000_000, old=1_000_000)
+    report = handins / "PB1+Ann+LAB3.pdf"
+    report.touch()  # beside the archive, and newer
     grade()
-    new, old = table(tmp_path / "out" / "gradebook.csv")
+    pdf, new, old = table(tmp_path / "out" / "gradebook.csv")
+    assert pdf["status"] == "REPLACED" and "PB1+Ann+LAB3_new with the same id holds more" in pdf["note"]
+    report.unlink()
     assert (old["status"], old["auto_score"]) == ("REPLACED", "")
     assert "PB1+Ann+LAB3_new with the same id is newer" in old["note"]
     assert (new["status"], new["auto_score"]) == ("OK", "65")
-    assert "not counted: PB1+Ann+LAB3_old" in new["note"]
+    assert "not counted: PB1+Ann+LAB3, PB1+Ann+LAB3_old" in new["note"]
     add_copies(handins, new=1_000_000, old=1_000_000)
     os.utime(add(handins, "PB2", name="Ann"), (1_000_000, 1_000_000))
     add(handins, "pb2", name="Bob")
@@ -176,7 +180,8 @@ def test_summary_counts_losses_and_their_causes(handins, grade, tmp_path):
     add(handins, "PB7", "empty 1.1 E-step")
     add(handins, "PB9", "near 27.5")
     zipped(handins / "PB8+Ann+LAB3.zip", {"submission.py": RIGHT})
-    (handins / "notes.txt").touch()
+    for name in ("notes.txt", *(f"Lab 3_u{i}_attempt_2026-11-20-10-00-00.txt" for i in range(6))):
+        (handins / name).touch()
     grade("--no-rerun")
     text = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     assert "9 hand-ins: 7 OK, 1 SKIPPED, 1 REVIEW" in text
@@ -185,7 +190,7 @@ def test_summary_counts_losses_and_their_causes(handins, grade, tmp_path):
     assert "1.1 E-step, 3 times: WRONG: row N is off" in text
     assert "\n- 1.1 E-step, once: ERROR: not attempted\n" in text  # without its place
     assert "NOT reproduced" in text
-    assert "left alone: notes.txt" in text
+    assert "left alone: notes.txt, Lab" in text and ", and 2 more\n" in text
     assert "\n- No report: PB8+Ann+LAB3\n" in text
     assert "PB6+Ann+LAB3: sample\\_index SKIPPED: no answer" in text
 
