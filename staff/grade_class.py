@@ -38,9 +38,7 @@ class Options:
     """The flags of this command that have a range."""
 
     jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
-    seed: int | None = setting(
-        None, "makes the class's key (default: the key in OUT_DIR, or a new one)", low=0, high=2**32 - 1, metavar="S"
-    )
+    seed: int | None = setting(None, "makes the key (default: that in OUT_DIR, or a new one)", low=0, high=2**32 - 1)
     dataset: str = setting("mnist", "the class's data", choices=DATASETS)
 
 
@@ -59,16 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all output")
     parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or interrupted")
     parser.add_argument("--no-rerun", action="store_true", help="accept Performance without reproducing it")
-    parser.add_argument(
-        "--unsandboxed", action="store_true", help="grade without bubblewrap: code can do whatever your account can"
-    )
+    parser.add_argument("--unsandboxed", action="store_true", help="no bubblewrap: code can do what your account can")
     parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="address of an existing Dask cluster, e.g. tcp://host:8786"
-    )
-    parser.add_argument(
-        "--indices", type=Path, metavar="FILE.csv", help="student_id,sample_index for hand-ins without grade.json"
-    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask cluster, e.g. tcp://host:8786")
+    text = "student_id,sample_index for hand-ins without grade.json"
+    parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
     add_flags(parser, Options)
     cli.add_options(parser, "data_dir")
     return parser
@@ -220,9 +213,7 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         raise LabError(f"bubblewrap {missing}: {bubblewrap.REMEDY}")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     facts = [f"data: {DATASETS[args.dataset]}"]
-    how = (
-        "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
-    )
+    how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
     left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
     facts += [f"Performance was {how}", *left, *notes]

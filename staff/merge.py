@@ -158,9 +158,8 @@ def _told(out: Path, row: dict) -> tuple[Path, str] | None:
     head, section, rest = graded.partition("\n## ")
     for name, (label, _) in QUESTIONS.items():
         head = re.sub(rf"(?m)^\| {re.escape(label)} \| \S+", f"| {label} | {given(row[name])}", head)
-    sums = (
-        f"| sum | {given(row['auto_score'])} / {AUTO_POINTS} | |\n| with the report | {given(row['total'])} / 100 | |\n"
-    )
+    sums = f"| sum | {given(row['auto_score'])} / {AUTO_POINTS} | |\n"
+    sums += f"| with the report | {given(row['total'])} / 100 | |\n"
     graded = re.sub(r"(?m)^\| sum \|.*\n(\| with .*\n)?", sums, head) + section + rest
     report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]

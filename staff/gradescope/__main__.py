@@ -87,12 +87,8 @@ def write_zip(out: Path, files: dict[str, bytes]) -> None:
 class Options:
     """The flags of this command."""
 
-    seed: int | None = setting(
-        None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1, metavar="S"
-    )
-    dataset: str | None = setting(
-        None, "also grade question 6, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
-    )
+    seed: int | None = setting(None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1)
+    dataset: str | None = setting(None, "also grade runs of this data set (default: code only)", choices=DATASETS)
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
 
