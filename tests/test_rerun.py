@@ -261,10 +261,6 @@ def test_a_probe_that_fails_is_for_a_person_and_one_of_ours_is_tried_again(repro
         again = reproduce(run=Children(good, good, failed(status)))
         assert (again.way, again.our_fault) == (None, status == "internal"), status
         assert again.doubt.startswith(rerun.UNKNOWN) or again.our_fault
-    for arrays in (
-        {},
-        {"means": np.zeros(0)},
-        {"idle_means": np.array(["x"])},
-        good.arrays | {"means": np.full(3, np.inf)},
-    ):
+    infinite = good.arrays | {"means": np.full(3, np.inf)}
+    for arrays in ({}, {"means": np.zeros(0)}, {"idle_means": np.array(["x"])}, infinite):
         assert reproduce(run=Children(good, good, sandbox.Outcome("done", arrays=arrays))).way == "own", arrays
