@@ -32,6 +32,7 @@ CODE_LIMIT = 1 << 20
 MOST_RUNS = 50
 MOST_KEPT = 128 << 20  # bytes of the runs that are read
 LONGEST_NAME = 255
+GRADED = ", was graded"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -295,12 +296,12 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     handin.others = dict(others)
     for folder in order[: order.index(chosen)]:
         handin.review.append(not_scored(path[folder], causes[folder], handin.run))
-    if len(runs) > 1:
+    if len(runs) > 1 and not causes:
         passed = [f"{path[f]} lacks {_first(lacks[f])}" for f in sorted(runs) if lacks[f] and not lacks[chosen]]
         kind = "complete " * bool(passed) + "PCA " * (0 < len(with_pca) < len(runs))
         newest = f"newest {kind}run by name" if kind else "newest by name"
-        line = f"{len(runs)} results folders; {handin.run}, the {newest}, was graded"
-        handin.notes.append("; ".join([line, *passed[:3]]))
+        told = [f"{len(runs)} results folders", *passed[:3], f"{handin.run}, the {newest}{GRADED}"]
+        handin.notes.append("; ".join(told))
 
 
 def not_scored(newest: str, cause: str, run: str) -> str:

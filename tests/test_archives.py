@@ -250,6 +250,7 @@ def test_a_newest_run_that_cannot_be_read_leaves_the_choice_to_a_person(hand_in)
     assert (handin.refused, handin.run, handin.files) == ("", RUN_PATH, RUN)
     (line,) = handin.review
     assert "results/2027 cannot be scored (config.yaml is larger than 64 KiB)" in line and RUN_PATH in line
+    assert not any("newest" in note for note in handin.notes)
     assert hand_in(run_at("results/2027", contents=RUN | {"config.yaml": large})).refused
 
 
