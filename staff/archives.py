@@ -31,7 +31,6 @@ NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; a
 CODE_LIMIT = 1 << 20
 MOST_RUNS = 50
 MOST_KEPT = 128 << 20  # bytes of the runs that are read
-LONGEST_NAME = 255
 GRADED = ", was graded"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
@@ -133,8 +132,6 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
 
 def parse_name(name: str) -> tuple[str, str]:
     """Student id and name in ``student_id+name+LAB3.zip``; both empty if the name has another form."""
-    if len(name) > LONGEST_NAME:
-        return "", ""
     start, _, rest = name.replace("\uff0b", "+").strip().partition("+")
     person, _, rest = rest.partition("+")
     student_id, person = _split(start)[1], person.strip()
