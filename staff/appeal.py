@@ -5,7 +5,6 @@ python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
 import argparse
 import hashlib
-import json
 import re
 import secrets
 from pathlib import Path
@@ -16,7 +15,7 @@ from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from sandbox import bubblewrap
-from staff import archives, tables
+from staff import archives, gradebook, tables
 
 KEY = "key"  # its file in OUT_DIR
 ROUNDS = 200_000  # a tenth of a second, so that guessing a --seed is slow
@@ -81,15 +80,11 @@ def graded_row(out: Path, student: str) -> dict:
     """The row of the gradebook that an id or a hand-in's name means.
 
     Raises:
-        LabError: there is none, or more than one.
+        LabError: there is none, or more than one, or no gradebook.
     """
-    try:
-        rows = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))["rows"]
-        rows = [row for row in rows if row["status"] != "REPLACED"]
-        meant = [row for row in rows if tables.key(row["hand_in"]) == tables.key(student)]
-        meant = meant or [row for row in rows if tables.key(row["student_id"]) == tables.key(student)]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise LabError(f"there is no gradebook.json in {out} that can be read; grade the class first") from None
+    rows, _ = gradebook.load(out)
+    meant = [row for row in rows if tables.key(row["hand_in"]) == tables.key(student)]
+    meant = meant or [row for row in rows if tables.key(row["student_id"]) == tables.key(student)]
     if len(meant) != 1:
         names = ", ".join(row["hand_in"] for row in meant)
         remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"

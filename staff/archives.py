@@ -31,7 +31,7 @@ NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; a
 CODE_LIMIT = 1 << 20
 MOST_RUNS = 50
 MOST_KEPT = 128 << 20  # bytes of the runs that are read
-LONGEST_NAME = 255
+GRADED = ", was graded"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -115,7 +115,7 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
         name = display(path.name)
         if name.startswith((".", "__MACOSX", "~$")) or name in ("Thumbs.db", "desktop.ini"):
             continue
-        is_folder = path.is_dir()
+        is_folder = path.is_dir() and not name.rstrip("_").endswith("_onlinetext")  # Moodle's, for what was typed
         student_id, person = parse_name(name)
         if not (is_folder or student_id or path.suffix.lower() in ARCHIVE_SUFFIXES):
             others.append(name)
@@ -132,8 +132,6 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
 
 def parse_name(name: str) -> tuple[str, str]:
     """Student id and name in ``student_id+name+LAB3.zip``; both empty if the name has another form."""
-    if len(name) > LONGEST_NAME:
-        return "", ""
     start, _, rest = name.replace("\uff0b", "+").strip().partition("+")
     person, _, rest = rest.partition("+")
     student_id, person = _split(start)[1], person.strip()
@@ -295,12 +293,12 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     handin.others = dict(others)
     for folder in order[: order.index(chosen)]:
         handin.review.append(not_scored(path[folder], causes[folder], handin.run))
-    if len(runs) > 1:
+    if len(runs) > 1 and not causes:
         passed = [f"{path[f]} lacks {_first(lacks[f])}" for f in sorted(runs) if lacks[f] and not lacks[chosen]]
         kind = "complete " * bool(passed) + "PCA " * (0 < len(with_pca) < len(runs))
         newest = f"newest {kind}run by name" if kind else "newest by name"
-        line = f"{len(runs)} results folders; {handin.run}, the {newest}, was graded"
-        handin.notes.append("; ".join([line, *passed[:3]]))
+        told = [f"{len(runs)} results folders", *passed[:3], f"{handin.run}, the {newest}{GRADED}"]
+        handin.notes.append("; ".join(told))
 
 
 def not_scored(newest: str, cause: str, run: str) -> str:

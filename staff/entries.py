@@ -186,6 +186,8 @@ class Contents:
                 name = decoded(name.encode("cp437", errors="replace"))
             parts = safe_parts(name)
             kind = stat.S_IFMT(info.external_attr >> 16) or stat.S_IFREG
+            if name in (".", "./"):  # the folder itself, which tar lists
+                continue
             if parts is None:
                 self.passed["unsafe paths"].append(clean(name[:80]))
             elif kind == stat.S_IFLNK:
@@ -274,9 +276,7 @@ class _Bounded:
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(
-            f"{name} is compressed by an uncommon method ({info.compress_type}){FOR_STAFF}ask for an ordinary zip"
-        )
+        raise Refused(f"{name} is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
     with archive.open(info) as file:
         return _bounded(file, limit, name)
 

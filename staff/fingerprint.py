@@ -36,9 +36,8 @@ def fingerprint(source: bytes) -> dict[str, np.ndarray]:
             continue
         inside = [token for token in tokens if function.lineno <= token.start[0] <= function.end_lineno]
         found[part] |= pieces(words(function, inside))
-        said = (
-            " ".join(token.string.strip("# ").casefold().split()) for token in inside if token.type == tokenize.COMMENT
-        )
+        said = [token.string.strip("# ").casefold() for token in inside if token.type == tokenize.COMMENT]
+        said = [" ".join(text.split()) for text in said]
         found["comments"] |= {zlib.crc32(text.encode()) for text in said if len(text) >= SHORTEST}
     return {part: np.array(sorted(hashes)[:MOST], dtype=np.uint32) for part, hashes in found.items()}
 

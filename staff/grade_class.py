@@ -38,9 +38,7 @@ class Options:
     """The flags of this command that have a range."""
 
     jobs: int | None = setting(None, "hand-ins at a time (default: one for each processor)", low=1, metavar="N")
-    seed: int | None = setting(
-        None, "makes the class's key (default: the key in OUT_DIR, or a new one)", low=0, high=2**32 - 1, metavar="S"
-    )
+    seed: int | None = setting(None, "makes the key (default: that in OUT_DIR, or a new one)", low=0, high=2**32 - 1)
     dataset: str = setting("mnist", "the class's data", choices=DATASETS)
 
 
@@ -59,16 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all output")
     parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or interrupted")
     parser.add_argument("--no-rerun", action="store_true", help="accept Performance without reproducing it")
-    parser.add_argument(
-        "--unsandboxed", action="store_true", help="grade without bubblewrap: code can do whatever your account can"
-    )
+    parser.add_argument("--unsandboxed", action="store_true", help="no bubblewrap: code can do what your account can")
     parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="address of an existing Dask cluster, e.g. tcp://host:8786"
-    )
-    parser.add_argument(
-        "--indices", type=Path, metavar="FILE.csv", help="student_id,sample_index for hand-ins without grade.json"
-    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask cluster, e.g. tcp://host:8786")
+    text = "student_id,sample_index for hand-ins without grade.json"
+    parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
     add_flags(parser, Options)
     cli.add_options(parser, "data_dir")
     return parser
@@ -148,7 +141,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
         if len(rivals) == 1:
             to_grade += rivals
             continue
-        times = {hand_in.hand_in: hand_in.path.stat().st_mtime_ns for hand_in in rivals}
+        # A report that was uploaded beside the archive replaces nothing.
+        holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
+        times = {one.hand_in: (holds_code[one.hand_in], one.path.stat().st_mtime_ns) for one in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
         one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
         all_count = not (one_name and one_uploader)
@@ -157,13 +152,14 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
             if hand_in not in newest:
-                row.notes = [f"{newest[0].hand_in} with the same id is newer and counts"]
+                why = "is newer and counts" if holds_code[hand_in.hand_in] else "holds more than a report and counts"
+                row.notes = [f"{newest[0].hand_in} with the same id {why}"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
                 why = why if one_uploader else "uploaded by another than"
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
-                row.notes = [f"the newest with its id; not counted: {others}"]
+                row.notes = [f"it counts for its id; not counted: {others}"]
             rows[hand_in.hand_in] = row
         to_grade += newest
     return to_grade, rows
@@ -217,10 +213,10 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         raise LabError(f"bubblewrap {missing}: {bubblewrap.REMEDY}")
     answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
     facts = [f"data: {DATASETS[args.dataset]}"]
-    how = (
-        "NOT reproduced from the code (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
-    )
-    facts += [f"Performance was {how}", *([f"not hand-ins, left alone: {', '.join(others)}"] if others else []), *notes]
+    how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
+    others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
+    left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
+    facts += [f"Performance was {how}", *left, *notes]
     prepare.ensure(args.dataset, args.data_dir)
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
@@ -253,7 +249,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
         jobs.append(Job(one, index, record))
     facts += sandbox.guards()
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
-        (args.out / "gradebook.json").unlink(missing_ok=True)  # else a killed run would leave an old one
+        (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
             with tqdm(total=len(to_grade), desc="grading", unit="hand-in", disable=None) as bar:
                 for record in records(pool, grader, jobs):

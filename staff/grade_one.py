@@ -213,6 +213,7 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
         cause = "it is not a PCA run" if isinstance(tried[0], SavedRun) else tried[0][0]["message"]
         record["review"].append(archives.not_scored(handin.run, cause, one.run))
         record["run"] = one.run
+        record["notes"] = [note for note in record["notes"] if not note.endswith(archives.GRADED)]  # no longer true
     record["config"] = dataclasses.asdict(run.config)
     if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
         return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")

@@ -17,6 +17,7 @@ from grading import checks
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from grading.table import AUTO_POINTS
 from hi_mnist import files
+from hi_mnist.cli import LabError
 from hi_mnist.text import markdown
 from staff import archives, tables
 from staff.entries import for_student
@@ -28,6 +29,7 @@ QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIO
 COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
+GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
 FEEDBACK = ("feedback.md", "feedback.json")
 SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
@@ -123,6 +125,22 @@ def load_record(out: Path, hand_in: str) -> dict | None:
         return None
 
 
+def load(out: Path) -> tuple[list[dict], int]:
+    """The gradebook's rows that count, as ``write`` kept them, and how many hand-ins are not graded yet.
+
+    Raises:
+        LabError: nothing is graded, or the file is damaged.
+    """
+    try:
+        kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
+        rows = [{name: row[name] for name in (*COLUMNS, "look")} for row in kept["rows"]]
+        return [row for row in rows if row["status"] != "REPLACED"], kept["missing"]
+    except FileNotFoundError:
+        raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
+    except (ValueError, TypeError, KeyError):
+        raise LabError(f"{out / GRADEBOOK} is damaged or old; grade the class again, with --resume") from None
+
+
 def _json(content: dict | list) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -157,7 +175,7 @@ def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike:
         for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
             files.write_text(folder / name, text)
     files.write_text(out / "summary.md", summary_text(rows, facts, alike))
-    files.write_text(out / "gradebook.json", _json({"missing": missing, "rows": graded}))
+    files.write_text(out / GRADEBOOK, _json({"missing": missing, "rows": graded}))
 
 
 def feedback_folder(out: Path, hand_in: str) -> Path:

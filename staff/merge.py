@@ -1,6 +1,5 @@
 """The final gradebook: the graded points, the 30 points of the report, and the decisions made by hand."""
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,8 +8,8 @@ from pathlib import Path
 from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
-from staff import tables
-from staff.gradebook import COLUMNS, FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
+from staff import gradebook, tables
+from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
@@ -40,17 +39,9 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     Raises:
         LabError: grading is not finished, or the marks cannot be read; names line and column.
     """
-    try:
-        gradebook = json.loads((out / "gradebook.json").read_text(encoding="utf-8"))
-        missing = gradebook["missing"]
-        rows = [{name: row[name] for name in (*COLUMNS, "look")} for row in gradebook["rows"]]
-    except FileNotFoundError:
-        raise LabError(f"there is no gradebook.json in {out}; grade the class first, or finish with --resume") from None
-    except (ValueError, TypeError, KeyError):
-        raise LabError(f"{out / 'gradebook.json'} is damaged or old; grade the class again, with --resume") from None
+    graded, missing = gradebook.load(out)
     if missing:
         raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
-    graded = [row for row in rows if row["status"] != "REPLACED"]
     marks, notes = read_marks(marks_path, graded)
     ids = Counter(row["student_id"].casefold() for row in graded if row["student_id"])
     rows = [_final(row, marks.get(row["hand_in"], Marks()), ids[row["student_id"].casefold()] > 1) for row in graded]
@@ -167,9 +158,8 @@ def _told(out: Path, row: dict) -> tuple[Path, str] | None:
     head, section, rest = graded.partition("\n## ")
     for name, (label, _) in QUESTIONS.items():
         head = re.sub(rf"(?m)^\| {re.escape(label)} \| \S+", f"| {label} | {given(row[name])}", head)
-    sums = (
-        f"| sum | {given(row['auto_score'])} / {AUTO_POINTS} | |\n| with the report | {given(row['total'])} / 100 | |\n"
-    )
+    sums = f"| sum | {given(row['auto_score'])} / {AUTO_POINTS} | |\n"
+    sums += f"| with the report | {given(row['total'])} / 100 | |\n"
     graded = re.sub(r"(?m)^\| sum \|.*\n(\| with .*\n)?", sums, head) + section + rest
     report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]

@@ -30,6 +30,7 @@ CONSTANT = "its parameters do not depend on the data: half of the images give th
 UNKNOWN = "its fit works on all images only, not on half of them"
 BORROWED = "its fit is scikit-learn's mixture, not its own E-step and M-step"
 IDLE = "its fit does not use its own E-step and M-step"  # or has them once more: then the steps alone may do
+Judged = tuple[SavedRun | None, float | None, str]
 
 
 @dataclass
@@ -116,9 +117,7 @@ def _same(one: dict, other: dict) -> bool:
     return all(np.allclose(a, b, rtol=0, atol=SAME * np.abs(a).max()) for a, b in pairs)
 
 
-def _judge(
-    outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray
-) -> tuple[SavedRun | None, float | None, str]:
+def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> Judged:
     """A child's fit as a run, its Davies-Bouldin, and this in words; or None and the cause if it is not a mixture."""
     if outcome.status == "raised":
         where = f", line {outcome.error['line']}" if outcome.error["line"] else ""

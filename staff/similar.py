@@ -97,7 +97,7 @@ def one_student(one: Row, other: Row) -> bool:
 
 
 def hints(rows: list[Row], codes: dict[str, Code]) -> list[str]:
-    """A line for each of the most similar pairs, those with the most in common first; few pairs deserve one."""
+    """A line for each of the most similar pairs; those come first that share most of what the fewest others have."""
     owners = defaultdict(list)  # of each hash, the rows that have it
     for row in rows:
         for value in set().union(*codes[row.hand_in].values()) - known():
@@ -113,14 +113,21 @@ def hints(rows: list[Row], codes: dict[str, Code]) -> list[str]:
     found = []
     for one, other in pairs:
         mine, theirs = ({part: values & rare for part, values in codes[name].items()} for name in (one, other))
-        shared = Counter({part: len(mine[part] & theirs[part]) for part in fingerprint.PARTS})
+        both = {part: mine[part] & theirs[part] for part in fingerprint.PARTS}
+        shared = Counter({part: len(values) for part, values in both.items()})
         comments = shared.pop("comments")
         whole = min(sum(len(code[part]) for part in shared) for code in (mine, theirs))
         if shared.total() >= max(LEAST, SHARE * whole) or comments >= COMMENTS:
             where = ", ".join(LABELS[part] for part, count in shared.items() if count) or "none"
             told = f"{shared.total()} of {whole} rare pieces of code ({where}), {comments} equal comments"
-            found.append((-shared.total() - LEAST * comments, f"{one} and {other}: {told}"))
-    return [line for _, line in sorted(found)[:LONGEST_LIST]]
+            telling = sum(1 / (len(owners[value]) - 1) for values in both.values() for value in values)
+            found.append((-telling - LEAST * comments, one, other, told))
+    lines, listed = [], set()
+    for _, one, other, told in sorted(found):
+        if not {one, other} <= listed:  # else many copies of one file would fill the list with their pairs
+            listed |= {one, other}
+            lines.append(f"{one} and {other}: {told}")
+    return lines[:LONGEST_LIST]
 
 
 def _listed(names: list[str]) -> str:

@@ -120,8 +120,11 @@ def narrow(text: str) -> str:
 
 def _changed_id(value: str, known: Iterable[str]) -> str:
     """A remedy to append to a message if a spreadsheet seems to have taken an id for a number; else empty."""
-    if name := next((name for name in known if _as_number(value, name)), None):
-        return f" (did you mean {name}? A spreadsheet changed it; format the column as text and enter the id again)"
+    meant = {name for name in known if _as_number(value, name)}
+    if len(meant) == 1:
+        return (
+            f" (did you mean {meant.pop()}? A spreadsheet changed it; format the column as text and enter the id again)"
+        )
     if _NUMBER.fullmatch(value) and not value.isdigit():
         return " (a spreadsheet changed it; format the column as text and enter the id again)"
     return ""

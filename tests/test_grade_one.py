@@ -160,10 +160,12 @@ def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_
         one = damage(copy.deepcopy(handin), name, how)
         alone = grade_run(one)
         one.others = {"results/0": one.files, "results/-1": good}
+        one.notes = ["2 results folders; results/1, the newest by name, was graded"]
         record, index, performance = grade_run(one)
         assert (index["verdict"], performance["verdict"], record["run"]) == ("PASS", "PASS", "results/-1"), cause
         (line,) = record["review"]
         assert line.startswith("results/1 cannot be scored (") and cause in line and "results/-1" in line
+        assert record["notes"] == []
         assert record["signature"] and record["config"]["use_pca"]
         record["questions"] = [index, performance]
         assert grade_one.answered(record, one, None, settings)["sample_index"] == right_index, cause

@@ -181,14 +181,8 @@ HONEST = {  # with the way that is accepted
     "more iterations than asked for": ("given(self, X, 30, seed=seed)", "own"),
     "helper methods": (LOOP.format(seed="seed", first=START, step="self.once(X)"), "own"),
     "other names": (LOOP.format(seed="seed", first=START, step="self.update(X, self.posterior(X))"), "own"),
-    "a loop that catches all": (
-        LOOP.format(seed="seed", first=START_ALONE, step=CAUGHT),
-        "own",
-    ),
-    "its steps written out": (
-        LOOP.format(seed="seed", first=START_ALONE, step=PASTED),
-        "steps",
-    ),
+    "a loop that catches all": (LOOP.format(seed="seed", first=START_ALONE, step=CAUGHT), "own"),
+    "its steps written out": (LOOP.format(seed="seed", first=START_ALONE, step=PASTED), "steps"),
 }
 SET = "self.means, self.covs, self.pi = stored"
 SKLEARN = """
@@ -208,10 +202,7 @@ TRICKS = {
     "scikit-learn": (SKLEARN.format(options="random_state=seed + 1, init_params='random'"), rerun.BORROWED),
     "scikit-learn, as its own steps": (SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
     "scikit-learn after a try": (TRIED + SKLEARN.format(options="random_state=seed"), rerun.BORROWED),
-    "other steps pasted": (
-        LOOP.format(seed="seed + 1", first=START_ALONE, step=PASTED),
-        rerun.IDLE,
-    ),
+    "other steps pasted": (LOOP.format(seed="seed + 1", first=START_ALONE, step=PASTED), rerun.IDLE),
 }
 
 
@@ -270,10 +261,6 @@ def test_a_probe_that_fails_is_for_a_person_and_one_of_ours_is_tried_again(repro
         again = reproduce(run=Children(good, good, failed(status)))
         assert (again.way, again.our_fault) == (None, status == "internal"), status
         assert again.doubt.startswith(rerun.UNKNOWN) or again.our_fault
-    for arrays in (
-        {},
-        {"means": np.zeros(0)},
-        {"idle_means": np.array(["x"])},
-        good.arrays | {"means": np.full(3, np.inf)},
-    ):
+    infinite = good.arrays | {"means": np.full(3, np.inf)}
+    for arrays in ({}, {"means": np.zeros(0)}, {"idle_means": np.array(["x"])}, infinite):
         assert reproduce(run=Children(good, good, sandbox.Outcome("done", arrays=arrays))).way == "own", arrays

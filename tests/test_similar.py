@@ -55,6 +55,12 @@ def test_a_copy_is_listed_whatever_its_names_and_layout():
         assert not any("copy" in other for other in others), name
 
 
+def test_many_copies_of_one_file_hide_no_other_pair():
+    many = {f"PB{i}": CLASS["PB00"] if i < 6 else f"x = {i}" for i in range(120)}
+    first, *others = similar.compare(rows(many | {"one": CLASS["PB01"], "two": CLASS["PB01"]}))
+    assert first.startswith("one and two: ") and len(others) == 5
+
+
 def test_what_many_have_or_everybody_was_given_is_nobodys():
     skeleton, solved = handins._base("skeleton"), handins.SOLVED.read_text(encoding="utf-8")
     for sources in (

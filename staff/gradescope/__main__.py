@@ -27,8 +27,7 @@ from staff.gradescope import autograder
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope expects them at the top of the bundle
 READING = ["archives.py", "encodings.py", "entries.py", "tables.py"]
 STAFF_FILES = ["__init__.py", *READING, "gradescope/__init__.py", "gradescope/autograder.py"]
-FILES_FOR_RUNS = ["grade_one.py", "gradebook.py", "handout.py", "rerun.py"]  # also from staff/
-FILES_FOR_RUNS += ["fingerprint.py", "refit.py", "similar.py"]
+FILES_FOR_RUNS = ["fingerprint.py", "grade_one.py", "gradebook.py", "handout.py", "refit.py", "rerun.py", "similar.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
@@ -87,12 +86,8 @@ def write_zip(out: Path, files: dict[str, bytes]) -> None:
 class Options:
     """The flags of this command."""
 
-    seed: int | None = setting(
-        None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1, metavar="S"
-    )
-    dataset: str | None = setting(
-        None, "also grade question 6, on runs of this data set, which is bundled (default: code only)", choices=DATASETS
-    )
+    seed: int | None = setting(None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1)
+    dataset: str | None = setting(None, "also grade runs of this data set (default: code only)", choices=DATASETS)
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
 

@@ -138,10 +138,8 @@ def results(report: dict, visibility: str) -> dict:
         if not (math.isfinite(points) and 0 <= score <= points <= 100):
             raise ValueError(f"{question['label']}: {score} of {points} points")
         verdict = str(question["verdict"])
-        lines = [
-            f"{verdict}: {for_student(question['message'])}",
-            *([f"hint: {question['hint']}"] if question["hint"] else []),
-        ]
+        lines = [f"{verdict}: {for_student(question['message'])}"]
+        lines += [f"hint: {question['hint']}"] if question["hint"] else []
         if verdict in ("REVIEW", "SKIPPED"):
             score = 0.0
             lines.append("No points yet: the course staff decide.")
@@ -193,11 +191,8 @@ def grade(folder: Path, settings: dict) -> dict:
         import sandbox
         from grading import checks  # only in the second process, which has no privileges to lose
 
-        seeds = checks.secret_seeds(settings["key"], content)
-        questions = checks.check_code(source, seed=seeds)
-        failed = [q["id"] for q in questions if q["verdict"] == "INTERNAL"]
-        again = {q["id"]: q for q in checks.check_code(source, only=failed, seed=seeds)}
-        return {"questions": [again.get(q["id"], q) for q in questions], "notes": [], "guards": sandbox.guards()}
+        questions = checks.check_code(source, seed=checks.secret_seeds(settings["key"], content))
+        return {"questions": questions, "notes": [], "guards": sandbox.guards()}
     from staff import grade_one  # only in a bundle for runs
 
     name = f"{settings['dataset']}_encoded"
