@@ -102,6 +102,9 @@ def test_unusual_but_right_code_is_trained_without_a_word(trained):
     assert trained(filled("pca_fit", "# SOLUTION\nself.mean = self.mean[None]\n")) == []
     (line,) = trained(handins.find("correct/m_returned").source())  # right, but fit takes nothing that is returned
     assert "1.2 M-step: self.covs is not set" in line
+    for name in ("t_empty", "t_class_missing", "t_method_missing"):
+        (line,) = trained(handins.find(f"wrong/{name}").source())
+        assert line.startswith("submission.py: GMM._e_step is missing; "), line
 
 
 def test_a_likelihood_that_falls_is_one_sentence_for_all(trained):
