@@ -31,13 +31,7 @@ from report import draw
 SETTLED = {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors"}
 PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
 SIXES = set(draw.SIXES)
-ALLOWED = {
-    "report.html",
-    "explore.html",
-    "comparison.csv",
-    "report.md",
-    "report_print.html",
-}  # further files that the design names
+ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md", "report_print.html"}  # the design names them
 DIGITS = ("--use_pca", "--dataset", "digits")
 QUICK = (*DIGITS, "--max_iter", 1)
 
