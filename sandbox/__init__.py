@@ -31,7 +31,7 @@ from safetensors.numpy import save
 
 from hi_mnist import files, text
 from sandbox import answers, bubblewrap, seccomp, watch
-from sandbox.child import ENDED, FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
+from sandbox.child import FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
 
 CODE = [Path(__file__).with_name(name) for name in ("child.py", "worker.py")]  # what runs in the child process
 POLL_SECONDS = 0.03
@@ -41,6 +41,7 @@ SLICE_SECONDS = 0.5  # over which work and delay are compared
 WALL_FACTOR = 10  # code that takes so many times its processor time is ended
 ATTEMPTS = 3  # in all, if the fault is not the code's
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
+BY_ITSELF = "the process ended by itself before it answered"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -84,8 +85,12 @@ class Internal(Exception):
     """A fault that is not the submission's; the text gives the cause."""
 
 
+class Died(Exception):
+    """The process above a question ended before the answer."""
+
+
 class Box:
-    """The sandbox of one submission; starts when it is first asked, or by ``start``. A context manager.
+    """The sandbox of one submission; starts when it is first asked. A context manager.
 
     Without bubblewrap (``sealed`` is False), several threads may ask at the same time.
 
@@ -105,11 +110,6 @@ class Box:
     def __exit__(self, *_):
         while self._waiting:
             self._waiting.pop().end()
-
-    def start(self) -> None:
-        """Start the process without waiting for it: it imports packages while the caller does."""
-        if not self._waiting:
-            self._waiting.append(_Process(self._about, self.sealed))
 
     def run(
         self,
@@ -134,18 +134,20 @@ class Box:
         asked["limits"] = asdict(limits) | {"own_namespace": self.sealed and _counts_by_namespace()}
         request = _packed(inputs | (files or {}) | {"request": json.dumps(asked).encode()})
         for _ in range(ATTEMPTS):
-            process, outcome = None, None
+            process, outcome, again = None, None, False
             try:
                 process = self._waiting.pop() if self._waiting else _Process(self._about, self.sealed)
                 outcome = process.ask(request, limits)
+            except Died as error:  # by the code, if it happens each time
+                outcome, again = Outcome("crash", cause=str(error)), True
             except (Internal, OSError) as error:
-                outcome = Outcome("internal", cause=str(error))
+                outcome, again = Outcome("internal", cause=str(error)), True
             finally:
                 if self.sealed and outcome and outcome.status in ("done", "raised"):
                     self._waiting.append(process)
                 elif process:
                     process.end()
-            if outcome.status != "internal":
+            if not again:
                 break
         return outcome
 
@@ -292,8 +294,10 @@ class _Process:
         no_memory = watch.kills_for_memory() > kills
         if frame is not None and frame[0] == FAULT:
             raise Internal(f"the child process failed ({_told(frame)})")
-        if frame is None:  # the code has ended the process above it
-            frame = (ENDED, self.child.wait() or -9, b"")
+        if frame is None and not watch.LINUX:  # the code's own process
+            return _judged(self.child.wait(), b"", clock, self.folder)
+        if frame is None:
+            raise Internal("this machine ran out of memory") if no_memory else Died(f"{BY_ITSELF} (with its parent)")
         kind, status, content = frame
         if kind == FILES:
             return Outcome("crash", cause=f"it made more than {MOST_FILES} files")
@@ -385,17 +389,16 @@ def _judged(status: int, content: bytes, clock: _Clock, folder: str | None) -> O
     name = signal.Signals(-status).name if -status in {int(s) for s in signal.Signals} else None
     if name == "SIGXCPU":
         return Outcome("timeout", cause=clock.time())
-    ended = "the process ended by itself before it answered"
     if status != 0:
-        return Outcome("crash", cause=f"{ended} ({name or f'exit status {status}'})")
+        return Outcome("crash", cause=f"{BY_ITSELF} ({name or f'exit status {status}'})")
     if not content:
-        return Outcome("crash", cause=ended)
+        return Outcome("crash", cause=BY_ITSELF)
     try:
         outcome, arrays = answers.read(content)
     except answers.BadAnswer as error:
         return Outcome("crash", cause=f"it left an answer that is not an array ({error})")
     if outcome["status"] == "exit":
-        return Outcome("crash", cause=ended)
+        return Outcome("crash", cause=BY_ITSELF)
     if outcome["status"] == "done":
         return Outcome("done", arrays=arrays)
     if outcome["status"] == "memory":

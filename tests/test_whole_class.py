@@ -33,7 +33,7 @@ SLOW = dict.fromkeys(
 
 
 def hostile(regions: dict[str, str]) -> bytes:
-    return handins.Case("hostile/of the class", "", {}, regions, {}).source()
+    return handins.Case("hostile/of the class", "", {}, regions, {}, {}).source()
 
 
 def make_class(folder: Path) -> None:
