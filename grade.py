@@ -96,8 +96,7 @@ def print_report(report: dict) -> None:
         value = report[name]
         if name != "db_sklearn" or value is not None:  # PCA runs only
             print(f"  {label:<46} {'undefined' if value is None else format(value, '.4f')}")
-    print()
-    print(f"{table.guard_lines(report['guards'])}\n")
+    print(f"\n{table.guard_lines(report['guards'])}\n")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -166,6 +166,7 @@ def foresee(gmm, X: np.ndarray, say: Callable[[str], None]) -> None:
             say(slips.told(task, f"{cause}: loop over the K components, not over the samples"))
 
 
+@in_one_line()
 def train(
     config: TrainConfig,
     images: np.ndarray,
@@ -180,11 +181,11 @@ def train(
         say, judge: of ``Checks``.
 
     Raises:
-        LabError: the settings do not fit the data, or a step's result cannot be used.
+        LabError: the settings do not fit the data, a step's result cannot be used, or submission.py fails.
     """
     config.validate(n_samples=len(images))
-    with in_one_line():
-        import submission  # only here: nothing else runs the student's code in this process
+    import submission  # only here: nothing else runs the student's code in this process
+
     for _, owner, function in list(slips.TASKS.values())[: 2 + config.use_pca]:
         if not hasattr(getattr(submission, owner, None), function):
             raise LabError(f"submission.py: {owner}.{function} is missing; keep the names of classes and methods")
@@ -194,8 +195,7 @@ def train(
     pca = kept = None
     if config.use_pca:
         rows, pca = data.flatten(images), submission.PCA(config.embedding_dim)
-        with in_one_line():
-            pca.fit(rows)
+        pca.fit(rows)
         D = rows.shape[1]
         if np.shape(getattr(pca, "mean", None)) == (1, D):  # right, too
             pca.mean = np.reshape(pca.mean, D)
@@ -209,16 +209,15 @@ def train(
     gmm = submission.GMM(config.n_components, codes.shape[1])
     if len(codes) >= MANY:
         foresee(submission.GMM(config.n_components, codes.shape[1]), codes, say)
-    with in_one_line():
-        try:
-            with observed(gmm, checks):
-                gmm.fit(codes, max_iter=config.max_iter, seed=config.seed)
-        except np.linalg.LinAlgError as error:
-            variances = np.linalg.eigvalsh(gmm.covs)
-            if variances.min() > 1e-12 * variances.max():
-                raise  # the fault is not the covariances'
-            remedy = "check them, or take fewer --n_components or a smaller --embedding_dim"
-            raise LabError(slips.told("m_step", f"a covariance is singular ({error}): {remedy}")) from None
+    try:
+        with observed(gmm, checks):
+            gmm.fit(codes, max_iter=config.max_iter, seed=config.seed)
+    except np.linalg.LinAlgError as error:
+        variances = np.linalg.eigvalsh(gmm.covs)
+        if variances.min() > 1e-12 * variances.max():
+            raise  # the fault is not the covariances'
+        remedy = "check them, or take fewer --n_components or a smaller --embedding_dim"
+        raise LabError(slips.told("m_step", f"a covariance is singular ({error}): {remedy}")) from None
     return TrainResult(gmm, pca, kept, embedded - start, time.monotonic() - embedded)
 
 

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import handins
 import numpy as np
 import pytest
 import yaml
@@ -476,9 +477,7 @@ def test_an_unfilled_region_is_one_line_before_any_data(home, run_script, hand_i
     monkeypatch.setattr(prepare, "ensure", never)
     solved, before = (ROOT / "submission.py").read_text(encoding="utf-8"), files_below(home)
     for label in ("1.1 E-step", "1.2 M-step", "2.1 PCA"):
-        region = rf"(?ms)^( *)# BEGIN_YOUR_CODE {re.escape(label)}.*?# END_YOUR_CODE"
-        text, count = re.subn(region, rf'\1raise NotImplementedError("{label}: write it")', solved)
-        assert count == 1
+        text = handins._fill(solved, label, f'raise NotImplementedError("{label}: write it")\n')
         hand_in(text)
         line = refused(run_script(train, *(DIGITS if "PCA" in label else ())), f"{label}: write it")
         (number,) = re.findall(r"submission\.py, line (\d+)", line)
