@@ -79,14 +79,12 @@ def test_an_almost_empty_run_says_which_commands_fill_the_rest(run_folder, own_h
     text = written(run_folder)
     assert "<!-- FILL" not in text
     option = f" --results_path {cli.quoted(run_folder)}"
+    assert "`python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1`" in text
     for command in (
-        f"python grade.py --sample_index k{option}",
-        f"python visualization.py{option}",
-        f"python visualization.py --cluster_label{option}",
-        f"python visualization.py --compare{option}",
-        "python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1",
+        "grade.py --sample_index k",
+        *(f"visualization.py{f}" for f in ("", " --cluster_label", " --compare")),
     ):
-        assert f"`{command}`" in text
+        assert f"`python {command}{option}`" in text
     assert "| embedding\\_dim | 10 |" in text
     assert re.search(r"EM took \d+ iterations", text)
     for line in draft.TEMPLATE.read_text(encoding="utf-8").splitlines():
@@ -213,11 +211,8 @@ def test_what_cannot_be_read_in_its_place_is_said_before_the_slow_work_and_stays
     monkeypatch.setattr(scores, "grade", lambda *_: pytest.fail("slow work began"))
     monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
     file = run_folder / draft.FILE
-    for put, take in (
-        (lambda: file.write_bytes(b"\xff\xfe\x00"), file.unlink),
-        (file.mkdir, file.rmdir),
-        (lambda: file.symlink_to(run_folder / "elsewhere.md"), file.unlink),
-    ):
+    odd, lost = (lambda: file.write_bytes(b"\xff\xfe\x00")), (lambda: file.symlink_to(run_folder / "elsewhere.md"))
+    for put, take in ((odd, file.unlink), (file.mkdir, file.rmdir), (lost, file.unlink)):
         put()
         outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)
