@@ -33,9 +33,7 @@ class Options:
     sample_index: int | None = setting(
         None, 'the cluster that is the digit "6"; without it, that question is not scored', metavar="k", low=0
     )
-    sample_seed: int | None = setting(
-        None, "draw the same sixes again (default: fresh ones each time)", low=0, high=2**32 - 1
-    )
+    sample_seed: int | None = setting(None, "draw the same sixes again (default: fresh ones)", low=0, high=2**32 - 1)
     ddpm_steps: int = setting(
         DDPM_STEPS, "steps of the diffusion model; fewer than 1,000 use DDIM", low=1, high=DDPM_STEPS, metavar="N"
     )
@@ -50,9 +48,7 @@ class Options:
     hand_in: bool = setting(False, "only make the zip to hand in, ID+NAME+LAB3.zip, or say what is missing")
     student_id: str | None = setting(None, "with --hand_in: your student id", metavar="ID")
     name: str | None = setting(None, "with --hand_in: your name", metavar="NAME")
-    report: str | None = setting(
-        None, "with --hand_in: the report (default: report.pdf in the run's folder)", metavar="FILE"
-    )
+    report: str | None = setting(None, "with --hand_in: the report (default: the run's report.pdf)", metavar="FILE")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -100,15 +96,7 @@ def print_report(report: dict) -> None:
         value = report[name]
         if name != "db_sklearn" or value is not None:  # PCA runs only
             print(f"  {label:<46} {'undefined' if value is None else format(value, '.4f')}")
-    print()
-    print(f"{table.guard_lines(report['guards'])}\n")
-
-
-def check_alone() -> None:
-    """Check the code while there is no run, and print its scores."""
-    from grading import checks, table
-
-    print(f"{table.table(checks.check_code(SUBMISSION.read_bytes()))}\n", flush=True)
+    print(f"\n{table.guard_lines(report['guards'])}\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -124,7 +112,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = runs.load_run(runs.find_run(args.results_path, pca_first=k is not None), to_write=True)
     except runs.NoRunYet:
-        check_alone()
+        from grading import checks, table
+
+        print(f"{table.table(checks.check_code(SUBMISSION.read_bytes()))}\n", flush=True)  # the code is there
         raise
     if k is not None and k >= run.n_components:
         raise LabError(f"sample_index must be between 0 and {run.n_components - 1}, got {k}")

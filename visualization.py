@@ -26,11 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--cluster_label", action="store_true", help="colour by cluster (default: by true digit)")
-    what.add_argument(
-        "--compare",
-        action="store_true",
-        help="instead of drawing, measure the three projections, and the mixture against the diffusion model",
-    )
+    text = "instead of drawing, measure the three projections, and the mixture against the diffusion model"
+    what.add_argument("--compare", action="store_true", help=text)
     ae = "another AutoEncoder, a Hub id or a folder (default: the run's)"
     cli.add_options(parser, "results_path", "data_dir", ae=ae)
     return parser

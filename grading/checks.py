@@ -44,7 +44,7 @@ HINTS_BY_TEXT = {
     "file is empty": "save your code in it, and look at its size before you hand it in",
     "Jupyter": "hand in the code alone, as Python",
     "annot write mode|data type": "clip first, then .astype(np.uint8); Image.fromarray without mode=, shape (28, 28)",
-    "unknown file extension": "name the file, not the folder: Path(path) / 'gmm_sample.png'",
+    "unknown file extension": "name the file with its ending, not the folder: Path(path) / 'gmm_sample.png'",
     "annot cast ufunc": "X -= y keeps the type of X, here whole numbers: write X = X - y",
     "'GMM' object has no attribute": "GMM has n_components (K), data_dim (D), means, covs and pi",
     "'PCA' object has no attribute": "PCA has dim (d), components and mean",

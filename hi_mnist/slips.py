@@ -22,9 +22,10 @@ TASKS = {  # id of the question: label, class, function
 FILL_IN, DELETE = "fill in this task first", "delete this line of the handout: it stands beside your code"
 
 
-def told(task: str, cause: str) -> str:
-    """The line for a student: the task, what is wrong with it, and the command that tells more."""
-    return f"{TASKS[task][0]}: {cause}; python -m grading submission.py --only {task}"
+def told(task: str | None, cause: str) -> str:
+    """The line for a student: the task if it is known, what is wrong, and the command that tells more."""
+    command = "python -m grading submission.py"
+    return f"{TASKS[task][0]}: {cause}; {command} --only {task}" if task else f"{cause}; {command}"
 
 
 def unfilled(source: bytes) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hi_mnist import data, files, networks, runs, slips, text
-from hi_mnist.cli import LabError
+from hi_mnist.cli import LabError, explain
 from hi_mnist.runs import TrainConfig
 
 MANY = 4000  # images from which the cost of a step is foreseen
@@ -61,6 +62,22 @@ def check_file(use_pca: bool) -> None:
 
 
 @contextmanager
+def in_one_line() -> Iterator[None]:
+    """Raise an exception in submission.py as a LabError: its task, its line there, and the command that shows more."""
+    try:
+        yield
+    except Exception as error:
+        stack = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        lines = [(code.co_qualname, line) for code, line in stack if Path(code.co_filename).name == "submission.py"]
+        if explain(error) or not lines:
+            raise
+        steps = {f"{owner}.{function}": task for task, (_, owner, function) in slips.TASKS.items()}
+        name, line = ([one for one in lines if one[0] in steps] or lines)[-1]  # given code that a step calls is right
+        cause = f"submission.py, line {line}: {text.one_line(f'{type(error).__name__}: {error}')}"
+        raise LabError(slips.told(steps.get(name), cause)) from error
+
+
+@contextmanager
 def observed(gmm, *listeners: Callable) -> Iterator[None]:
     """Call ``listener(gmm, task, arguments, result)`` after each E-step and M-step of this mixture, of any year."""
 
@@ -94,21 +111,25 @@ class Checks:
 
     def __init__(self, submission, say: Callable[[str], None], judge: Callable[[str, Any], str]):
         self.submission, self.say, self.judge = submission, say, judge
-        self.judged, self.blamed = set(), False
+        self.causes, self.blamed = {}, False
 
     def look(self, task: str, impossible: str) -> None:
         """Raises LabError if a result is ``impossible``, the cause; it is empty if nothing is."""
+        first = task not in self.causes
+        if first:
+            self.causes[task] = self.judge(task, self.submission)
+        if impossible.endswith("NaN or infinity"):  # of a step that is right itself, it comes from one that is not
+            task = next((one for one in (task, *self.causes) if self.causes[one]), task)
+            impossible += f" ({self.causes[task]})" if self.causes[task] else ""
         if impossible:
             raise LabError(slips.told(task, f"{impossible}, so nothing was saved"))
-        if task not in self.judged:
-            self.judged.add(task)
-            if cause := self.judge(task, self.submission):
-                self.blamed |= task != "pca_fit"
-                self.say(slips.told(task, cause))
+        if first and self.causes[task]:
+            self.blamed |= task != "pca_fit"
+            self.say(slips.told(task, self.causes[task]))
 
     def __call__(self, gmm, task: str, arguments: tuple, result) -> None:
         gamma, trace = (result, []) if task == "e_step" else (arguments[1], getattr(gmm, "log_likelihoods", []))
-        cause, first = "", task not in self.judged
+        cause, first = "", task not in self.causes
         if task == "m_step":
             cause = slips.in_mixture(gmm, type(gmm)(gmm.n_components, gmm.data_dim) if first else None)
         if cause or not np.isfinite(trace[-1:]).all() or (task == "e_step" and first):  # NaN comes from gamma first
@@ -116,7 +137,7 @@ class Checks:
         self.look(task, cause)
         if not self.blamed and (fall := runs.fall(trace)):
             self.blamed = True
-            self.say(f"{fall}; python -m grading submission.py")
+            self.say(slips.told(None, fall))
 
 
 def foresee(gmm, X: np.ndarray, say: Callable[[str], None]) -> None:
@@ -145,6 +166,7 @@ def foresee(gmm, X: np.ndarray, say: Callable[[str], None]) -> None:
             say(slips.told(task, f"{cause}: loop over the K components, not over the samples"))
 
 
+@in_one_line()
 def train(
     config: TrainConfig,
     images: np.ndarray,
@@ -159,10 +181,14 @@ def train(
         say, judge: of ``Checks``.
 
     Raises:
-        LabError: the settings do not fit the data, or a step's result cannot be used.
+        LabError: the settings do not fit the data, a step's result cannot be used, or submission.py fails.
     """
     config.validate(n_samples=len(images))
     import submission  # only here: nothing else runs the student's code in this process
+
+    for _, owner, function in list(slips.TASKS.values())[: 2 + config.use_pca]:
+        if not hasattr(getattr(submission, owner, None), function):
+            raise LabError(f"submission.py: {owner}.{function} is missing; keep the names of classes and methods")
 
     checks = Checks(submission, say, judge)
     start = time.monotonic()

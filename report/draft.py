@@ -8,6 +8,7 @@ that still matches. ``report_print.html`` is report.md as a page, with its pictu
 """
 
 import dataclasses
+import functools
 import hashlib
 import math
 import os
@@ -37,7 +38,7 @@ def write(run: SavedRun) -> list[str]:
         The names of the files written.
 
     Raises:
-        LabError: report.md, grade.json or the template cannot be read.
+        LabError: report.md or grade.json cannot be read.
     """
     text, written = own_text(run.path), [PRINT]
     if text is None:
@@ -49,20 +50,10 @@ def write(run: SavedRun) -> list[str]:
 
 def _draft(run: SavedRun) -> str:
     option = runs.run_option(run.path)
-    parts = {
-        "run": lambda: _run(run),
-        "log": lambda: _log(run),
-        "tuning": lambda: _tuning(run),
-        "scores": lambda: _scores(run, option),
-        "pictures": lambda: _pictures(run, option),
-        "projections": lambda: _comparison(run, "projections", option),
-        "generators": lambda: _comparison(run, "generators", option),
-    }
-    try:
-        template = TEMPLATE.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabError(f"{TEMPLATE} cannot be read ({error}); restore it from the lab's files") from None
-    filled = _FILL.sub(lambda place: parts[place[1]]() if place[1] in parts else place[0], template)
+    parts = {"run": _run, "log": _log, "tuning": _tuning, "scores": _scores, "pictures": _pictures}
+    parts |= {name: functools.partial(_comparison, name=name) for name in ("projections", "generators")}
+    template = TEMPLATE.read_text(encoding="utf-8")
+    filled = _FILL.sub(lambda place: parts[place[1]](run, option) if place[1] in parts else place[0], template)
     return filled.replace("\0", "").rstrip() + "\n"
 
 
@@ -80,9 +71,8 @@ def own_text(path: Path) -> str | None:
         text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise LabError(
-            f"{file} cannot be read ({cause}); save it as UTF-8, or move it out of the run's folder"
-        ) from None
+        remedy = "save it as UTF-8, or move it out of the run's folder"
+        raise LabError(f"{file} cannot be read ({cause}); {remedy}") from None
     mark = _MARK.search(text)
     return None if mark and _digest(text[: mark.start()]) == mark[1] else text
 
@@ -105,7 +95,7 @@ def _number(value, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if good else "-"
 
 
-def _run(run: SavedRun) -> str:
+def _run(run: SavedRun, option: str) -> str:
     """The settings, by the names of train.py's flags."""
     settings = {k: v for k, v in dataclasses.asdict(run.config).items() if v is not None and k != "results_path"}
     if not run.config.use_pca:
@@ -113,7 +103,7 @@ def _run(run: SavedRun) -> str:
     return _table(["run", run.path.name], list(settings.items()))
 
 
-def _log(run: SavedRun) -> str:
+def _log(run: SavedRun, option: str) -> str:
     """How EM went, from trace.csv."""
     values = runs.read_trace(run.path)
     if values is None:
@@ -125,7 +115,7 @@ def _log(run: SavedRun) -> str:
     return f"{said} rose from {first:.4f} to {last:.4f} (trace.csv)."
 
 
-def _tuning(run: SavedRun) -> str:
+def _tuning(run: SavedRun, option: str) -> str:
     """The table of the sweep for this run, with the best row marked."""
     found = find_sweep(run)
     if found is None:
@@ -179,9 +169,7 @@ def _scores(run: SavedRun, option: str) -> str:
     report = read_json(run.path / "grade.json")
     questions = report.get("questions")
     if not isinstance(questions, list) or not all(isinstance(q, dict) for q in questions):
-        raise LabError(
-            f"{run.path / 'grade.json'} does not hold a table of questions; run grade.py without --report_draft"
-        )
+        raise LabError(f"{run.path / 'grade.json'} holds no table of questions; run grade.py without --report_draft")
     rows = []
     for q in questions[:50]:
         verdict, message = str(q.get("verdict")), str(q.get("message") or "").splitlines()
@@ -212,7 +200,7 @@ def _pictures(run: SavedRun, option: str) -> str:
     return "\n".join(lines)
 
 
-def _comparison(run: SavedRun, name: str, option: str) -> str:
+def _comparison(run: SavedRun, option: str, name: str) -> str:
     """One table of comparison.csv and its notes."""
     tables = compare.read(run.path)
     if tables is None:

@@ -11,7 +11,7 @@ from hi_mnist import networks
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path, read_json
 from hi_mnist.projections import PROJECTIONS
-from hi_mnist.runs import SavedRun
+from hi_mnist.runs import SavedRun, run_option
 from hi_mnist.text import one_line
 from report.draw import SIXES
 
@@ -47,19 +47,18 @@ def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | 
     if not run.config.use_pca:
         raise LabError(f"{run.path} is not a PCA run, and only these count; name one with --results_path")
     pdf = Path(report).expanduser() if report else run.path / "report.pdf"
-    missing, contents = [], {"submission.py": source, "report.pdf": pdf}
+    option, missing, contents = run_option(run.path), [], {"submission.py": source, "report.pdf": pdf}
     folder = re.sub(r"[^\w.,=-]", "_", run.path.name).lstrip(".") or "run"
     for command, names in MADE_BY.items():
         names = [each for each in names if networks.has_torch() or each not in NEED_TORCH]
         contents |= {f"results/{folder}/{each}": run.path / each for each in names}
         if lost := [each for each in names if not (run.path / each).is_file()]:
-            missing.append(f"{', '.join(lost)}: {command}")
+            missing.append(f"{', '.join(lost)}: {command}{option * ('train' not in command)}")
     if not missing and read_json(run.path / "grade.json").get("sample_index") is None:
-        missing.append("an answer to question 6 in grade.json: python grade.py --sample_index k")
+        missing.append(f"an answer to question 6 in grade.json: python grade.py --sample_index k{option}")
     if not pdf.is_file():
-        missing.append(
-            f"{pdf}: print report_print.html, which python grade.py --report_draft makes, or name --report FILE"
-        )
+        draft = f"python grade.py --report_draft{option}"
+        missing.append(f"{pdf}: print report_print.html, which {draft} makes, or name --report FILE")
     elif b"%PDF" not in pdf.read_bytes()[:1024]:
         missing.append(f"a report that is a PDF, which {pdf} is not: print or export it again")
     if missing:

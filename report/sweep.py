@@ -10,13 +10,14 @@ import io
 import itertools
 import math
 import os
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from grading import scores
+from grading import checks, scores
 from hi_mnist import data, files, runs, training
 from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
@@ -87,11 +88,13 @@ def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dic
         for _ in tqdm(baselines, total=len(dims), desc="scikit-learn's baselines", unit="baseline", disable=not dims):
             pass
         done = parallel(delayed(train_one)(config, folder / name) for name, config in missing.items())
-        for row in tqdm(done, total=len(missing), desc="training", unit="run", disable=not missing):
-            rows[row["run"]] = row
-            write_csv(
-                folder / "sweep.csv", [rows[name] for name in grid if name in rows]
-            )  # so that stopping loses nothing
+        heard = set()
+        for row, said in tqdm(done, total=len(missing), desc="training", unit="run", disable=not missing):
+            for line in sorted({*said} - heard):
+                tqdm.write(f"warning: {line}", file=sys.stderr)
+            heard.update(said)
+            rows[row["run"]] = row  # written each time, so that stopping loses nothing
+            write_csv(folder / "sweep.csv", [rows[name] for name in grid if name in rows])
     return [rows[name] for name in grid]
 
 
@@ -126,15 +129,15 @@ def make_baseline(dataset: str, embedding_dim: int) -> None:
     scores.baseline_davies_bouldin(dataset, embedding_dim, images.train, images.test)
 
 
-def train_one(config: TrainConfig, path: Path) -> dict:
-    """Train and save one run unless it exists, score it, and return its row."""
-    seconds = math.nan  # unknown if the run exists but its row was lost
+def train_one(config: TrainConfig, path: Path) -> tuple[dict, list[str]]:
+    """Train and save one run unless it exists, and score it: its row, and what the training said of slips."""
+    seconds, said = math.nan, []  # unknown if the run exists but its row was lost
     images = data.load_data_set(config.dataset)
     if not path.is_dir():
         training.set_seed(config.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = training.train(config, images.train)
+            result = training.train(config, images.train, said.append, checks.ask_here)
         training.save_run(path, config, result)
         seconds = result.embed_seconds + result.fit_seconds
     scored = scores.score_run(runs.load_run(path), images)
@@ -142,7 +145,8 @@ def train_one(config: TrainConfig, path: Path) -> dict:
     row = {"run": path.name} | {key: getattr(config, key) for key in KEYS}
     row |= {key: scored[key] for key in ("accuracy", "nmi", "log_likelihood")}
     row["score"] = performance["score"] if config.use_pca else math.nan
-    return row | {"davies_bouldin": math.nan if scored["db"] is None else scored["db"], "seconds": seconds}
+    row |= {"davies_bouldin": math.nan if scored["db"] is None else scored["db"], "seconds": seconds}
+    return row, said
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:

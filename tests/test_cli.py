@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import handins
 import numpy as np
 import pytest
 import yaml
@@ -31,13 +32,7 @@ from report import draw
 SETTLED = {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors"}
 PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
 SIXES = set(draw.SIXES)
-ALLOWED = {
-    "report.html",
-    "explore.html",
-    "comparison.csv",
-    "report.md",
-    "report_print.html",
-}  # further files that the design names
+ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md", "report_print.html"}  # the design names them
 DIGITS = ("--use_pca", "--dataset", "digits")
 QUICK = (*DIGITS, "--max_iter", 1)
 
@@ -482,9 +477,7 @@ def test_an_unfilled_region_is_one_line_before_any_data(home, run_script, hand_i
     monkeypatch.setattr(prepare, "ensure", never)
     solved, before = (ROOT / "submission.py").read_text(encoding="utf-8"), files_below(home)
     for label in ("1.1 E-step", "1.2 M-step", "2.1 PCA"):
-        region = rf"(?ms)^( *)# BEGIN_YOUR_CODE {re.escape(label)}.*?# END_YOUR_CODE"
-        text, count = re.subn(region, rf'\1raise NotImplementedError("{label}: write it")', solved)
-        assert count == 1
+        text = handins._fill(solved, label, f'raise NotImplementedError("{label}: write it")\n')
         hand_in(text)
         line = refused(run_script(train, *(DIGITS if "PCA" in label else ())), f"{label}: write it")
         (number,) = re.findall(r"submission\.py, line (\d+)", line)
@@ -506,13 +499,6 @@ def test_a_file_that_cannot_be_read_or_ends_the_script_is_one_line_with_file_and
     for text in ("x = '\0'\n", "x = '\udcca\udcfd'\n"):  # no text, and text in another encoding
         hand_in(text)
         refused(run_script(train, *DIGITS), "submission.py")
-    assert not (home / "results").exists()
-
-
-def test_a_bug_in_the_students_code_keeps_its_traceback(run_script, home, monkeypatch):
-    monkeypatch.setattr(submission.GMM, "_e_step", lambda self, X: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        run_script(train, *DIGITS)
     assert not (home / "results").exists()
 
 

@@ -12,7 +12,6 @@ from test_compare import RECORDS
 import grade
 from grading import scores
 from hi_mnist import cli, runs
-from hi_mnist.cli import LabError
 from hi_mnist.runs import TrainConfig
 from hi_mnist.text import markdown
 from report import compare, draft, sweep
@@ -80,14 +79,12 @@ def test_an_almost_empty_run_says_which_commands_fill_the_rest(run_folder, own_h
     text = written(run_folder)
     assert "<!-- FILL" not in text
     option = f" --results_path {cli.quoted(run_folder)}"
+    assert "`python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1`" in text
     for command in (
-        f"python grade.py --sample_index k{option}",
-        f"python visualization.py{option}",
-        f"python visualization.py --cluster_label{option}",
-        f"python visualization.py --compare{option}",
-        "python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1",
+        "grade.py --sample_index k",
+        *(f"visualization.py{f}" for f in ("", " --cluster_label", " --compare")),
     ):
-        assert f"`{command}`" in text
+        assert f"`python {command}{option}`" in text
     assert "| embedding\\_dim | 10 |" in text
     assert re.search(r"EM took \d+ iterations", text)
     for line in draft.TEMPLATE.read_text(encoding="utf-8").splitlines():
@@ -139,13 +136,8 @@ def test_a_sweep_that_does_not_fit_is_passed_over(run_folder, own_home):
     shutil.rmtree(folder)
     write_sweep(folder, run_folder)
     assert "No sweep" not in written(run_folder)
-    for content in (
-        ",".join(["run", *sweep.KEYS, *sweep.MEASURES]) + "\n",
-        "run,seed\na,b\n",
-        "",
-        "\0",
-        '"' + "x" * 200_000,
-    ):
+    head = ",".join(["run", *sweep.KEYS, *sweep.MEASURES])
+    for content in (f"{head}\n", "run,seed\na,b\n", "", "\0", '"' + "x" * 200_000):
         (folder / "sweep.csv").write_text(content, encoding="utf-8")
         assert "No sweep" in written(run_folder), content[:20]
 
@@ -181,13 +173,6 @@ def test_a_damaged_grade_json_is_an_error_of_one_line(run_folder, own_home, run_
     assert "| sum | - / - |" in written(run_folder)  # odd values are dashes
 
 
-def test_a_missing_template_is_named(run_folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(draft, "TEMPLATE", tmp_path / "template.md")
-    with pytest.raises(LabError, match=r"template\.md cannot be read"):
-        draft.write(runs.load_run(run_folder))
-    assert not (run_folder / draft.FILE).exists()
-
-
 # --------------------------------------------------------------------------- nothing is lost
 
 
@@ -217,9 +202,7 @@ def test_writing_is_kept_and_becomes_a_page_to_print(run_folder, own_home, run_s
         file.write_bytes(changed)
         page.unlink()
         outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
-        assert outcome.status == 0 and "kept your text" in outcome.out and "wrote report_print.html" in outcome.out, (
-            name
-        )
+        assert outcome.status == 0 and "kept your text" in outcome.out, name
         assert file.read_bytes() == changed, name
         assert ("我的报告" in page.read_text("utf-8")) == (name == "own") == ("data:image/" in page.read_text("utf-8"))
 
@@ -228,11 +211,8 @@ def test_what_cannot_be_read_in_its_place_is_said_before_the_slow_work_and_stays
     monkeypatch.setattr(scores, "grade", lambda *_: pytest.fail("slow work began"))
     monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
     file = run_folder / draft.FILE
-    for put, take in (
-        (lambda: file.write_bytes(b"\xff\xfe\x00"), file.unlink),
-        (file.mkdir, file.rmdir),
-        (lambda: file.symlink_to(run_folder / "elsewhere.md"), file.unlink),
-    ):
+    odd, lost = (lambda: file.write_bytes(b"\xff\xfe\x00")), (lambda: file.symlink_to(run_folder / "elsewhere.md"))
+    for put, take in ((odd, file.unlink), (file.mkdir, file.rmdir), (lost, file.unlink)):
         put()
         outcome = run_script(grade, "--report_draft", "--results_path", run_folder)
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)

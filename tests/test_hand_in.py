@@ -1,12 +1,13 @@
 """grade.py --hand_in: class grading reads what it makes, and it makes nothing that is not whole."""
 
 import json
+import shutil
 import zipfile
 
 import pytest
 
 import grade
-from hi_mnist import networks
+from hi_mnist import cli, networks
 from hi_mnist.files import ROOT
 from report import hand_in
 from staff import archives
@@ -73,6 +74,10 @@ def test_whatever_is_missing_or_wrong_is_one_line_and_no_zip(finished, run_scrip
         assert (outcome.status, outcome.err.count("\n")) == (2, 1) and cause in outcome.err, outcome
         assert zips(finished) == []
         (finished / name).write_bytes(kept)
+    other = shutil.copytree(finished, tmp_path / "other")
+    (other / "true_pca.png").unlink()
+    line = run_script(grade, "--hand_in", *WHO, "--results_path", other).err
+    assert f"true_pca.png: python visualization.py {cli.quoted('--results_path', other)}" in line
 
 
 def test_a_zip_that_cannot_be_finished_leaves_the_old_one(finished, run_script, monkeypatch):

@@ -65,7 +65,8 @@ SLIPS = {  # a case of handins/wrong, or of OWN: part of what is said
     "e_wrong_axis": "sum to 1", "e_logarithms": "sum to 1", "e_transposed": "(transpose it)",
     "e_nothing_returned": "is `return gamma` missing?", "e_likelihood_too": "returns tuple",
     "e_pi_forgotten": "pi", "e_diagonal_only": "", "e_determinant_of_inverse": "", "e_x_centred_in_place": "in place",
-    "e_step: NaN": "NaN",
+    "e_step: NaN": "NaN", "e_shapes_do_not_fit": "submission.py, line 55: ValueError: ",
+    "e_name_not_defined": "NameError", "m_not_transposed": "ValueError", "p_x_centred_in_place": "UFunc",
     "m_pi_is_a_count": "pi sums to 300 instead of 1", "m_pi_a_column": "pi has shape (10, 1) instead of (10,)",
     "m_variances_only": "covs has shape (10, 10)", "m_old_parameters_kept": "self.covs is not set",
     "m_means_transposed": "means has shape", "m_covs_divided_by_n": "N_k", "m_unbiased": "", "m_diagonal": "",
@@ -74,7 +75,9 @@ SLIPS = {  # a case of handins/wrong, or of OWN: part of what is said
     "p_columns": "components has shape (64, 10) instead of (10, 64) (transpose it)", "p_ascending": "order",
     "p_mean_not_set": "self.mean is not set", "p_nothing_set": "is not set", "p_one_mean": "mean has shape ()",
     "p_all_components": "components has shape", "p_least_variance": "", "p_rows_of_eigenvectors": "",
-    "p_scaled_by_deviation": "length 1", "pca_fit: imaginary": "does not hold real numbers",
+    "p_scaled_by_deviation": "length 1",
+    "e_covariance_for_inverse": "(the covariance is not inverted",
+    "pca_fit: imaginary": "does not hold real numbers",
 }  # fmt: skip
 STARTS = {"e": "e_step", "m": "m_step", "p": "pca_fit"}
 
@@ -99,6 +102,9 @@ def test_unusual_but_right_code_is_trained_without_a_word(trained):
     assert trained(filled("pca_fit", "# SOLUTION\nself.mean = self.mean[None]\n")) == []
     (line,) = trained(handins.find("correct/m_returned").source())  # right, but fit takes nothing that is returned
     assert "1.2 M-step: self.covs is not set" in line
+    for name in ("t_empty", "t_class_missing", "t_method_missing"):
+        (line,) = trained(handins.find(f"wrong/{name}").source())
+        assert line.startswith("submission.py: GMM._e_step is missing; "), line
 
 
 def test_a_likelihood_that_falls_is_one_sentence_for_all(trained):
@@ -107,6 +113,19 @@ def test_a_likelihood_that_falls_is_one_sentence_for_all(trained):
     assert line == f"{runs.fall([-1, -2])}; python -m grading submission.py"
     assert "fell at iteration 4;" in runs.fall([-9, -8, -7, -7.5, -9])
     assert not any(map(runs.fall, ([], [-1], [-9, -8, -8], [-60.0, -59.99999999, -59.999999991])))
+
+
+def test_what_follows_from_a_mistake_is_not_blamed_on_a_later_step_that_is_right():
+    for wrong, task, impossible, line in (
+        ("pca_fit", "m_step", "means holds NaN or infinity", "2.1 PCA: means holds NaN or infinity (why)"),
+        ("pca_fit", "m_step", "pi sums to 2", "1.2 M-step: pi sums to 2"),
+        ("m_step", "m_step", "covs holds NaN or infinity", "1.2 M-step: covs holds NaN or infinity (why)"),
+    ):
+        watch = training.Checks(None, str, lambda task, _, wrong=wrong: "why" * (task == wrong))
+        watch.look("pca_fit", "")
+        with pytest.raises(LabError) as error:
+            watch.look(task, impossible)
+        assert str(error.value).startswith(f"{line}, so nothing was saved; ")
 
 
 # --------------------------------------------------------------------------- slow and large steps

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import submission
 import train
 from grading import scores
 from hi_mnist import runs
@@ -57,6 +58,14 @@ def test_a_stopped_sweep_goes_on_and_keeps_what_is_there(swept, tmp_path):
     assert [row["run"] for row in before] == [row["run"] for row in after]
     for old, new in zip(before, after, strict=True):
         assert {k: v for k, v in old.items() if k != "seconds"} == {k: v for k, v in new.items() if k != "seconds"}
+
+
+def test_a_slip_is_said_once_for_all_runs(swept, tmp_path, capsys, monkeypatch):
+    fit = submission.PCA.fit
+    monkeypatch.setattr(submission.PCA, "fit", lambda self, X: fit(self, X) or setattr(self, "mean", self.mean + 1))
+    monkeypatch.setattr(sweep.os, "cpu_count", lambda: 1)  # in this process
+    sweep.run(sweep.parse(["seed=0,1"], swept[1]), ["seed=0,1"], tmp_path / "grid")
+    assert capsys.readouterr().err.count("warning: 2.1 PCA: mean is wrong; python -m grading submission.py --only") == 1
 
 
 def test_a_run_whose_row_was_lost_is_scored_and_not_trained_again(swept, tmp_path):

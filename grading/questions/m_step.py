@@ -110,6 +110,10 @@ def slips(inputs: Arrays, i: int, got: Arrays, want: Arrays) -> dict[str, list[t
         shift = want["means"] - centres
         return covs + np.einsum("ki,kj->kij", shift, shift)
 
+    def scatter(weights: np.ndarray) -> np.ndarray:
+        away = x[:, None] - want["means"]
+        return np.einsum("nk,nki,nkj->kij", weights, away, away) / over
+
     unbiased = over - (gamma**2).sum(axis=0)[:, None, None] / over
     means = got["means"] if got["means"].shape == want["means"].shape else np.nan
     ridge = np.trace(got["covs"] - covs, axis1=1, axis2=2).mean() / len(axes) if got["covs"].shape == covs.shape else 0
@@ -130,6 +134,8 @@ def slips(inputs: Arrays, i: int, got: Arrays, want: Arrays) -> dict[str, list[t
             (covs * over / (n - 1), "covs are divided by N - 1 instead of N_k", OVER),
             (covs * over / (over - 1), "covs are divided by N_k - 1 instead of N_k", OVER),
             (covs * over / unbiased, "covs are np.cov's unbiased estimates", "np.cov(..., ddof=0)"),
+            (scatter(gamma**2), "gamma is multiplied to both sides of the product in covs", "once is enough"),
+            (scatter(np.ones((n, k))), "covs do not use gamma", "weight sample n by gamma_nk"),
             (covs + inputs[f"covs_{i}"], "covs are added to those before this step", "start from zeros"),
             (around(inputs[f"means_{i}"]), "covs are taken around the means before this step", "set self.means first"),
             (around(np.zeros(1)), "covs are taken around 0", "subtract the mean of component k from X first"),

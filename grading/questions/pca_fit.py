@@ -108,7 +108,8 @@ def known_mistake(components: list[np.ndarray], inputs: Arrays, wrong: list[int]
             if all(same(got, rows(x), d) for got, x, d in pairs):
                 return cause, hint
         if all(taken_as_rows(got, np.linalg.eigh(np.cov(x.T))[1]) for got, x, _ in pairs):
-            return "components are rows of eigh's matrix, whose eigenvectors are columns", "transpose, then slice"
+            hint = "eigh's matrix has eigenvectors as columns (transpose, then slice), the SVD's third result as rows"
+            return "components are taken along the wrong axis of the matrix of eigenvectors", hint
     if not all(orthonormal(got) for got in components):
         return "components do not have length 1, or are not perpendicular", "take the eigenvectors as they are, as rows"
     return "components are wrong", "the eigenvectors of the covariance matrix with the largest eigenvalues, as rows"

@@ -148,6 +148,7 @@ def middle(inputs: Arrays, images: np.ndarray) -> list[str] | None:
     known = [
         (pixels + mean, "the PCA's mean is added twice", "inverse_transform adds it"),
         (pixels - mean, "the PCA's mean is left out", "use pca.inverse_transform"),
+        (255 - pixels, "black and white are exchanged", "save the pixels as they are: the background is 0, black"),
         (mean, "the component's mean is left out", "add gmm.means[label] to the noise"),
         (np.clip(pixels, 0, 1) * 255, "pixels are clipped to 0..1, then multiplied by 255", CLIP),
         (np.clip(pixels, 0, 1), "every pixel is 0 or 1", "pixels are 0..255 here, before and after PCA: do not divide"),

@@ -142,3 +142,7 @@ logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, s
 return np.eye(self.n_components)[logs.argmax(axis=1)]
 # ------ e_letters_of_the_formula [ERROR 0, says n_components (K)]: The formula's letters taken for attributes.
 return np.zeros((len(X), self.K))
+# ------ e_exp_forgotten [WRONG 0, says np.exp comes before]: The logarithms themselves are divided by their sum.
+gamma = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
+gamma -= gamma.max(axis=1, keepdims=True)
+return gamma / gamma.sum(axis=1, keepdims=True)

@@ -118,3 +118,12 @@ self.mean, self.means = self.means, before
 before = self.covs
 # SOLUTION
 self.covs = before + self.covs
+# ------ m_gamma_twice [WRONG 5, says both sides]: Both factors of the product are weighted.
+# SOLUTION
+for k, g in enumerate(gamma.T):
+    away = g[:, None] * (X - self.means[k])
+    self.covs[k] = away.T @ away / g.sum()
+# ------ m_covs_without_gamma [WRONG 5, says do not use gamma]: The samples are not weighted.
+# SOLUTION
+for k, g in enumerate(gamma.T):
+    self.covs[k] = (X - self.means[k]).T @ (X - self.means[k]) / g.sum()

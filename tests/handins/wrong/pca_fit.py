@@ -36,7 +36,7 @@ return vectors.T[::-1][: self.dim], mean
 self.mean = X.mean()
 values, vectors = np.linalg.eigh(np.cov(X - self.mean, rowvar=False))
 self.components = vectors.T[::-1][: self.dim]
-# ------ p_rows_of_eigenvectors [WRONG 2, says rows of eigh's matrix]: The first rows of eigh's matrix, whose eigenvectors are columns.
+# ------ p_rows_of_eigenvectors [WRONG 2, says wrong axis of the matrix]: The first rows of eigh's matrix, whose eigenvectors are columns.
 self.mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 self.components = vectors[:, ::-1][: self.dim]
@@ -64,7 +64,7 @@ X[:] = 255 - X
 # ------ p_samples_for_pixels [WRONG 2, says number of samples]: np.cov takes rows for variables: eigenvectors over samples.
 self.mean = X.mean(axis=0)
 self.components = np.linalg.eigh(np.cov(X - self.mean))[1][:, ::-1][:, : self.dim].T
-# ------ p_first_rows [WRONG 2, says rows of eigh's matrix]: The first rows of eigh's matrix, not reversed.
+# ------ p_first_rows [WRONG 2, says wrong axis of the matrix]: The first rows of eigh's matrix, not reversed.
 self.mean = X.mean(axis=0)
 self.components = np.linalg.eigh(np.cov(X, rowvar=False))[1][: self.dim]
 # ------ p_mean_of_rows [WRONG 6, says instead of (2,)]: The mean of each sample.
@@ -72,3 +72,6 @@ self.components = np.linalg.eigh(np.cov(X, rowvar=False))[1][: self.dim]
 self.mean = X.mean(axis=1)
 # ------ p_name_of_the_mixture [ERROR 0, says PCA has dim]: The number of components under the mixture's name.
 self.components = np.zeros((self.n_components, X.shape[1]))
+# ------ p_columns_of_svd [WRONG 2, says third result as rows]: Columns of the SVD's third result.
+self.mean = X.mean(axis=0)
+self.components = np.linalg.svd(X - self.mean, full_matrices=False)[2][:, : self.dim].T

@@ -94,3 +94,7 @@ Image.fromarray(pixels.reshape(28, 28)).save(Path(path) / "gmm_sample.png")
 Image.fromarray(pca.inverse_transform(gmm.means[label]).reshape(28, 28).astype(int)).save(Path(path) / "gmm_sample.png")
 # ------ s_mode_of_floats [ERROR 0, says without mode=]: A mode for pixels that are still floating-point numbers.
 Image.fromarray(pca.inverse_transform(gmm.means[label]).reshape(28, 28), mode="L").save(Path(path) / "gmm_sample.png")
+# ------ s_inverted [WRONG 2, says are exchanged]: Black on white.
+code = np.random.multivariate_normal(gmm.means[label], gmm.covs[label], size=1)
+image = np.clip(255 - pca.inverse_transform(code), 0, 255).reshape(28, 28).astype(np.uint8)
+Image.fromarray(image).save(Path(path) / "gmm_sample.png")
