@@ -32,7 +32,7 @@ QUESTIONS = {
 LAB_LIMITS = sandbox.Limits(memory=8 * 2**30)  # of the companion labs: torch's build for CUDA alone maps 3 GiB
 VERDICTS = {"timeout": "TIMEOUT", "memory": "MEMORY", "crash": "CRASH", "internal": "INTERNAL"}
 HINTS = {
-    "TIMEOUT": "replace loops over samples by matrix operations; look for a loop that never ends",
+    "TIMEOUT": "replace loops over samples by matrix operations; look for a loop or a wait that never ends",
     "MEMORY": "an array with two sample axes, (N, N), is too large: keep to (N, K) and (N, D)",
     "CRASH": "the code must return to its caller: no exit(), no processes or threads of its own",
     "INTERNAL": "run it again; if this happens again, tell the staff: it costs no points",

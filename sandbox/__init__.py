@@ -360,7 +360,9 @@ class _Clock:
             self.slices = [s for s in self.slices if s[0] >= now - IDLE_SECONDS - 2 * SLICE_SECONDS]
         idle = self.slices[-1][0] - self.slices[0][0] >= IDLE_SECONDS
         idle = idle and self.slices[-1][1] - self.slices[0][1] < BUSY_SHARE * IDLE_SECONDS
-        if self.cpu > self.limits.cpu_seconds or idle:
+        if idle:
+            return Outcome("timeout", cause=f"it did next to nothing for {IDLE_SECONDS:g} s ({self.used()})")
+        if self.cpu > self.limits.cpu_seconds:
             return Outcome("timeout", cause=self.time())
         if self.wall > WALL_FACTOR * self.limits.cpu_seconds:
             if self.delayed > self.wall / 2:

@@ -463,7 +463,7 @@ sandbox.Box(sys.argv[1].encode(), sys.argv[2].encode()).run("t", {})
 @linux
 @both_ways
 def test_a_killed_grader_takes_everything_with_it(mode, submission, tmp_path):
-    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     code = submission("daemon()\nforks(2)\nhang()").decode()
     grader = subprocess.Popen([sys.executable, "-c", GRADER, code, TASKS.decode()], env=environment)
     wait_until(lambda: any("time.sleep(60)" in cmdline(p) and p.pid != grader.pid for p in below(grader.pid)))
