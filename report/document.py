@@ -69,6 +69,7 @@ class _Body:
 
     def table(self, text: str) -> str:
         def row(line: str, tag: str) -> str:
+            line = re.sub(r"(?<=\d) / (?=\d)", "\u00a0/\u00a0", line)  # points stay on one line
             cells = re.split(r"(?<!\\)\|", line.removeprefix("|").removesuffix("|"))
             return "<tr>" + "".join(f"<{tag}>{self.inline(cell.strip())}</{tag}>" for cell in cells) + "</tr>"
 
