@@ -12,7 +12,7 @@ MARKDOWN = {  # text: what is in the page's body
     '<li>d\n<ol start="1"><li>e</li></ol></li></ul>\n<p>end</p>',
     "2) x": '<ol start="2"><li>x</li></ol>',
     "| a | b |\n| --- | ---: |\n| `c` | 1 / 2 |\n| d \\| e |  |": "<table><thead><tr><th>a</th><th>b</th></tr></thead>"
-    "<tbody><tr><td><code>c</code></td><td>1 / 2</td></tr><tr><td>d | e</td><td></td></tr></tbody>"
+    "<tbody><tr><td><code>c</code></td><td>1\u00a0/\u00a02</td></tr><tr><td>d | e</td><td></td></tr></tbody>"
     "</table>",
     "| no table |": "<p>| no table |</p>",
     "```\n# <a> $x$\n| b |\n```\nc": "<pre><code># &lt;a&gt; $x$\n| b |</code></pre>\n<p>c</p>",
