@@ -58,7 +58,6 @@ def data_sources(plan: Plan) -> Iterator[tuple[Path, list]]:
 OPEN_PREPARED = """
 import sys, time
 from hi_mnist.data import load_split
-from hi_mnist.files import ROOT
 start = time.perf_counter()
 for split in ("train", "test"):
     images, labels = load_split(split, sys.argv[1])
@@ -155,18 +154,17 @@ def grading(plan: Plan) -> Iterator[Row]:
     ensure(dataset)
     trees = {"ours": ROOT} | ({"theirs": plan.before} if plan.before else {})
 
-    def measure(what: str, arguments: list, rounds: int, target: float, share: int, note: str = "") -> Row:
+    def measure(what: str, arguments: list, rounds: int, target: float, share: int) -> Row:
         runs = {name: [] for name in trees}
         for turn in range(rounds + 1):  # the first warms the caches
             for name, tree in trees.items():
                 time.sleep(timing.REST)
                 out = ["--out", home / f"{name}{len(list(home.iterdir()))}"] if share > 1 else []
-                runs[name] += [timing.run_command([*arguments, *out], environment | {"PYTHONPATH": ""}, tree)][
-                    not turn :
-                ]
+                finished = timing.run_command([*arguments, *out], environment | {"PYTHONPATH": ""}, tree)
+                runs[name] += [finished] if turn else []
         ours, theirs = (median(r.seconds for r in runs[n]) / share if n in runs else None for n in ("ours", "theirs"))
         peer = "version 0.1" if theirs else ""
-        return Row(what, peer, ours, theirs, target if peer else None, max_memory(runs["ours"]), note=note)
+        return Row(what, peer, ours, theirs, target if peer else None, max_memory(runs["ours"]))
 
     with tempfile.TemporaryDirectory() as name:
         home, environment = Path(name), {"LAB_HOME": name}

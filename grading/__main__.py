@@ -14,8 +14,6 @@ from grading import checks, table
 from hi_mnist import cli, files
 from hi_mnist.cli import LabError
 
-LARGEST_SOURCE = 2**20  # bytes; the solved file has about 20,000
-
 
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
@@ -32,25 +30,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_source(path: Path) -> bytes:
-    """The bytes of a submission.
-
-    Raises:
-        LabError: the file is missing, or too large to be source code.
-    """
-    if not path.is_file():
-        raise LabError(f"there is no file {path}; give the path of your submission.py")
-    size = path.stat().st_size
-    if size > LARGEST_SOURCE:
-        raise LabError(f"{path} has {size:,} bytes, more than {LARGEST_SOURCE:,}; give your submission.py")
-    return path.read_bytes()
-
-
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if not 0 <= args.seed < 2**32:
         raise LabError(f"--seed must be between 0 and {2**32 - 1}, got {args.seed}")
-    source = read_source(args.submission)
+    source = checks.read_source(args.submission)
     if args.json and not args.json.resolve().parent.is_dir():
         raise LabError(f"--json {args.json}: there is no folder {args.json.resolve().parent}; make it first")
     questions = checks.check_code(source, only=[args.only] if args.only else None, seed=args.seed)

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -19,9 +20,11 @@ import sandbox
 from grading.questions import e_step, m_step, pca_fit, sampling
 from grading.questions.common import Arrays, Question, question
 from hi_mnist import slips
+from hi_mnist.cli import LabError
 from hi_mnist.text import one_line
 from sandbox import worker
 
+LARGEST_SOURCE = 2**20  # bytes; the solved file has about 20,000
 ASKED_DIGIT = 6  # question 6 asks for its cluster, and both generators draw it
 QUESTIONS = {
     "e_step": e_step.QUESTION,
@@ -60,6 +63,20 @@ HINTS_BY_TEXT = {
     "annot reshape": "count both sides: 28 x 28 pixels are 784 numbers, so turn a code into pixels first",
     "ingular matrix|positive definite": "a covariance needs an inverse: add 1e-6 to its diagonal, or mend it",
 }
+
+
+def read_source(path: Path) -> bytes:
+    """The bytes of a submission.
+
+    Raises:
+        LabError: the file is missing, or too large to be source code.
+    """
+    if not path.is_file():
+        raise LabError(f"there is no file {path}; give the path of your submission.py")
+    size = path.stat().st_size
+    if size > LARGEST_SOURCE:
+        raise LabError(f"{path} has {size:,} bytes, more than {LARGEST_SOURCE:,}; give your submission.py")
+    return path.read_bytes()
 
 
 def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = None) -> Arrays:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 OPTIONS = {  # flag: metavar and help text
     "results_path": ("DIR", "folder of the run (default: the newest in results/)"),
     "data_dir": ("DIR", "folder of the four IDX files, gzipped or not (default: MNIST_DIR, else download)"),
@@ -128,7 +129,7 @@ def explain(error: BaseException) -> str | None:
         return f"{_where(frame)}: {error}: fill in this task first"
     # safetensors reports a full disk without an errno, only in the system's words.
     where = getattr(error, "filename", None) or error
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = getattr(error, "errno", None) in (*DISK_FULL, errno.EFBIG)
     if full or "No space left" in str(error):
         return f"the disk is full ({where}); free some space and run the command again: nothing was lost"
     if frames and isinstance(error, SystemExit):

@@ -34,6 +34,11 @@ def markdown(text: object, longest: int = 4000) -> str:
     return _MARKDOWN.sub(lambda c: escaped.get(c[0], f"\\{c[0]}"), one_line(text, longest))
 
 
+def listed(names: list[str]) -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+
+
 def size(n_bytes: int) -> str:
     """A number of bytes in a readable unit, like 3 GiB."""
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):

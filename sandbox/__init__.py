@@ -4,7 +4,7 @@
     >>> with sandbox.Box(Path("submission.py").read_bytes()) as box:
     ...     outcome = box.run("e_step", {"X": X})
     >>> outcome.status, outcome.cause
-    ('timeout', 'it was ended after 20 s of processor time in 31 s')
+    ('timeout', 'it did not end within 20 s of processor time (it had 20 s of processor time in 31 s)')
 
 The process is ``python -I -B sandbox/child.py``. Arrays go in through its standard input and come out through one pipe.
 Its output is not read, and its answers are not trusted (answers.py). On Linux it runs in bubblewrap if that works
@@ -12,7 +12,6 @@ Its output is not read, and its answers are not trusted (answers.py). On Linux i
 has a new one. watch.py measures what it uses.
 """
 
-import errno
 import json
 import os
 import queue
@@ -30,8 +29,9 @@ import numpy as np
 from safetensors.numpy import save
 
 from hi_mnist import files, text
+from hi_mnist.cli import DISK_FULL
 from sandbox import answers, bubblewrap, seccomp, watch
-from sandbox.child import FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
+from sandbox.child import ENDED, FAULT, FILES, FRAME, LARGEST_ANSWER, LENGTH, MOST_FILES, READY
 
 CODE = [Path(__file__).with_name(name) for name in ("child.py", "worker.py")]  # what runs in the child process
 POLL_SECONDS = 0.03
@@ -42,7 +42,6 @@ WALL_FACTOR = 10  # code that takes so many times its processor time is ended
 ATTEMPTS = 3  # in all, if the fault is not the code's
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")  # each library's NAME_NUM_THREADS
 BY_ITSELF = "the process ended by itself before it answered"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,7 @@ class _Process:
         self.frames = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         with suppress(OSError):  # it has ended, as its reader will say
-            self._send(_packed(about | {"filter": seccomp.program() if sys.platform.startswith("linux") else b""}))
+            self._send(_packed(about | {"filter": seccomp.program()}))
 
     def _read(self) -> None:
         """Put the child's frames into a queue, and at last None."""
@@ -280,7 +279,7 @@ class _Process:
             raise Internal(f"the child process was not ready after {limits.start_seconds:g} s") from None
         if frame is None or frame[0] != READY:
             raise Internal(f"the child process did not start ({_told(frame)})")
-        _Process.unfiltered |= sys.platform.startswith("linux") and not frame[1]
+        _Process.unfiltered |= not frame[1]
         kills = watch.kills_for_memory()
         clock = _Clock(watch.Watch(self.child.pid, 1 + self.sealed, limits.tasks), limits)
         self._send(request)
@@ -291,20 +290,19 @@ class _Process:
             except queue.Empty:
                 if outcome := clock.look():
                     return outcome
-        no_memory = watch.kills_for_memory() > kills
-        if frame is not None and frame[0] == FAULT:
-            raise Internal(f"the child process failed ({_told(frame)})")
         if frame is None and not watch.LINUX:  # the code's own process
             return _judged(self.child.wait(), b"", clock, self.folder)
-        if frame is None:
-            raise Internal("this machine ran out of memory") if no_memory else Died(f"{BY_ITSELF} (with its parent)")
-        kind, status, content = frame
+        kind, status, content = frame or (None, None, b"")
+        if kind == FAULT:
+            raise Internal(f"the child process failed ({_told(frame)})")
+        if kind in (None, ENDED) and status != 0 and watch.kills_for_memory() > kills:
+            raise Internal("this machine ran out of memory")
+        if kind is None:
+            raise Died(f"{BY_ITSELF} (with its parent)")
         if kind == FILES:
             return Outcome("crash", cause=f"it made more than {MOST_FILES} files")
         if kind == LENGTH or len(content) > LARGEST_ANSWER:
             return Outcome("crash", cause=f"its answer has more than {text.size(LARGEST_ANSWER)}")
-        if status != 0 and no_memory:
-            raise Internal("this machine ran out of memory")
         outcome = _judged(status, content, clock, self.folder)
         if self.folder and outcome.status == "raised" and outcome.error["errno"] in DISK_FULL and _full(self.folder):
             raise Internal(f"this machine's disk is full ({outcome.cause})")

@@ -11,8 +11,8 @@ import numpy as np
 import safetensors.numpy
 
 from hi_mnist import text
+from hi_mnist.files import LONGEST_HEADER
 
-LARGEST_HEADER = 64 * 2**10  # bytes
 MOST_ARRAYS = 64
 MOST_AXES = 8
 LARGEST_SIZE = 2**26  # of a shape's axes together: (0, 10**12) has no bytes, but is absurd too
@@ -40,7 +40,7 @@ def read(content: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     Raises:
         BadAnswer: it has another form, or is too large.
     """
-    if len(content) < 8 or int.from_bytes(content[:8], "little") > LARGEST_HEADER:
+    if len(content) < 8 or int.from_bytes(content[:8], "little") > LONGEST_HEADER:
         raise BadAnswer("its header is too long")
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

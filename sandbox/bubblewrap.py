@@ -10,6 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
+from hi_mnist.cli import LabError
+
 CODE = "/lab"  # where the child process sees its own files
 BOX, HOME, SHARED = "/tmp/box", "/tmp/home", "/tmp/shm"
 OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 switches bubblewrap off
@@ -27,6 +29,12 @@ _SYSTEM = (
     "/nix/store",
 )
 _probe_lock = threading.Lock()
+
+
+def require() -> None:
+    """Raise a ``LabError`` with a remedy unless bubblewrap works here."""
+    if missing := unavailable():
+        raise LabError(f"bubblewrap {missing}: {REMEDY}")
 
 
 def unavailable() -> str | None:

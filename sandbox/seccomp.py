@@ -6,6 +6,7 @@ limit counts, look into other processes or hold them up, or reach much-attacked 
 
 import platform
 import struct
+import sys
 
 # Numbers on x86-64 and aarch64, from the kernel's tables.
 DENIED = {
@@ -25,6 +26,7 @@ BY_ARGUMENT = {
     "sched_setscheduler": (144, 119, ITSELF), "socket": (41, 198, FAMILIES), "socketpair": (53, 199, FAMILIES),
 }  # fmt: skip
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+MACHINE = platform.machine() if sys.platform.startswith("linux") else ""
 X32 = 0x40000000  # x86-64's calls with 32-bit pointers, under numbers of their own, begin here
 # linux/bpf_common.h and linux/seccomp.h: load a word, jump if equal or if greater or equal, return.
 LOAD, EQUAL, GREATER, RETURN = 0x20, 0x15, 0x35, 0x06
@@ -32,8 +34,8 @@ ALLOW, EPERM = 0x7FFF0000, 0x00050001
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
 
 
-def program(machine: str = platform.machine()) -> bytes:
-    """The filter as classic BPF, eight bytes an instruction; empty where the machine's numbers are not known here."""
+def program(machine: str = MACHINE) -> bytes:
+    """The filter as classic BPF, eight bytes an instruction; empty off Linux, and on machines that are not listed."""
     if machine not in ARCHITECTURES:
         return b""
     column = list(ARCHITECTURES).index(machine)

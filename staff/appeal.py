@@ -10,7 +10,6 @@ import secrets
 from pathlib import Path
 
 from grading import checks, table
-from grading.__main__ import read_source
 from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
@@ -65,11 +64,11 @@ def main(argv: list[str]) -> int:
     args = build_parser().parse_args(argv)
     out, code = args.out.expanduser().resolve(), args.code.expanduser().resolve()
     key, row = read_key(out), graded_row(out, args.student)
-    if not args.unsandboxed and (missing := bubblewrap.unavailable()):
-        raise LabError(f"bubblewrap {missing}: {bubblewrap.REMEDY}")
+    if not args.unsandboxed:
+        bubblewrap.require()
     if key is None:
         raise LabError(f"{out} has no file {KEY}; put it back, or the numbers are others")
-    source = handed_in(code, row["hand_in"]) if code.is_dir() else read_source(code)
+    source = handed_in(code, row["hand_in"]) if code.is_dir() else checks.read_source(code)
     seeds = checks.secret_seeds(key, row["student_id"] or row["hand_in"])
     questions = checks.check_code(source, only=[args.only] if args.only else None, seed=seeds)
     print(f"{row['hand_in']}\n{table.table(questions)}")

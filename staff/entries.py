@@ -8,7 +8,6 @@ Nothing is ever written under a name taken from an archive, so no path in it can
 bounded in all, with everything inside it.
 """
 
-import errno
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from hi_mnist.cli import DISK_FULL
 from hi_mnist.files import NO_RESOURCES
 from hi_mnist.text import one_line, plain, size
 from sandbox import bubblewrap
@@ -48,7 +48,7 @@ ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 # What zipfile raises for damaged archives, found by changing random bytes of good ones.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
-_OURS = {errno.ENOSPC, errno.EDQUOT, *NO_RESOURCES}
+_OURS = {*DISK_FULL, *NO_RESOURCES}
 
 
 class Refused(Exception):

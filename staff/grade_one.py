@@ -23,7 +23,7 @@ from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
-from hi_mnist.text import one_line
+from hi_mnist.text import listed, one_line
 from staff import archives, gradebook, handout, rerun, similar
 from staff.entries import FOR_STAFF
 
@@ -161,8 +161,9 @@ def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: s
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(checks.QUESTIONS, "ERROR", message, hint)
     if changed := differing(handin.source):
-        names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
-        record["notes"].append(f"submission.py differs from the handout in {names}; it was graded as handed in")
+        record["notes"].append(
+            f"submission.py differs from the handout in {listed(changed)}; it was graded as handed in"
+        )
     seeds = checks.secret_seeds(settings.key, handin.student_id or handin.hand_in)
     questions = checks.check_code(handin.source, seed=seeds, jobs=1, box=box)
     record["fingerprint"] = similar.hashes(box)
@@ -255,7 +256,6 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
         record: the run's settings and figures; gets the attempts.
         box: the sandbox of its code.
     """
-
     found = performance["message"]
 
     def undecided(cause: str, verdict: str = "REVIEW", hint: str = "") -> dict:

@@ -9,6 +9,7 @@ import numpy as np
 import sandbox
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
+from hi_mnist.text import listed
 from staff import fingerprint
 from staff.gradebook import QUESTIONS, Row, in_order
 
@@ -86,9 +87,9 @@ def compare(rows: list[Row]) -> list[str]:
     for row in rows:
         if copies[row.hand_in]:
             told = "code that cannot be compared" if hidden(codes[row.hand_in]) else "nearly the same code"
-            row.review.append(f"{told} and the same parameters as {_listed(copies[row.hand_in])}")
+            row.review.append(f"{told} and the same parameters as {listed(sorted(copies[row.hand_in]))}")
         if equals[row.hand_in]:
-            row.notes.append(f"the same parameters as {_listed(equals[row.hand_in])}")
+            row.notes.append(f"the same parameters as {listed(sorted(equals[row.hand_in]))}")
     return hints(rows, codes)
 
 
@@ -128,7 +129,3 @@ def hints(rows: list[Row], codes: dict[str, Code]) -> list[str]:
             listed |= {one, other}
             lines.append(f"{one} and {other}: {told}")
     return lines[:LONGEST_LIST]
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
