@@ -12,13 +12,13 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from grading import scores
+from grading import checks, scores
 from hi_mnist import data, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import archives, grade_one, gradebook, rerun, similar
 
-QUESTIONS = list(gradebook.QUESTIONS)
+QUESTIONS = list(gradebook.questions("main"))
 SOURCE = (ROOT / "submission.py").read_bytes()
 
 
@@ -182,7 +182,7 @@ def test_no_run_and_an_ae_run(handin, grade_run):
     assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-CODE = [grade_one.entry(name, "PASS", "", score=float(points)) for name, (_, points) in gradebook.QUESTIONS.items()][:4]
+CODE = [q | {"score": float(q["points"])} for q in grade_one.entries(checks.QUESTIONS, "PASS", "")]
 
 
 def code_with(verdict: str, *names: str) -> list[dict]:

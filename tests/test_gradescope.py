@@ -214,7 +214,7 @@ def test_bundle_with_data_grades_runs_too(trained_run, tmp_path):
     for container in laid_out(tmp_path / "runs.zip"):
         (container / "submission" / "submission.py").write_text(SOLVED, encoding="utf-8")
         results = run(container)
-        assert sum(scores(results).values()) == table.CODE_POINTS
+        assert sum(scores(results).values()) == 35
         assert sum(test["max_score"] for test in results["tests"]) == table.AUTO_POINTS
         assert "no results" in results["tests"][-1]["output"]
 
@@ -230,7 +230,7 @@ def test_student_is_told_what_to_hand_in(container):
         if not empty:
             (container / "submission" / "submission.py").symlink_to(container / "source" / "settings.json")
         results = run(container)
-        assert [(test["score"], test["max_score"]) for test in results["tests"]] == [(0, table.CODE_POINTS)]
+        assert [(test["score"], test["max_score"]) for test in results["tests"]] == [(0, 35)]
         assert "submission.py" in results["tests"][0]["output"]
         assert "our fault" not in json.dumps(results)
 
