@@ -27,6 +27,11 @@ RUN_FILES = {
     "pca/pca.safetensors": 16 << 20,
     "grade.json": 1 << 20,
 }
+# Shown in its student's feedback, decoded in the sandbox only.
+PICTURES = [f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")]
+PICTURES += ["gmm_sample.png", "ddpm_sample.png"]
+LARGEST_PICTURE = 4 << 20  # bytes; a run's own have up to one megabyte
+PNG = b"\x89PNG\r\n\x1a\n"
 PCA_FILES = ("pca/config.json", "pca/pca.safetensors")
 NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; an AE run needs no PCA_FILES
 CODE_LIMIT = 1 << 20
@@ -71,6 +76,7 @@ class HandIn:
         source: submission.py unchanged; None if it is missing.
         run: original name of the graded run's folder; None if there is no run.
         files: that run's files by their names in ``RUN_FILES``.
+        pictures: those of ``PICTURES`` that are there and begin like a PNG; they may hold anything.
         others: files of its other complete PCA runs, the newest first, in case that one cannot be scored.
         notes: what is worth knowing.
         review: what a person should look at.
@@ -84,6 +90,7 @@ class HandIn:
     source: bytes | None = None
     run: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
     others: dict[str, dict[str, bytes]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
@@ -95,14 +102,14 @@ class HandIn:
         rest = [self.hand_in, self.student_id, self.name, self.lab, self.run, self.notes, self.review, self.refused]
         digest = hashlib.sha256(json.dumps(rest).encode())
         contents = {f"{one.run}/{name}": content for one in self.runs() for name, content in one.files.items()}
-        for name, content in sorted((contents | {"submission.py": self.source or b""}).items()):
+        for name, content in sorted((contents | self.pictures | {"submission.py": self.source or b""}).items()):
             digest.update(f"{name} {len(content)} ".encode() + content)
         return digest.hexdigest()
 
     def runs(self) -> Iterator["HandIn"]:
         """The hand-in with each of its runs as the one that is graded, in the order in which to try them."""
         yield self
-        yield from (replace(self, run=run, files=files, others={}) for run, files in self.others.items())
+        yield from (replace(self, run=run, files=files, pictures={}, others={}) for run, files in self.others.items())
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -297,6 +304,14 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     chosen = next(iter(taken))
     (handin.run, handin.files), *others = ((path[folder], files) for folder, files in taken.items())
     handin.others = dict(others)
+    for entry in (e for e in contents.entries if e.parts[:-1] == chosen and e.parts[-1] in PICTURES):
+        try:
+            content = entry.read(LARGEST_PICTURE)
+        except (Refused, *DAMAGE) as error:
+            entries.told(error)  # a fault of this machine
+            continue
+        if content.startswith(PNG):
+            handin.pictures[entry.parts[-1]] = content
     for folder in order[: order.index(chosen)]:
         handin.review.append(not_scored(path[folder], causes[folder], handin.run))
     if len(runs) > 1 and not causes:
