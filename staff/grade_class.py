@@ -30,7 +30,7 @@ from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
+from staff import appeal, archives, grade_one, gradebook, merge, pages, rerun, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, records
 
@@ -279,6 +279,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
             alike = similar.compare(rows, args.lab)
             facts += unsaved + merge.write_template(args.out, args.lab, rows)
             gradebook.write(args.out, args.lab, rows, facts, missing, alike)
+            pages.write(args.out)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
@@ -348,6 +349,7 @@ def main_merge(argv: list[str]) -> int:
     out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
     with lock(out / gradebook.LOCK, f"--out {out}"):
         rows, notes = merge.merge(out, marks)
+        pages.write(out, rows)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]

@@ -125,9 +125,9 @@ def hints(rows: list[Row], codes: dict[str, Code], lab: str) -> list[tuple[str, 
             told = f"{shared.total()} of {whole} rare pieces of code ({where}), {comments} equal comments"
             telling = sum(1 / (len(owners[value]) - 1) for values in both.values() for value in values)
             found.append((-telling - LEAST * comments, one, other, told))
-    pairs, listed = [], set()
+    chosen, listed = [], set()
     for _, one, other, told in sorted(found):
         if not {one, other} <= listed:  # else many copies of one file would fill the list with their pairs
             listed |= {one, other}
-            pairs.append((one, other, told))
-    return pairs[:LONGEST_LIST]
+            chosen.append((one, other, told))
+    return chosen[:LONGEST_LIST]
