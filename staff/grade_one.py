@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 import sandbox
 from grading import checks, scores, table
 from grading.questions.common import Question
-from hi_mnist import data, files, prepare, runs
+from hi_mnist import data, files, prepare, runs, scatter
 from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
@@ -179,7 +179,7 @@ def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
         right = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size
         if right and name in archives.PICTURES and max(array.shape) <= thumbnails.SIDE:
             buffer = io.BytesIO()
-            Image.fromarray(array).save(buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82)
+            scatter.cut(Image.fromarray(array)).save(buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82)
             made[Path(name).with_suffix(".webp").name] = buffer.getvalue()
     return made
 

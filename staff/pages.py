@@ -15,7 +15,6 @@ from hi_mnist import files
 from labs import catalog
 from report import pages
 from staff import archives, gradebook, handout, statistics, tables
-from staff.grade_one import squeezed
 from staff.gradebook import FEEDBACK, kept_files
 from staff.statistics import Class
 
@@ -52,6 +51,12 @@ def short(points: float | None) -> str:
     return "open" if points is None else f"{points:.2f}".rstrip("0").rstrip(".")
 
 
+def half(quartiles: list[float]) -> str:
+    """The range of the middle half."""
+    low, _, high = map(short, quartiles)
+    return low if low == high else f"{low} to {high}"
+
+
 def link(row: dict) -> dict:
     """How a hand-in is named on a page, and the address of its feedback from the class's folder."""
     address = f"feedback/{gradebook.file_name(row['hand_in'])}/{FEEDBACK[2]}"
@@ -59,8 +64,8 @@ def link(row: dict) -> dict:
 
 
 def _render(name: str, graded: Class, **values) -> str:
-    values |= {"title": catalog.load(graded.graded.lab).title, "graded": graded, "short": short, "link": link}
-    return pages.render(name, folder=TEMPLATES, shown=pages.shown, **values)
+    values |= {use.__name__: use for use in (short, half, link, pages.shown)}
+    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.graded.lab).title, graded=graded, **values)
 
 
 # --------------------------------------------------------------------------- for staff
@@ -89,27 +94,30 @@ def summary(graded: Class) -> str:
         pairs=[beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.graded.alike],
         similar=gradebook.SIMILAR,
         few=statistics.SMALLEST,
+        odd_by=statistics.ODD,
     )
 
 
 def beside(graded: Class, pair: list[dict], told: str) -> dict:
     """The code of two hand-ins without what was handed out: lines, and whether the other has them, too."""
-    source = catalog.load(graded.graded.lab).source.relative_to(files.ROOT).as_posix()
-    given = {squeezed(line) for line in handout.student_copy(source)[0].decode().splitlines()} | {""}
-    texts, sides = [], []
+
+    def keys(lines: list[str]) -> list[str]:
+        return ["".join(line.split()) for line in lines]
+
+    handed_out = handout.student_copy(catalog.load(graded.graded.lab).source.relative_to(files.ROOT).as_posix())[0]
+    given, texts, sides = {"", *keys(handed_out.decode().splitlines())}, [], []
     for row in pair:
         path = kept_files(graded.out, row["hand_in"]) / "submission.py"
         text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
         texts.append(pages.shown(text, 100_000).splitlines()[:LONGEST_CODE])
     for row, mine, theirs in zip(pair, texts, reversed(texts), strict=True):
-        others = set(map(squeezed, theirs))
-        lines = [GAP if squeezed(line) in given else (line, squeezed(line) in others) for line in mine]
-        sides.append(
-            {
-                "row": row,
-                "lines": [line for i, line in enumerate(lines) if [line] != [GAP] or lines[i - 1 : i] != [GAP]],
-            }
-        )
+        both, lines = set(keys(theirs)), []
+        for line, key in zip(mine, keys(mine), strict=True):
+            if key not in given:
+                lines.append((line, key in both))
+            elif lines[-1:] != [GAP]:
+                lines.append(GAP)
+        sides.append({"row": row, "lines": lines})
     return {"told": told, "sides": sides}
 
 

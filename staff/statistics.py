@@ -168,7 +168,7 @@ def bars(found: list[Part]) -> str:
         for i, (label, (colour, ink)) in enumerate(kinds.items()):
             widths = np.array([part.counts[i] for part in found])
             drawn = axes.barh(range(len(found)), widths, left=left, color=colour, label=label, edgecolor="white")
-            told = [str(n) if n >= 0.05 * sum(found[0].counts) else "" for n in widths]
+            told = [str(n) if n >= 0.07 * sum(found[0].counts) else "" for n in widths]
             axes.bar_label(drawn, told, label_type="center", color=ink)
             left += widths
         axes.set_yticks(range(len(found)), [part.label for part in found], parse_math=False)
@@ -180,7 +180,7 @@ def bars(found: list[Part]) -> str:
 
 
 def scatter(found: list[dict]) -> str:
-    """Performance against accuracy: a cross is open, and the ids are those of odd runs."""
+    """Performance against accuracy: crosses are open, and odd runs are red."""
 
     def draw(axes):
         for is_open, marker, label in ((False, "o", "counts"), (True, "x", "a person decides")):
@@ -188,9 +188,6 @@ def scatter(found: list[dict]) -> str:
             colours = [RED if run["odd"] else BLUE for run in some]
             places = ([run[name] for run in some] for name in ("accuracy", "points"))
             axes.scatter(*places, c=colours, marker=marker, label=label, alpha=0.75, s=28)
-        for run in [run for run in found if run["odd"]][:8]:
-            place, text = (run["accuracy"], run["points"]), run["row"]["student_id"]
-            axes.annotate(text, place, (4, 3), textcoords="offset points", fontsize=9, parse_math=False)
         axes.set(xlabel="accuracy of the clusters", ylabel="Performance, points by formula")
         axes.grid(alpha=0.3)
         if any(run["open"] for run in found):
