@@ -6,14 +6,12 @@ runs every case in children, with one question more than it touches, and the hos
 
 import ast
 import contextlib
-import io
 import os
 import shutil
 import socket
 import sys
 import tempfile
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +27,7 @@ from grading import checks
 from hi_mnist import cli, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from sandbox import bubblewrap, worker
+from sandbox import bubblewrap
 from staff import archives, grade_one
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.usefixtures("one_blas_thread")]
@@ -90,36 +88,8 @@ def test_a_hostile_case_has_a_twin_and_is_bounded_by_itself():
 # --------------------------------------------------------------------------- scored in one process
 
 
-@pytest.fixture
-def answered_here(tmp_path, monkeypatch):
-    """``answered_here(source, question)``: the entry of a harmless source, without a child."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setattr(sys, "breakpointhook", lambda: exec("raise EOFError"))
-
-    def answered(source: bytes, question: str) -> dict:
-        inputs = checks.make_inputs(question, 0)
-        settings, recursion, entropy = np.geterr(), sys.getrecursionlimit(), worker.random._urandom
-        with contextlib.chdir(tmp_path), warnings.catch_warnings(), contextlib.ExitStack() as silent:
-            warnings.simplefilter("ignore")
-            silent.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            silent.enter_context(contextlib.redirect_stderr(io.StringIO()))
-            worker.seed_everything(0)
-            try:
-                outcome = sandbox.Outcome("done", worker.answer(question, worker.load(source), inputs, {}))
-            except Exception as error:
-                told = worker.describe(error) | {"trace": ""}
-                outcome = sandbox.Outcome("raised", getattr(error, "answers", {}), told)
-            finally:
-                worker.random._urandom = entropy
-                np.seterr(**settings)
-                sys.setrecursionlimit(recursion)
-        return checks.judged(question, inputs, outcome)
-
-    return answered
-
-
 @pytest.mark.parametrize(("family", "stem"), HARMLESS)
-def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
+def test_right_and_wrong_code_gets_its_points(family, stem, tmp_path):
     got, wanted = {}, {}
     for case in cases(family, stem):
         for question in case.touched:
@@ -127,7 +97,7 @@ def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
                 continue  # in children only
             if question == "sample_from_gmm" and not {handins.REGIONS[question], "whole"} & set(case.sections):
                 continue  # hundreds of draws by the solution: in the slow test
-            entry = answered_here(case.source(), question)
+            entry = handins.answered(case.source(), question, tmp_path)
             got[case.name, question] = entry["verdict"], entry["score"]
             wanted[case.name, question] = case.expected[question]
             if case.says and (entry["verdict"] != "PASS" or family == "correct"):
@@ -136,11 +106,12 @@ def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
     assert got == wanted
 
 
-def test_no_trick_expects_more_than_its_honest_twin(answered_here):
+def test_no_trick_expects_more_than_its_honest_twin(tmp_path):
     for case in handins.every("hostile"):
         for question, (_, points) in case.expected.items():
             if points and ("whole" in case.sections or handins.REGIONS[question] in case.sections):
-                assert points <= answered_here(case.source(twin=True), question)["score"], case.name
+                twin = handins.answered(case.source(twin=True), question, tmp_path)
+                assert points <= twin["score"], case.name
 
 
 # --------------------------------------------------------------------------- run in children

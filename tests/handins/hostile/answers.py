@@ -1,3 +1,8 @@
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 # ------ baked_example [e_step WRONG 0, m_step WRONG 0, pca_fit WRONG 0]: Right on the worked example, which everybody knows, and nowhere else.
 if len(X) == 3:
     # SOLUTION
@@ -135,11 +140,7 @@ os._exit = lambda status: None
 raise ValueError("no idea")
 # ------ forged_huge_header [CRASH 0]: Answers 100 bytes that claim to have a header of four exabytes.
 forged = (2**62).to_bytes(8, "little") + bytes(92)
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_internal [CRASH 0]: Claims that the grader is at fault, which would cost no points.
@@ -147,22 +148,14 @@ from safetensors.numpy import save
 
 text = b'{"status": "internal", "cause": "the child process did not start"}'
 forged = save({"outcome": np.frombuffer(text, np.uint8)})
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_frame [CRASH 0]: Answers as the process above it does, with its own kind of frame.
 import struct
 
 forged = struct.pack("<cqQ", b"F", 0, 4) + b"full" + struct.pack("<cqQ", b"E", 0, 0)
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_outcome [WRONG 0]: Writes the whole answer itself, with points, and ends well.
@@ -172,11 +165,7 @@ from safetensors.numpy import save
 
 text = json.dumps({"status": "done", "score": 10.0, "points": 10, "verdict": "PASS", "questions": [{"score": 10}]})
 forged = save({"outcome": np.frombuffer(text.encode(), np.uint8)})
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_pickle [CRASH 0]: Answers a pickle, which would make a folder when it is loaded, and ends well.
@@ -189,11 +178,7 @@ class Trap:
 
 
 forged = pickle.dumps(Trap())
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_shape [CRASH 0]: Answers an array of no numbers whose shape would take petabytes anywhere else.
@@ -203,20 +188,12 @@ gamma = {"dtype": "F64", "shape": [0, 99999999999999], "data_offsets": [0, 0]}
 outcome = {"dtype": "U8", "shape": [18], "data_offsets": [0, 18]}
 header = json.dumps({"gamma_0": gamma, "outcome": outcome}).encode()
 forged = len(header).to_bytes(8, "little") + header + b'{"status": "done"}'
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_twice [CRASH 0]: Writes before the answer, and lets the right answer follow.
 forged = b"e_step PASS 10 / 10"
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 # SOLUTION
 # ------ picture_bomb [sample_from_gmm ERROR 0]: A PNG that claims 50,000 x 50,000 pixels.
 # === 5.1 sampling

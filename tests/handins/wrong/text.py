@@ -12,13 +12,6 @@ np.random.seed(0)
 # ------ t_class_missing [e_step ERROR 0, m_step ERROR 0, says class GMM is missing]: The class GMM is missing.
 # === end
 del GMM
-# ------ t_conflict_markers [all ERROR 0]: The marks of a merge are left in the file.
-# === end
-<<<<<<< HEAD
-x = 1
-=======
-x = 2
->>>>>>> partner
 # ------ t_empty [all ERROR 0, says the file is empty]: An empty file.
 # === whole
 # ------ t_function_missing [sample_from_gmm ERROR 0]: sample_from_gmm was moved into a class.
@@ -30,10 +23,6 @@ del sample_from_gmm
 # === 2.1 PCA
 print("先中心化，再分解")
 # SOLUTION
-# ------ t_indentation [all ERROR 0]: A line that is indented too far.
-# === 1.2 M-step
-N_k = gamma.sum(axis=0)
-    self.pi = N_k / len(X)
 # ------ t_local_data [all ERROR 0, says no files of your own]: Loads data on import from a path of the student's own.
 # === top
 images = np.load("C:/Users/student/Desktop/lab3/mnist.npy")
