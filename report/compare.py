@@ -140,11 +140,9 @@ def console(tables: dict[str, dict]) -> str:
 
 
 def compare(run: SavedRun, ae_source: str | None = None) -> Path:
-    """Measure both tables and write ``comparison.csv``.
+    """Measure both tables of a run, whose data set is prepared, and write ``comparison.csv``.
 
-    Args:
-        run: the run, whose data set is prepared.
-        ae_source: another AutoEncoder than the run's own or the shipped one.
+    ``ae_source`` names another AutoEncoder than the run's own or the shipped one.
     """
     # Load both networks first: if that fails, the error comes before the slow work.
     name = networks.network_source(AE_NETWORK, ae_source or run.config.ae)
@@ -159,13 +157,9 @@ def compare(run: SavedRun, ae_source: str | None = None) -> Path:
 def measure_projections(
     train: tuple[np.ndarray, np.ndarray], test: np.ndarray, dataset: str, ae_source: str
 ) -> Iterator[Record]:
-    """PCA, t-SNE and the AutoEncoder on the training images, as in visualization.py.
+    """PCA, t-SNE and the AutoEncoder, a Hub id or a folder, on the training images, as in visualization.py.
 
-    Args:
-        train: images uint8 (N, 1, 28, 28) and labels int64 (N,).
-        test: uint8 (M, 1, 28, 28), the new images.
-        dataset: name of the prepared data set.
-        ae_source: Hub id or folder of the AutoEncoder.
+    Images are uint8 (N, 1, 28, 28), labels int64 (N,); the test images are the new ones.
     """
     from sklearn.decomposition import PCA
 
@@ -230,10 +224,7 @@ def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
 def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     """The run's mixture, the diffusion model and real images, compared.
 
-    Args:
-        run: the run.
-        train, test: images uint8 (N, 1, 28, 28) and labels int64 (N,) each.
-        ae, ddpm: the networks, loaded.
+    ``train`` and ``test`` are images uint8 (N, 1, 28, 28) and labels int64 (N,) each; the networks are loaded.
     """
     # More samples if there are more images to compare with; each set takes seconds on two cores.
     per_class = 20 if len(train[0]) > 10_000 else 5

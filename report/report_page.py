@@ -43,23 +43,19 @@ SETTINGS = {
 
 
 def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | None = None) -> Path:
-    """Write ``report.html`` into a run's folder, whole or not at all.
+    """Write ``report.html`` into the folder of a run whose data set is prepared; returns the page's path.
 
     Args:
-        run: the run, whose data set is prepared.
         report: the content of grade.json, from ``scores.grade``; the strips of additional draws are drawn again. None
             reads the folder's grade.json, and takes the strips of the last call from the cache.
         ddpm: from ``networks.load_ddpm``; None loads it.
         seed: makes the strips repeatable.
-
-    Returns:
-        The path of the page.
     """
     fresh = report is not None
     report = report if fresh else files.read_json(run.path / "grade.json")
     # Question 6 asks which cluster is the 6: until it is answered, the page tells no cluster's digit.
     told = not run.config.use_pca or runs.six_is_found(report)
-    report = _checked_report(report)
+    report = checked_report(report)
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
     view = clusters.clustering(run, images)
@@ -94,8 +90,11 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
 # --------------------------------------------------------------------------- scores and settings
 
 
-def _checked_report(report: dict) -> dict:
-    """The parts of grade.json that the page shows, with checked types: the file may hold anything."""
+def checked_report(report: dict) -> dict:
+    """The parts of grade.json that people are shown, with checked types: the file may hold anything.
+
+    Numbers are float, or None for what is missing; texts are cleaned and cut, not escaped.
+    """
 
     def number(value) -> float | None:
         good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15  # nor NaN

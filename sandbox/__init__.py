@@ -122,11 +122,9 @@ class Box:
         """Let the submission answer one question; what is not its own fault is tried three times in all.
 
         Args:
-            task: the task's name.
             inputs: arrays of plain numbers, by name.
             settings: JSON values for the task.
             files: additional inputs as bytes, by name.
-            limits: None means ``Limits()``.
         """
         limits = limits or Limits()
         asked = {"task": task, "settings": settings or {}}
@@ -379,12 +377,9 @@ class _Clock:
 
 
 def _judged(status: int, content: bytes, clock: _Clock, folder: str | None) -> Outcome:
-    """The outcome of a process that ended by itself.
+    """The outcome of a process that ended by itself, with a status as Popen reports it, and answered ``content``.
 
-    Args:
-        status: the exit status as Popen reports it.
-        content: what it answered.
-        folder: its working folder, if its path changes from run to run.
+    Its texts do not name ``folder``, whose path changes from run to run.
     """
     name = signal.Signals(-status).name if -status in {int(s) for s in signal.Signals} else None
     if name == "SIGXCPU":

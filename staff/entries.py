@@ -140,21 +140,19 @@ class Contents:
         return list(self._zip(archive, around))
 
     def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
-        """A foreign archive as a zip; bsdtar makes it in a sandbox that sees these two files and programs only."""
+        """A foreign archive as a zip; bsdtar makes it in a sandbox, from one open file to another."""
         remedy = f"{FOR_STAFF}unpack it into a folder of the same name, remove it, and run again with --resume"
-        bsdtar = shutil.which("bsdtar")
-        if bsdtar is None or shutil.which("prlimit") is None or bubblewrap.unavailable():
+        bsdtar, prlimit = shutil.which("bsdtar"), shutil.which("prlimit")
+        if bsdtar is None or prlimit is None or bubblewrap.unavailable():
             raise Refused(f"a {kind} archive{remedy}")
         self._check(0)
         made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
         limits = [f"--cpu={int(left) + 1}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
-        command = ["prlimit", *limits, "bwrap", "--die-with-parent", "--new-session", "--unshare-all"]
-        command += ["--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8"]  # else names are lost
-        for path in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/nix/store"):
-            command += ["--ro-bind-try", path, path]
-        command += ["--remount-ro", "/", "--", os.path.realpath(bsdtar), "-c", "-f", "-", "--format=zip", "@-"]
+        command = [prlimit, *limits, *bubblewrap.prefix([], 4096), os.path.realpath(bsdtar)]
+        command += ["-c", "-f", "-", "--format=zip", "@-"]
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         options = {"stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * left}
+        options["env"] = {"LC_ALL": "C.UTF-8"}  # else names are lost
         try:
             subprocess.run(command, stdin=file, check=True, **options)
         except (OSError, subprocess.SubprocessError):
@@ -200,7 +198,8 @@ class Contents:
                 self.passed["the same file twice"].append("/".join(parts))
             else:
                 seen.add(parts)
-                yield Entry((*above, *parts), partial(_member, archive, info, parts[-1]), archives=archives)
+                member = partial(_member, archive, info, parts[-1])
+                yield Entry((*above, *parts), partial(_bounded, member, parts[-1]), archives=archives)
 
     def _folder(self, folder: Path) -> Iterator[Entry]:
         waiting = [(folder, ())]
@@ -217,7 +216,7 @@ class Contents:
                 elif not item.is_file(follow_symlinks=False):
                     self.passed[LINKS].append("/".join(parts))
                 elif _wanted(parts):
-                    yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
+                    yield Entry(parts, partial(_bounded, partial(_open, item.path), parts[-1]), item.path)
 
     def _check(self, count: int) -> None:
         if self._count + count > MOST_ENTRIES:
@@ -274,24 +273,19 @@ class _Bounded:
         return self._file.read(self.most if length < 0 else length)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"{name} is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
-    with archive.open(info) as file:
-        return _bounded(file, limit, name)
-
-
-def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
+def _bounded(opened: Callable[[], IO[bytes]], name: str, limit: int) -> bytes:
     """All bytes of a file. A zip bomb is unpacked no further than the limit."""
-    content = file.read(limit + 1)
+    with opened() as file:
+        content = file.read(limit + 1)
     if len(content) > limit:
         raise Refused(f"{name} is larger than {size(limit)}")
     return content
 
 
-def _file(path: str, name: str, limit: int) -> bytes:
-    with _open(path) as file:
-        return _bounded(file, limit, name)
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> IO[bytes]:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused(f"{name} is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
+    return archive.open(info)
 
 
 def _open(path: str) -> IO[bytes]:

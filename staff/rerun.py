@@ -60,13 +60,9 @@ def bounds() -> str:
 
 
 def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet) -> Reproduction:
-    """Train again and compare.
+    """Train again on the class's data set, under the run's settings, and compare.
 
-    Args:
-        box: the sandbox of the handed-in submission.py.
-        config: the run's settings.
-        db: Davies-Bouldin of the saved parameters on the test images.
-        images: the class's data set.
+    ``db`` is the Davies-Bouldin index of the saved parameters on the test images.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     given = {"tasks.py": (ROOT / "staff/refit.py").read_bytes()}
