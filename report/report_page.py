@@ -30,16 +30,6 @@ STRIP = 10  # additional draws of each generator
 STRIP_STEPS = 50
 MOST_CLUSTERS = 40  # shown in full; nobody would read more
 MOST_ROWS = 200  # of a table
-SETTINGS = {
-    "dataset": "data set",
-    "use_pca": "embedded by",
-    "embedding_dim": "dimensions of the embedding (--embedding_dim)",
-    "n_components": "clusters, K (--n_components)",
-    "max_iter": "maximum number of EM iterations (--max_iter)",
-    "seed": "random seed (--seed)",
-    "ae": "AutoEncoder (--ae)",
-    "results_path": "folder asked for (--results_path)",
-}
 
 
 def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | None = None) -> Path:
@@ -77,7 +67,8 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
         sixes=_sixes(run) | {"strips": strips, "cluster": asked if drawn else None},
         clusters=_clusters(run, images, labels, view, table) if told else None,
         hidden=max(0, run.n_components - MOST_CLUSTERS),
-        table=_table(table) if told else None,
+        table=table if told else None,
+        most_rows=MOST_ROWS,
         class_names=data.class_names(dataset),
         comparison=list((compare.read(run.path) or {}).values()),
         trace=_trace(run),
@@ -137,15 +128,17 @@ def checked_report(report: dict) -> dict:
 def _settings(run: SavedRun) -> list[tuple[str, str]]:
     """The settings as (label, value)."""
     config = run.config
-    values = {name: getattr(config, name) for name in SETTINGS}
-    values["dataset"] = DATASETS[config.dataset]
-    values["use_pca"] = "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)"
-    values["embedding_dim"] = run.means.shape[1]
-    values["ae"] = config.ae or "the shipped one"
-    if config.use_pca:
-        del values["ae"]
-    values["results_path"] = config.results_path or "none: results/<date and time>"
-    return [(SETTINGS[name], pages.shown(value, 300)) for name, value in values.items()]
+    settings = {
+        "data set": DATASETS[config.dataset],
+        "embedded by": "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)",
+        "dimensions of the embedding (--embedding_dim)": run.means.shape[1],
+        "clusters, K (--n_components)": config.n_components,
+        "maximum number of EM iterations (--max_iter)": config.max_iter,
+        "random seed (--seed)": config.seed,
+        "AutoEncoder (--ae)": None if config.use_pca else config.ae or "the shipped one",
+        "folder asked for (--results_path)": config.results_path or "none: results/<date and time>",
+    }
+    return [(label, pages.shown(value, 300)) for label, value in settings.items() if value is not None]
 
 
 # --------------------------------------------------------------------------- pictures
@@ -265,20 +258,6 @@ def _percent(share: float) -> str:
     if 0.995 <= share < 1:
         return ">99%"
     return f"{100 * share:.0f}%"
-
-
-def _table(table: np.ndarray) -> dict:
-    """The cluster-by-digit table: rows of counts, each with its share of the row for the shade."""
-    sizes = table.sum(axis=1)
-    rows = []
-    for k, row in enumerate(table[:MOST_ROWS]):
-        shares = row / max(sizes[k], 1)
-        cells = [
-            {"count": int(n), "shade": round(float(share), 3), "main": bool(n == row.max() > 0)}
-            for n, share in zip(row, shares, strict=True)
-        ]
-        rows.append({"k": k, "cells": cells, "total": int(sizes[k])})
-    return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(sizes.sum())}
 
 
 # --------------------------------------------------------------------------- likelihood

@@ -229,7 +229,7 @@ def test_another_subject_than_the_ddpms_is_not_compared_with_it(
     monkeypatch.delenv("LAB_DDPM", raising=False)
     run = runs.load_run(trained_run)
     run.config.dataset = "fashion_mnist"
-    records = compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)
+    records = [*compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)]
     of_ddpm = {measure for _, measure, method, _ in records if method == "DDPM"}
     assert of_ddpm == {"seconds", "seconds_all_steps"}
     assert any("MNIST's digits" in str(value) for _, measure, _, value in records if measure == "note")
