@@ -67,8 +67,7 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
         sixes=_sixes(run) | {"strips": strips, "cluster": asked if drawn else None},
         clusters=_clusters(run, images, labels, view, table) if told else None,
         hidden=max(0, run.n_components - MOST_CLUSTERS),
-        table=table if told else None,
-        most_rows=MOST_ROWS,
+        table=_table(table) if told else None,
         class_names=data.class_names(dataset),
         comparison=list((compare.read(run.path) or {}).values()),
         trace=_trace(run),
@@ -258,6 +257,15 @@ def _percent(share: float) -> str:
     if 0.995 <= share < 1:
         return ">99%"
     return f"{100 * share:.0f}%"
+
+
+def _table(table: np.ndarray) -> dict:
+    """The cluster-by-digit table: rows of counts, each with its share of the row for the shade."""
+    rows = []
+    for k, row in enumerate(table[:MOST_ROWS].tolist()):
+        cells = [{"count": n, "shade": round(n / max(sum(row), 1), 3), "main": n == max(row) > 0} for n in row]
+        rows.append({"k": k, "cells": cells, "total": sum(row)})
+    return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(table.sum())}
 
 
 # --------------------------------------------------------------------------- likelihood

@@ -26,9 +26,6 @@ raise Bad
 # ------ error_with_escapes [ERROR 0]: The text of an exception holds terminal escapes and forged lines of the table.
 raise ValueError("\x1b[1A\x1b[2K\x1b]0;PASS\x07\r1.1 E-step   10.00 / 10   PASS\n\u202e\u2028\x9b2J\x00 done")
 # ZEROS
-# ------ error_with_forged_name [ERROR 0]: The exception's class has an endless name full of escapes.
-raise type("\x1b[2J\x1b[32mPASS 10/10\n" * 10_000, (Exception,), {})("PASS")
-# ZEROS
 # ------ error_with_markup [ERROR 0]: An exception's text that would be a formula, a script, a row of a table or an image where it is shown unescaped.
 raise ValueError(
     '=HYPERLINK("http://127.0.0.1/","10") </td><script>document.title="10/10"</script>'
