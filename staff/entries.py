@@ -57,19 +57,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a hand-in.
+    """A file in a hand-in."""
 
-    Attributes:
-        parts: its path in parts; what is in an archive is below the archive's own path.
-        read: ``read(limit)`` gives its bytes or raises ``Refused``, or what ``DAMAGE`` lists.
-        file: its path on the disk; empty in an archive.
-        archives: paths of the archives around it, the outermost first.
-    """
-
-    parts: tuple[str, ...]
-    read: Callable[[int], bytes]
-    file: str = ""
-    archives: tuple[str, ...] = ()
+    parts: tuple[str, ...]  # its path; what is in an archive is below the archive's own path
+    read: Callable[[int], bytes]  # ``read(limit)`` gives its bytes or raises ``Refused``, or what ``DAMAGE`` lists
+    file: str = ""  # its path on the disk; empty in an archive
+    archives: tuple[str, ...] = ()  # paths of the archives around it, the outermost first
 
     @property
     def path(self) -> str:
@@ -77,18 +70,13 @@ class Entry:
 
 
 class Contents:
-    """All files of one hand-in, and what reading it may still cost.
-
-    Attributes:
-        entries: its files, and those of its archives.
-        passed: paths that were not read for safety, by what they are.
-        unread: archives in it that were not read, by path, with the cause.
-    """
+    """All files of one hand-in, and what reading it may still cost."""
 
     def __init__(self, stack: ExitStack):
-        self.entries: list[Entry] = []
+        self.entries: list[Entry] = []  # its files, and those of its archives
+        # Paths that were not read for safety, by what they are.
         self.passed: dict[str, list[str]] = {"unsafe paths": [], LINKS: [], "the same file twice": []}
-        self.unread: dict[str, str] = {}
+        self.unread: dict[str, str] = {}  # archives in it that were not read, by path, with the cause
         self._stack, self._count, self._archives, self._declared, self._copied = stack, 0, 0, 0, 0
         self._until = time.thread_time() + MOST_SECONDS
 

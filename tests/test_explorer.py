@@ -2,13 +2,14 @@
 
 import base64
 import io
-from html.parser import HTMLParser
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import Browser
 from PIL import Image
+from test_report_page import Tags
 
 import visualization
 from hi_mnist import projections, runs, scatter
@@ -44,8 +45,6 @@ def planes(digits) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def page(trained_run, planes, tmp_path_factory) -> Path:
     """The page of a run whose folder has a name that would be markup."""
-    import shutil
-
     folder = tmp_path_factory.mktemp("explorer") / "<script>document.title='owned'<"
     shutil.copytree(trained_run, folder)
     return explorer.write(runs.load_run(folder), planes)
@@ -55,9 +54,8 @@ def page(trained_run, planes, tmp_path_factory) -> Path:
 
 
 def test_the_sample_is_always_the_same_and_bounded():
-    first, again = explorer.sample(60_000), explorer.sample(60_000)
-    assert np.array_equal(first, again)
-    assert len(np.unique(first)) == 5000
+    first = explorer.sample(60_000)
+    assert np.array_equal(first, explorer.sample(60_000)) and len(np.unique(first)) == 5000
     assert first.min() >= 0 and first.max() < 60_000
     assert np.array_equal(explorer.sample(300), np.arange(300))
 
@@ -90,16 +88,7 @@ def test_the_page_stays_small_at_its_largest(page, digits):
 
 def test_names_of_folders_are_never_markup_and_nothing_is_fetched(page):
     text = page.read_text(encoding="utf-8")
-
-    class Scripts(HTMLParser):
-        count = 0
-
-        def handle_starttag(self, tag, attributes):
-            self.count += tag == "script"
-
-    parser = Scripts()
-    parser.feed(text)
-    assert parser.count == 3  # Bokeh, the data, the page's own
+    assert len(Tags(text).named("script")) == 3  # Bokeh, the data, the page's own
     assert "default-src 'none'" in text
     assert "<link" not in text and "<script src" not in text
 
@@ -130,9 +119,8 @@ def test_pointing_at_a_dot_shows_its_image(opened):
             opened.mouse("mouseMoved", x, y)
             wanted = opened.run("return Bokeh.documents[0].get_model_by_name('images').data.image[arguments[0]]", i)
             opened.wait(f"const shown = (() => {{ {TOOLTIP} }})(); return shown.includes(arguments[1])", "img", wanted)
-            text = opened.run(
-                DEEP + "return found.map(e => e.textContent).join(' ')", ".bk-tooltip-content, .bk-content"
-            )
+            texts = DEEP + "return found.map(e => e.textContent).join(' ')"
+            text = opened.run(texts, ".bk-tooltip-content, .bk-content")
             data = opened.run(
                 "const d = Bokeh.documents[0].get_model_by_name('images').data, i = arguments[0];"
                 "return [d.name[i], d.cluster[i], Math.round(100 * d.certainty[i])]",

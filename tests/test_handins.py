@@ -157,7 +157,6 @@ def judge(tmp_path, monkeypatch, files_below):
     Image.fromarray(np.arange(784).reshape(28, 28).astype(np.uint8)).save(outside / "picture.png")
     np.save(outside / "answer.npy", np.full((3, 2), 0.5))
     monkeypatch.setattr(tempfile, "tempdir", str(boxes))
-    monkeypatch.setenv("CORPUS_SECRET", "what a child must not see")
     server = Server()
     server.start()
 

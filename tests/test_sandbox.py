@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -183,15 +184,12 @@ def test_nothing_printed_is_read(run):
 
 @both_ways
 def test_several_at_once(mode, boxes, submission):
-    with sandbox.Box(submission("return inputs"), TASKS) as box, ThreadPoolExecutor(4) as pool:
-        asked = [{"x": np.full(3, float(i))} for i in range(4)]
-        if mode == "bubblewrap":
-            boxes_of_all = [sandbox.Box(submission("return inputs"), TASKS) for _ in asked]
-            outcomes = list(pool.map(lambda b, x: b.run("t", x, limits=QUICK), boxes_of_all, asked))
-            for other in boxes_of_all:
-                other.__exit__()
-        else:
-            outcomes = list(pool.map(lambda x: box.run("t", x, limits=QUICK), asked))
+    asked = [{"x": np.full(3, float(i))} for i in range(4)]
+    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        all_boxes = [stack.enter_context(sandbox.Box(submission("return inputs"), TASKS)) for _ in asked]
+        if mode == "plain":  # there, one serves several threads
+            all_boxes = all_boxes[:1] * 4
+        outcomes = list(pool.map(lambda box, inputs: box.run("t", inputs, limits=QUICK), all_boxes, asked))
     assert [outcome.arrays["x"][0] for outcome in outcomes] == list(range(4))
     assert list(boxes.iterdir()) == []
 
@@ -310,9 +308,8 @@ def test_memory_is_limited_for_all_together(run):
         hog += "for _ in range(8):\n    if os.fork() == 0:\n        threading.Thread(target=lambda: "
         hog += "(kept := np.ones(2**24)) is hang()).start()\n        libc.syscall(60, 0)\nhang()"
         assert run(hog).status == "memory", "in processes whose first thread has ended"
-        assert run("kept = np.ones(2**24)\nforks(8)\nspin(0.3)\nreturn {}").status == "done", (
-            "shared memory counts once"
-        )
+        shared = run("kept = np.ones(2**24)\nforks(8)\nspin(0.3)\nreturn {}")
+        assert shared.status == "done", "shared memory counts once"
 
 
 @linux

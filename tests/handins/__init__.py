@@ -54,23 +54,14 @@ _COMMON = re.compile(r"^# COMMON(?:: (.+) -> (.+))?\n", re.M)
 
 @dataclass(frozen=True)
 class Case:
-    """One hand-in.
+    """One hand-in."""
 
-    Attributes:
-        name: family and case, such as ``wrong/e_pi_forgotten``.
-        about: one line that says what it is.
-        settings: the other lines of its header, by key.
-        sections: the code, by the place where it goes.
-        expected: verdict and points of each question.
-        says: words that message and hint of each question with lost points must hold.
-    """
-
-    name: str
-    about: str
-    settings: dict[str, str]
-    sections: dict[str, str]
-    expected: dict[str, tuple[str, float]]
-    says: list[str]
+    name: str  # family and case, such as ``wrong/e_pi_forgotten``
+    about: str  # one line that says what it is
+    settings: dict[str, str]  # the other lines of its header, by key
+    sections: dict[str, str]  # the code, by the place where it goes
+    expected: dict[str, tuple[str, float]]  # verdict and points of each question
+    says: list[str]  # words that message and hint of each question with lost points must hold
 
     @property
     def family(self) -> str:

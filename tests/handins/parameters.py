@@ -29,21 +29,14 @@ SHAPES = {"means": [10, 10], "covs": [10, 10, 10], "pi": [10]}
 
 @dataclass(frozen=True)
 class Damage:
-    """One way to spoil a run.
+    """One way to spoil a run."""
 
-    Attributes:
-        name: what it does.
-        apply: changes a run folder.
-        performance: the verdict of Performance when nothing is run again.
-        rerun: the same when the run is made again from the solved submission.py; as ``performance`` when empty.
-        sample_index: the verdict of question 6, asked by grade.json where the damage writes one; SKIPPED, or ERROR
-            where the run is refused, when empty.
-    """
-
-    name: str
-    apply: Callable[[Path], object]
-    performance: str = "ERROR"
-    rerun: str = ""
+    name: str  # what it does
+    apply: Callable[[Path], object]  # changes a run folder
+    performance: str = "ERROR"  # the verdict of Performance when nothing is run again
+    rerun: str = ""  # the same when the solved submission.py runs again; as ``performance`` when empty
+    # The verdict of question 6, asked by grade.json where the damage writes one; when empty, SKIPPED, or ERROR where the
+    # run is refused.
     sample_index: str = ""
 
     def __post_init__(self):

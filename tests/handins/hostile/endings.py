@@ -147,33 +147,6 @@ if os.fork() == 0:
     os._exit(0)
 time.sleep(60)
 # SOLUTION
-# ------ hang_while_read [TIMEOUT 0]: The answer is an object that never finishes turning into an array.
-import time
-
-
-class Slow:
-    def __array__(self, dtype=None, copy=None):
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            pass
-        return np.zeros(3)
-
-
-return Slow()
-# SOLUTION
-# ------ left_daemon: Answers, and leaves a daemon behind that holds the output, in a session of its own, with an empty environment.
-import sys
-
-if not os.path.exists("daemon"):
-    open("daemon", "w").close()
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0:
-            code = "import time; time.sleep(60)  # left behind by the corpus"
-            os.execve(sys.executable, [sys.executable, "-I", "-c", code], {})
-        os._exit(0)
-    os.wait()
-# SOLUTION
 # ------ left_thread: Answers, and leaves a thread that computes and an exit handler that sleeps for a minute.
 import atexit
 import threading

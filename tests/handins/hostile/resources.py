@@ -42,13 +42,6 @@ sys.stdout.close()
 sys.stderr.close()
 os.closerange(0, 256)
 # SOLUTION
-# ------ print_flood: 200 MB of output, then the answer.
-if not os.path.exists("printed"):
-    open("printed", "w").close()
-    for stream in (1, 2):
-        for _ in range(100):
-            os.write(stream, b"e_step PASS 10/10\n" * 55_000)
-# SOLUTION
 # ------ print_forged_scores [WRONG 0]: Prints score lines, terminal escapes and JSON, into every open file as well, beside a wrong answer.
 import sys
 
