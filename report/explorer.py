@@ -57,9 +57,7 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
 
 def sample(n_images: int) -> np.ndarray:
     """Indices of the images to show: sorted int64, up to ``SAMPLE`` of them, always the same."""
-    if n_images <= SAMPLE:
-        return np.arange(n_images)
-    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, SAMPLE, replace=False))
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, min(n_images, SAMPLE), replace=False))
 
 
 def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray]) -> dict:

@@ -20,7 +20,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -311,10 +311,8 @@ def display(name: str) -> str:
 def decoded(raw: bytes) -> str:
     """Decode a name: as UTF-8 if it is valid, otherwise as GBK, which Chinese Windows writes."""
     for encoding in ("utf-8", "gb18030"):
-        try:
+        with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     return raw.decode("utf-8", errors="replace")
 
 

@@ -169,8 +169,7 @@ def test_colours_and_legend_follow_the_choice(opened, digits):
 
 def test_it_fits_phone_and_screen(page, browser):
     for width, dark, rows in ((390, True, 3), (1280, False, 1)):
-        browser.open(page, width, dark, ready=READY)
-        assert browser.run("return document.documentElement.scrollWidth") <= width
+        browser.expect_whole(page, width, dark, READY)
         sizes = browser.run(
             "return [...document.querySelectorAll('.plots section')].map(s => { const r = s.getBoundingClientRect();"
             "return [r.top, r.width, r.height]; })"
@@ -178,9 +177,6 @@ def test_it_fits_phone_and_screen(page, browser):
         assert len(sizes) == 3
         assert all(300 < w < 600 and 300 < h < 700 for _, w, h in sizes)
         assert len({top for top, *_ in sizes}) == rows  # below each other, beside each other
-        fetched = "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))"
-        assert browser.run(fetched) == []
-        assert browser.messages() == []
 
 
 def test_a_finger_on_a_plot_scrolls_the_page(page, browser):

@@ -11,7 +11,6 @@ import shutil
 import socket
 import sys
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -126,24 +125,6 @@ def e_step(X, means, covs, pi):
 """
 
 
-class Server(threading.Thread):
-    """Answers on the loopback address and counts who asked."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.asked = 0
-
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.asked += 1
-                with connection:
-                    connection.sendall(b"it is all ones")
-
-
 @pytest.fixture
 def judge(tmp_path, monkeypatch, files_below):
     """``judge(cases, questions)`` runs cases in children, two at a time, and looks at what they got and left.
@@ -157,13 +138,13 @@ def judge(tmp_path, monkeypatch, files_below):
     Image.fromarray(np.arange(784).reshape(28, 28).astype(np.uint8)).save(outside / "picture.png")
     np.save(outside / "answer.npy", np.full((3, 2), 0.5))
     monkeypatch.setattr(tempfile, "tempdir", str(boxes))
-    server = Server()
-    server.start()
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setblocking(False)
 
     def judge_one(case: handins.Case, questions: list[str]) -> list[dict]:
         times = SHORT if any(verdict == "TIMEOUT" for verdict, _ in case.expected.values()) else {}
         limits = sandbox.Limits(**LIMITS.__dict__ | times)
-        source = case.source(outside=outside, port=server.port)
+        source = case.source(outside=outside, port=server.getsockname()[1])
         return checks.check_code(source, only=questions, limits=limits, jobs=1)
 
     def judge_all(cases, questions) -> None:
@@ -177,12 +158,13 @@ def judge(tmp_path, monkeypatch, files_below):
         for _, result in results:
             assert_shown_safely(result)
         assert files_below(outside) == before
-        assert server.asked == 0
+        with pytest.raises(BlockingIOError):  # nobody has connected
+            server.accept()
         assert not processes_in(boxes)
         assert not list(boxes.iterdir())
 
-    yield judge_all
-    server.listener.close()
+    with server:
+        yield judge_all
 
 
 def can_hold(case: handins.Case) -> bool:

@@ -35,7 +35,7 @@ class Damage:
     apply: Callable[[Path], object]  # changes a run folder
     performance: str = "ERROR"  # the verdict of Performance when nothing is run again
     rerun: str = ""  # the same when the solved submission.py runs again; as ``performance`` when empty
-    # The verdict of question 6, asked by grade.json where the damage writes one; when empty, SKIPPED, or ERROR where the
+    # The verdict of question 6, asked by grade.json where the damage writes one. When empty: SKIPPED, or ERROR if the
     # run is refused.
     sample_index: str = ""
 
