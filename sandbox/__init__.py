@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class Died(Exception):
     """The process above a question ended before the answer."""
 
 
-class Box:
+class Box(AbstractContextManager):
     """The sandbox of one submission; starts when it is first asked. A context manager.
 
     Without bubblewrap (``sealed`` is False), several threads may ask at the same time.
@@ -102,9 +102,6 @@ class Box:
         self.sealed = bubblewrap.unavailable() is None
         self._about = {"source": source} | ({"tasks.py": tasks} if tasks is not None else {})
         self._waiting: list[_Process] = []  # at most one that can be asked
-
-    def __enter__(self) -> "Box":
-        return self
 
     def __exit__(self, *_):
         while self._waiting:

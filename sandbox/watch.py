@@ -74,7 +74,8 @@ class Watch:
         deadline = time.monotonic() + PATIENCE
         while below := [pid for pid in self.processes()[1:] if _lives(pid)]:
             for pid in below[:1] if sealed else below:
-                _kill(pid)
+                with suppress(psutil.Error, OSError):
+                    psutil.Process(pid).kill()
             if sealed or time.monotonic() > deadline:
                 break
             time.sleep(0.002)
@@ -124,11 +125,6 @@ def _lives(pid: int) -> bool:
             return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
         return any(told.rpartition(b")")[2].split()[0] not in (b"Z", b"X") for told in _of_threads(pid, "stat"))
     return False
-
-
-def _kill(pid: int) -> None:
-    with suppress(psutil.Error, OSError):
-        psutil.Process(pid).kill()
 
 
 def kills_for_memory() -> int:

@@ -61,7 +61,7 @@ OWN = {
     "pca_fit: imaginary": ("pca_fit", "# SOLUTION\nself.components = self.components + 0j\n"),
 }
 SLIPS = {  # a case of handins/wrong, or of OWN: part of what is said
-    "e_not_normalised": "300 of the 300 rows of gamma do not sum to 1", "e_not_normalised_after_max": "sum to 1",
+    "e_not_normalised": "300 of the 300 rows of gamma do not sum to 1",
     "e_wrong_axis": "sum to 1", "e_logarithms": "sum to 1", "e_transposed": "(transpose it)",
     "e_nothing_returned": "is `return gamma` missing?", "e_likelihood_too": "returns tuple",
     "e_pi_forgotten": "pi", "e_diagonal_only": "", "e_determinant_of_inverse": "", "e_x_centred_in_place": "in place",

@@ -49,9 +49,6 @@ return gamma / gamma.sum(axis=1, keepdims=True)
 # COMMON: return gamma -> return gama
 # ------ e_not_normalised [WRONG 5, says do not sum to 1]: pi_k N(x | k), not divided by the sum of its row.
 # COMMON: return gamma / gamma.sum(axis=1, keepdims=True) -> return gamma
-# ------ e_not_normalised_after_max [WRONG 5, says do not sum to 1]: The row's maximum is taken off in the log domain, and the division forgotten.
-logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
-return np.exp(logs - logs.max(axis=1, keepdims=True))
 # ------ e_nothing_returned [WRONG 0, says return gamma]: gamma is kept in the object, and nothing returned.
 # COMMON: return gamma -> self.gamma = gamma
 # ------ e_pi_forgotten [WRONG 5, says pi are left out]: The mixing weights are left out.

@@ -71,10 +71,6 @@ self.covs = np.array([(gamma[:, [k]] * (X - self.means[k])) @ (X - self.means[k]
 # ------ m_raise_left [ERROR 10, says remove this `raise`]: Filled in, but the raise of the empty region is still there.
 # SOLUTION
 raise NotImplementedError("1.2 M-step: update self.pi, self.means and self.covs from X and gamma")
-# ------ m_name_misspelt [WRONG 7, says means is unchanged]: self.mean instead of self.means.
-before = self.means
-# SOLUTION
-self.mean, self.means = self.means, before
 # ------ m_old_covs_added [WRONG 5, says before this step]: Summed up in self.covs, which still held the old ones.
 # COMMON: self.covs[k] = -> self.covs[k] +=
 # ------ m_gamma_twice [WRONG 5, says both sides]: Both factors of the product are weighted.

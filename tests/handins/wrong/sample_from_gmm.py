@@ -5,8 +5,6 @@ Image.fromarray(pixels.reshape(28, 28)).save(Path(path) / "gmm_sample.png")
 code = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
 with open(Path(path) / "gmm_sample.png", "wb") as file:
     np.save(file, np.clip(pca.inverse_transform(code), 0, 255).astype(np.uint8))
-# ------ s_black_and_white [WRONG 0, says mode L]: One bit a pixel.
-# COMMON: np.clip(pca.inverse_transform(code), 0, 255).astype(np.uint8) -> pca.inverse_transform(code) > 127
 # ------ s_colour [WRONG 0, says mode L]: Three channels.
 # COMMON: pixels.reshape(28, 28) -> np.stack([pixels.reshape(28, 28)] * 3, axis=-1)
 # ------ s_covariance_for_root [WRONG 5, says own square root]: The covariance is used as its own square root.

@@ -62,9 +62,6 @@ self.mean = np.mean(X, axis=0
 self.components = None
 # ------ t_utf_16 [all ERROR 0, says UTF-16]: Saved as "Unicode", which means UTF-16.
 # encoding: utf-16
-# ------ t_relative_import [all ERROR 0, says relative import, says one file]: A relative import.
-# === top
-from .utils import load_split
 # ------ t_no_mixture [e_step ERROR 0, m_step ERROR 0, says class GMM is missing]: The class GMM is not there, and an annotation names it.
 # === end
 del GMM
