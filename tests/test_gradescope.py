@@ -107,7 +107,7 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
         texts = {name: archive.read(name).decode() for name in names}
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
     assert {"setup.sh", "run_autograder", "requirements.txt", "sandbox/worker.py", "hi_mnist/runs.py"} <= set(names)
-    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "sandbox", "staff"}
+    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "labs", "sandbox", "staff"}
     assert {name for name in names if name.startswith("staff/")} == {
         *("staff/__init__.py", "staff/archives.py", "staff/encodings.py", "staff/entries.py", "staff/tables.py"),
         *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),
@@ -281,10 +281,10 @@ def test_internal_question_gives_no_points_and_says_whose_fault_it_is():
 
 def test_a_rerun_of_the_same_file_has_the_same_numbers_and_another_file_others(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(checks, "check_code", lambda source, *, seed: asked.append(seed) or [])
+    monkeypatch.setattr(checks, "check_code", lambda source, *, seed, **_: asked.append(seed) or [])
     for content in ("a", "a", "b"):
         (tmp_path / "submission.py").write_text(content)
-        autograder.grade(tmp_path, {"dataset": None, "key": "k"})
+        autograder.grade(tmp_path, {"dataset": None, "lab": "main", "key": "k"})
     assert asked[0] == asked[1] and not set(asked[1].values()) & set(asked[2].values())
 
 
