@@ -16,6 +16,7 @@ import pytest
 from grading import checks, table
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from labs import catalog
 from staff import handout
 from staff.gradescope import __main__ as build
 from staff.gradescope import autograder
@@ -159,6 +160,7 @@ def test_builder_refuses_in_one_line(tmp_path):
         (["there.zip"], "exists"),
         (["bundle.tar"], "zip"),
         (["new.zip", "--seed", "-1"], "seed"),
+        (["new.zip", "--lab", "image_clustering", "--dataset", "digits"], "main lab"),
         (["new.zip", "--visibility", "never"], "visibility"),
     ):
         with pytest.raises(LabError, match=cause):
@@ -205,6 +207,17 @@ def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(co
         assert "read nothing" in results["tests"][0]["output"]
         assert json.loads((source / "failed.json").read_text(encoding="utf-8"))["score"] == 0
         assert "99" not in (source / "grading" / "checks.py").read_text(encoding="utf-8")[:20]
+
+
+@pytest.mark.slow
+def test_bundle_of_a_companion_lab_grades_it(tmp_path):
+    lab = catalog.load("image_clustering")
+    build.main([str(tmp_path / "lab.zip"), "--lab", lab.name])
+    for container in laid_out(tmp_path / "lab.zip"):
+        assert "torch" in (container / "source/requirements.txt").read_text()
+        assert "NotImplementedError" in (container / "source/labs/image_clustering/submission.py").read_text("utf-8")
+        (container / "submission" / "submission.py").write_bytes(lab.source.read_bytes())
+        assert scores(run(container)) == {asked.label: asked.points for asked in lab.questions.values()}
 
 
 @pytest.mark.slow
