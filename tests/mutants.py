@@ -15,15 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from staff import fingerprint
+
 HERE = Path(__file__).resolve().parent
 SOURCES = {"solution": HERE.parent / "submission.py", "textbook": HERE / "textbook.py"}
-TASK_OF_FUNCTION = {
-    "_e_step": "e_step",
-    "_m_step": "m_step",
-    "PCA.fit": "pca_fit",
-    "_moments": "pca_fit",
-    "sample_from_gmm": "sample_from_gmm",
-}
+TASK_OF_FUNCTION = fingerprint.REGIONS | {"PCA._moments": "pca_fit"}
 SWAPPED_OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.MatMult: ast.Mult, ast.Lt: ast.Gt, ast.Gt: ast.Lt,
@@ -44,7 +40,10 @@ def mutants(solution: str) -> list[Mutant]:
     text = SOURCES[solution].read_text(encoding="utf-8")
     lines = text.splitlines()
     found = {}
-    for function, task in functions(ast.parse(text)):
+    for called, function in fingerprint.functions(ast.parse(text), ""):
+        task = TASK_OF_FUNCTION.get(called)
+        if task is None:
+            continue
         head, tail = lines[: function.lineno - 1], lines[function.end_lineno :]
         known = {ast.unparse(function)}
         for node in [node for statement in function.body for node in ast.walk(statement)]:
@@ -60,16 +59,6 @@ def mutants(solution: str) -> list[Mutant]:
                 source = "\n".join([*head, textwrap.indent(code, " " * function.col_offset), *tail, ""])
                 found[source] = Mutant(task, name, source.encode())
     return list(found.values())
-
-
-def functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, str]]:
-    """The functions that answer a question, with the question."""
-    for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
-        for node in owner.body:
-            if isinstance(node, ast.FunctionDef):
-                whole = f"{getattr(owner, 'name', '')}.{node.name}"
-                if task := TASK_OF_FUNCTION.get(node.name) or TASK_OF_FUNCTION.get(whole):
-                    yield node, task
 
 
 class Exchange(ast.NodeTransformer):

@@ -217,42 +217,28 @@ VALUES = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e308, -1e308, 1e-320, 2.0**63)
 DTYPES = ("bool", "int8", "int64", "uint8", "float16", "float32", "float64", "complex128")
 
 
-def spoilt(array: np.ndarray, kind: str, value: float, dtype: str, number: int) -> np.ndarray | None:
-    """A right answer made wrong."""
-    places = np.unravel_index(number % array.size, array.shape)
-    with np.errstate(all="ignore"):
-        match kind:
-            case "missing":
-                return None
-            case "one value all over":
-                return np.full(array.shape, value).astype(dtype)
-            case "one number wrong":
-                array = array.astype(np.float64)
-                array[places] += value if abs(value) > 1e-300 else 1.0  # nothing is as good as right
-                return array
-            case "huge":
-                return (array + 1.0) * 1e300
-            case "imaginary":
-                return array + 1j * (1 + np.abs(array.astype(np.float64)))
-            case "cut":
-                return array[..., :-1].astype(dtype)
-            case "flat":
-                return array.reshape(-1, 1, 1) + 1.0  # right numbers in another shape are forgiven at times
-            case "an axis more":
-                return np.stack([array] * (2 + number % 2), axis=number % (array.ndim + 1)).astype(dtype)
-            case "empty":
-                return np.zeros((0, 3) if number % 2 else 0, dtype=dtype)
-            case "noise":
-                return np.random.default_rng(number).normal(size=array.shape) * 10.0 ** (number % 200)
-            case "one number":
-                return np.array(value).astype(dtype)
+def one_wrong(array: np.ndarray, value: float, dtype: str, n: int) -> np.ndarray:
+    array = array.astype(np.float64)
+    # Next to nothing added would be as good as right.
+    array[np.unravel_index(n % array.size, array.shape)] += value if abs(value) > 1e-300 else 1.0
+    return array
 
 
-KINDS = (
-    "missing", "one value all over", "one number wrong", "huge", "imaginary", "cut", "flat", "an axis more", "empty",
-    "noise", "one number",
-)  # fmt: skip
-SPOILS = st.tuples(st.sampled_from(KINDS), st.sampled_from(VALUES), st.sampled_from(DTYPES), st.integers(0, 10**6))
+SPOIL = {  # ways to make a right answer wrong
+    "missing": lambda array, value, dtype, n: None,
+    "one number wrong": one_wrong,
+    "one value all over": lambda array, value, dtype, n: np.full(array.shape, value).astype(dtype),
+    "huge": lambda array, value, dtype, n: (array + 1.0) * 1e300,
+    "imaginary": lambda array, value, dtype, n: array + 1j * (1 + np.abs(array.astype(np.float64))),
+    "cut": lambda array, value, dtype, n: array[..., :-1].astype(dtype),
+    # Right numbers in another shape are forgiven at times.
+    "flat": lambda array, value, dtype, n: array.reshape(-1, 1, 1) + 1.0,
+    "an axis more": lambda array, value, dtype, n: np.stack([array] * (2 + n % 2), n % (array.ndim + 1)).astype(dtype),
+    "empty": lambda array, value, dtype, n: np.zeros((0, 3) if n % 2 else 0, dtype),
+    "noise": lambda array, value, dtype, n: np.random.default_rng(n).normal(size=array.shape) * 10.0 ** (n % 200),
+    "one number": lambda array, value, dtype, n: np.array(value).astype(dtype),
+}
+SPOILS = st.tuples(st.sampled_from([*SPOIL]), st.sampled_from(VALUES), st.sampled_from(DTYPES), st.integers(0, 10**6))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -268,8 +254,9 @@ def test_answers_may_hold_anything_and_never_pass(task):
         st.dictionaries(st.sampled_from(others), SPOILS) if others else st.just({}),
     )
     def judge(wrong, wrong_too):
-        changes = {name: spoilt(right(task)[name], *spoil) for name, spoil in wrong.items()}
-        changes |= {name: spoilt(np.ones((2, 3)), *spoil) for name, spoil in wrong_too.items()}
+        with np.errstate(all="ignore"):
+            changes = {name: SPOIL[kind](right(task)[name], *how) for name, (kind, *how) in wrong.items()}
+            changes |= {name: SPOIL[kind](np.ones((2, 3)), *how) for name, (kind, *how) in wrong_too.items()}
         judged = result(task, **changes)
         assert judged["verdict"] == "WRONG"
         assert 0 <= judged["score"] < FULL[task]

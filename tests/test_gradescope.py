@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import handins
 import pytest
 
 from grading import checks, table
@@ -24,12 +25,6 @@ from staff.gradescope import autograder
 CODE_POINTS = {"1.1 E-step": 10, "1.2 M-step": 10, "2.1 PCA.fit": 8, "5.1 sampling": 7}
 SOLVED = (ROOT / "submission.py").read_text(encoding="utf-8")
 SKELETON = handout.student_copy("submission.py")[0].decode()
-
-
-def with_e_step(*lines: str) -> str:
-    """The skeleton, whose E-step is these lines."""
-    start = next(line for line in SKELETON.splitlines() if 'NotImplementedError("1.1' in line)
-    return SKELETON.replace(start, "\n".join("        " + line for line in lines))
 
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Gradescope's containers run Linux")
@@ -178,22 +173,20 @@ def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(co
     source, target = container / "source", container / "results" / "results.json"
     folder = container / "submission" / "lab"
     folder.mkdir()
-    (folder / "submission.py").write_text(
-        with_e_step(
-            "import json, os",
-            f"for path in ({str(target)!r}, {str(source / 'failed.json')!r}, {str(source / 'grading/checks.py')!r}):",
-            "    try:",
-            "        open(path, 'w').write(json.dumps({'score': 99}))",
-            "    except OSError:",
-            "        pass",
-            "try:",
-            f"    seen = open({str(source / 'settings.json')!r}).read()",
-            "except OSError:",
-            "    seen = 'nothing'",
-            "raise ValueError('\\x1b[2J\\u202eread ' + seen)",
-        ),
-        encoding="utf-8",
-    )
+    code = f"""
+import json, os
+for path in {[str(path) for path in (target, source / "failed.json", source / "grading/checks.py")]}:
+    try:
+        open(path, 'w').write(json.dumps({{'score': 99}}))
+    except OSError:
+        pass
+try:
+    seen = open({str(source / "settings.json")!r}).read()
+except OSError:
+    seen = 'nothing'
+raise ValueError('\\x1b[2J\\u202eread ' + seen)
+"""
+    (folder / "submission.py").write_text(handins._fill(SKELETON, handins.REGIONS["e_step"], code), encoding="utf-8")
     results = run(container)
     assert scores(results) == dict.fromkeys(CODE_POINTS, 0)
     assert not {"\x1b", "\u202e"} & set(results["tests"][0]["output"])
