@@ -205,10 +205,6 @@ READ = [
      {"run": None, "files": {}, "review": ["no results"]}),
     (NO_REPORT, {"notes": ["no report (.pdf)"]}),
     (NO_REPORT | {"报告.docx": b"PK"}, {"notes": ["the report is not a PDF: 报告.docx"]}),
-    (files("results/2026-11-21") | files("results/2026-11-03") | files("results/2026-11-19"),
-     {"run": "results/2026-11-21", "notes": ["3 results folders; results/2026-11-21, the newest by name, was graded"]}),
-    (files() | files("results/2026-12-24", without=("pca.safetensors", "pca/config.json")),  # an AE run
-     {"run": RUN_PATH, "notes": [f"2 results folders; {RUN_PATH}, the newest PCA run by name, was graded"]}),
     (files(without=("config.yaml",)), {"run": RUN_PATH, "review": [], "notes": []}),
     (files() | {"old/submission.py": b"old"},
      {"source": CODE, "review": [], "notes": ["2 files submission.py; submission.py was graded"]}),
