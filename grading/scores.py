@@ -61,7 +61,10 @@ def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
 
 def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
-    """Davies-Bouldin index of images uint8 (N, 1, 28, 28) in pixel space, lower is better; None if not defined."""
+    """Davies-Bouldin index in pixel space (lower is better) of images uint8 (N, 1, 28, 28) by clusters int (N,).
+
+    None if it is not defined.
+    """
     if not 2 <= len(np.unique(clusters)) < len(clusters):
         return None
     return float(davies_bouldin_score(data.flatten(images).astype(np.float64), clusters))
@@ -69,6 +72,8 @@ def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
 
 def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray, test: np.ndarray) -> float:
     """The index of scikit-learn's PCA and GaussianMixture with the settings in ``BASELINE``, kept in the cache.
+
+    ``train`` and ``test`` are uint8 (N, 1, 28, 28), those of the named data set.
 
     Raises:
         LabError: it cannot be computed here: the libraries give a figure that cannot be.

@@ -91,7 +91,7 @@ def _table(head: list[str], rows: list[list], rule: str = "---") -> str:
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _run(run: SavedRun, option: str) -> str:

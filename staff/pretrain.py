@@ -212,7 +212,7 @@ def fit_autoencoder(images: Tensor, plane: Tensor, net: Contrast, *, steps, batc
     """Stage 3: train encoder and decoder together.
 
     The encoder starts from that of stage 1. The loss is the squared distance of a (lightly distorted) image's code to
-    its place in the plane, plus the reconstruction error of the image itself.
+    its place in the plane, float32 (N, 2), plus the reconstruction error of the image itself.
     """
     torch.manual_seed(seed)
     ae = AE().to(device, memory_format=torch.channels_last)
@@ -253,7 +253,10 @@ def _cached(name: str, key: list, width: int, compute: Callable[[], np.ndarray])
 
 
 def train_ddpm(images: Tensor, labels: Tensor, *, args: "DdpmOptions", work_dir: Path, device) -> ClassUNet:
-    """Train the class-conditional diffusion model; one label in ten, int64 (N,), becomes the null class."""
+    """Train the class-conditional diffusion model on images uint8 (N, 1, 28, 28) and labels int64 (N,).
+
+    While it trains, one label in ten is replaced by the null class.
+    """
     torch.manual_seed(args.seed)
     net = ClassUNet().to(device, memory_format=torch.channels_last)
     schedule = cosine_schedule()

@@ -1,6 +1,5 @@
 """grade.py --report_draft: all results are filled in, no student text is lost, nothing becomes markup by accident."""
 
-import io
 import json
 import re
 import shutil
@@ -21,9 +20,6 @@ QUESTIONS = [
     ("1.2 M-step", 10, 5.0, "WRONG", "covs | <b>are</b> wrong\ninput: x", "divide"),
     ("6 Performance", 30, 0.0, "SKIPPED", "", ""),
 ]
-PICTURE = io.BytesIO()
-Image.new("RGB", (4, 4)).save(PICTURE, "PNG")
-PICTURE = PICTURE.getvalue()
 NAMES = ("label", "points", "score", "verdict", "message", "hint")
 GRADE = {
     "questions": [dict(zip(NAMES, question, strict=True)) for question in QUESTIONS],
@@ -184,7 +180,7 @@ def test_writing_is_kept_and_becomes_a_page_to_print(run_folder, own_home, run_s
     text = written(run_folder)
     file, page = run_folder / draft.FILE, run_folder / draft.PRINT
     write_grade(run_folder)
-    (run_folder / "true_pca.png").write_bytes(PICTURE)
+    Image.new("RGB", (4, 4)).save(run_folder / "true_pca.png")
     monkeypatch.setattr(grade.prepare, "ensure", lambda *_: "digits")
     for name, changed in {
         "filled in": text.replace("name:", "name: Li").encode(),
