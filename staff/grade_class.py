@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,7 +269,8 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
                     done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
                     bar.update()
                     if time.monotonic() > told:  # the first row after seconds
-                        gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
+                        with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
+                            gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
                         told = time.monotonic() + BETWEEN_TABLES
         finally:
             missing = len(to_grade) - len(done)
@@ -287,9 +288,10 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
 
 
 def progress(total: int) -> tqdm:
-    """Hand-ins done, rate and time left on one line; where nobody looks at a terminal, a line every half minute."""
-    rest = {} if sys.stderr.isatty() else {"mininterval": 30, "maxinterval": 30}
-    return tqdm(total=total, desc="grading", unit="hand-in", ascii=True, **rest)
+    """Hand-ins done, rate and time left on one line; a line each half minute where that is no terminal."""
+    seen = sys.stderr.isatty()
+    where = {"file": sys.stderr} if seen else {"file": sys.stdout, "mininterval": 30, "maxinterval": 30}
+    return tqdm(total=total, desc="grading", unit="hand-in", ascii=True, **where)
 
 
 def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:

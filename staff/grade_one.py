@@ -108,7 +108,7 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
         # The run first, so that the data it is measured by are read before any student code runs.
         has_run = settings.lab == catalog.MAIN
         run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record)) if has_run else []
-        code = guarded(lab.questions, lambda: grade_code(handin, settings, record, lab, box))
+        code = guarded(lab.questions, lambda: grade_code(handin, settings, record, box))
         if settings.rerun and record["db"] is not None:
             asked = {"performance": RUN_QUESTIONS["performance"]}
             run[1:] = guarded(asked, lambda: [reproduced(run[1], handin, code, record, box)])
@@ -187,13 +187,12 @@ def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
 # --------------------------------------------------------------------------- its code
 
 
-def grade_code(
-    handin: archives.HandIn, settings: Settings, record: dict, lab: catalog.Lab, box: sandbox.Box
-) -> list[dict]:
+def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: sandbox.Box) -> list[dict]:
     """Grade the questions on the code; puts its fingerprint into the record.
 
     The numbers depend on whose code it is: nobody can prepare for them, or learn those of others.
     """
+    lab = catalog.load(settings.lab)
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
         return entries(lab.questions, "ERROR", message, hint)

@@ -21,8 +21,6 @@ from staff.statistics import Class
 TEMPLATES = Path(__file__).with_name("templates")
 MAIL = ["student_id", "name", "email", "points", "total", "status", "feedback"]
 LONGEST_CODE = 400  # lines of a file, shown beside another's
-NOT_LATE = ("", "no", "unknown")
-BY_PROGRAM = "Points by program, without the report."
 BAD_CLUSTERS = "Each dot is a run. High on the left: a low Davies-Bouldin index by a bad clustering."
 GAP = ("\N{VERTICAL ELLIPSIS}", False)
 
@@ -37,7 +35,7 @@ def write(out: Path, final: list[dict] | None = None) -> None:
     graded = Class(out, final)
     files.write_text(out / "summary.html", summary(graded))
     scored, lines = {row["hand_in"]: row for row in graded.scored}, []
-    for row in graded.graded.rows:
+    for row in graded.rows:
         row, page = row | scored.get(row["hand_in"], {}), ""
         if record := graded.records.get(row["hand_in"]):
             page = link(row)["address"]
@@ -65,7 +63,7 @@ def link(row: dict) -> dict:
 
 def _render(name: str, graded: Class, **values) -> str:
     values |= {use.__name__: use for use in (short, half, link, pages.shown)}
-    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.graded.lab).title, graded=graded, **values)
+    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, graded=graded, **values)
 
 
 # --------------------------------------------------------------------------- for staff
@@ -73,29 +71,16 @@ def _render(name: str, graded: Class, **values) -> str:
 
 def summary(graded: Class) -> str:
     """The page of the class."""
-    rows, totals, plots = graded.graded.rows, (graded.totals(), graded.totals(closed=False)), []
+    totals, plots, by_name = graded.totals(), [], {row["hand_in"]: row for row in graded.rows}
     if len(graded.scored) >= statistics.SMALLEST:
-        plots.append(("Which question went wrong", statistics.bars(list(graded.parts.values())), ""))
-        if any(totals):
-            plots.append(("Totals", statistics.histogram(*totals, graded.most), "" if graded.by_hand else BY_PROGRAM))
+        about = "" if graded.by_hand else "Points by program, without the report."
+        plots.append(("Totals", statistics.histogram(totals, graded.totals(closed=False), graded.most), about))
         if graded.runs:
             plots.append(("Performance against accuracy", statistics.scatter(graded.runs), BAD_CLUSTERS))
-    by_name = {row["hand_in"]: row for row in rows}
-    return _render(
-        "summary.html.j2",
-        graded,
-        counts=Counter(row["status"] for row in rows),
-        late=[row for row in rows if row["late"] not in NOT_LATE],
-        unknown=sum(row["late"] == "unknown" for row in rows),
-        quartiles=statistics.quartiles(totals[0]),
-        closed=len(totals[0]),
-        plots=plots,
-        look=[row for row in rows if row["status"] not in ("OK", "ABSENT")],
-        pairs=[beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.graded.alike],
-        similar=gradebook.SIMILAR,
-        few=statistics.SMALLEST,
-        odd_by=statistics.ODD,
-    )
+    pairs = [beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.alike]
+    values = {"counts": Counter(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
+    values |= {"closed": len(totals), "quartiles": statistics.quartiles(totals), "similar": gradebook.SIMILAR}
+    return _render("summary.html.j2", graded, few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
 
 
 def beside(graded: Class, pair: list[dict], told: str) -> dict:
@@ -104,7 +89,7 @@ def beside(graded: Class, pair: list[dict], told: str) -> dict:
     def keys(lines: list[str]) -> list[str]:
         return ["".join(line.split()) for line in lines]
 
-    handed_out = handout.student_copy(catalog.load(graded.graded.lab).source.relative_to(files.ROOT).as_posix())[0]
+    handed_out = handout.student_copy(catalog.load(graded.lab).source.relative_to(files.ROOT).as_posix())[0]
     given, texts, sides = {"", *keys(handed_out.decode().splitlines())}, [], []
     for row in pair:
         path = kept_files(graded.out, row["hand_in"]) / "submission.py"
@@ -126,7 +111,7 @@ def beside(graded: Class, pair: list[dict], told: str) -> dict:
 
 def feedback(graded: Class, record: dict, row: dict) -> str:
     """The page of a student: what the record says, and the points of the row of the gradebook or of final.csv."""
-    shown, folder = gradebook.student_record(record, graded.graded.lab), kept_files(graded.out, record["hand_in"])
+    shown, folder = gradebook.student_record(record, graded.lab), kept_files(graded.out, record["hand_in"])
     kept = {name: folder / Path(name).with_suffix(".webp") for name in archives.PICTURES}
     return _render(
         "feedback.html.j2",
@@ -138,6 +123,6 @@ def feedback(graded: Class, record: dict, row: dict) -> str:
         box=statistics.quartiles(graded.totals()),
         figures=[(text, shown[name]) for name, text in FIGURES.items() if shown[name] is not None],
         attempts=(shown["reproduced"] or {}).get("attempts", []),
-        has_run=graded.graded.lab == catalog.MAIN,
+        has_run=graded.lab == catalog.MAIN,
         pictures={name: pages.encoded("webp", path.read_bytes()) for name, path in kept.items() if path.is_file()},
     )
