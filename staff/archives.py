@@ -28,10 +28,9 @@ RUN_FILES = {
     "grade.json": 1 << 20,
 }
 # Shown in its student's feedback, decoded in the sandbox only.
-PICTURES = [f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")]
-PICTURES += ["gmm_sample.png", "ddpm_sample.png"]
+PICTURES = [f"{kind}_{name}" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")]
+PICTURES = {f"{name}.png": name for name in [*PICTURES, "gmm_sample", "ddpm_sample"]}
 LARGEST_PICTURE = 4 << 20  # bytes; a run's own have up to one megabyte
-PNG = b"\x89PNG\r\n\x1a\n"
 PCA_FILES = ("pca/config.json", "pca/pca.safetensors")
 NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; an AE run needs no PCA_FILES
 CODE_LIMIT = 1 << 20
@@ -73,7 +72,7 @@ class HandIn:
     source: bytes | None = None  # submission.py unchanged; None if it is missing
     run: str | None = None  # original name of the graded run's folder; None if there is no run
     files: dict[str, bytes] = field(default_factory=dict)  # of that run, by their names in ``RUN_FILES``
-    pictures: dict[str, bytes] = field(default_factory=dict)  # those of ``PICTURES`` that begin like a PNG
+    pictures: dict[str, bytes] = field(default_factory=dict)  # in its folder, by their names in ``PICTURES``
     # Files of its other complete PCA runs, the newest first, in case that one cannot be scored.
     others: dict[str, dict[str, bytes]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what is worth knowing
@@ -290,12 +289,9 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     handin.others = dict(others)
     for entry in (e for e in contents.entries if e.parts[:-1] == chosen and e.parts[-1] in PICTURES):
         try:
-            content = entry.read(LARGEST_PICTURE)
+            handin.pictures[PICTURES[entry.parts[-1]]] = entry.read(LARGEST_PICTURE)
         except (Refused, *DAMAGE) as error:
-            entries.told(error)  # a fault of this machine
-            continue
-        if content.startswith(PNG):
-            handin.pictures[entry.parts[-1]] = content
+            entries.told(error)  # raises a fault of this machine
     for folder in order[: order.index(chosen)]:
         handin.review.append(not_scored(path[folder], causes[folder], handin.run))
     if len(runs) > 1 and not causes:

@@ -153,6 +153,7 @@ def scatter(found: list[dict]) -> str:
             axes.scatter(*places, c=colours, marker=marker, label=LABELS[is_open], alpha=0.75, s=28)
         axes.set(xlabel="accuracy of the clusters", ylabel="Performance, points by formula")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        for handle in axes.legend(frameon=False).legend_handles:
+            handle.set_color("black")
 
     return _plot(draw)
