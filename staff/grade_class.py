@@ -5,8 +5,8 @@
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
     python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
-Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
-hand-in affects only its own row.
+Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html (also .md) and feedback/<hand-in>/ into OUT_DIR.
+A broken hand-in affects only its own row.
 """
 
 import argparse
@@ -340,8 +340,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
     print(gradebook.counted(rows))
-    print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
-    print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
+    print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.html, summary.md and feedback/ in {args.out}")
+    print(f"next: read summary.html, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")
     return 0
 
