@@ -135,7 +135,7 @@ class Box(AbstractContextManager):
             try:
                 process = self._waiting.pop() if self._waiting else _Process(self._about, self.sealed)
                 outcome = process.ask(request, limits)
-                self.seconds[task] = process.clock.seconds()
+                self.seconds[task] = process.clock.group.look().cpu - process.clock.first.cpu
             except Died as error:  # by the code, if it happens each time
                 outcome, again = Outcome("crash", cause=str(error)), True
             except (Internal, OSError) as error:
@@ -366,10 +366,6 @@ class _Clock:
                 raise Internal(f"others held the processors: {self.used()}")
             return Outcome("timeout", cause=self.time())
         return None
-
-    def seconds(self) -> float:
-        """Processor time until now."""
-        return self.group.look().cpu - self.first.cpu
 
     def used(self) -> str:
         return f"it had {self.cpu:.0f} s of processor time in {self.wall:.0f} s"

@@ -49,12 +49,6 @@ def short(points: float | None) -> str:
     return "open" if points is None else f"{points:.2f}".rstrip("0").rstrip(".")
 
 
-def half(quartiles: list[float]) -> str:
-    """The range of the middle half."""
-    low, _, high = map(short, quartiles)
-    return low if low == high else f"{low} to {high}"
-
-
 def link(row: dict) -> dict:
     """How a hand-in is named on a page, and the address of its feedback from the class's folder."""
     address = f"feedback/{gradebook.file_name(row['hand_in'])}/{FEEDBACK[2]}"
@@ -62,7 +56,7 @@ def link(row: dict) -> dict:
 
 
 def _render(name: str, graded: Class, **values) -> str:
-    values |= {use.__name__: use for use in (short, half, link, pages.shown)}
+    values |= {use.__name__: use for use in (short, link, pages.shown)}
     return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, graded=graded, **values)
 
 
