@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from labs import catalog
 from staff import entries, tables
@@ -39,11 +38,12 @@ REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _UPLOADED_ID = re.compile("[A-Za-z]{0,4}[0-9]{4,40}")
 _LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)  # of the main lab; those of companion labs may end as they like
-_UPLOADS = {
-    "canvas": "(?P<user>[^_]+)(?:_LATE)?(?P<id>_[0-9]+)_[0-9]+_",
-    "moodle": "(?P<user>[^_]+)(?P<id>_[0-9]+)_assignsubmission_file_?",
-    "blackboard": "(?P<user>.+?)_attempt_(?P<at>[0-9]{4}(?:-[0-9]{2}){5})(?:_|$)",
-}
+# What course systems put before the name of a file that staff download: by the system's name, who uploaded it.
+# Canvas: user_LATE_id_upload_, Moodle: Name_id_assignsubmission_file_, Blackboard: Lab 3_user_attempt_TIME_.
+UPLOAD = re.compile(
+    "(?P<canvas>[^_]+(?:_LATE)?_[0-9]+)_[0-9]+_|(?P<moodle>[^_]+_[0-9]+)_assignsubmission_file_?"
+    "|(?P<blackboard>.+?)_attempt_(?P<at>[0-9]{4}(?:-[0-9]{2}){5})(?:_|$)"
+)
 # What may be meant by a file that is missing: submission (1).py, submission.py.txt, my_results/model.safetensors.
 _LIKE_CODE = re.compile(r"submission|\.(py|ipynb)$", re.I)
 _MISNAMED = re.compile(r"submission[^/]*\.(py|txt|ipynb)$", re.I)
@@ -149,32 +149,11 @@ def parse_name(name: str, lab: str = catalog.MAIN) -> tuple[str, str]:
     return (student_id, person) if good else ("", "")
 
 
-class Upload(NamedTuple):
-    """What a course system put before a file's name: ``before``. Of the systems, only Blackboard says when (``at``)."""
-
-    system: str
-    before: str
-    by: str
-    at: str
-
-
-def upload(name: str) -> Upload | None:
-    """What a course system put before a name; None if that has none of their forms.
-
-    Canvas: ``user_LATE_id_upload_``, Moodle: ``Name_id_assignsubmission_file_``, Blackboard:
-    ``Lab 3_user_attempt_2026-11-20-10-00-00_``. ``by`` is the user and the id: what the next upload has, too.
-    """
-    for system, pattern in _UPLOADS.items():
-        if found := re.match(pattern, name):
-            parts = {"id": "", "at": ""} | found.groupdict()
-            return Upload(system, found[0], f"{parts['user']}{parts['id']}".casefold(), parts["at"])
-    return None
-
-
 def uploader(name: str) -> str:
-    """Who uploaded a file, as far as what stands before the id says it."""
-    found = upload(name)
-    return found.by if found else _split(name.replace("\uff0b", "+").partition("+")[0])[0].casefold()
+    """Who uploaded a file: what a course system put before the id, without what its next upload would not have."""
+    if found := UPLOAD.match(name):
+        return next(filter(None, found.groups())).casefold().replace("_late_", "_")
+    return _split(name.replace("\uff0b", "+").partition("+")[0])[0].casefold()
 
 
 def _split(start: str) -> tuple[str, str]:

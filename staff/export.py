@@ -8,7 +8,6 @@ import csv
 import io
 import re
 import zipfile
-from contextlib import nullcontext
 from pathlib import Path
 
 from hi_mnist import cli
@@ -55,17 +54,20 @@ def main(argv: list[str]) -> int:
     title, path = args.column or catalog.load(lab).title, args.gradebook
     table = out / f"{system}_grades{path.suffix if path else '.csv'}"
     if path is None:
-        students = roster.load(out).students or [Student(0, [row["student_id"]], row["name"]) for row in rows]
+        own = {row["student_id"]: Student(0, [row["student_id"]], row["name"]) for row in rows if row["student_id"]}
         most, path = gradebook.auto_points(lab) + sum(merge.report(lab).values()), table
-        write(table, new_sheet(system, students, title, str(most)))
+        write(table, new_sheet(system, roster.load(out).students or list(own.values()), title, str(most)))
     (sheet, notes), (found, students, _) = tables.sheet(path), roster.read(path)
     if found != system:
         raise LabError(f"{path} has not the columns that {system} exports; export it there again")
     column = points_column(system, sheet.rows[0], args.column, title) if args.gradebook else len(sheet.rows[0]) - 1
-    matched = roster.match(Course(system, students), [(row["student_id"], row["hand_in"]) for row in rows])
+    theirs = Course(system, students)
+    matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
+    unknown = [row for row in rows if row["email"] and matched[row["hand_in"]][0] is None]
+    matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])  # Moodle may have only that
     names = [i for i, header in enumerate(sheet.rows[0]) if header.strip().casefold() in sum(roster.NAMES, ())]
     for student in students:
-        cells, points = sheet.rows[sheet.numbers.index(student.line)], []
+        cells = sheet.rows[sheet.numbers.index(student.line)]
         points = [row["total"] for row in rows if matched[row["hand_in"]][0] == student]
         cells += [""] * (column + 1 - len(cells))
         cells[column] = guarded(points[0] if len(points) == 1 else None)
@@ -84,16 +86,12 @@ def main(argv: list[str]) -> int:
 
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
-    """The rows of hand-ins with their ``total`` from ``final.csv``, None if it is undecided, and the lab.
-
-    Raises:
-        LabError: the class was not merged since it was graded.
-    """
+    """The rows of hand-ins with their ``total``, None if it is undecided, and the lab. LabError asks to merge again."""
     graded, path = gradebook.load(out), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
     found = [row.cells for row in tables.read(path, ["hand_in", "total"], None)[0]]
-    totals = {tables.key(cells["hand_in"]): float(cells["total"]) if cells["total"] else None for cells in found}
+    totals = {tables.key(cells["hand_in"]): merge.number(cells["total"], 1e6) for cells in found}
     rows = [row for row in graded.rows if row["hand_in"]]
     if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys() - {""}:
         raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")
@@ -101,11 +99,9 @@ def final_rows(out: Path) -> tuple[list[dict], str]:
 
 
 def points_column(system: str, headers: list[str], named: str | None, title: str) -> int:
-    """The column of points that staff ``named``, else the only one, or that with the lab's title. LabError without one."""
+    """The column of points that staff ``named``, else the only one, or that with the lab's title. LabError if not."""
     found = {i: match for i, header in enumerate(headers) if (match := re.fullmatch(POINTS[system], header.strip()))}
-    right = [
-        i for i, match in found.items() if title.casefold() in (name.casefold() for name in match.group(0, 1) if name)
-    ]
+    right = [i for i, match in found.items() if title.casefold() in map(str.casefold, filter(None, match.group(0, 1)))]
     right = list(found) if named is None and len(found) == 1 else right
     if len(right) != 1:
         there = tables.shortened([match[0] for match in found.values()]) or "none"
@@ -120,10 +116,8 @@ def new_sheet(system: str, students: list[Student], title: str, most: str) -> Sh
         rows += [["    Points Possible", "", "", "", "", most]]
         rows += [[s.name, "", s.ids[0], s.ids[-1], s.section, ""] for s in students]
     elif system == "moodle":
-        rows = [
-            ["ID number", "Full name", "Email address", title],
-            *([s.ids[0], s.name, s.email, ""] for s in students),
-        ]
+        rows = [["ID number", "Full name", "Email address", title]]
+        rows += [[s.ids[0], s.name, s.email, ""] for s in students]
     else:
         rows = [["Last Name", "First Name", "Username", "Student ID", f"{title} [Total Pts: {most} Score]"]]
         rows += [[s.name, "", s.ids[-1], s.ids[0], ""] for s in students]
@@ -142,31 +136,38 @@ def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, 
 
     Canvas gives what is uploaded the name of the student's own file, a zip: so the feedback is in one.
     """
-    without, is_zip = [], system == "canvas"
-    with atomic_path(out / f"{system}_feedback.zip") as partial, zipfile.ZipFile(partial, "w") as archive:
-        for row in rows:
-            folder, inner = gradebook.feedback_folder(out, row["hand_in"]), io.BytesIO()
-            there = [folder / name for name in FEEDBACK if (folder / name).is_file()]
-            name = upload_name(system, row["hand_in"], matched[row["hand_in"]][0])
-            if row["total"] is None or not there or not name:
-                without.append(row["hand_in"])
-                continue
-            with zipfile.ZipFile(inner, "w") if is_zip else nullcontext(archive) as target:
-                for path in there:  # without times, so that equal feedback makes equal zips
-                    within = zipfile.ZipInfo(path.name if is_zip else f"{name}/{path.name}")
-                    target.writestr(within, path.read_bytes(), zipfile.ZIP_DEFLATED)
-            if is_zip:
-                archive.writestr(zipfile.ZipInfo(f"{name}.zip"), inner.getvalue())
+    without, contents = [], {}
+    for row in rows:
+        folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
+        there = {name: (folder / name).read_bytes() for name in FEEDBACK if (folder / name).is_file()}
+        name = upload_name(system, hand_in, matched[hand_in][0])
+        if row["total"] is None or not there or not name:
+            without.append(hand_in)
+        elif system == "canvas":
+            contents[f"{name}.zip"] = zipped(there)
+        else:
+            contents |= {f"{name}/{file}": content for file, content in there.items()}
+    with atomic_path(out / f"{system}_feedback.zip") as partial:
+        partial.write_bytes(zipped(contents))
     return without
+
+
+def zipped(contents: dict[str, bytes]) -> bytes:
+    """A zip without times, so that equal feedback makes equal files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
 
 
 def upload_name(system: str, hand_in: str, student: Student | None) -> str:
     """By what the system's bulk upload knows a hand-in; empty if nothing says it."""
-    upload, name = archives.upload(hand_in), ""
+    upload, name = archives.UPLOAD.match(hand_in), ""
     if system == "blackboard":
         name = student.ids[-1] if student else ""
-    elif upload and upload.system == system:
-        name = hand_in if system == "canvas" else upload.before
+    elif upload and upload[system]:
+        name = hand_in if system == "canvas" else upload[0]
     elif system == "moodle" and student and student.account:
         name = f"{student.name.replace('_', ' ')}_{student.account}_assignsubmission_file_"
     return re.sub(r"[\\/:]", "-", name)

@@ -121,14 +121,9 @@ def index(text: str) -> int:
     return int(float(tables.narrow(text)))
 
 
-def made(one: archives.Found) -> tuple[str, int]:
-    """What tells the newer of two hand-ins: Blackboard's time in the name, then the file's."""
-    upload = archives.upload(one.hand_in)
-    return upload.at if upload else "", one.path.stat().st_mtime_ns
-
-
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Decide which of several hand-ins with one id counts: the newest by ``made``.
+    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time in
+    the name, then by file time.
 
     All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
     names different uploaders: anybody can write another's id into a file's name.
@@ -146,7 +141,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             continue
         # A report that was uploaded beside the archive replaces nothing.
         holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
-        times = {one.hand_in: (holds_code[one.hand_in], *made(one)) for one in rivals}
+        uploads = {one.hand_in: archives.UPLOAD.match(one.hand_in) for one in rivals}
+        said = {name: upload["at"] or "" if upload else "" for name, upload in uploads.items()}
+        times = {(name := one.hand_in): (holds_code[name], said[name], one.path.stat().st_mtime_ns) for one in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
         one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
         all_count = not (one_name and one_uploader)
@@ -234,13 +231,11 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         return grade_found(args, grader, found, answers, course, facts)
 
 
-def grade_found(
-    args, grader: Grader, found: list[archives.Found], answers: dict, course: roster.Course, facts: list
-) -> list:
+def grade_found(args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str]) -> list:
     """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
 
     Args:
-        found: all hand-ins.
+        found: all hand-ins, as ``archives.Found``.
         answers: to question 6 from the staff's list, by ``hand_in``.
         course: what else staff say of the class.
         facts: lines for the head of the summary.

@@ -55,14 +55,7 @@ class Student:
 
 @dataclass
 class Course:
-    """A class.
-
-    Attributes:
-        system: the course system that exported the roster; empty for a list of the staff's own.
-        students: the roster; empty without one.
-        late: the policy on late work.
-        times: when hand-ins came, from the staff's list.
-    """
+    """A class: its roster, with the course system that exported it, the policy on late work, and times by hand-in."""
 
     system: str = ""
     students: list[Student] = field(default_factory=list)
@@ -84,12 +77,12 @@ class Course:
         facts, absent = [], {student.ids[0]: student for student in self.students}
         for row in rows:
             student, remark = matched.get(row.hand_in, (None, ""))
-            student, upload = student or Student(0, [""]), archives.upload(row.hand_in)
+            student, upload = student or Student(0, [""]), archives.UPLOAD.match(row.hand_in)
             row.email, row.section = student.email, student.section
             absent.pop(student.ids[0], None)
             facts += [f"{row.hand_in}: {remark}"] * bool(remark)
             if row.record:
-                at = self.times.get(row.hand_in) or (upload.at if upload else "")
+                at = self.times.get(row.hand_in) or (upload and upload["at"]) or ""
                 row.late, row.penalty, note = self.late.judge(at, student.extension, student.late_days)
                 told = "Canvas says LATE, not when" if row.late == UNKNOWN and "_LATE_" in row.hand_in else ""
                 row.notes += filter(None, (remark, note, told))
@@ -187,15 +180,15 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, tuple[St
     An id counts as written, then in another case or form; then the uploader counts, and then an id that a spreadsheet
     may have changed (zeros in front lost or added, 2.1E+09), if only one student has such an id.
     """
-    by_id = {tables.key(one): student for student in course.students for one in student.ids[1:]}
+    by_id = {tables.key(one): student for student in course.students for one in (*student.ids[1:], student.email)}
     by_id |= {tables.key(student.ids[0]): student for student in course.students}
     found = {}
     for student_id, hand_in in hand_ins:
-        right, uploader, remark = by_id.get(tables.key(student_id)), _uploader(course, hand_in), ""
+        right, uploader, remark = by_id.get(tables.key(student_id) or None), _uploader(course, hand_in), ""
         near = [s for s in [right or uploader] if s] or [s for s in course.students if _near(s, student_id)]
         if len(near) != 1:
             remark = f"not in the roster{'; perhaps ' if near else ''}{tables.shortened(list(map(str, near)))}"
-        elif student_id not in near[0].ids:
+        elif not student_id or student_id not in (*near[0].ids, near[0].email):
             remark = f"in the roster as {near[0]}"
         elif uploader not in (None, right):
             remark = f"its id is that of {right}, but {uploader} uploaded it"
@@ -211,6 +204,6 @@ def _near(student: Student, student_id: str) -> bool:
 
 
 def _uploader(course: Course, hand_in: str) -> Student | None:
-    upload = archives.upload(hand_in)
-    by = f"_{upload.by}" if upload and upload.system == course.system else ""
+    found = archives.UPLOAD.match(hand_in)
+    by = f"_{(found and course.system and found[course.system]) or ''}".casefold()
     return next((s for s in course.students if s.account and by.endswith(f"_{s.account.casefold()}")), None)

@@ -1,6 +1,5 @@
 """CSV files that staff edit in a spreadsheet: read in any form it saves, written so that it changes nothing."""
 
-import codecs
 import csv
 import io
 import re
@@ -18,6 +17,7 @@ from staff import encodings
 LARGEST = 10 << 20  # bytes
 LONGEST_CELL = 32_000  # characters; a spreadsheet's cell holds little more
 SHOWN_ERRORS = 5
+CHANGED = "a spreadsheet changed it; format the column as text and enter the id again"
 TEXTS = {"student_id", "hand_in", "name", "status", "comment", "note"}  # no numbers, so their commas stay
 # Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms. An apostrophe makes it
 # text, and one more is put before those that a text has.
@@ -106,9 +106,7 @@ def _text(path: Path) -> tuple[str, str, list[str]]:
     if decoded is None:
         raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
     text, guess = decoded
-    encoding = (
-        "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8"
-    )
+    encoding = "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8-sig" if raw[:1] == b"\xef" else "utf-8"
     notes = [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
     return text, encoding, notes
 
@@ -141,12 +139,8 @@ def _changed_id(value: str, known: Iterable[str]) -> str:
     """A remedy to append to a message if a spreadsheet seems to have taken an id for a number; else empty."""
     meant = {name for name in known if same_number(value, name)}
     if len(meant) == 1:
-        return (
-            f" (did you mean {meant.pop()}? A spreadsheet changed it; format the column as text and enter the id again)"
-        )
-    if _NUMBER.fullmatch(value) and not value.isdigit():
-        return " (a spreadsheet changed it; format the column as text and enter the id again)"
-    return ""
+        return f" (did you mean {meant.pop()}? {CHANGED.capitalize()})"
+    return f" ({CHANGED})" if _NUMBER.fullmatch(value) and not value.isdigit() else ""
 
 
 def same_number(value: str, student_id: str) -> bool:
@@ -199,15 +193,9 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
 
 
 def answers(path: Path, column: str, hand_ins: list[tuple[str, str]], value: Callable) -> tuple[dict, list[str]]:
-    """The values in a column of a list with ``student_id``, by hand-in, and notes on the file. An empty cell has none.
+    """The values in a column of a list with ``student_id``, by hand-in, and notes on the file. Empty cells have none.
 
-    Args:
-        path, column: the list.
-        hand_ins: as for ``whose``.
-        value: makes the value of a cell's text, or raises ``ValueError``.
-
-    Raises:
-        LabError: naming line and column.
+    ``hand_ins`` and errors are as in ``whose`` and ``refuse``; ``value`` reads a cell or raises ``ValueError``.
     """
     rows, notes = read(path, ["student_id", column])
     meant_by, changed = whose([row for row in rows if row.cells[column]], hand_ins)
