@@ -27,8 +27,7 @@ FEEDBACK = ("feedback.html", "feedback.md")
 ABOUT = """
 
 --gradebook: of Canvas, Grades > Export; of Moodle, the assignment's grading worksheet, or Grades > Export > Plain text;
-of Blackboard, Work Offline > Download. Only its column of points is filled. Without it, the roster's students get a new
-table, with a new column; in Moodle it is for Grades > Import > CSV file.
+of Blackboard, Work Offline > Download. Its column of points is filled. Without it, the roster's students get a new one.
 SYSTEM_feedback.zip is for Canvas's Upload Submissions and Moodle's Upload multiple feedback files in a zip. Blackboard
 has no such upload: there it has a folder for each user name."""
 
@@ -36,14 +35,12 @@ has no such upload: there it has a folder for each user name."""
 def build_parser() -> argparse.ArgumentParser:
     about = "Write the merged points and the feedback into OUT_DIR, for a course system to import."
     example = "python -m staff.grade_class export --out grades --for moodle --gradebook worksheet.csv --absent zero"
-    parser = cli.make_parser("python -m staff.grade_class export", about, example)
-    parser.epilog += ABOUT
+    parser = cli.make_parser("python -m staff.grade_class export", about, example + ABOUT)
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was merged")
     parser.add_argument("--for", dest="system", required=True, choices=list(POINTS), help="what imports the files")
     parser.add_argument("--gradebook", type=Path, metavar="FILE", help="what that system exported")
     parser.add_argument("--column", metavar="TITLE", help="of the points (default: the only one, or the lab's title)")
-    text = "the points of students who handed nothing in (default: empty)"
-    parser.add_argument("--absent", choices=["zero", "empty"], default="empty", help=text)
+    parser.add_argument("--absent", choices=["zero", "empty"], default="empty", help="their points (default: empty)")
     return parser
 
 
@@ -70,9 +67,8 @@ def main(argv: list[str]) -> int:
         cells = sheet.rows[sheet.numbers.index(student.line)]
         points = [row["total"] for row in rows if matched[row["hand_in"]][0] == student]
         cells += [""] * (column + 1 - len(cells))
+        points = points or [0 if args.absent == "zero" else None]
         cells[column] = guarded(points[0] if len(points) == 1 else None)
-        if not points and args.absent == "zero":
-            cells[column] = "0"
         for i in names:
             cells[i] = guarded(cells[i])  # it may be a formula
     write(table, sheet, quoted=system == "blackboard")

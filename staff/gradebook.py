@@ -235,8 +235,7 @@ def feedback_folder(out: Path, hand_in: str) -> Path:
 
 def student_record(row: Row, lab: str) -> dict:
     """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
-    record = row.record
-    shown = {"late": row.late, "penalty": row.penalty}
+    record, shown = row.record, {"late": row.late, "penalty": row.penalty}
     shown |= {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
     shown["notes"] = [for_student(note) for note in record["notes"]]
     shown["questions"] = [q | {"message": for_student(q["message"])} for q in record["questions"]]

@@ -17,17 +17,8 @@ from staff.late import UNKNOWN, Policy
 
 COURSE = "course.json"
 # Columns in lower case, the best first; those of a tuple are joined. Canvas's ID is a number of its own.
-IDS = (
-    "student_id",
-    "学号",
-    "sis user id",
-    "id number",
-    "student id",
-    "student number",
-    "id",
-    "sis login id",
-    "username",
-)
+IDS = ("student_id", "学号", "sis user id", "id number", "student id", "student number")
+IDS += ("id", "sis login id", "username")
 NAMES = (("student",), ("full name",), ("name",), ("姓名",), ("last name", "first name"), ("surname", "first name"))
 EMAILS = (("email",), ("email address",), ("e-mail",), ("邮箱",), ("电子邮件",))
 SECTIONS = (("section",), ("class",), ("group",), ("groups",), ("班级",))
@@ -74,24 +65,23 @@ class Course:
             lines for the head of the summary.
         """
         matched = match(self, [(row.student_id, row.hand_in) for row in rows]) if self.students else {}
-        facts, absent = [], {student.ids[0]: student for student in self.students}
+        absent = {student.ids[0]: student for student in self.students}
         for row in rows:
             student, remark = matched.get(row.hand_in, (None, ""))
             student, upload = student or Student(0, [""]), archives.UPLOAD.match(row.hand_in)
             row.email, row.section = student.email, student.section
             absent.pop(student.ids[0], None)
-            facts += [f"{row.hand_in}: {remark}"] * bool(remark)
             if row.record:
                 at = self.times.get(row.hand_in) or (upload and upload["at"]) or ""
                 row.late, row.penalty, note = self.late.judge(at, student.extension, student.late_days)
                 told = "Canvas says LATE, not when" if row.late == UNKNOWN and "_LATE_" in row.hand_in else ""
                 row.notes += filter(None, (remark, note, told))
+        remarks, facts = [f"{hand_in}: {remark}" for hand_in, (_, remark) in matched.items() if remark], []
         if self.students and complete:
             named = tables.shortened(list(map(str, absent.values()))) or "nobody"
-            facts.insert(0, f"roster: {len(self.students)} students; absent: {named}")
-            rows += [
-                gradebook.Row("", one, s.name, None, email=s.email, section=s.section) for one, s in absent.items()
-            ]
+            facts.append(f"roster: {len(self.students)} students; absent: {named}")
+            rows += [gradebook.Row("", one, s.name, None, [], [], s.email, s.section) for one, s in absent.items()]
+        facts += [f"roster: {tables.shortened(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
             rule = ", ".join(f"{name} {value}" for name, value in asdict(self.late).items() if value is not None)
