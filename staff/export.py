@@ -58,10 +58,10 @@ def main(argv: list[str]) -> int:
     if found != system:
         raise LabError(f"{path} has not the columns that {system} exports; export it there again")
     column = points_column(system, sheet.rows[0], args.column, title) if args.gradebook else len(sheet.rows[0]) - 1
-    theirs = Course(system, students)
+    theirs = Course(system, students)  # with the emails, because Moodle's worksheet may have nothing else
     matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
     unknown = [row for row in rows if row["email"] and matched[row["hand_in"]][0] is None]
-    matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])  # Moodle may have only that
+    matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])
     names = [i for i, header in enumerate(sheet.rows[0]) if header.strip().casefold() in sum(roster.NAMES, ())]
     for student in students:
         cells = sheet.rows[sheet.numbers.index(student.line)]
@@ -128,10 +128,7 @@ def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
 
 
 def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, tuple]) -> list[str]:
-    """Write the zip of all decided hand-ins' feedback; returns the hand-ins that are not in it.
-
-    Canvas gives what is uploaded the name of the student's own file, a zip: so the feedback is in one.
-    """
+    """Write the zip of all decided hand-ins' feedback; returns the hand-ins that are not in it."""
     without, contents = [], {}
     for row in rows:
         folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
@@ -139,7 +136,7 @@ def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, 
         name = upload_name(system, hand_in, matched[hand_in][0])
         if row["total"] is None or not there or not name:
             without.append(hand_in)
-        elif system == "canvas":
+        elif system == "canvas":  # shown under the name of the student's own file, which is a zip
             contents[f"{name}.zip"] = zipped(there)
         else:
             contents |= {f"{name}/{file}": content for file, content in there.items()}

@@ -57,6 +57,8 @@ class Policy:
             return "", 0.0, ""
         own = re.match("[0-9]{4}", tables.narrow(extension))
         due = self.instant(extension if own else self.deadline, last=True) + (0 if own else _seconds(extension))
+        if not re.fullmatch("[0-9]{0,4}", late_days):
+            raise ValueError(f"late_days {late_days[:40]!r} is not a whole number of days")
         grace, account = _seconds(self.grace or ""), int(late_days or self.late_days or 0)
         over = self.instant(at) - due if at else 0
         if over <= grace:

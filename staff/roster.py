@@ -59,11 +59,7 @@ class Course:
             files.write_text(out / COURSE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
-        """Enter in the rows of hand-ins what is known of them, and add absent students if the rows are complete.
-
-        Returns:
-            lines for the head of the summary.
-        """
+        """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary."""
         matched = match(self, [(row.student_id, row.hand_in) for row in rows]) if self.students else {}
         absent = {student.ids[0]: student for student in self.students}
         for row in rows:
@@ -84,7 +80,8 @@ class Course:
         facts += [f"roster: {tables.shortened(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
-            rule = ", ".join(f"{name} {value}" for name, value in asdict(self.late).items() if value is not None)
+            said = {name: value for name, value in asdict(self.late).items() if value is not None}
+            rule = ", ".join(f"{name} {tables.guarded(value)}" for name, value in said.items())
             late = how.total() - how[""] - how["no"] - how[UNKNOWN]
             facts.append(f"{rule}: {late} late, {how[UNKNOWN]} at an unknown time")
         return facts
@@ -105,9 +102,7 @@ def load(out: Path) -> Course:
 def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Course, list[str]]:
     """What the flags say, else what an earlier run kept, and notes on the files. Raises LabError if some are wrong.
 
-    Args:
-        args: ``out``, ``resume``, ``roster``, ``times`` and the policy's flags.
-        hand_ins: ids and names of all.
+    ``hand_ins`` are the ids and names of all.
     """
     course, notes = load(args.out) if args.resume else Course(), []
     late = course.late = settings.check(Policy(**asdict(course.late) | settings.given(Policy, args)))

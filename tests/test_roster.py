@@ -178,6 +178,7 @@ def test_wrong_lists_and_deadlines_are_one_line(handins, tmp_path, run_script, w
         (["--roster"], "matriculation,grade\n1,2\n", "no line with an id"),
         (["--roster"], "", "the file is empty"),
         ([*due, "--roster"], "id,extension\nPB1,soon\n", "deadline of PB1: 'soon' is not a duration"),
+        ([*due, "--roster"], "id,late_days\nPB1,few\n", "deadline of PB1: late_days 'few' is not"),
         ([*due, "--times"], "student_id,submitted\nPB1,noon\n", "line 2, column submitted: 'noon' is not a time"),
         (["--grace", "15m"], None, "need a deadline"),
         (["--deadline", "2026-12-32T10:00Z"], None, "'2026-12-32T10:00Z' is not a time"),
