@@ -40,7 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--for", dest="system", required=True, choices=list(POINTS), help="what imports the files")
     parser.add_argument("--gradebook", type=Path, metavar="FILE", help="what that system exported")
     parser.add_argument("--column", metavar="TITLE", help="of the points (default: the only one, or the lab's title)")
-    parser.add_argument("--absent", choices=["zero", "empty"], default="empty", help="their points (default: empty)")
+    parser.add_argument(
+        "--absent", choices=["empty", "zero"], default="empty", help="points of the absent (default: empty)"
+    )
     return parser
 
 
