@@ -93,9 +93,9 @@ def test_the_judge_is_trained_once_and_then_read_from_the_cache(rng, monkeypatch
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     monkeypatch.setattr(judge, "IMAGES", 40)
     monkeypatch.setattr(judge, "MIN_ACCURACY", 0.0)
-    monkeypatch.setattr(judge, "train_judge", lambda images, labels: train(images, labels, epochs=2, batch=20))
+    monkeypatch.setattr(judge, "train_judge", lambda mnist: train(mnist, epochs=2, batch=20))
     trained, accuracy = judge.load_judge(few)
-    monkeypatch.setattr(judge, "train_judge", lambda images, labels: pytest.fail("trained again"))
+    monkeypatch.setattr(judge, "train_judge", lambda mnist: pytest.fail("trained again"))
     read, same = judge.load_judge(few)
     np.testing.assert_allclose(read.features(few.test), trained.features(few.test), rtol=1e-4, atol=1e-5)
     assert same == accuracy
