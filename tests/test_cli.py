@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import handins
 import numpy as np
 import pytest
 import yaml
+from conftest import full_disk
 from PIL import Image
 
 import grade
@@ -359,18 +359,6 @@ def test_corrupt_data_are_one_line_that_names_file_and_remedy(home, run_script, 
 
 
 # --------------------------------------------------------------------------- a full disk
-
-
-@contextmanager
-def full_disk(limit: int):
-    """No file may grow beyond ``limit`` bytes; what the scripts print must stay below it."""
-    resource = pytest.importorskip("resource", reason="limits on file size are POSIX's")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_disk_that_fills_is_one_line_and_nothing_is_lost(run, home, run_script, files_below, cheap_tsne, monkeypatch):

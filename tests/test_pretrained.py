@@ -45,7 +45,7 @@ def test_the_ae_finds_most_digits_of_the_stand_in(ae, digits):
 
 
 def test_the_ae_finds_the_digits_of_real_test_images(ae, mnist_dir):
-    if mnist_dir is None:
+    if not mnist_dir:
         pytest.skip("MNIST_DIR is not set")
     assert prepare.ensure("mnist", mnist_dir) == "mnist"
     codes = networks.ae_encode(ae, data.load_split("train", "mnist")[0][:20_000])
