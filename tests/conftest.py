@@ -19,9 +19,7 @@ from browser import browser  # noqa: F401
 from threadpoolctl import threadpool_limits
 
 from hi_mnist import cli, data, files, prepare, projections
-from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, save_network
 
-ROOT = Path(__file__).resolve().parent.parent
 MNIST_DIR = os.environ.get("MNIST_DIR")
 VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR")
 
@@ -112,30 +110,6 @@ def real_mnist(mnist_dir, tmp_path_factory):
         patch.setenv("LAB_HOME", str(home))
         prepare.ensure("mnist", mnist_dir)
     return home
-
-
-@pytest.fixture(scope="session")
-def networks(tmp_path_factory) -> dict[str, str]:
-    """Variables that choose untrained networks if ``pretrained/`` does not hold the trained ones."""
-    import torch
-
-    import model
-
-    chosen = {}
-    torch.manual_seed(0)
-    for network in (AE_NETWORK, DDPM_NETWORK):
-        if not (ROOT / "pretrained" / network.shipped / "model.safetensors").is_file():
-            folder = tmp_path_factory.mktemp(network.shipped)
-            save_network(getattr(model, network.module_class)(), folder)
-            chosen[network.variable] = str(folder)
-    return chosen
-
-
-@pytest.fixture
-def with_networks(networks, monkeypatch):
-    """Make both networks loadable in this test."""
-    for name, folder in networks.items():
-        monkeypatch.setenv(name, folder)
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_the_judge_is_trained_once_and_then_read_from_the_cache(rng, monkeypatch
 
 
 @pytest.mark.filterwarnings("ignore")  # mixtures of noise do not converge
-def test_figures_are_complete_and_fit_json(rng, monkeypatch, tmp_path, capsys, with_networks):
+def test_figures_are_complete_and_fit_json(rng, monkeypatch, tmp_path, capsys):
     file, few = tmp_path / "figures.json", noise(rng, 200, 60)
     monkeypatch.setattr(quality, "prepared", lambda dataset: few)
     monkeypatch.setattr(quality, "load_ae", lambda source: AE().eval())

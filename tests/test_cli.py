@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -58,7 +57,7 @@ def never(*_, **__):
 
 
 @pytest.fixture
-def home(standin, lab_home, tmp_path, monkeypatch, with_networks) -> Path:
+def home(standin, lab_home, tmp_path, monkeypatch) -> Path:
     """A separate home that holds the stand-in; the working directory is elsewhere."""
     own = tmp_path / "home"
     shutil.copytree(standin, own / standin.name)
@@ -384,37 +383,6 @@ def test_a_disk_that_fills_is_one_line_and_nothing_is_lost(run, home, run_script
 
 # --------------------------------------------------------------------------- Ctrl-C
 
-STOP_IN_EM = """
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have had it ignored
-sys.path.insert(0, {root!r})
-import submission, train
-from hi_mnist import cli
-def slow(self, X):
-    print("in EM", flush=True)
-    time.sleep(60)
-submission.GMM._e_step = slow
-sys.exit(cli.run_script(lambda: train.main({argv})))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a child cannot be sent Ctrl-C alone on Windows")
-def test_ctrl_c_in_the_middle_of_em_leaves_nothing(home, files_below):
-    before = files_below(home)
-    code = STOP_IN_EM.format(root=str(ROOT), argv=list(DIGITS))
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        assert any(b"in EM" in line for line in child.stdout)
-        child.send_signal(signal.SIGINT)
-        err = child.communicate(timeout=60)[1].decode()
-    finally:
-        child.kill()
-        child.wait()
-    assert child.returncode == 130
-    assert lines(err) == ["stopped: nothing half-written is left behind"]
-    assert files_below(home) == before
-    assert not (home / "results").exists()
-
 
 def test_ctrl_c_anywhere_leaves_nothing_half_written(run, home, run_script, files_below, empty_cache, monkeypatch):
     def stop(*_, **__):
@@ -422,6 +390,7 @@ def test_ctrl_c_anywhere_leaves_nothing_half_written(run, home, run_script, file
 
     before = files_below(run)
     for script, arguments, module, slow in (
+        (train, DIGITS, submission.GMM, "_e_step"),
         (train, DIGITS, submission.PCA, "save_pretrained"),
         (visualization, ("--cluster_label",), projections, "project_ae"),
         (visualization, (), projections, "compute_tsne"),

@@ -27,12 +27,10 @@ class Graded(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def graded(real_mnist, networks, files_below) -> Graded:
+def graded(real_mnist, files_below) -> Graded:
     """``train.py --use_pca`` and ``grade.py`` with default settings, in a separate home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(real_mnist))
-        for name, folder in networks.items():
-            patch.setenv(name, folder)
         assert cli.run_script(lambda: train.main(["--use_pca"])) == 0
         assert cli.run_script(lambda: grade.main([])) == 0
         run = runs.find_run(None)
@@ -51,10 +49,8 @@ def test_default_settings_reach_the_full_score_and_the_figures_that_were_measure
 
 
 @pytest.mark.slow
-def test_the_whole_chain_with_pictures_and_sixes(graded, networks, monkeypatch, files_below, tmp_path):
+def test_the_whole_chain_with_pictures_and_sixes(graded, monkeypatch, files_below, tmp_path):
     monkeypatch.setenv("LAB_HOME", str(graded.home))
-    for name, folder in networks.items():
-        monkeypatch.setenv(name, folder)
     run = tmp_path / "run"
     for again in (False, True):
         if again:  # the projections are cached

@@ -26,7 +26,7 @@ def planes(monkeypatch):
 # --------------------------------------------------------------------------- projections
 
 
-def test_both_colourings_show_the_same_points(trained_run, with_networks, cheap_tsne, planes, digits):
+def test_both_colourings_show_the_same_points(trained_run, cheap_tsne, planes, digits):
     run, (images, labels) = runs.load_run(trained_run), digits["train"]
     true, cluster = (scatter.draw_run(run, projections.make_planes(images), by_cluster) for by_cluster in (False, True))
     assert sorted(true) == ["true_ae.png", "true_pca.png", "true_tsne.png"]
