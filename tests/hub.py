@@ -29,12 +29,18 @@ Any other token is refused for every request, as by the real Hub.
 import hashlib
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from conftest import wait_until
+
+from hi_mnist.files import ROOT
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs signals and limits of POSIX")
@@ -61,6 +67,18 @@ def use_hub(monkeypatch, home: Path, url: str) -> None:
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+
+
+def stopped_download(hub, *arguments: str, part: str = "", by: int = signal.SIGINT) -> tuple[int, str, str]:
+    """``load_resources.py``, sent a signal once it downloads a path that holds ``part``: its status and output."""
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # pytest may ignore it
+    code += f"import load_resources as l; sys.exit(l.cli.run_script(lambda: l.main({list(arguments)!r})))"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
+    wait_until(lambda: any(method == "GET" and part in path for method, path in hub.requests))
+    process.send_signal(by)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
 
 
 class FakeHub:

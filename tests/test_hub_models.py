@@ -6,14 +6,13 @@ The Hub is emulated on loopback (hub.py); its client is the real one.
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import full_disk, wait_until
-from hub import NOWHERE, POSIX, REASONS, TOKEN, FakeHub, use_hub
+from conftest import full_disk
+from hub import NOWHERE, POSIX, REASONS, TOKEN, FakeHub, stopped_download, use_hub
 from safetensors.torch import save
 
 import model
@@ -173,14 +172,8 @@ def test_a_hub_that_lacks_a_file_is_one_line_and_a_pickle_is_never_read(hub, sav
 @POSIX
 def test_ctrl_c_stops_a_download_and_leaves_nothing(hub, saved, cache, standin):
     put(hub, saved[0][AE_ID], fault="silent_body")
-    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # pytest may ignore it
-    code += f"import load_resources as l; sys.exit(l.cli.run_script(lambda: l.main(['--ae', {AE_ID!r}])))"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
-    wait_until(lambda: any(method == "GET" and AE_ID in path for method, path in hub.requests))
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and err == "\nstopped: nothing half-written is left behind\n"
+    status, out, err = stopped_download(hub, "--ae", AE_ID, part=AE_ID)
+    assert status == 130 and err == "\nstopped: nothing half-written is left behind\n"
     assert "data set" in out and "next" not in out
     assert list(cache.rglob("*.incomplete")) == []
 

@@ -13,14 +13,13 @@ import re
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import full_disk, wait_until
-from hub import NOWHERE, POSIX, REASONS, FakeHub, use_hub
+from conftest import full_disk
+from hub import NOWHERE, POSIX, REASONS, FakeHub, stopped_download, use_hub
 from small_mnist import HUB_REPO, idx_files, parquet_bytes, put_on_hub, put_on_mirror, small_set, write_idx
 
 import load_resources
@@ -421,16 +420,11 @@ def test_a_stopped_download_leaves_the_former_folder(hub, lab, monkeypatch, sign
     prepare.ensure()
     before = snapshot(lab)
     put_on_hub(hub, small_set(), "silent_body")
-    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # pytest may ignore it
-    code += "import load_resources as l; sys.exit(l.cli.run_script(lambda: l.main([])))"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=files.ROOT, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: any(method == "GET" for method, _ in hub.requests))
-    process.send_signal(signal_number)
-    _, err = process.communicate(timeout=60)
+    status, _, err = stopped_download(hub, by=signal_number)
     after = {path: content for path, content in snapshot(lab).items() if ".partial" not in str(path)}
     assert after == before
     if signal_number == signal.SIGINT:
-        assert process.returncode == 130 and err == "\nstopped: nothing half-written is left behind\n"
+        assert status == 130 and err == "\nstopped: nothing half-written is left behind\n"
     else:  # the next command tidies up
         monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
         prepare.verify()
@@ -502,12 +496,6 @@ def test_a_broken_or_missing_torch_is_one_line_after_all_else_was_said(monkeypat
         out, err = capsys.readouterr()
         assert err.startswith("error: torch") and "pip install" in err and err.count("\n") == 1
         assert "data set" in out and "diffusion" in out and "next" in out
-
-
-def test_nothing_heavy_is_imported_before_it_is_needed():
-    code = "import sys, load_resources; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=files.ROOT, capture_output=True, text=True, check=True)
-    assert not {"torch", "sklearn", "pyarrow", "huggingface_hub", "PIL"} & set(done.stdout.split())
 
 
 # --------------------------------------------------------------------------- the real data

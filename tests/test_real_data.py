@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from test_cli import ALLOWED, PICTURES, SETTLED, SIXES
 
 import grade
 import train
 import visualization
 from hi_mnist import cli, projections, runs
 
-MODELS = {f"{folder}/{file}" for folder in ("gmm", "pca") for file in ("config.json", f"{folder}.safetensors")}
-MODELS |= {"config.yaml", "trace.csv"}
-SIXES = {"gmm_sample.png", "ddpm_sample.png"}
-PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
-ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md"}  # further files that the design names
+MODELS = SETTLED | {"trace.csv"}
 
 
 class Graded(NamedTuple):
