@@ -42,14 +42,6 @@ def test_clusters_are_named_one_to_one_where_the_majority_would_not_be(rng):
         assert quality_ae.largest_confusions(renumbered[clusters], labels) == wanted
 
 
-def test_nearest_distances_are_those_of_pixels_from_0_to_1(rng):
-    images = noise(rng, 50, 1).train
-    queries = images[[7, 3, 40]].copy()
-    queries[1, 0, 0, 0] ^= 255  # moves one pixel
-    moved = abs(int(queries[1, 0, 0, 0]) - int(images[3, 0, 0, 0])) / 255
-    np.testing.assert_allclose(quality_ddpm.nearest_distances(queries, images), [0, moved, 0], atol=1e-5)
-
-
 def test_ways_without_guidance_come_once_whatever_the_interval():
     ways = quality_ddpm.combine([50], [0.0, 0.5], [(0.0, 1.0), (0.2, 0.8)])
     assert [way.name for way in ways] == ["ddim50_guidance0", "ddim50_guidance0.5", "ddim50_guidance0.5_in_0.2-0.8"]
