@@ -370,24 +370,22 @@ def test_changed_contents_are_found_and_prepared_again(lab, tmp_path, capsys, na
     assert "checksums" in capsys.readouterr().out
 
 
-def test_prepared_files_without_a_note_are_taken_over_if_they_are_mnist(lab, tmp_path):
-    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+def test_prepared_files_without_a_note_are_taken_over_if_they_are_mnist_and_else_never_touched(
+    lab, tmp_path, monkeypatch
+):
+    folder = write_idx(tmp_path / "idx", small_set())
+    prepare.ensure(data_dir=folder)
     note = lab / "mnist_encoded" / "source.json"
     before = json.loads(note.read_text())
     note.unlink()
     assert prepare.ensure() == "mnist"
     assert_small_set(lab)
     assert json.loads(note.read_text())["sha256"] == before["sha256"]
-
-
-def test_foreign_data_in_the_folder_is_never_overwritten(lab, tmp_path, monkeypatch):
-    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {})
-    prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set(seed=1)))
-    (lab / "mnist_encoded" / "source.json").unlink()
-    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})
+    note.unlink()
+    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})  # so these are other data
     before = snapshot(lab)
     with pytest.raises(LabError, match="move the folder away"):
-        prepare.ensure(data_dir=write_idx(tmp_path / "idx", small_set()))
+        prepare.ensure(data_dir=folder)
     assert snapshot(lab) == before
 
 
