@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from labs import catalog
 from staff import entries, tables
 from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, FOR_STAFF, Contents, Entry, Refused, display
 
@@ -36,7 +37,7 @@ NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _UPLOADED_ID = re.compile("[A-Za-z]{0,4}[0-9]{4,40}")
-_LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)
+_LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)  # of the main lab; those of companion labs may end as they like
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # What may be meant by a file that is missing: submission (1).py, submission.py.txt, my_results/model.safetensors.
 _LIKE_CODE = re.compile(r"submission|\.(py|ipynb)$", re.I)
@@ -49,7 +50,7 @@ _LIKE_REPORT = re.compile(r"report|\u62a5\u544a|\.(odt|pages|wps|rtf|tex)$", re.
 class Found:
     """A hand-in seen from outside: its path and what its name says (empty if it says nothing).
 
-    ``uploader`` is who uploaded it, as far as a course system put that before the name.
+    ``uploader`` is who uploaded it, as far as a course system put that before the name; ``lab`` whose hand-in it is.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Found:
     student_id: str
     name: str
     uploader: str = ""
+    lab: str = catalog.MAIN
 
 
 @dataclass
@@ -73,6 +75,7 @@ class HandIn:
         notes: what is worth knowing.
         review: what a person should look at.
         refused: why nothing was read; empty if something was.
+        lab: whose hand-in it is; only the main lab's has a run.
     """
 
     hand_in: str
@@ -85,10 +88,11 @@ class HandIn:
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
     refused: str = ""
+    lab: str = catalog.MAIN
 
     def digest(self) -> str:
         """SHA-256 of everything that grading sees."""
-        rest = [self.hand_in, self.student_id, self.name, self.run, self.notes, self.review, self.refused]
+        rest = [self.hand_in, self.student_id, self.name, self.lab, self.run, self.notes, self.review, self.refused]
         digest = hashlib.sha256(json.dumps(rest).encode())
         contents = {f"{one.run}/{name}": content for one in self.runs() for name, content in one.files.items()}
         for name, content in sorted((contents | {"submission.py": self.source or b""}).items()):
@@ -104,8 +108,8 @@ class HandIn:
 # --------------------------------------------------------------------------- the class's folder
 
 
-def find(folder: Path) -> tuple[list[Found], list[str]]:
-    """The hand-ins in a class's folder, sorted, and the names of files that are not hand-ins.
+def find(folder: Path, lab: str = catalog.MAIN) -> tuple[list[Found], list[str]]:
+    """The hand-ins of a lab in a class's folder, sorted, and the names of files that are not hand-ins.
 
     Each folder, each archive and each file named like a hand-in counts as one and gets a row, under a name that stays
     different from all others after a spreadsheet changed it.
@@ -116,7 +120,7 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
         if name.startswith((".", "__MACOSX", "~$")) or name in ("Thumbs.db", "desktop.ini"):
             continue
         is_folder = path.is_dir() and not name.rstrip("_").endswith("_onlinetext")  # Moodle's, for what was typed
-        student_id, person = parse_name(name)
+        student_id, person = parse_name(name, lab)
         if not (is_folder or student_id or path.suffix.lower() in ARCHIVE_SUFFIXES):
             others.append(name)
             continue
@@ -126,17 +130,17 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
             count += 1
             hand_in = f"{stem} ({count})"
         taken.add(tables.key(hand_in))
-        found.append(Found(path, hand_in, student_id, person, uploader(name)))
+        found.append(Found(path, hand_in, student_id, person, uploader(name), lab))
     return found, others
 
 
-def parse_name(name: str) -> tuple[str, str]:
+def parse_name(name: str, lab: str = catalog.MAIN) -> tuple[str, str]:
     """Student id and name in ``student_id+name+LAB3.zip``; both empty if the name has another form."""
     start, _, rest = name.replace("\uff0b", "+").strip().partition("+")
     person, _, rest = rest.partition("+")
     student_id, person = _split(start)[1], person.strip()
     # Each pattern reads its part once: a hand-in may hold thousands of names that were made to take long.
-    good = _ID.fullmatch(student_id) and 0 < len(person) <= 60 and _LAB.match(rest)
+    good = _ID.fullmatch(student_id) and 0 < len(person) <= 60 and (lab != catalog.MAIN or _LAB.match(rest))
     return (student_id, person) if good else ("", "")
 
 
@@ -171,17 +175,18 @@ def read(found: Found) -> HandIn:
     Raises:
         OSError: a fault of this machine, such as a full disk.
     """
-    handin = HandIn(found.hand_in, found.student_id, found.name)
+    handin = HandIn(found.hand_in, found.student_id, found.name, lab=found.lab)
+    form = f"student_id+name+{'LAB3' if found.lab == catalog.MAIN else found.lab}"
     try:
         with entries.opened(found.path) as contents:
             _take(handin, contents)
     except (Refused, *DAMAGE) as error:
         handin.refused = entries.told(error)
     if not handin.student_id:
-        handin.review.append("its name does not have the form student_id+name+LAB3")
+        handin.review.append(f"its name does not have the form {form}")
     elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
         told = f"id {handin.student_id!r} and name {handin.name!r}"
-        handin.review.append(f"{told} may be the wrong way round; rename it to student_id+name+LAB3 and --resume")
+        handin.review.append(f"{told} may be the wrong way round; rename it to {form} and --resume")
     return handin
 
 
@@ -202,14 +207,15 @@ def _take(handin: HandIn, contents: Contents) -> None:
         if names:
             handin.review.append(f"it holds {what}, which were not read: {_first(sorted(names))}")
     folders = {part for entry in contents.entries for part in entry.parts[:-1][:3]}
-    named = {parse_name(folder): folder for folder in folders if "+" in folder or "\uff0b" in folder}
+    named = {parse_name(folder, handin.lab): folder for folder in folders if "+" in folder or "\uff0b" in folder}
     named.pop(("", ""), None)
     if not handin.student_id and len(named) == 1:
         (((handin.student_id, handin.name), folder),) = named.items()
         if not folder.lower().endswith(ARCHIVE_SUFFIXES):
             handin.notes.append("id and name were taken from the folder inside")
     _take_code(handin, contents)
-    _take_run(handin, contents)
+    if handin.lab == catalog.MAIN:
+        _take_run(handin, contents)
     if contents.unread and handin.source is None and handin.run is None:
         raise Refused(next(iter(contents.unread.values())))
     handin.notes += [f"{path} was not read: {cause}" for path, cause in sorted(contents.unread.items())[:3]]

@@ -16,6 +16,7 @@ import pytest
 from grading import checks, table
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from labs import catalog
 from staff import handout
 from staff.gradescope import __main__ as build
 from staff.gradescope import autograder
@@ -107,7 +108,7 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
         texts = {name: archive.read(name).decode() for name in names}
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
     assert {"setup.sh", "run_autograder", "requirements.txt", "sandbox/worker.py", "hi_mnist/runs.py"} <= set(names)
-    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "sandbox", "staff"}
+    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "labs", "sandbox", "staff"}
     assert {name for name in names if name.startswith("staff/")} == {
         *("staff/__init__.py", "staff/archives.py", "staff/encodings.py", "staff/entries.py", "staff/tables.py"),
         *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),
@@ -159,6 +160,7 @@ def test_builder_refuses_in_one_line(tmp_path):
         (["there.zip"], "exists"),
         (["bundle.tar"], "zip"),
         (["new.zip", "--seed", "-1"], "seed"),
+        (["new.zip", "--lab", "image_clustering", "--dataset", "digits"], "main lab"),
         (["new.zip", "--visibility", "never"], "visibility"),
     ):
         with pytest.raises(LabError, match=cause):
@@ -208,13 +210,24 @@ def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(co
 
 
 @pytest.mark.slow
+def test_bundle_of_a_companion_lab_grades_it(tmp_path):
+    lab = catalog.load("image_clustering")
+    build.main([str(tmp_path / "lab.zip"), "--lab", lab.name])
+    for container in laid_out(tmp_path / "lab.zip"):
+        assert "torch" in (container / "source/requirements.txt").read_text()
+        assert "NotImplementedError" in (container / "source/labs/image_clustering/submission.py").read_text("utf-8")
+        (container / "submission" / "submission.py").write_bytes(lab.source.read_bytes())
+        assert scores(run(container)) == {asked.label: asked.points for asked in lab.questions.values()}
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("standin")
 def test_bundle_with_data_grades_runs_too(trained_run, tmp_path):
     build.main([str(tmp_path / "runs.zip"), "--dataset", "digits"])
     for container in laid_out(tmp_path / "runs.zip"):
         (container / "submission" / "submission.py").write_text(SOLVED, encoding="utf-8")
         results = run(container)
-        assert sum(scores(results).values()) == table.CODE_POINTS
+        assert sum(scores(results).values()) == 35
         assert sum(test["max_score"] for test in results["tests"]) == table.AUTO_POINTS
         assert "no results" in results["tests"][-1]["output"]
 
@@ -230,7 +243,7 @@ def test_student_is_told_what_to_hand_in(container):
         if not empty:
             (container / "submission" / "submission.py").symlink_to(container / "source" / "settings.json")
         results = run(container)
-        assert [(test["score"], test["max_score"]) for test in results["tests"]] == [(0, table.CODE_POINTS)]
+        assert [(test["score"], test["max_score"]) for test in results["tests"]] == [(0, 35)]
         assert "submission.py" in results["tests"][0]["output"]
         assert "our fault" not in json.dumps(results)
 
@@ -281,10 +294,10 @@ def test_internal_question_gives_no_points_and_says_whose_fault_it_is():
 
 def test_a_rerun_of_the_same_file_has_the_same_numbers_and_another_file_others(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(checks, "check_code", lambda source, *, seed: asked.append(seed) or [])
+    monkeypatch.setattr(checks, "check_code", lambda source, *, seed, **_: asked.append(seed) or [])
     for content in ("a", "a", "b"):
         (tmp_path / "submission.py").write_text(content)
-        autograder.grade(tmp_path, {"dataset": None, "key": "k"})
+        autograder.grade(tmp_path, {"dataset": None, "lab": "main", "key": "k"})
     assert asked[0] == asked[1] and not set(asked[1].values()) & set(asked[2].values())
 
 

@@ -14,6 +14,7 @@ class Question(NamedTuple):
     points: int
     inputs: Callable[[np.random.Generator], Arrays]
     judge: Callable[[Arrays, Arrays], tuple[float, str, str]]  # inputs, answers -> score, message, hint
+    bonus: bool = False  # its points come on top of the lab's
 
 
 def question(name: str, label: str, points: int) -> dict:
