@@ -32,7 +32,7 @@ class JudgeNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(
+        self.encoder = nn.Sequential(
             *_conv(1, 32, kernel=5, stride=2),  # 28x28 -> 14x14
             *_conv(32, 64, kernel=3),
             nn.MaxPool2d(2),  # -> 7x7
@@ -48,7 +48,7 @@ class JudgeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (N, 1, 28, 28) in [0, 1] -> logits (N, 10)."""
-        return self.head(self.body(x))
+        return self.head(self.encoder(x))
 
 
 def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -68,16 +68,11 @@ class Judge:
     def __init__(self, net: JudgeNet):
         self.net = net.eval().to(networks.get_device(), memory_format=torch.channels_last)
 
-    @torch.inference_mode()
-    def features(self, images: np.ndarray, batch: int = 1000) -> np.ndarray:
+    def features(self, images: np.ndarray) -> np.ndarray:
         """The penultimate layer: uint8 (N, 1, 28, 28) -> float32 (N, F), not negative."""
         if images.dtype != np.uint8:  # float images in [0, 1] would pass silently as almost black ones
             raise TypeError(f"the judge takes uint8 images of 0..255, got {images.dtype}")
-        features = []
-        for block in torch.from_numpy(np.ascontiguousarray(images)).split(batch):
-            x = block.to(networks.get_device()).float() / 255
-            features.append(self.net.body(x.contiguous(memory_format=torch.channels_last)).cpu())
-        return torch.cat(features).numpy()
+        return networks.ae_encode(self.net, images)
 
     @torch.inference_mode()
     def predict(self, features: np.ndarray) -> np.ndarray:
