@@ -15,7 +15,7 @@ from staff import gradebook, merge
 SMALLEST = 5  # students; of fewer, quartiles would tell who has how many points
 LOST = 0.005  # points; less is rounding
 ODD = 0.1  # so far below the class's median accuracy, a Performance above the median is looked at
-OPTIONAL = {"email": "", "section": "", "late": "", "penalty": 0, "comment": "", "items": []}  # keys of a row
+MERGED = {"comment": "", "items": []}  # what a row has of the marks
 BLUE, PALE, RED = "#1f6fb2", "#9ecae1", "#c8501e"
 LABELS = ("nothing open", "with open points")
 
@@ -38,7 +38,7 @@ class Class:
     def __init__(self, out: Path, final: list[dict] | None = None):
         graded = gradebook.load(out)
         self.out, self.lab, self.facts, self.alike = out, graded.lab, graded.facts, graded.alike
-        self.rows = [OPTIONAL | row for row in graded.rows]
+        self.rows = [MERGED | row for row in graded.rows]
         loaded = [gradebook.load_record(out, row["hand_in"]) for row in self.rows]
         self.records = {record["hand_in"]: record for record in loaded if record}
         self.scored = [row for row in final or self.rows if row["hand_in"]]
