@@ -105,7 +105,8 @@ def beside(graded: Class, pair: list[dict], told: str) -> dict:
 
 def feedback(graded: Class, record: dict, row: dict) -> str:
     """The page of a student: what the record says, and the points of the row of the gradebook or of final.csv."""
-    shown, folder = gradebook.student_record(record, graded.lab), kept_files(graded.out, record["hand_in"])
+    its = gradebook.Row(row["hand_in"], row["student_id"], row["name"], record)
+    shown, folder = gradebook.student_record(its, graded.lab), kept_files(graded.out, its.hand_in)
     kept = {name: folder / f"{name}.webp" for name in archives.PICTURES.values()}
     return _render(
         "feedback.html.j2",

@@ -153,7 +153,7 @@ def test_late_and_absent_students_and_classes_of_before(out):
     (first, second, *_), nobody = kept["rows"], dict.fromkeys(kept["rows"][0])
     first |= {"late": "1 d 4 h", "penalty": 7.0}
     second |= {"late": "unknown"}
-    nobody |= {"student_id": "PC1", "hand_in": "", "look": False, "status": "ABSENT", "email": "gone@example.org"}
+    nobody |= {"student_id": "PC1", "hand_in": "", "late": "", "status": "ABSENT", "email": "gone@example.org"}
     path.write_text(json.dumps(kept | {"rows": [*kept["rows"], nobody]}), encoding="utf-8")
     pages.write(out)
     text = said(out / "summary.html")
