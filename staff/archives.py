@@ -51,6 +51,7 @@ class Found:
     """A hand-in seen from outside: its path and what its name says (empty if it says nothing).
 
     ``uploader`` is who uploaded it, as far as a course system put that before the name; ``lab`` whose hand-in it is.
+    After a regrade, ``notes`` tell why, and ``code`` may be a submission.py in place of each one in it.
     """
 
     path: Path
@@ -59,6 +60,8 @@ class Found:
     name: str
     uploader: str = ""
     lab: str = catalog.MAIN
+    code: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -175,10 +178,12 @@ def read(found: Found) -> HandIn:
     Raises:
         OSError: a fault of this machine, such as a full disk.
     """
-    handin = HandIn(found.hand_in, found.student_id, found.name, lab=found.lab)
+    handin = HandIn(found.hand_in, found.student_id, found.name, notes=list(found.notes), lab=found.lab)
     form = f"student_id+name+{'LAB3' if found.lab == catalog.MAIN else found.lab}"
     try:
         with entries.opened(found.path) as contents:
+            if found.code:
+                contents.replace("submission.py", found.code)
             _take(handin, contents)
     except (Refused, *DAMAGE) as error:
         handin.refused = entries.told(error)

@@ -3,6 +3,7 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
+    python -m staff.grade_class regrade ID --out OUT_DIR --file corrected.zip --reason "the wrong file"
     python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
 Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
@@ -27,14 +28,15 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
-from hi_mnist.text import one_line
+from hi_mnist.text import listed, one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
+from staff import appeal, archives, grade_one, gradebook, marks, merge, regrade, rerun, rubric, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, records
 
 BETWEEN_TABLES = 60  # seconds between two gradebooks while hand-ins are graded
+RUBRIC = "your own rubric, from now on this class's: see staff/rubric.yaml (default: the lab's, or the one before)"
 
 
 @dataclass
@@ -67,22 +69,30 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--variant-by", choices=grade_one.VARIANTS, default="id", help=text)
     text = "student_id,sample_index for hand-ins without grade.json"
     parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
+    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     add_flags(parser, Options)
     cli.add_options(parser, "data_dir")
     return parser
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
-    about = "Add the report's points and the decisions made by hand: writes OUT_DIR/final.csv, 100 points in all."
+    about = "Add the points and the decisions of marks.csv: writes OUT_DIR/final.csv, and each change into audit.csv."
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
-        f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
+        "columns of marks.csv: student_id; points for each part of the report, or for each item of it, where a tick\n"
+        f"or x gives all points (see the rubric and OUT_DIR/{marks.TEMPLATE});\n"
         "to decide or override a question: its column of gradebook.csv;\n"
         "hand_in, which names the row if student_id is empty or a spreadsheet changed it;\n"
-        "status: OK once you have looked at a REVIEW row; comment: for the student. An empty cell is undecided."
+        "status: OK once you have looked at a REVIEW row;\n"
+        "comment, comment_ids: for the student, in your words, and the rubric's ready ones by their ids;\n"
+        "marker: who marked. Several may have a row for one student. In each column the mean counts if they differ by\n"
+        "at most a fifth of its points, or half a point; else it is open until a row of the marker 'final' decides.\n"
+        "An empty cell is undecided.\n\n"
+        "example:  python -m staff.grade_class merge --out grades --marks marks.csv"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
+    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     return parser
 
 
@@ -214,6 +224,19 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         LabError: an argument, the list of indices or the cluster is wrong; another process uses ``--out``; or records
             could not be saved, though everything else was.
     """
+    found, answers, facts = looked_up(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
+        regrade.remember(args)
+        return grade_found(args, grader, found, answers, facts)
+
+
+def looked_up(args: argparse.Namespace) -> tuple[list[archives.Found], dict, list[str]]:
+    """The hand-ins, the list of answers to question 6, and lines for the head of the summary.
+
+    Raises:
+        LabError: an argument or the list is wrong, or bubblewrap is missing.
+    """
     check_arguments(args)
     found, others = archives.find(args.handins, args.lab)
     if not found:
@@ -228,20 +251,23 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
         prepare.ensure(args.dataset, args.data_dir)
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
     left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
-    facts += [*left, *notes]
-    args.out.mkdir(parents=True, exist_ok=True)
-    with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        return grade_found(args, grader, found, answers, facts)
+    return found, answers, [*facts, *left, *notes]
 
 
-def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str]) -> list:
+def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str], only="") -> list:
     """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
 
     Args:
         found: all hand-ins.
         answers: from ``read_indices``.
         facts: lines for the head of the summary.
+        only: the only hand-in that is graded, whatever its record; empty for all that need it.
     """
+    if args.rubric:
+        rubric.adopt(args.rubric.expanduser(), args.lab, args.out)
+    by_hand = rubric.load(args.lab, args.out)
+    found, told = regrade.applied(args.out, found)
+    facts += told
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
@@ -256,14 +282,17 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
     jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
     for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
+        if only and one.hand_in != only:
+            done |= {one.hand_in: record} if record else {}
+            continue
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        jobs.append(Job(one, index, record))
+        jobs.append(Job(one, index, None if only else record))
     facts += sandbox.guards(catalog.load(args.lab).limits)
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
         (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
-            with progress(len(to_grade)) as bar:
+            with progress(len(jobs)) as bar:
                 for record in records(pool, grader, jobs):
                     same = record == earlier.get(record["hand_in"])
                     done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
@@ -278,8 +307,8 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
                 facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
             alike = similar.compare(rows, args.lab)
-            facts += unsaved + merge.write_template(args.out, args.lab, rows)
-            gradebook.write(args.out, args.lab, rows, facts, missing, alike)
+            facts += unsaved + marks.write_template(args.out, args.lab, by_hand, rows)
+            gradebook.write(args.out, args.lab, rows, facts, missing, alike, only)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
@@ -339,17 +368,19 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
     print(gradebook.counted(rows))
-    print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
-    print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
+    print(f"wrote gradebook.csv, {marks.TEMPLATE}, summary.md and feedback/ in {args.out}")
+    print(f"next: read summary.md, fill in {marks.TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")
     return 0
 
 
 def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
-    out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
+    out, marks_path = (path.expanduser().resolve() for path in (args.out, args.marks))
     with lock(out / gradebook.LOCK, f"--out {out}"):
-        rows, notes = merge.merge(out, marks)
+        if args.rubric:
+            rubric.adopt(args.rubric.expanduser(), gradebook.load(out).lab, out)
+        rows, notes = merge.merge(out, marks_path)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]
@@ -359,7 +390,18 @@ def main_merge(argv: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"merge": main_merge, "repeat": appeal.main}
+def main_regrade(argv: list[str], grader: Grader = grade_one.grade_one) -> int:
+    def grade(args: argparse.Namespace, hand_in: str, known: set[str]) -> None:
+        found, answers, facts = looked_up(args)
+        found = [one for one in found if one.hand_in in known]  # the class as it was graded
+        if gone := known - {one.hand_in for one in found}:
+            raise LabError(f"{args.handins} lacks {listed(sorted(gone))}; put it back, or grade with --resume first")
+        grade_found(args, grader, found, answers, facts, hand_in)
+
+    return regrade.main(argv, build_parser(), grade)
+
+
+COMMANDS = {"merge": main_merge, "regrade": main_regrade, "repeat": appeal.main}
 
 if __name__ == "__main__":
     sys.exit(cli.run_script(main))

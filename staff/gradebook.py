@@ -59,11 +59,13 @@ class Graded:
         lab: its name.
         rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
         missing: how many hand-ins are not graded yet.
+        replaced: hand-ins in whose place others count.
     """
 
     lab: str
     rows: list[dict]
     missing: int
+    replaced: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -163,8 +165,9 @@ def load(out: Path) -> Graded:
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
-        rows = [{name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
-        return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"])
+        rows = [row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
+        replaced = [row["hand_in"] for row in rows if row["status"] == "REPLACED"]
+        return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"], replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError):
@@ -182,7 +185,9 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
+def write(
+    out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = (), only: str = ""
+) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
@@ -192,16 +197,20 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
         alike: lines on hand-ins with similar code.
+        only: the only hand-in whose feedback is written; empty for all.
     """
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
     graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
-    told = {feedback_folder(out, row.hand_in): student_record(row.record, lab) for row in rows if row.record}
+    told = {feedback_folder(out, row.hand_in): row.record for row in rows if row.record}
     # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
-    for folder, feedback in told.items():
+    for folder, record in told.items():
+        if only not in ("", record["hand_in"]):
+            continue
+        feedback = student_record(record, lab)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=True):
             files.write_text(folder / name, text)

@@ -29,7 +29,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from labs import catalog
 from sandbox import bubblewrap
-from staff import gradebook, merge, tables
+from staff import gradebook, merge, rubric, tables
 from staff.gradebook import questions
 
 RIGHT = {
@@ -254,10 +254,10 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
     print("\n4. a person marks the reports, decides what was left open, and merges")
-    columns = ["student_id", *merge.REPORT, "sample_index", "performance", "status", "comment"]
+    columns = ["student_id", *rubric.parts(catalog.MAIN), "sample_index", "performance", "status", "comment"]
     marks = []
     for student in students:
-        report = dict(zip(merge.REPORT, student.report, strict=True))
+        report = dict(zip(rubric.parts(catalog.MAIN), student.report, strict=True))
         marks.append(dict.fromkeys(columns) | {"student_id": student.student_id} | report | student.decided)
     tables.write(staff / "marks.csv", columns, marks)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)

@@ -32,7 +32,9 @@ class Row:
     cells: dict[str, str]
 
 
-def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> tuple[list[Row], list[str]]:
+def read(
+    path: Path, required: Iterable[str], optional: Iterable[str] = (), instead: dict[str, list[str]] | None = None
+) -> tuple[list[Row], list[str]]:
     """Read a table whose first line names the columns.
 
     Args:
@@ -40,6 +42,7 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
             semicolons or tabs. Without comma separators, numbers may have a decimal comma. A first line like
             ``sep=;`` sets the separator.
         required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
+        instead: columns that together may stand in place of a required one.
 
     Returns:
         the lines that are not empty, and notes on how the file was read.
@@ -48,7 +51,8 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
         LabError: the file cannot be read, its encoding is not clear, a column is missing, unknown or duplicated, or a
             line is too long.
     """
-    required, known = list(required), {*required, *optional, "name", "hand_in"}
+    required, instead = list(required), instead or {}
+    known = {*required, *optional, "name", "hand_in", *(name for names in instead.values() for name in names)}
     text, notes = _text(path)
     first = text.partition("\n")[0]
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
@@ -63,7 +67,8 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
                 continue
             if not columns:
                 columns = [cell.casefold() for cell in cells]
-                _check_columns(path, reader.line_num, columns, required, known)
+                missing = [n for n in required if n not in columns and not set(instead.get(n, [n])) <= set(columns)]
+                _check_columns(path, reader.line_num, columns, missing, known)
             elif len(cells) > len(columns) and any(cells[len(columns) :]):
                 raise LabError(f"{path.name}, line {reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
             else:
@@ -103,8 +108,7 @@ def _unguarded(cell: str) -> str:
     return shown[1].strip() if shown else cell
 
 
-def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str]) -> None:
-    missing = [name for name in required if name not in columns]
+def _check_columns(path: Path, line: int, columns: list[str], missing: list[str], known: set[str]) -> None:
     unknown = [name for name in columns if name and name not in known]
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     for what, names in (("lacks the column", missing), ("has the unknown column", unknown), ("repeats", twice)):
@@ -192,12 +196,15 @@ def refuse(path: Path, errors: list[str]) -> None:
 
 
 def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
-    """Write a table whole or not at all, with the byte order mark that Excel needs; all cells quoted, no formulas."""
+    """Write a table whole or not at all, with the byte order mark that Excel needs."""
+    files.write_text(path, as_csv([columns, *([row[column] for column in columns] for row in rows)], mark=True))
+
+
+def as_csv(lines: Iterable[list], mark: bool = False) -> str:
+    """Lines of a table as text, all cells quoted and no formulas; ``mark`` puts a byte order mark before them."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([guarded(row[column]) for column in columns] for row in rows)
-    files.write_text(path, "\ufeff" + text.getvalue())
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(map(guarded, line) for line in lines)
+    return "\ufeff" * mark + text.getvalue()
 
 
 def guarded(value: str | float | None) -> str:
