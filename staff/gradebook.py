@@ -67,6 +67,20 @@ class Graded:
     missing: int
     replaced: list[str] = field(default_factory=list)
 
+    def row(self, student: str) -> dict:
+        """The row that an id or a hand-in's name means.
+
+        Raises:
+            LabError: there is none, or more than one.
+        """
+        meant = [row for row in self.rows if tables.key(row["hand_in"]) == tables.key(student)]
+        meant = meant or [row for row in self.rows if tables.key(row["student_id"]) == tables.key(student)]
+        if len(meant) != 1:
+            names = ", ".join(row["hand_in"] for row in meant)
+            remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"
+            raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
+        return meant[0]
+
 
 @dataclass
 class Row:

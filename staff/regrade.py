@@ -17,7 +17,7 @@ from hi_mnist import cli, files
 from hi_mnist.cli import LabError
 from hi_mnist.holders import lock
 from hi_mnist.text import one_line
-from staff import appeal, audit, gradebook
+from staff import audit, gradebook
 from staff.archives import Found
 from staff.entries import ARCHIVE_SUFFIXES, FOR_STAFF
 
@@ -114,7 +114,7 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
         raise LabError(f"--file {file} is neither an archive nor a folder nor a submission.py; name one of them")
     with lock(out / gradebook.LOCK, f"--out {out}"):
         graded = gradebook.load(out)
-        old = appeal.graded_row(graded, args.student)
+        old = graded.row(args.student)
         if graded.missing or not old["hand_in"]:
             raise LabError(f"{args.student} has no hand-in, or some are not graded yet; grade them with --resume")
         class_args = flags_of_class(class_parser, out, old["hand_in"], args)
@@ -129,7 +129,7 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
         except BaseException:
             _write(out / REGRADED, before)
             raise
-        new = appeal.graded_row(gradebook.load(out), old["hand_in"])
+        new = gradebook.load(out).row(old["hand_in"])
         labels = {name: asked.label for name, asked in gradebook.questions(graded.lab).items()} | {"auto_score": "sum"}
         changed = [name for name in labels if old[name] != new[name] or name == "auto_score"]
         student = old["student_id"] or old["hand_in"]
@@ -153,7 +153,10 @@ def flags_of_class(parser: argparse.ArgumentParser, out: Path, hand_in: str, arg
     if handins is None:
         raise LabError(f"{out / CLASS} does not name the folder with the hand-ins; name it after {hand_in}")
     names = {"lab": "lab", "dataset": "dataset", "variant": "variant_by"}
-    kept |= {flag: made[name] for name, flag in names.items() if name in made} | {"unsandboxed": args.unsandboxed}
+    kept |= {flag: made[name] for name, flag in names.items() if name in made} | {
+        "unsandboxed": args.unsandboxed,
+        "jobs": 1,
+    }
     kept |= {"no_rerun": not made["rerun"]} if "rerun" in made else {}
     parser.set_defaults(**kept)
     return parser.parse_args([str(handins), "--out", str(out), "--resume"])
