@@ -28,7 +28,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
-from hi_mnist.text import listed, one_line
+from hi_mnist.text import one_line
 from labs import catalog
 from sandbox import bubblewrap
 from staff import appeal, archives, grade_one, gradebook, marks, merge, regrade, rerun, rubric, similar, tables
@@ -210,12 +210,13 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
 # --------------------------------------------------------------------------- the whole
 
 
-def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) -> list[gradebook.Row]:
+def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one, again: str = "") -> list[gradebook.Row]:
     """Grade what needs grading and write everything; an interruption keeps what was done.
 
     Args:
         args: from ``build_parser``.
         grader: returns the record of one hand-in.
+        again: the only hand-in that is graded, even if it has a record; empty for all that need it.
 
     Returns:
         the rows of the gradebook.
@@ -223,19 +224,6 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     Raises:
         LabError: an argument, the list of indices or the cluster is wrong; another process uses ``--out``; or records
             could not be saved, though everything else was.
-    """
-    found, answers, facts = looked_up(args)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        regrade.remember(args)
-        return grade_found(args, grader, found, answers, facts)
-
-
-def looked_up(args: argparse.Namespace) -> tuple[list[archives.Found], dict, list[str]]:
-    """The hand-ins, the list of answers to question 6, and lines for the head of the summary.
-
-    Raises:
-        LabError: an argument or the list is wrong, or bubblewrap is missing.
     """
     check_arguments(args)
     found, others = archives.find(args.handins, args.lab)
@@ -251,23 +239,28 @@ def looked_up(args: argparse.Namespace) -> tuple[list[archives.Found], dict, lis
         prepare.ensure(args.dataset, args.data_dir)
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
     left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
-    return found, answers, [*facts, *left, *notes]
+    facts += [*left, *notes]
+    args.out.mkdir(parents=True, exist_ok=True)
+    with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
+        return grade_found(args, grader, found, answers, facts, again)
 
 
-def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str], only="") -> list:
+def grade_found(
+    args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str], again: str = ""
+) -> list[gradebook.Row]:
     """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
 
     Args:
         found: all hand-ins.
         answers: from ``read_indices``.
         facts: lines for the head of the summary.
-        only: the only hand-in that is graded, whatever its record; empty for all that need it.
+        again: as in ``grade_class``.
     """
     if args.rubric:
         rubric.adopt(args.rubric.expanduser(), args.lab, args.out)
     by_hand = rubric.load(args.lab, args.out)
-    found, told = regrade.applied(args.out, found)
-    facts += told
+    found, regraded = regrade.applied(args.out, found, again)
+    facts += regraded
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
@@ -275,6 +268,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
+    regrade.remember(args)
     appeal.write_key(args.out, key)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
@@ -282,12 +276,12 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
     jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
     for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
-        if only and one.hand_in != only:
+        if again and one.hand_in != again:
             done |= {one.hand_in: record} if record else {}
             continue
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        jobs.append(Job(one, index, None if only else record))
+        jobs.append(Job(one, index, None if again else record))
     facts += sandbox.guards(catalog.load(args.lab).limits)
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
         (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
@@ -308,7 +302,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
             alike = similar.compare(rows, args.lab)
             facts += unsaved + marks.write_template(args.out, args.lab, by_hand, rows)
-            gradebook.write(args.out, args.lab, rows, facts, missing, alike, only)
+            gradebook.write(args.out, args.lab, rows, facts, missing, alike, again)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
@@ -390,15 +384,8 @@ def main_merge(argv: list[str]) -> int:
     return 0
 
 
-def main_regrade(argv: list[str], grader: Grader = grade_one.grade_one) -> int:
-    def grade(args: argparse.Namespace, hand_in: str, known: set[str]) -> None:
-        found, answers, facts = looked_up(args)
-        found = [one for one in found if one.hand_in in known]  # the class as it was graded
-        if gone := known - {one.hand_in for one in found}:
-            raise LabError(f"{args.handins} lacks {listed(sorted(gone))}; put it back, or grade with --resume first")
-        grade_found(args, grader, found, answers, facts, hand_in)
-
-    return regrade.main(argv, build_parser(), grade)
+def main_regrade(argv: list[str]) -> int:
+    return regrade.main(argv, build_parser(), grade_class)
 
 
 COMMANDS = {"merge": main_merge, "regrade": main_regrade, "repeat": appeal.main}

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from hi_mnist import cli, files
 from hi_mnist.cli import LabError
-from hi_mnist.holders import lock
-from hi_mnist.text import one_line
+from hi_mnist.text import listed, one_line
 from staff import audit, gradebook
 from staff.archives import Found
 from staff.entries import ARCHIVE_SUFFIXES, FOR_STAFF
 
-CLASS, REGRADED = "class.json", "regraded.json"  # in OUT_DIR: how the class was graded, and what was graded again
+CLASS, REGRADED = "class.json", "regraded.json"  # in OUT_DIR: the class's flags, and the regrades by hand-in
 FOLDER = "regraded"
+NONE = {"file": None, "notes": []}  # of a hand-in that was never regraded
 # Flags of one command, not of the class; answers of --indices are in the records.
 NOT_KEPT = ("out", "resume", "seed", "jobs", "backend", "scheduler", "unsandboxed", "indices", "rubric", "data_dir")
 
@@ -34,24 +34,34 @@ def remember(args: argparse.Namespace) -> None:
     _write(args.out / CLASS, kept)
 
 
-def applied(out: Path, found: list[Found]) -> tuple[list[Found], list[str]]:
+def applied(out: Path, found: list[Found], again: str = "") -> tuple[list[Found], list[str]]:
     """The hand-ins with the files and notes of all regrades, and lines on them for the summary.
 
+    Args:
+        out: the class's folder.
+        found: the hand-ins as they are in theirs.
+        again: the only one that is graded now. Then the others are those of the gradebook: who is new waits.
+
     Raises:
-        LabError: a file is missing, or the list of them is damaged.
+        LabError: a hand-in or the file of a regrade is missing, or the list of regrades is damaged.
     """
-    regrades, changed, told = _read(out / REGRADED), [], []
-    for one in found:
-        kept = regrades.get(one.hand_in, {"file": None, "notes": ()})
-        one = replace(one, notes=tuple(kept["notes"]))
+    if again:
+        graded = gradebook.load(out)
+        known = {*(row["hand_in"] for row in graded.rows), *graded.replaced} - {""}
+        found = [one for one in found if one.hand_in in known]
+        if gone := known - {one.hand_in for one in found}:
+            raise LabError(f"the hand-ins' folder lacks {listed(sorted(gone))}; put it back, or first use --resume")
+    regrades, told = _read(out / REGRADED), []
+    for i, one in enumerate(found):
+        kept = regrades.get(one.hand_in, NONE)
+        found[i] = replace(one, notes=tuple(kept["notes"]))
         if kept["file"]:
             path = out / FOLDER / kept["file"]
             if not path.exists():
                 raise LabError(f"{path} is missing, from which {one.hand_in} was graded again; put it back")
-            one = replace(one, code=path) if path.suffix.lower() == ".py" else replace(one, path=path)
+            found[i] = replace(found[i], **{"code" if path.suffix.lower() == ".py" else "path": path})
             told.append(f"{one.hand_in} is graded from {FOLDER}/{kept['file']}, not from the file in the folder")
-        changed.append(one)
-    return changed, told
+    return found, told
 
 
 def _read(path: Path) -> dict:
@@ -72,12 +82,7 @@ def _copied(file: Path, out: Path, hand_in: str) -> str:
     folder = out / FOLDER / gradebook.file_name(hand_in)
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / f"{1 + len(list(folder.iterdir()))}-{file.name}"
-    if file.is_dir():
-        with files.new_folder(copy) as partial:
-            shutil.copytree(file, partial, symlinks=True, dirs_exist_ok=True)
-    else:
-        with files.atomic_path(copy) as partial:
-            shutil.copyfile(file, partial)
+    shutil.copytree(file, copy, symlinks=True) if file.is_dir() else shutil.copyfile(file, copy)
     return copy.relative_to(out / FOLDER).as_posix()
 
 
@@ -98,13 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable) -> int:
-    """Regrade one.
-
-    Args:
-        argv: the command line.
-        class_parser: that of the class's grading, whose flags are used again.
-        grade: ``grade(class_args, hand_in, known)`` grades one of the known hand-ins and writes everything.
-    """
+    """Regrade one; ``grade(args, again=hand_in)`` grades it with the class's flags, which ``class_parser`` knows."""
     args = build_parser().parse_args(argv)
     out, reason = args.out.expanduser().resolve(), one_line(args.reason, 500)
     file = args.file and args.file.expanduser().resolve()
@@ -112,29 +111,28 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
         raise LabError("--reason is empty; say why, for the log and for the student")
     if file and not file.is_dir() and not (file.is_file() and file.suffix.lower() in (".py", *ARCHIVE_SUFFIXES)):
         raise LabError(f"--file {file} is neither an archive nor a folder nor a submission.py; name one of them")
-    with lock(out / gradebook.LOCK, f"--out {out}"):
-        graded = gradebook.load(out)
-        old = graded.row(args.student)
-        if graded.missing or not old["hand_in"]:
-            raise LabError(f"{args.student} has no hand-in, or some are not graded yet; grade them with --resume")
-        class_args = flags_of_class(class_parser, out, old["hand_in"], args)
-        before = _read(out / REGRADED)
-        audit.add(out, [])
-        kept = before.get(old["hand_in"], {"file": None, "notes": []})
-        notes = [*kept["notes"], f"graded again on {date.today()}: {reason}"]
-        now = {"file": _copied(file, out, old["hand_in"]) if file else kept["file"], "notes": notes}
-        _write(out / REGRADED, before | {old["hand_in"]: now})
-        try:
-            grade(class_args, old["hand_in"], {row["hand_in"] for row in graded.rows} | set(graded.replaced))
-        except BaseException:
-            _write(out / REGRADED, before)
-            raise
-        new = gradebook.load(out).row(old["hand_in"])
-        labels = {name: asked.label for name, asked in gradebook.questions(graded.lab).items()} | {"auto_score": "sum"}
-        changed = [name for name in labels if old[name] != new[name] or name == "auto_score"]
-        student = old["student_id"] or old["hand_in"]
-        audit.add(out, [("regrade", student, name, old[name], new[name], reason) for name in changed])
-    print(f"{old['hand_in']}\n  {'':30} {'old':>8} {'new':>8}")
+    graded = gradebook.load(out)
+    old = graded.row(args.student)
+    hand_in, student = old["hand_in"], old["student_id"] or old["hand_in"]
+    if graded.missing or not hand_in:
+        raise LabError(f"{student} handed nothing in, or some are not graded yet; grade them with --resume")
+    class_args = flags_of_class(class_parser, out, hand_in, args)
+    audit.add(out, [])
+    before = _read(out / REGRADED)
+    one = before.get(hand_in, NONE)
+    kept = {"file": _copied(file, out, hand_in) if file else one["file"]}
+    kept |= {"notes": [*one["notes"], f"graded again on {date.today()}: {reason}"]}
+    _write(out / REGRADED, before | {hand_in: kept})
+    try:
+        grade(class_args, again=hand_in)
+    except BaseException:
+        _write(out / REGRADED, before)
+        raise
+    new = gradebook.load(out).row(hand_in)
+    labels = {name: asked.label for name, asked in gradebook.questions(graded.lab).items()} | {"auto_score": "sum"}
+    changed = [name for name in labels if old[name] != new[name] or name == "auto_score"]
+    audit.add(out, [("regrade", student, name, old[name], new[name], reason) for name in changed])
+    print(f"{hand_in}\n  {'':30} {'old':>8} {'new':>8}")
     for name, label in labels.items():
         print(f"  {label:30} {gradebook.given(old[name]):>8} {gradebook.given(new[name]):>8}")
     print(f"  {'status':30} {old['status']:>8} {new['status']:>8}\n{new['note']}")
@@ -143,20 +141,17 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
 
 
 def flags_of_class(parser: argparse.ArgumentParser, out: Path, hand_in: str, args) -> argparse.Namespace:
-    """The flags with which the class was graded, as it was remembered and as the record of ``hand_in`` says.
+    """The flags with which the class was graded, as they were kept and as the record of ``hand_in`` says.
 
     Raises:
-        LabError: nobody names the folder with the hand-ins, which earlier versions did not remember.
+        LabError: nobody names the folder with the hand-ins, which earlier versions did not keep.
     """
-    kept, made = _read(out / CLASS), (gradebook.load_record(out, hand_in) or {}).get("settings", {})
-    handins = args.handins or kept.pop("handins", None)
+    made = (gradebook.load_record(out, hand_in) or {}).get("settings", {})
+    kept = {"lab": made.get("lab"), "dataset": made.get("dataset"), "variant_by": made.get("variant")}
+    kept = {name: value for name, value in kept.items() if value} | {"no_rerun": not made.get("rerun", True)}
+    kept |= _read(out / CLASS)
+    handins = args.handins or kept.get("handins")
     if handins is None:
         raise LabError(f"{out / CLASS} does not name the folder with the hand-ins; name it after {hand_in}")
-    names = {"lab": "lab", "dataset": "dataset", "variant": "variant_by"}
-    kept |= {flag: made[name] for name, flag in names.items() if name in made} | {
-        "unsandboxed": args.unsandboxed,
-        "jobs": 1,
-    }
-    kept |= {"no_rerun": not made["rerun"]} if "rerun" in made else {}
-    parser.set_defaults(**kept)
+    parser.set_defaults(**kept | {"unsandboxed": args.unsandboxed, "jobs": 1})
     return parser.parse_args([str(handins), "--out", str(out), "--resume"])

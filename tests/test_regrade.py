@@ -2,6 +2,7 @@
 
 import csv
 import re
+from functools import partial
 
 import pytest
 from small_class import UNSANDBOXED, add, play, table, zipped
@@ -20,7 +21,8 @@ def again(tmp_path, capfd):
     def run(*arguments, grader=play, reason: str = "typo") -> str:
         options = [*arguments, "--out", tmp_path / "out", "--reason", reason, *UNSANDBOXED]
         capfd.readouterr()
-        assert grade_class.main_regrade([str(option) for option in options], grader) == 0
+        grade = partial(grade_class.grade_class, grader=grader)
+        assert regrade.main([str(option) for option in options], grade_class.build_parser(), grade) == 0
         return capfd.readouterr().out
 
     return run
