@@ -48,50 +48,34 @@ _LIKE_REPORT = re.compile(r"report|\u62a5\u544a|\.(odt|pages|wps|rtf|tex)$", re.
 
 @dataclass(frozen=True)
 class Found:
-    """A hand-in seen from outside: its path and what its name says (empty if it says nothing).
-
-    ``uploader`` is who uploaded it, as far as a course system put that before the name; ``lab`` whose hand-in it is.
-    After a regrade, ``notes`` tell why, and ``code`` may be a submission.py in place of each one in it.
-    """
+    """A hand-in seen from outside: its path and what its name says (empty if it says nothing)."""
 
     path: Path
     hand_in: str
     student_id: str
     name: str
-    uploader: str = ""
-    lab: str = catalog.MAIN
-    code: Path | None = None
-    notes: tuple[str, ...] = ()
+    uploader: str = ""  # as far as a course system put that before the name
+    lab: str = catalog.MAIN  # whose hand-in it is
+    code: Path | None = None  # after a regrade: a submission.py in place of each one in it,
+    notes: tuple[str, ...] = ()  # and why
 
 
 @dataclass
 class HandIn:
-    """What grading needs from a hand-in.
+    """What grading needs from a hand-in."""
 
-    Attributes:
-        hand_in: the name of its row, without ``.zip``.
-        student_id, name: from its name or that of its only folder; empty if neither has them.
-        source: submission.py unchanged; None if it is missing.
-        run: original name of the graded run's folder; None if there is no run.
-        files: that run's files by their names in ``RUN_FILES``.
-        others: files of its other complete PCA runs, the newest first, in case that one cannot be scored.
-        notes: what is worth knowing.
-        review: what a person should look at.
-        refused: why nothing was read; empty if something was.
-        lab: whose hand-in it is; only the main lab's has a run.
-    """
-
-    hand_in: str
-    student_id: str = ""
+    hand_in: str  # the name of its row, without ``.zip``
+    student_id: str = ""  # this and the name: from its own name or that of its only folder; empty if neither has them
     name: str = ""
-    source: bytes | None = None
-    run: str | None = None
-    files: dict[str, bytes] = field(default_factory=dict)
+    source: bytes | None = None  # submission.py unchanged; None if it is missing
+    run: str | None = None  # original name of the graded run's folder; None if there is no run
+    files: dict[str, bytes] = field(default_factory=dict)  # of that run, by their names in ``RUN_FILES``
+    # Files of its other complete PCA runs, the newest first, in case that one cannot be scored.
     others: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    review: list[str] = field(default_factory=list)
-    refused: str = ""
-    lab: str = catalog.MAIN
+    notes: list[str] = field(default_factory=list)  # what is worth knowing
+    review: list[str] = field(default_factory=list)  # what a person should look at
+    refused: str = ""  # why nothing was read; empty if something was
+    lab: str = catalog.MAIN  # whose hand-in it is; only the main lab's has a run
 
     def digest(self) -> str:
         """SHA-256 of everything that grading sees."""

@@ -268,7 +268,7 @@ def grade_found(
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
-    regrade.remember(args)
+    regrade.remember(args.out, args.handins)
     appeal.write_key(args.out, key)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)

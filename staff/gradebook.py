@@ -216,15 +216,14 @@ def write(
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
     graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
-    told = {feedback_folder(out, row.hand_in): row.record for row in rows if row.record}
+    told = {feedback_folder(out, row.hand_in): student_record(row.record, lab) for row in rows if row.record}
     # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
-    for folder, record in told.items():
-        if only not in ("", record["hand_in"]):
+    for folder, feedback in told.items():
+        if only not in ("", feedback["hand_in"]):
             continue
-        feedback = student_record(record, lab)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=True):
             files.write_text(folder / name, text)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hi_mnist.cli import LabError
 from staff import tables
 from staff.gradebook import Graded, Row, given, in_order, questions, total
 from staff.rubric import Rubric
@@ -88,8 +89,11 @@ def read(path: Path, graded: Graded, rubric: Rubric) -> tuple[dict[str, Marks], 
         LabError: naming lines and columns.
     """
     most = rubric.most() | {name: q.points for name, q in questions(graded.lab).items()}
-    instead = {part: [item.id for item in items] for part, items in rubric.items()}
-    rows, notes = tables.read(path, ["student_id", *rubric], [*most, *OTHERS], instead)
+    rows, notes = tables.read(path, ["student_id"], [*most, *OTHERS])
+    columns = rows[0].cells.keys() if rows else most.keys()
+    for part, items in rubric.items():
+        if part not in columns and not {item.id for item in items} <= columns:
+            raise LabError(f"{path.name}, line 1: it lacks the column {part}, or those of its items")
     by_marker: dict[str, list[tables.Row]] = {}
     for row in rows:
         by_marker.setdefault(tables.key(row.cells.get("marker", "")), []).append(row)

@@ -20,18 +20,13 @@ from staff import audit, gradebook
 from staff.archives import Found
 from staff.entries import ARCHIVE_SUFFIXES, FOR_STAFF
 
-CLASS, REGRADED = "class.json", "regraded.json"  # in OUT_DIR: the class's flags, and the regrades by hand-in
+REGRADES = "regrades.json"  # in OUT_DIR: the folder of the hand-ins; a file and notes for each that was regraded
 FOLDER = "regraded"
-NONE = {"file": None, "notes": []}  # of a hand-in that was never regraded
-# Flags of one command, not of the class; answers of --indices are in the records.
-NOT_KEPT = ("out", "resume", "seed", "jobs", "backend", "scheduler", "unsandboxed", "indices", "rubric", "data_dir")
 
 
-def remember(args: argparse.Namespace) -> None:
-    """Keep the flags with which a class is graded."""
-    kept = {name: value for name, value in vars(args).items() if name not in NOT_KEPT}
-    kept |= {name: value.expanduser().resolve() for name, value in kept.items() if isinstance(value, Path)}
-    _write(args.out / CLASS, kept)
+def remember(out: Path, handins: Path) -> None:
+    """Keep where the hand-ins of a class are."""
+    _write(out, _read(out) | {"handins": str(handins)})
 
 
 def applied(out: Path, found: list[Found], again: str = "") -> tuple[list[Found], list[str]]:
@@ -51,9 +46,9 @@ def applied(out: Path, found: list[Found], again: str = "") -> tuple[list[Found]
         found = [one for one in found if one.hand_in in known]
         if gone := known - {one.hand_in for one in found}:
             raise LabError(f"the hand-ins' folder lacks {listed(sorted(gone))}; put it back, or first use --resume")
-    regrades, told = _read(out / REGRADED), []
+    regrades, told = _read(out)["regraded"], []
     for i, one in enumerate(found):
-        kept = regrades.get(one.hand_in, NONE)
+        kept = regrades.get(one.hand_in, {"file": None, "notes": []})
         found[i] = replace(one, notes=tuple(kept["notes"]))
         if kept["file"]:
             path = out / FOLDER / kept["file"]
@@ -64,17 +59,18 @@ def applied(out: Path, found: list[Found], again: str = "") -> tuple[list[Found]
     return found, told
 
 
-def _read(path: Path) -> dict:
+def _read(out: Path) -> dict:
+    path = out / REGRADES
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return {"handins": None, "regraded": {}}
     except ValueError:
-        raise LabError(f"{path} is damaged; restore it from a copy of OUT_DIR") from None
+        raise LabError(f"{path} is damaged; restore it from a copy of {out}") from None
 
 
-def _write(path: Path, content: dict) -> None:
-    files.write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+def _write(out: Path, content: dict) -> None:
+    files.write_text(out / REGRADES, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _copied(file: Path, out: Path, hand_in: str) -> str:
@@ -116,17 +112,18 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
     hand_in, student = old["hand_in"], old["student_id"] or old["hand_in"]
     if graded.missing or not hand_in:
         raise LabError(f"{student} handed nothing in, or some are not graded yet; grade them with --resume")
-    class_args = flags_of_class(class_parser, out, hand_in, args)
     audit.add(out, [])
-    before = _read(out / REGRADED)
-    one = before.get(hand_in, NONE)
-    kept = {"file": _copied(file, out, hand_in) if file else one["file"]}
-    kept |= {"notes": [*one["notes"], f"graded again on {date.today()}: {reason}"]}
-    _write(out / REGRADED, before | {hand_in: kept})
+    before = _read(out)
+    class_args = class_parser.parse_args(flags_of_class(graded, out, args.handins or before["handins"]))
+    class_args.unsandboxed = args.unsandboxed
+    note = f"graded again on {date.today()}: {reason}"
+    one = before["regraded"].get(hand_in, {"file": None, "notes": []})
+    one = {"file": _copied(file, out, hand_in) if file else one["file"], "notes": [*one["notes"], note]}
+    _write(out, before | {"regraded": before["regraded"] | {hand_in: one}})
     try:
         grade(class_args, again=hand_in)
     except BaseException:
-        _write(out / REGRADED, before)
+        _write(out, before)
         raise
     new = gradebook.load(out).row(hand_in)
     labels = {name: asked.label for name, asked in gradebook.questions(graded.lab).items()} | {"auto_score": "sum"}
@@ -140,18 +137,16 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
     return 0
 
 
-def flags_of_class(parser: argparse.ArgumentParser, out: Path, hand_in: str, args) -> argparse.Namespace:
-    """The flags with which the class was graded, as they were kept and as the record of ``hand_in`` says.
+def flags_of_class(graded: gradebook.Graded, out: Path, handins: str | Path | None) -> list[str]:
+    """The command line with which a class goes on as its records were made.
 
     Raises:
-        LabError: nobody names the folder with the hand-ins, which earlier versions did not keep.
+        LabError: nobody says where the hand-ins are; earlier versions did not keep that.
     """
-    made = (gradebook.load_record(out, hand_in) or {}).get("settings", {})
-    kept = {"lab": made.get("lab"), "dataset": made.get("dataset"), "variant_by": made.get("variant")}
-    kept = {name: value for name, value in kept.items() if value} | {"no_rerun": not made.get("rerun", True)}
-    kept |= _read(out / CLASS)
-    handins = args.handins or kept.get("handins")
     if handins is None:
-        raise LabError(f"{out / CLASS} does not name the folder with the hand-ins; name it after {hand_in}")
-    parser.set_defaults(**kept | {"unsandboxed": args.unsandboxed, "jobs": 1})
-    return parser.parse_args([str(handins), "--out", str(out), "--resume"])
+        raise LabError(f"{out / REGRADES} does not name the folder with the hand-ins; name it after the id")
+    records = (gradebook.load_record(out, row["hand_in"]) for row in graded.rows)
+    made = next(filter(None, records), {"settings": {}})["settings"]
+    flags = ["--dataset", made.get("dataset", "mnist"), "--variant-by", made.get("variant", "id"), "--lab", graded.lab]
+    rerun = [] if made.get("rerun", True) else ["--no-rerun"]
+    return [str(handins), "--out", str(out), "--resume", "--jobs", "1", *flags, *rerun]

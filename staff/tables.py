@@ -32,9 +32,7 @@ class Row:
     cells: dict[str, str]
 
 
-def read(
-    path: Path, required: Iterable[str], optional: Iterable[str] = (), instead: dict[str, list[str]] | None = None
-) -> tuple[list[Row], list[str]]:
+def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> tuple[list[Row], list[str]]:
     """Read a table whose first line names the columns.
 
     Args:
@@ -42,7 +40,6 @@ def read(
             semicolons or tabs. Without comma separators, numbers may have a decimal comma. A first line like
             ``sep=;`` sets the separator.
         required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
-        instead: columns that together may stand in place of a required one.
 
     Returns:
         the lines that are not empty, and notes on how the file was read.
@@ -51,8 +48,7 @@ def read(
         LabError: the file cannot be read, its encoding is not clear, a column is missing, unknown or duplicated, or a
             line is too long.
     """
-    required, instead = list(required), instead or {}
-    known = {*required, *optional, "name", "hand_in", *(name for names in instead.values() for name in names)}
+    required, known = list(required), {*required, *optional, "name", "hand_in"}
     text, notes = _text(path)
     first = text.partition("\n")[0]
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
@@ -67,8 +63,7 @@ def read(
                 continue
             if not columns:
                 columns = [cell.casefold() for cell in cells]
-                missing = [n for n in required if n not in columns and not set(instead.get(n, [n])) <= set(columns)]
-                _check_columns(path, reader.line_num, columns, missing, known)
+                _check_columns(path, reader.line_num, columns, required, known)
             elif len(cells) > len(columns) and any(cells[len(columns) :]):
                 raise LabError(f"{path.name}, line {reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
             else:
@@ -108,7 +103,8 @@ def _unguarded(cell: str) -> str:
     return shown[1].strip() if shown else cell
 
 
-def _check_columns(path: Path, line: int, columns: list[str], missing: list[str], known: set[str]) -> None:
+def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str]) -> None:
+    missing = [name for name in required if name not in columns]
     unknown = [name for name in columns if name and name not in known]
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     for what, names in (("lacks the column", missing), ("has the unknown column", unknown), ("repeats", twice)):

@@ -85,8 +85,8 @@ def test_one_is_graded_as_its_class_was(handins, grade, again, tmp_path):
     grade("--indices", tmp_path / "indices.csv", "--variant-by", "class", "--no-rerun", grader=grader)
     first = {name: rest for name, *rest in asked}
     again("PB1", grader=grader)
-    (tmp_path / "out" / regrade.CLASS).unlink()
-    with pytest.raises(LabError, match="name it after PB1"):
+    (tmp_path / "out" / regrade.REGRADES).unlink()
+    with pytest.raises(LabError, match="name it after the id"):
         again("PB1", grader=grader)
     again("PB1", handins, grader=grader)
     assert [list(rest) for name, *rest in asked[2:]] == 2 * [first["PB1+Ann+LAB3"]]
@@ -113,7 +113,7 @@ def test_what_cannot_be_regraded_is_one_line_and_changes_nothing(handins, grade,
     (handins / "PB2+Ann+LAB3.zip").unlink()
     with pytest.raises(LabError, match=r"lacks PB2\+Ann\+LAB3"):
         again("PB1")
-    assert {k: v for k, v in files_below(tmp_path / "out").items() if k not in ("audit.csv", "regraded.json")} == before
+    assert {k: v for k, v in files_below(tmp_path / "out").items() if k != "audit.csv"} == before
     assert not audit(tmp_path / "out")
     add(handins, "PB2")
 
