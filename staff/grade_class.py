@@ -256,9 +256,7 @@ def grade_found(
         facts: lines for the head of the summary.
         again: as in ``grade_class``.
     """
-    if args.rubric:
-        rubric.adopt(args.rubric.expanduser(), args.lab, args.out)
-    by_hand = rubric.load(args.lab, args.out)
+    by_hand = rubric.load(args.lab, args.out, args.rubric)
     found, regraded = regrade.applied(args.out, found, again)
     facts += regraded
     to_grade, rivals = counting(found)
@@ -372,9 +370,7 @@ def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
     out, marks_path = (path.expanduser().resolve() for path in (args.out, args.marks))
     with lock(out / gradebook.LOCK, f"--out {out}"):
-        if args.rubric:
-            rubric.adopt(args.rubric.expanduser(), gradebook.load(out).lab, out)
-        rows, notes = merge.merge(out, marks_path)
+        rows, notes = merge.merge(out, marks_path, args.rubric)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]

@@ -12,7 +12,7 @@ from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import markdown
 from staff import audit, gradebook, marks, rubric, tables
-from staff.gradebook import FEEDBACK, auto_points, block, feedback_folder, given, questions, total
+from staff.gradebook import FEEDBACK, Graded, auto_points, block, feedback_folder, given, questions, total
 from staff.marks import Marks, called
 from staff.rubric import Rubric
 
@@ -22,21 +22,18 @@ TABLE = "final.csv"
 
 def final_columns(lab: str, out: Path | None = None) -> list[str]:
     """The columns of ``final.csv``; ``out`` is the class's folder, which may have a rubric of its own."""
-    by_hand = [
-        *rubric.parts(lab, out),
-        "report_score",
-        "late",
-        "penalty",
-        "total",
-        "undecided",
-        "markers",
-        "difference",
-    ]
-    return ["student_id", "name", "hand_in", *questions(lab), "auto_score", *by_hand, "comment", "note"]
+    parts = rubric.parts(lab, out)
+    sums = ["report_score", "late", "penalty", "total", "undecided", "markers", "difference", "comment", "note"]
+    return ["student_id", "name", "hand_in", *questions(lab), "auto_score", *parts, *sums]
 
 
-def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
+def merge(out: Path, marks_path: Path, own: Path | None = None) -> tuple[list[dict], list[str]]:
     """Write ``final.csv`` from the gradebook and the marks, which are only read; add it to feedback and summary.
+
+    Args:
+        out: the class's folder.
+        marks_path: marks.csv.
+        own: a rubric that the class keeps from now on.
 
     Returns:
         the rows of the final gradebook, and notes on how the tables were read.
@@ -47,25 +44,19 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     graded = gradebook.load(out)
     if missing := graded.missing:
         raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
-    lab, by_hand, names = (
-        graded.lab,
-        rubric.load(graded.lab, out),
-        [*questions(graded.lab), *rubric.parts(graded.lab, out)],
-    )
+    lab, by_hand = graded.lab, rubric.load(graded.lab, out, own)
     gave, notes = marks.read(marks_path, graded, by_hand)
-    ids = Counter(row["student_id"].casefold() for row in graded.rows if row["student_id"])
-    rows = [
-        _final(lab, by_hand, row, gave.get(called(row), Marks()), ids[row["student_id"].casefold()] > 1)
-        for row in graded.rows
-    ]
-    # All of it first, so that nothing is half-written.
-    told = filter(None, [*(_feedback(out, lab, by_hand, row) for row in rows), _summary(out, names, rows)])
-    told, changed = dict(told), _changes(_before(out, lab), names, graded.rows, rows, marks_path.name)
-    audit.add(out, [])
+    ids, rows = Counter(row["student_id"].casefold() for row in graded.rows if row["student_id"]), []
+    for row in graded.rows:
+        twice = ids[row["student_id"].casefold()] > 1
+        rows.append(_final(lab, by_hand, row, gave.get(called(row), Marks()), twice))
+    # All of it first, so that nothing is half-written; the log before what it tells, so that nothing happens unlogged.
+    names = [*questions(lab), *by_hand]
+    told = dict(filter(None, [*(_feedback(out, lab, by_hand, row) for row in rows), _summary(out, names, rows)]))
+    audit.add(out, _changes(out, names, graded, rows, marks_path.name))
     tables.write(out / TABLE, final_columns(lab, out), rows)
     for path, text in told.items():
         files.write_text(path, text)
-    audit.add(out, changed)
     return rows, notes
 
 
@@ -80,9 +71,9 @@ def _final(lab: str, by_hand: Rubric, row: dict, its: Marks, twice: bool) -> dic
     """
     final = {name: row[name] for name in ("student_id", "name", "hand_in")} | {"marks": its}
     undecided, notes = [], [row["note"]] if row["note"] else []
-    asked, parts = questions(lab), by_hand.points()
-    apart = {name: _apart(its, name) for name in (*asked, *parts) if its.difference(name)}
-    for name in [*asked, *parts]:
+    asked, columns = questions(lab), [*questions(lab), *by_hand]
+    apart = {name: _apart(its, name) for name in columns if its.difference(name)}
+    for name in columns:
         graded, decided = row.get(name), its.points.get(name)
         final[name] = graded if decided is None and name not in its.several else decided
         if final[name] is None:
@@ -93,12 +84,12 @@ def _final(lab: str, by_hand: Rubric, row: dict, its: Marks, twice: bool) -> dic
         undecided.append("two hand-ins for one id")
     elif row["look"] and not its.settled:
         undecided.append("status")
-    if not row["hand_in"] and len(undecided) == len(asked) + len(parts):
+    if not row["hand_in"] and len(undecided) == len(columns):
         undecided = []  # no hand-in, and no marks either: there is nothing to decide, and no total
-    for score, names in (("auto_score", asked), ("report_score", parts)):
+    for score, names in (("auto_score", asked), ("report_score", by_hand)):
         final[score] = total(final[name] for name in names)
     final |= {"late": row.get("late"), "penalty": row.get("penalty")}
-    is_open = undecided or None in (final[name] for name in (*asked, *parts))
+    is_open = undecided or None in (final[name] for name in columns)
     whole = final["auto_score"] + final["report_score"] - (final["penalty"] or 0)
     final |= {"total": None if is_open else max(0.0, total([whole])), "undecided": ", ".join(undecided)}
     final |= {"markers": its.marker, "difference": "; ".join(apart.values()), "comment": its.comment}
@@ -114,19 +105,15 @@ def _apart(its: Marks, name: str) -> str:
 # --------------------------------------------------------------------------- the log
 
 
-def _before(out: Path, lab: str) -> dict[str, dict[str, str]]:
-    """The cells of the merge before this one, by ``called``; none if there is none that can be read."""
-    try:
-        rows, _ = tables.read(out / TABLE, ["student_id", "hand_in"], final_columns(lab, out))
-    except LabError:
-        return {}
-    return {called(row.cells): row.cells for row in rows}
-
-
-def _changes(before: dict, names: list[str], graded: list[dict], rows: list[dict], marks_file: str) -> list[audit.Line]:
+def _changes(out: Path, names: list[str], graded: Graded, rows: list[dict], marks_file: str) -> list[audit.Line]:
     """A line for each change of points since the last merge, or since grading, and for each REVIEW row looked at."""
+    try:
+        last = tables.read(out / TABLE, ["student_id", "hand_in"], final_columns(graded.lab, out))[0]
+    except LabError:  # there is none, or it is not as we wrote it
+        last = []
+    before = {called(row.cells): row.cells for row in last}
     lines = []
-    for row, final in zip(graded, rows, strict=True):
+    for row, final in zip(graded.rows, rows, strict=True):
         its, old, student = final["marks"], before.get(called(row), {}), row["student_id"] or row["hand_in"]
         where = f"{marks_file}, line {its.line}" + f" ({its.marker})" * bool(its.marker)
         for name in names:

@@ -111,7 +111,8 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
     old = graded.row(args.student)
     hand_in, student = old["hand_in"], old["student_id"] or old["hand_in"]
     if graded.missing or not hand_in:
-        raise LabError(f"{student} handed nothing in, or some are not graded yet; grade them with --resume")
+        cause = "some hand-ins are not graded yet" if graded.missing else f"{student} handed nothing in"
+        raise LabError(f"{cause}; put what there is into the hand-ins' folder and grade with --resume")
     audit.add(out, [])
     before = _read(out)
     class_args = class_parser.parse_args(flags_of_class(graded, out, args.handins or before["handins"]))

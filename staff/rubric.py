@@ -61,18 +61,24 @@ def parts(lab: str, out: Path | None = None) -> dict[str, float]:
     return load(lab, out).points()
 
 
-def load(lab: str, out: Path | None = None) -> Rubric:
-    """The rubric of a class, or of the lab if the class has none of its own. Raises as ``read`` does."""
+def load(lab: str, out: Path | None = None, own: Path | None = None) -> Rubric:
+    """The rubric of a class, or of the lab if the class has none of its own.
+
+    Args:
+        lab: its name.
+        out: the class's folder.
+        own: a rubric that the class keeps from now on.
+
+    Raises:
+        LabError: it has a fault; see ``read``.
+    """
+    if own:
+        read(own.expanduser(), lab)
+        with files.atomic_path(out / NAME) as partial:
+            partial.write_bytes(own.expanduser().read_bytes())
     folder = ROOT / "staff" if lab == catalog.MAIN else ROOT / "labs" / lab
     path = next((path for path in (out and out / NAME, folder / NAME) if path and path.is_file()), None)
     return read(path, lab) if path else Rubric()
-
-
-def adopt(path: Path, lab: str, out: Path) -> None:
-    """Make a rubric the class's own, which ``load`` takes from ``out``. Raises as ``read`` does."""
-    read(path, lab)
-    with files.atomic_path(out / NAME) as partial:
-        partial.write_bytes(path.read_bytes())
 
 
 def read(path: Path, lab: str) -> Rubric:
@@ -91,12 +97,10 @@ def read(path: Path, lab: str) -> Rubric:
             rubric.setdefault(item.part, []).append(item)
     except OSError as error:
         raise LabError(f"{path} cannot be read: {error.strerror}; name a rubric in YAML") from None
-    except yaml.YAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        cause = one_line(getattr(error, "problem", error))
-        raise LabError(f"{path}{line}: not YAML ({cause}); mend it there, in UTF-8") from None
-    except (ValueError, RecursionError) as error:  # also YAML's, for a date that there is not
-        raise LabError(f"{path}: {one_line(error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that there is not is a ValueError
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise LabError(f"{path}{where}: {one_line(getattr(error, 'problem', error))}; mend it there") from None
     # The only item of a part may have its name.
     ids = [item.id for part, items in rubric.items() for item in items if not (item.id == part and len(items) == 1)]
     names = Counter([*ids, *rubric, *COLUMNS, *questions(lab)])
