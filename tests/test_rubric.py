@@ -20,7 +20,7 @@ OWN = """
 
 @pytest.fixture
 def merged(handins, grade, tmp_path):
-    """Grade the class, merge this marks.csv, return final.csv by id; a rubric named once is the class's from then on."""
+    """Grade the class, merge this marks.csv, return final.csv by id; a rubric named once stays the class's."""
     (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
     own = ["--rubric", tmp_path / "own.yaml"]
 
