@@ -9,6 +9,7 @@ import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 
 from hi_mnist.cli import LabError
 from staff import tables
@@ -175,7 +176,7 @@ def together(several: list[Marks], rubric: Rubric, most: dict[str, float]) -> Ma
         gave = {marker: points for marker, points in gave.items() if tables.key(marker) == DECIDES} or gave
         marks.several |= {column: gave} if len(gave) > 1 else {}
         far = marks.difference(column) > max(NEAR * largest, HALF_A_POINT)
-        marks.points[column] = None if far or not gave else round(total(gave.values()) / len(gave), 4)
+        marks.points[column] = None if far or not gave else round(mean(gave.values()), 4)
     for part, items in rubric.items():
         its = [marks.points[item.id] for item in items]
         if marks.points[part] is None and part not in marks.several and None not in its:

@@ -7,6 +7,7 @@ marks.csv. The total is their sum less the penalty for late work, never below 0.
 import re
 from collections import Counter
 from pathlib import Path
+from statistics import mean
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
@@ -155,8 +156,9 @@ def _feedback(out: Path, lab: str, by_hand: Rubric, row: dict) -> tuple[Path, st
 
 
 def _items(items: list[rubric.Item], row: dict, part: str) -> list[str]:
-    """What a full answer holds, with the points of each item where these make the part's."""
-    its = [row["marks"].points.get(item.id) for item in items]
+    """What a full answer holds, with the points of each item, or their mean, where these make the part's."""
+    several, points = row["marks"].several, row["marks"].points
+    its = [mean(several[i.id].values()) if i.id in several else points.get(i.id) for i in items]
     by_items = None not in (*its, row[part]) and abs(total(its) - row[part]) < 0.005
     earned = [f"{given(points)} /" if by_items else "of" for points in its]
     return [f"| - {markdown(i.text)} | {told} {given(i.points)} |" for i, told in zip(items, earned, strict=True)]
@@ -168,11 +170,11 @@ def _summary(out: Path, names: list[str], rows: list[dict]) -> tuple[Path, str] 
         return None
     totals = [row["total"] for row in rows if row["total"] is not None]
     lines = [f"{len(rows)} students, {sum(bool(row['undecided']) for row in rows)} undecided"]
-    lines += [f"mean of {len(totals)} totals: {sum(totals) / len(totals):.2f}"] if totals else []
+    lines += [f"mean of {len(totals)} totals: {mean(totals):.2f}"] if totals else []
     for name in names:
         if apart := [row["marks"].difference(name) for row in rows if name in row["marks"].several]:
-            mean = f"{sum(apart) / len(apart):.2f} in the mean, at most {given(max(apart))}"
-            lines.append(f"{name}, marked by several for {len(apart)} students: they differ by {mean}")
+            told = f"differs by {mean(apart):.2f} in the mean, by {given(max(apart))} at most"
+            lines.append(f"{name}, marked by several {len(apart)} times: {told}")
     lines += [f"{called(row)}: {row['difference']}" for row in rows if row["difference"]]
     return out / "summary.md", f"{graded.rstrip()}\n\n{FINAL}\n\n" + "".join(f"- {markdown(line)}\n" for line in lines)
 

@@ -134,7 +134,7 @@ def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, 
         add(handins, f"PB{i}")
     rows = merged(
         "student_id,results,figure,table,words,performance,comment,marker\n"
-        "PB1,3,,,x,,Good.,Ann\nPB1,,2.5,1,x,,Good.,Bob\n"  # parts beside items, near
+        "PB1,,3,0,x,,Good.,Ann\nPB1,,2,1.5,x,,Good.,Bob\n"  # near, and far in an item
         "PB2,1,,,x,,,Ann\nPB2,3,,,x,,,Bob\n"  # far
         "PB3,1,,,x,,,Ann\nPB3,3,,,x,,,Bob\nPB3,2,,,,,,final\n"  # far, and decided
         "PB4,,2,,,,,Ann\nPB4,,,1,x,,,Bob\n"  # each marked some of it
@@ -152,9 +152,11 @@ def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, 
         "PB6": ("2", "72.5", "", "Ann", ""),
     }
     assert rows["PB1"]["comment"] == "Good."
+    told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    assert "| report: results | 3.25 / 4.5 |\n| - a \\| figure | 2.5 / 3 |\n| - a table | 0.75 / 1.5 |\n" in told
     summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
     assert "- 6 students, 2 undecided\n- mean of 4 totals: 73.06\n" in summary
-    assert "results, marked by several for 3 students: they differ by 0.83 in the mean, at most 2" in summary
+    assert "results, marked by several 3 times: differs by 0.83 in the mean, by 2 at most" in summary
 
 
 def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(merged, handins, tmp_path):
