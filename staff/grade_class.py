@@ -210,7 +210,9 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
 # --------------------------------------------------------------------------- the whole
 
 
-def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one, again: str = "") -> list[gradebook.Row]:
+def grade_class(
+    args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: str = ""
+) -> list[gradebook.Row]:
     """Grade what needs grading and write everything; an interruption keeps what was done.
 
     Args:
