@@ -65,6 +65,8 @@ class Found:
     name: str
     uploader: str = ""  # as far as a course system put that before the name
     lab: str = catalog.MAIN  # whose hand-in it is
+    code: Path | None = None  # after a regrade: a submission.py in place of each one in it,
+    notes: tuple[str, ...] = ()  # and why
 
 
 @dataclass
@@ -161,10 +163,12 @@ def read(found: Found) -> HandIn:
     Raises:
         OSError: a fault of this machine, such as a full disk.
     """
-    handin = HandIn(found.hand_in, found.student_id, found.name, lab=found.lab)
+    handin = HandIn(found.hand_in, found.student_id, found.name, notes=list(found.notes), lab=found.lab)
     form = f"student_id+name+{'LAB3' if found.lab == catalog.MAIN else found.lab}"
     try:
         with entries.opened(found.path) as contents:
+            if found.code:
+                contents.replace("submission.py", found.code)
             _take(handin, contents)
     except (Refused, *DAMAGE) as error:
         handin.refused = entries.told(error)

@@ -62,6 +62,7 @@ class Graded:
         rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
         missing: how many hand-ins are not graded yet.
         facts, alike: as in ``write``; empty in a class that version 0.2 graded.
+        replaced: hand-ins in whose place others count.
     """
 
     lab: str
@@ -69,6 +70,21 @@ class Graded:
     missing: int
     facts: list[str] = field(default_factory=list)
     alike: list[list[str]] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+    def row(self, student: str) -> dict:
+        """The row that an id or a hand-in's name means.
+
+        Raises:
+            LabError: there is none, or more than one.
+        """
+        meant = [row for row in self.rows if tables.key(row["hand_in"]) == tables.key(student)]
+        meant = meant or [row for row in self.rows if tables.key(row["student_id"]) == tables.key(student)]
+        if len(meant) != 1:
+            names = ", ".join(row["hand_in"] for row in meant)
+            remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"
+            raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
+        return meant[0]
 
 
 @dataclass
@@ -190,8 +206,9 @@ def load(out: Path) -> Graded:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
         rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
+        replaced = [row["hand_in"] for row in rows if row["status"] == "REPLACED"]
         rows = [row for row in rows if row["status"] != "REPLACED"]
-        return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []))
+        return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []), replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError):
@@ -209,7 +226,9 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = ()) -> None:
+def write(
+    out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = (), only: str = ""
+) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
@@ -219,6 +238,7 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
         alike: pairs of hand-ins with similar code, from ``similar.compare``.
+        only: the only hand-in whose feedback is written; empty for all.
     """
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
@@ -229,6 +249,8 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
     for folder, feedback in told.items():
+        if only not in ("", feedback["hand_in"]):
+            continue
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=False):
             files.write_text(folder / name, text)

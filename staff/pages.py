@@ -25,12 +25,13 @@ BAD_CLUSTERS = "Each dot is a run. High on the left: a low Davies-Bouldin index 
 GAP = ("\N{VERTICAL ELLIPSIS}", False)
 
 
-def write(out: Path, final: list[dict] | None = None) -> None:
+def write(out: Path, final: list[dict] | None = None, only: str = "") -> None:
     """Write ``summary.html``, each ``feedback.html`` and ``mail_merge.csv`` into the folder of a graded class.
 
     Args:
         out: where ``gradebook.write`` wrote.
         final: the rows of final.csv, if the class is merged.
+        only: the only hand-in whose page is written; empty for all.
     """
     graded = Class(out, final)
     files.write_text(out / "summary.html", summary(graded))
@@ -39,6 +40,7 @@ def write(out: Path, final: list[dict] | None = None) -> None:
         row, page = row | scored.get(row["hand_in"], {}), ""
         if record := graded.records.get(row["hand_in"]):
             page = link(row)["address"]
+        if page and only in ("", row["hand_in"]):
             files.write_text(out / page, feedback(graded, record, row))
         lines.append(row | {"points": row["auto_score"], "total": row.get("total"), "feedback": page})
     tables.write(out / "mail_merge.csv", MAIL, lines)

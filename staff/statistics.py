@@ -10,7 +10,7 @@ import numpy as np
 
 from grading.scores import PERFORMANCE_POINTS
 from report import pages
-from staff import gradebook, merge
+from staff import gradebook, rubric
 
 SMALLEST = 5  # students; of fewer, quartiles would tell who has how many points
 LOST = 0.005  # points; less is rounding
@@ -42,7 +42,7 @@ class Class:
         loaded = [gradebook.load_record(out, row["hand_in"]) for row in self.rows]
         self.records = {record["hand_in"]: record for record in loaded if record}
         self.scored = [row for row in final or self.rows if row["hand_in"]]
-        self.total, by_hand = ("total", merge.report(self.lab)) if final else ("auto_score", {})
+        self.total, by_hand = ("total", rubric.parts(self.lab, out)) if final else ("auto_score", {})
         self.by_hand = {name: (f"report: {name}", points) for name, points in by_hand.items()}
         self.worth = {name: (q.label, q.points) for name, q in gradebook.questions(self.lab).items()} | self.by_hand
         self.most = gradebook.auto_points(self.lab) + sum(by_hand.values())

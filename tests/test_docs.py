@@ -11,7 +11,7 @@ import pytest
 from grading import checks
 from grading.questions import e_step, m_step, pca_fit
 from hi_mnist.files import ROOT
-from staff import appeal, grade_class, gradebook, handout, merge, tables
+from staff import appeal, grade_class, gradebook, handout, marks, merge, regrade, rubric, tables
 
 STUDENT_FILES = handout.find(handout.STUDENT_FILES)
 BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -116,6 +116,8 @@ def test_every_command_is_one_that_the_programs_take():
             module = importlib.import_module(f"{name}.__main__")
         if arguments[:1] == ["merge"]:
             grade_class.build_merge_parser().parse_args(arguments[1:])
+        elif arguments[:1] == ["regrade"]:
+            regrade.build_parser().parse_args(arguments[1:])
         elif arguments[:1] == ["repeat"]:
             appeal.build_parser().parse_args(arguments[1:])
         else:
@@ -145,16 +147,16 @@ def test_example_of_marks_is_read(tmp_path):
     path = tmp_path / "marks.csv"
     path.write_text("\n".join(lines[start : start + 3]) + "\n", encoding="utf-8")
     graded = [{"student_id": i, "hand_in": f"{i}+x+LAB3"} for i in ("2100000003", "2100000004")]
-    marks, _ = merge.read_marks(path, gradebook.Graded("main", graded, 0))
-    assert marks["2100000003+x+LAB3"].points["sample_index"] == 5
-    assert marks["2100000004+x+LAB3"].settled
-    columns = [*merge.REPORT, *gradebook.questions("main"), "status", "comment"]
+    found, _ = marks.read(path, gradebook.Graded("main", graded, 0), rubric.load("main"))
+    assert found["2100000003+x+LAB3"].points["sample_index"] == 5
+    assert found["2100000004+x+LAB3"].settled
+    columns = [*rubric.parts("main"), *gradebook.questions("main"), "status", "comment"]
     assert tables.read(path, ["student_id"], columns)[1] == []
 
 
 def test_points_columns_files_and_statuses_are_the_programs():
-    for name, points in merge.REPORT.items():
+    for name, points in rubric.parts("main").items():
         assert f"`{name}` (0-{points})" in " ".join(GUIDE.split())
     for name in [*gradebook.questions("main"), *(f"| {status} |" for status in gradebook.STATUSES)]:
         assert name in GUIDE, name
-    assert f"`grades/{merge.TEMPLATE}`" in GUIDE and f'"{merge.FINAL.removeprefix("## ")}"' in GUIDE
+    assert f"`grades/{marks.TEMPLATE}`" in GUIDE and f'"{merge.FINAL.removeprefix("## ")}"' in GUIDE
