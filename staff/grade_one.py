@@ -179,7 +179,9 @@ def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
         right = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size
         if right and name in handin.pictures and max(array.shape) <= thumbnails.SIDE:
             buffer = io.BytesIO()
-            scatter.cut(Image.fromarray(array)).save(buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82)
+            scatter.cut(Image.fromarray(array)).save(
+                buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82, method=2
+            )
             made[f"{name}.webp"] = buffer.getvalue()
     return made
 
