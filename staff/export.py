@@ -15,7 +15,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from labs import catalog
 from staff import archives, gradebook, marks, roster, rubric, tables
-from staff.roster import Course, Student
+from staff.roster import Course, Match, Student
 from staff.tables import Sheet, guarded
 
 POINTS = {  # the header of a column of points
@@ -62,12 +62,12 @@ def main(argv: list[str]) -> int:
     column = points_column(system, sheet.rows[0], args.column, title) if args.gradebook else len(sheet.rows[0]) - 1
     theirs = Course(system, students)  # with the emails, because Moodle's worksheet may have nothing else
     matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
-    unknown = [row for row in rows if row["email"] and matched[row["hand_in"]][0] is None]
+    unknown = [row for row in rows if row["email"] and matched[row["hand_in"]].student is None]
     matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])
     names = [i for i, header in enumerate(sheet.rows[0]) if header.strip().casefold() in sum(roster.NAMES, ())]
     for student in students:
         cells = sheet.rows[sheet.numbers.index(student.line)]
-        points = [row["total"] for row in rows if matched[row["hand_in"]][0] == student]
+        points = [row["total"] for row in rows if matched[row["hand_in"]].student == student]
         cells += [""] * (column + 1 - len(cells))
         points = points or [0 if args.absent == "zero" else None]
         cells[column] = guarded(points[0] if len(points) == 1 else None)
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
     write(table, sheet, quoted=system == "blackboard")
     told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
     told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
-    told[f"ids in {system}"] = [f"{hand_in}: {why}" for hand_in, (_, why) in matched.items() if why]
+    told[f"ids in {system}"] = [f"{name}: {one.remark}" for name, one in matched.items() if one.remark]
     for note in [*notes, *(f"{what}: {tables.shortened(names, '; ')}" for what, names in told.items() if names)]:
         print(f"note: {note}")
     print(f"wrote {table.name} with {len(students)} students, and {system}_feedback.zip, in {args.out}")
@@ -129,13 +129,13 @@ def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
         partial.write_bytes(text.getvalue().encode(sheet.encoding))
 
 
-def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, tuple]) -> list[str]:
+def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, Match]) -> list[str]:
     """Write the zip of all decided hand-ins' feedback; returns the hand-ins that are not in it."""
     without, contents = [], {}
     for row in rows:
         folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
         there = {name: (folder / name).read_bytes() for name in FEEDBACK if (folder / name).is_file()}
-        name = upload_name(system, hand_in, matched[hand_in][0])
+        name = upload_name(system, hand_in, matched[hand_in].student)
         if row["total"] is None or not there or not name:
             without.append(hand_in)
         elif system == "canvas":  # shown under the name of the student's own file, which is a zip
