@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 from hi_mnist import cli
@@ -64,19 +65,23 @@ def main(argv: list[str]) -> int:
     matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
     unknown = [row for row in rows if row["email"] and matched[row["hand_in"]].student is None]
     matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])
+    uploaders = [one.other for one in matched.values()]  # under another's id: to be settled, not absent
     names = [i for i, header in enumerate(sheet.rows[0]) if header.strip().casefold() in sum(roster.NAMES, ())]
+    absent = 0 if args.absent == "zero" else None
     for student in students:
         cells = sheet.rows[sheet.numbers.index(student.line)]
         points = [row["total"] for row in rows if matched[row["hand_in"]].student == student]
+        points = points or [None if student in uploaders else absent]
         cells += [""] * (column + 1 - len(cells))
-        points = points or [0 if args.absent == "zero" else None]
         cells[column] = guarded(points[0] if len(points) == 1 else None)
         for i in names:
             cells[i] = guarded(cells[i])  # it may be a formula
-    write(table, sheet, quoted=system == "blackboard")
+    write(table, sheet)
     told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
     told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
     told[f"ids in {system}"] = [f"{name}: {one.remark}" for name, one in matched.items() if one.remark]
+    counts = Counter(str(one.student) for one in matched.values() if one.student)
+    told["more than one hand-in, so empty"] = [student for student, count in counts.items() if count > 1]
     for note in [*notes, *(f"{what}: {tables.shortened(names, '; ')}" for what, names in told.items() if names)]:
         print(f"note: {note}")
     print(f"wrote {table.name} with {len(students)} students, and {system}_feedback.zip, in {args.out}")
@@ -122,21 +127,21 @@ def new_sheet(system: str, students: list[Student], title: str, most: str) -> Sh
     return Sheet(rows, [], ",", "utf-8")
 
 
-def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
-    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
+def write(path: Path, sheet: Sheet) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=sheet.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(sheet.rows)
     with atomic_path(path) as partial:
         partial.write_bytes(text.getvalue().encode(sheet.encoding))
 
 
 def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, Match]) -> list[str]:
-    """Write the zip of all decided hand-ins' feedback; returns the hand-ins that are not in it."""
+    """Write the zip of all decided hand-ins' feedback; returns those that are not in it."""
     without, contents = [], {}
-    for row in rows:
+    for row in (row for row in rows if row["total"] is not None):
         folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
         there = {name: (folder / name).read_bytes() for name in FEEDBACK if (folder / name).is_file()}
         name = upload_name(system, hand_in, matched[hand_in].student)
-        if row["total"] is None or not there or not name:
+        if not there or not name:
             without.append(hand_in)
         elif system == "canvas":  # shown under the name of the student's own file, which is a zip
             contents[f"{name}.zip"] = zipped(there)

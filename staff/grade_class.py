@@ -373,7 +373,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
-    print(gradebook.counted(rows))
+    print(gradebook.counted(row.status() for row in rows))
     print(f"wrote gradebook.csv, {TEMPLATE}, summary.html, summary.md and feedback/ in {args.out}")
     print(f"next: read summary.html, fill in {TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")

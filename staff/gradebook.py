@@ -11,6 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from grading.questions.common import Question
@@ -310,17 +311,17 @@ def block(text: str) -> list[str]:
     return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
 
 
-def counted(rows: list[Row]) -> str:
+def counted(statuses: Iterable[str]) -> str:
     """The number of hand-ins by status, and that of absent students."""
-    statuses = Counter(row.status() for row in rows)
-    told = ", ".join(f"{statuses[s]} {s}" for s in STATUSES if s in statuses)
-    return f"{len(rows) - statuses['ABSENT']} hand-ins: {told or 'none'}"
+    counts = Counter(statuses)
+    told = ", ".join(f"{counts[s]} {s}" for s in STATUSES if s in counts)
+    return f"{counts.total() - counts['ABSENT']} hand-ins: {told or 'none'}"
 
 
 def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
-    lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(rows)}"]
+    lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(row.status() for row in rows)}"]
     lines += [f"- {markdown(fact)}" for fact in facts]
     lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
     why = ["", "## Why points were lost", ""]
@@ -330,9 +331,8 @@ def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]
         lost = [q for q in closed if q["score"] < points - 0.005]
         mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
         lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
-        every = Counter(cause for q in lost for cause in causes(q))
-        for cause, count in sorted(every.items(), key=lambda item: (-item[1], item[0]))[:3]:
-            why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
+        for cause, its in causes(zip(lost, range(len(lost)), strict=True))[:3]:
+            why.append(f"- {label}, {'once' if len(its) == 1 else f'{len(its)} times'}: {markdown(cause)}")
     lines += [*why, "", "## To mark by hand", ""]
     for row in graded:
         lines += [f"- {markdown(row.hand_in)}: {markdown(cause)}" for cause in undecided_causes(row.record)]
@@ -347,15 +347,26 @@ def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def causes(question: dict) -> list[str]:
-    """Why a question lost points: each check that failed, without numbers and places, so that equal ones are counted.
+def causes(lost: Iterable[tuple[dict, object]]) -> list[tuple[str, list]]:
+    """Why points were lost or are open: each check that failed, with all whom it failed for, the most frequent first.
 
-    Performance passes with any points: that is no cause.
+    ``lost`` has each question with whose it is. Messages that differ in numbers only (a line, a shape) are one cause,
+    with N for those numbers. Performance passes with any points: that is no cause.
     """
-    verdict, lines = question["verdict"], question["message"].splitlines()
-    if verdict == "WRONG":  # a line for each check, with examples below it
-        lines = [line for line in lines if not re.match("(input|got|want): ", line)]
-    else:
-        lines = [] if verdict == "PASS" else [re.sub("^(not attempted): .*", r"\1", "".join(lines[:1]))]
-    lines = [re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", line)[:160] for line in lines]
-    return [f"{verdict}: {line}" for line in dict.fromkeys(lines)]
+    found = {}
+    for question, whose in lost:
+        verdict, lines = question["verdict"], question["message"].splitlines()
+        if verdict == "WRONG":  # a line for each check, with examples below it
+            lines = [line for line in lines if not re.match("(input|got|want): ", line)]
+        else:
+            lines = [] if verdict == "PASS" else [re.sub("^(not attempted): .*", r"\1", "".join(lines[:1]))]
+        for line in lines:
+            words = re.split(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)", f"{verdict}: {line[:160]}")
+            numbers, its = found.setdefault(tuple(words[::2]), ([], []))
+            numbers.append(words[1::2])
+            its += [whose] if its[-1:] != [whose] else []
+    told = []
+    for words, (numbers, its) in found.items():
+        same = [one.pop() if len(one) == 1 else "N" for one in map(set, zip(*numbers, strict=True))]
+        told.append(("".join(map("".join, zip_longest(words, same, fillvalue=""))), its))
+    return sorted(told, key=lambda cause: (-len(cause[1]), cause[0]))

@@ -7,7 +7,6 @@ They are made of gradebook.json and the records alone, so they can be written ag
 that works offline and without scripts. What students wrote is escaped; their pictures come as the sandbox made them.
 """
 
-from collections import Counter
 from pathlib import Path
 
 from grading.scores import FIGURES
@@ -57,9 +56,9 @@ def link(row: dict) -> dict:
     return {"who": row["student_id"] or row["hand_in"], "address": address}
 
 
-def _render(name: str, graded: Class, **values) -> str:
+def _render(name: str, graded: Class, of: str, **values) -> str:
     values |= {use.__name__: use for use in (short, link, pages.shown)}
-    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, graded=graded, **values)
+    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, of=of, graded=graded, **values)
 
 
 # --------------------------------------------------------------------------- for staff
@@ -74,9 +73,9 @@ def summary(graded: Class) -> str:
         if graded.runs:
             plots.append(("Performance against accuracy", statistics.scatter(graded.runs), BAD_CLUSTERS))
     pairs = [beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.alike]
-    values = {"counts": Counter(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
+    values = {"counted": gradebook.counted(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
     values |= {"closed": len(totals), "quartiles": statistics.quartiles(totals), "similar": gradebook.SIMILAR}
-    return _render("summary.html.j2", graded, few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
+    return _render("summary.html.j2", graded, "the class", few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
 
 
 def beside(graded: Class, pair: list[dict], told: str) -> dict:
@@ -113,6 +112,7 @@ def feedback(graded: Class, record: dict, row: dict) -> str:
     return _render(
         "feedback.html.j2",
         graded,
+        row["name"] or its.hand_in,
         record=shown,
         row=row,
         changed=[q["id"] for q in shown["questions"] if gradebook.decided(q) != row[q["id"]]],

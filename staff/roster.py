@@ -46,11 +46,11 @@ class Student:
 
 
 class Match(NamedTuple):
-    """Whose a hand-in is, what a person should know of that, and whether one must decide."""
+    """Whose a hand-in is, what a person should know of that, and who uploaded it if that is another student."""
 
     student: Student | None
     remark: str = ""
-    doubtful: bool = False
+    other: Student | None = None
 
 
 NOBODY = Match(None)
@@ -71,10 +71,12 @@ class Course:
             files.write_text(out / COURSE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     def named(self, hand_ins: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Ids and names of hand-ins, with the ids that the roster has for them."""
+        """Ids and names of hand-ins, with the roster's ids, and its students without one: lists may name them, too."""
         matched = match(self, hand_ins)
-        owners = [(matched[hand_in].student, one, hand_in) for one, hand_in in hand_ins]
-        return [(student.ids[0] if student else one, hand_in) for student, one, hand_in in owners]
+        owners = {hand_in: matched[hand_in].student for _, hand_in in hand_ins}
+        absent = [student.ids[0] for student in self.students if student not in owners.values()]
+        named = [(owners[hand_in].ids[0] if owners[hand_in] else one, hand_in) for one, hand_in in hand_ins]
+        return named + [(one, f"({one})") for one in absent]
 
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
         """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary.
@@ -83,8 +85,9 @@ class Course:
         """
         matched = match(self, [(row.student_id, row.hand_in) for row in rows]) if self.students else {}
         absent, remarks, facts = {student.ids[0]: student for student in self.students}, [], []
+        others = {one.other.ids[0]: f"{hand_in}: {one.remark}" for hand_in, one in matched.items() if one.other}
         for row in rows:
-            student, remark, doubtful = matched.get(row.hand_in, NOBODY)
+            student, remark, other = matched.get(row.hand_in, NOBODY)
             remarks += [f"{row.hand_in}: {remark}"] if remark else []
             if student:
                 absent.pop(student.ids[0], None)
@@ -95,16 +98,18 @@ class Course:
                 at = self.times.get(row.hand_in) or (upload and upload["at"]) or ""
                 row.late, row.penalty, note = self.late.judge(at, student.extension, student.late_days)
                 told = "Canvas says LATE, not when" if row.late == UNKNOWN and "_LATE_" in row.hand_in else ""
-                row.notes += filter(None, ("" if doubtful else remark, note, told))
-                row.review += [remark] if doubtful else []
+                row.notes += filter(None, ("" if other else remark, note, told))
+                row.review += [remark] if other else []
         ids = Counter(tables.key(row.student_id) for row in rows if row.record and row.student_id)
         for row in rows:
             if row.record and not row.review and ids[tables.key(row.student_id)] > 1:
                 row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
         if self.students and complete:
-            named = tables.shortened(list(map(str, absent.values()))) or "nobody"
+            named = tables.shortened(list(map(str, absent.values())), "; ") or "nobody"
             facts.append(f"roster: {len(self.students)} students; absent: {named}")
-            rows += [gradebook.Row("", one, s.name, None, [], [], s.email, s.section) for one, s in absent.items()]
+            for one, s in absent.items():
+                notes = [others[one]] if one in others else []
+                rows.append(gradebook.Row("", one, s.name, None, notes, [], s.email, s.section))
         facts += [f"roster: {tables.shortened(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
@@ -144,7 +149,9 @@ def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Co
         except ValueError as error:
             raise LabError(f"deadline of {student}: {error}") from None
     if args.times:
-        course.times, more = tables.answers(args.times, "submitted", course.named(hand_ins), lambda at: late.instant(at) and at)
+        course.times, more = tables.answers(
+            args.times, "submitted", course.named(hand_ins), lambda at: late.instant(at) and at
+        )
         notes += more
     return course, notes
 
@@ -199,14 +206,14 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
     for student_id, hand_in in hand_ins:
         right, uploader, remark = by_id.get(tables.key(student_id) or None), _uploader(course, hand_in), ""
         near = [s for s in [right or uploader] if s] or [s for s in course.students if _near(s, student_id)]
-        doubtful = right is not None and uploader not in (None, right)
+        other = uploader if right and uploader != right else None
         if len(near) != 1:
             remark = f"not in the roster{'; perhaps ' if near else ''}{tables.shortened(list(map(str, near)))}"
-        elif doubtful:
-            remark = f"its id is that of {right}, but {uploader} uploaded it"
+        elif other:
+            remark = f"its id is that of {right}, but {other} uploaded it"
         elif not student_id or student_id not in (*near[0].ids, near[0].email):
             remark = f"in the roster as {near[0]}"
-        found[hand_in] = Match(near[0] if len(near) == 1 else None, remark, doubtful)
+        found[hand_in] = Match(near[0] if len(near) == 1 else None, remark, other)
     return found
 
 
