@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
         cells[column] = guarded(points[0] if len(points) == 1 else None)
         for i in names:
             cells[i] = guarded(cells[i])  # it may be a formula
-    write(table, sheet)
+    write(table, sheet, quoted=system == "blackboard")
     told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
     told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
     told[f"ids in {system}"] = [f"{name}: {one.remark}" for name, one in matched.items() if one.remark]
@@ -127,9 +127,9 @@ def new_sheet(system: str, students: list[Student], title: str, most: str) -> Sh
     return Sheet(rows, [], ",", "utf-8")
 
 
-def write(path: Path, sheet: Sheet) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=sheet.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(sheet.rows)
+def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
+    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
     with atomic_path(path) as partial:
         partial.write_bytes(text.getvalue().encode(sheet.encoding))
 
