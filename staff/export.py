@@ -89,16 +89,20 @@ def main(argv: list[str]) -> int:
 
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
-    """The rows of hand-ins with their ``total``, None if it is undecided, and the lab. LabError asks to merge again."""
+    """The rows with a hand-in or a ``total``, which is None if undecided, and the lab. LabError asks to merge again.
+
+    ``hand_in`` of those who handed nothing in is ``marks.called``.
+    """
     graded, path = gradebook.load(out), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
-    found = [row.cells for row in tables.read(path, ["hand_in", "total"], None)[0]]
-    totals = {tables.key(cells["hand_in"]): marks.number(cells["total"], 1e6) for cells in found}
-    rows = [row for row in graded.rows if row["hand_in"]]
-    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys() - {""}:
+    found = [row.cells for row in tables.read(path, ["student_id", "hand_in", "total"], None)[0]]
+    totals = {tables.key(marks.called(cells)): marks.number(cells["total"], 1e6) for cells in found}
+    rows = [row | {"hand_in": marks.called(row)} for row in graded.rows]
+    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys():
         raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")
-    return [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows], graded.lab
+    rows = [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows]
+    return [row for row in rows if row["status"] != "ABSENT" or row["total"] is not None], graded.lab
 
 
 def points_column(system: str, headers: list[str], named: str | None, title: str) -> int:

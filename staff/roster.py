@@ -72,11 +72,9 @@ class Course:
 
     def named(self, hand_ins: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Ids and names of hand-ins, with the roster's ids, and its students without one: lists may name them, too."""
-        matched = match(self, hand_ins)
-        owners = {hand_in: matched[hand_in].student for _, hand_in in hand_ins}
-        absent = [student.ids[0] for student in self.students if student not in owners.values()]
-        named = [(owners[hand_in].ids[0] if owners[hand_in] else one, hand_in) for one, hand_in in hand_ins]
-        return named + [(one, f"({one})") for one in absent]
+        owners = {hand_in: one.student for hand_in, one in match(self, hand_ins).items()}
+        absent = [(s.ids[0], f"({s.ids[0]})") for s in self.students if s not in owners.values()]
+        return [(owners[name].ids[0] if owners[name] else one, name) for one, name in hand_ins] + absent
 
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
         """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary.
@@ -205,7 +203,8 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
     found = {}
     for student_id, hand_in in hand_ins:
         right, uploader, remark = by_id.get(tables.key(student_id) or None), _uploader(course, hand_in), ""
-        near = [s for s in [right or uploader] if s] or [s for s in course.students if _near(s, student_id)]
+        near = [right or uploader] if right or uploader else []
+        near = near or [s for s in course.students if any(tables.same_id(one, student_id) for one in s.ids)]
         other = uploader if right and uploader != right else None
         if len(near) != 1:
             remark = f"not in the roster{'; perhaps ' if near else ''}{tables.shortened(list(map(str, near)))}"
@@ -215,13 +214,6 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
             remark = f"in the roster as {near[0]}"
         found[hand_in] = Match(near[0] if len(near) == 1 else None, remark, other)
     return found
-
-
-def _near(student: Student, student_id: str) -> bool:
-    """Whether an id differs from a student's only as spreadsheets make them differ."""
-    pairs = [(one, student_id) for one in student.ids]
-    zeros = ({re.sub("(?<![0-9])0+(?=[0-9])", "", tables.key(text)) for text in pair} for pair in pairs)
-    return any(len(plain) == 1 for plain in zeros) or any(tables.same_number(*pair) for pair in pairs)
 
 
 def _uploader(course: Course, hand_in: str) -> Student | None:
