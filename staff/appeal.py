@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
 
 def handed_in(folder: Path, out: Path, hand_in: str, lab: str) -> bytes:
     """A hand-in's submission.py, after its last regrade. Raises LabError if there is none."""
-    for found in regrade.applied(out, archives.find(folder, lab)[0])[0]:
+    for found in regrade.applied(out, archives.find(folder, lab)[0], regrade.load(out))[0]:
         if found.hand_in == hand_in and (source := archives.read(found).source) is not None:
             return source
     raise LabError(f"{folder} has no submission.py of {hand_in}; name the folder with the hand-ins, or the file")

@@ -23,7 +23,7 @@ import joblib
 from tqdm import tqdm
 
 import sandbox
-from hi_mnist import cli, prepare
+from hi_mnist import cli, files, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
@@ -31,25 +31,12 @@ from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import (
-    appeal,
-    archives,
-    export,
-    grade_one,
-    gradebook,
-    merge,
-    pages,
-    regrade,
-    rerun,
-    roster,
-    rubric,
-    similar,
-    tables,
-)
+from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric, tables
 from staff.grade_one import Settings
 from staff.late import Policy
 from staff.marks import TEMPLATE, write_template
 from staff.pool import Grader, Job, Pool, records
+from staff.similar import compare
 
 BETWEEN_TABLES = 60  # seconds between two gradebooks while hand-ins are graded
 RUBRIC = "your own rubric, from now on this class's: see staff/rubric.yaml (default: the lab's, or the one before)"
@@ -200,9 +187,8 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
     """
     if not args.resume and any((args.out / "records").glob("*.json")):
         raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
-    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found]
-    records = {record["hand_in"]: record for record in loaded if record is not None}
-    for record in records.values():
+    made = map(files.read_json, sorted((args.out / "records").glob("*.json")))  # also of hand-ins that are not there
+    for record in (record for record in made if isinstance(record.get("settings"), dict)):
         was_under = {"lab": catalog.MAIN, "variant": "id"} | record["settings"]
         now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset}
         for name, now in now_under.items():
@@ -213,21 +199,22 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
         if record["settings"].get("key") not in (None, grade_one.key_name(key)):  # None: of version 0.2
             remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
             raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
-    return records
+    loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
+    return {hand_in: record for hand_in, record in loaded.items() if record}
 
 
 # --------------------------------------------------------------------------- the whole
 
 
 def grade_class(
-    args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: str = ""
+    args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: regrade.Again | None = None
 ) -> list[gradebook.Row]:
     """Grade what needs grading and write everything; an interruption keeps what was done.
 
     Args:
         args: from ``build_parser``.
         grader: returns the record of one hand-in.
-        again: the only hand-in that is graded, even if it has a record; empty for all that need it.
+        again: the only hand-in that is graded, even if it has a record; None for all that need it.
 
     Returns:
         the rows of the gradebook.
@@ -261,20 +248,20 @@ def grade_class(
 
 
 def grade_found(
-    args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str], again: str = ""
+    args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str], again=None
 ) -> list[gradebook.Row]:
-    """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
+    """Grade hand-ins into a folder that nobody else uses; other arguments and errors as in ``grade_class``.
 
     Args:
         found: all hand-ins, as ``archives.Found``.
         answers: to question 6 from the staff's list, by ``hand_in``.
         course: what else staff say of the class.
         facts: lines for the head of the summary.
-        again: as in ``grade_class``.
     """
-    by_hand = rubric.load(args.lab, args.out, args.rubric)
-    found, regraded = regrade.applied(args.out, found, again)
-    facts += regraded
+    by_hand, regrades = rubric.load(args.lab, args.out, args.rubric), regrade.load(args.out)
+    regrades["handins"] = str(args.handins)
+    found = again.begin(args.out, found, regrades) if again else found
+    found, regraded = regrade.applied(args.out, found, regrades)
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
@@ -282,44 +269,52 @@ def grade_found(
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
-    regrade.remember(args.out, args.handins)
-    appeal.write_key(args.out, key)
-    course.keep(args.out)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
+    if not again:
+        rubric.keep(args.out, args.rubric)
+        regrade.save(args.out, regrades)
+        appeal.write_key(args.out, key)
+        course.keep(args.out)
 
     jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
     for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
-        if again and one.hand_in != again:
+        if again and one.hand_in != again.hand_in:
             done |= {one.hand_in: record} if record else {}
             continue
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
         jobs.append(Job(one, index, None if again else record))
-    facts += sandbox.guards(catalog.load(args.lab).limits)
+    facts += [*regraded, *sandbox.guards(catalog.load(args.lab).limits)]
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
-        (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
+        if not again:
+            (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
             with progress(len(jobs)) as bar:
                 for record in records(pool, grader, jobs):
                     same = record == earlier.get(record["hand_in"])
                     done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
                     bar.update()
-                    if time.monotonic() > told:  # the first row after seconds
+                    if time.monotonic() > told and not again:  # the first row after seconds
                         with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
                             gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
                         told = time.monotonic() + BETWEEN_TABLES
         finally:
-            missing = len(to_grade) - len(done)
-            if missing:
-                facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
-            rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-            facts += course.enter(rows, complete=not missing)
-            alike = similar.compare(rows, args.lab)
-            facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
-            gradebook.write(args.out, args.lab, rows, facts, missing, alike, again)
-            pages.write(args.out, only=again)
+            if not again or again.hand_in in done:  # else nothing happened
+                missing = len(to_grade) - len(done)
+                if missing:
+                    facts.append(
+                        f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume"
+                    )
+                rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+                facts += course.enter(rows, complete=not missing)
+                alike = compare(rows, args.lab)
+                facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
+                if again:
+                    again.end(args.out, rows, regrades)
+                gradebook.write(args.out, args.lab, rows, facts, missing, alike, again.hand_in if again else "")
+                pages.write(args.out, only=again.hand_in if again else "")
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")

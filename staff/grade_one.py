@@ -142,12 +142,9 @@ def key_name(key: str) -> str:
 
 def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
     """The record of a hand-in that could not be graded because grading itself failed."""
-    handin = (
-        one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name, lab=one.lab)
-    )
-    return empty_record(handin, index, settings) | {
-        "questions": entries(gradebook.questions(settings.lab), "INTERNAL", cause)
-    }
+    handin = archives.HandIn(one.hand_in, one.student_id, one.name, lab=one.lab)
+    told = {"questions": entries(gradebook.questions(settings.lab), "INTERNAL", cause)}
+    return empty_record(handin, index, settings) | told
 
 
 def entries(asked: dict[str, Question], verdict: str, message: str, hint: str = "") -> list[dict]:
@@ -320,17 +317,6 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
     how = "not accepted" if again.doubt or again.way else "not reproduced"
     hint = "hand in the submission.py that made the run, with the run's own config.yaml"
     return undecided(f"{how}: {'; '.join(told)}; a person decides", hint=hint)
-
-
-def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """A record with another answer to question 6 from the staff's list; everything else stays as graded."""
-    handin = next((one for one in handin.runs() if one.run == record["run"]), handin)
-    answer = claimed_index(handin, index)
-    record = record | {"settings": made_under(settings, index), "sample_index": answer}
-    with files.scratch("lab-class-") as folder, threadpool_limits(limits=1):
-        run = runs.load_run(archives.unpack(handin, folder))
-        again = scores.score_index(run, answer, images(settings.dataset)) | (NO_ANSWER if answer is None else {})
-    return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 
 
 def claimed_index(handin: archives.HandIn, index: int | None) -> int | None:

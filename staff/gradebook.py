@@ -13,12 +13,15 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from markupsafe import Markup
+
 from grading.questions.common import Question
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import markdown
 from labs import catalog
+from report import pages
 from staff import archives, tables
 from staff.entries import for_student
 
@@ -31,6 +34,7 @@ STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED", "ABSENT")
 EXTRA = {"email": "", "section": "", "late": "", "penalty": 0.0}  # what a row has of the roster and the deadline
 GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
+TEMPLATES = Path(__file__).with_name("templates")
 FEEDBACK = ("feedback.md", "feedback.json", "feedback.html")  # ``staff.pages`` writes the last
 SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
@@ -76,14 +80,18 @@ class Graded:
         """The row that an id or a hand-in's name means.
 
         Raises:
-            LabError: there is none, or more than one.
+            LabError: there is none, or more than one, or nothing was handed in.
         """
-        meant = [row for row in self.rows if tables.key(row["hand_in"]) == tables.key(student)]
-        meant = meant or [row for row in self.rows if tables.key(row["student_id"]) == tables.key(student)]
+        key = tables.key(student)
+        named = ([row for row in self.rows if tables.key(row[by]) == key] for by in ("hand_in", "student_id") if key)
+        meant = next(filter(None, named), [])
         if len(meant) != 1:
             names = ", ".join(row["hand_in"] for row in meant)
-            remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"
+            remedy = f"name one of {names}" if meant else "take one from gradebook.csv that is not REPLACED"
             raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
+        if not meant[0]["hand_in"]:
+            remedy = "put what there is into the hand-ins' folder and grade with --resume"
+            raise LabError(f"{student} handed nothing in; {remedy}")
         return meant[0]
 
 
@@ -211,7 +219,7 @@ def load(out: Path) -> Graded:
         return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []), replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise LabError(f"{out / GRADEBOOK} is damaged or old; grade the class again, with --resume") from None
 
 
@@ -240,6 +248,7 @@ def write(
         alike: pairs of hand-ins with similar code, from ``similar.compare``.
         only: the only hand-in whose feedback is written; empty for all.
     """
+    (out / GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
     graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
@@ -282,32 +291,29 @@ def student_record(row: Row, lab: str) -> dict:
     return shown | {"auto_score": score, "auto_points": auto_points(lab), "status": own_status(record)}
 
 
-def feedback_text(shown: dict, lab: str) -> str:
-    """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted."""
-    lines = [f"# {catalog.load(lab).title}: {markdown(shown['hand_in'])}", ""]
-    lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
-    for q in shown["questions"]:
-        lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
-    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {shown['auto_points']} | |"]
-    late, points = shown["late"], f"-{given(shown['penalty'])}" if shown["penalty"] else "0"
-    lines += [f"| late: {late} | {points} | |"] * (late not in ("", "no")) + [""]
-    if any(decided(q) is None for q in shown["questions"]):
-        lines += ["Open points are not lost: a person decides them.", ""]
-    for q in shown["questions"]:
-        lines += [f"## {q['label']}", "", *block(q["message"])]
-        if q["hint"]:
-            lines += ["Hint:", "", *block(q["hint"])]
+def feedback_text(shown: dict, lab: str, final: dict | None = None, parts: dict[str, float] | None = None) -> str:
+    """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted.
+
+    Args:
+        shown: from ``student_record``.
+        lab: the lab's name.
+        final: the row of final.csv, with its ``items``; None if the class is not merged.
+        parts: the most points of each part given by hand.
+    """
+    points = final or {q["id"]: decided(q) for q in shown["questions"]} | {"auto_score": shown["auto_score"]}
     run = [] if shown["run"] is None else [f"folder: {shown['run']}"]
     run += [f"{text}: {shown[name]:.4f}" for name, text in FIGURES.items() if shown[name] is not None]
     run += [f"{attempt['what']}: {attempt['result']}" for attempt in (shown["reproduced"] or {}).get("attempts", [])]
-    for title, entries in {"The run": run, "Notes": shown["notes"], "How the code was run": shown["guards"]}.items():
-        if entries:
-            lines += [f"## {title}", "", *block("\n".join(entries))]
-    return "\n".join(lines).rstrip() + "\n"
+    values = {"shown": shown, "final": final, "parts": parts or {}, "points": points, "run": run}
+    is_open = any(points[name] is None for name in (*questions(lab), *(parts or {})))
+    return _markdown("feedback.md.j2", lab, **values, is_open=is_open, decided=decided)
 
 
-def block(text: str) -> list[str]:
-    return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
+def _markdown(template: str, lab: str, **values) -> str:
+    """Fill a template; what does not go through ``md`` or ``block`` is escaped for HTML."""
+    values |= {"title": catalog.load(lab).title, "given": given, "md": lambda text: Markup(markdown(text))}
+    values["block"] = lambda text: Markup("\n".join(f"    {line}".rstrip() for line in text.splitlines()))
+    return pages.render(template, folder=TEMPLATES, **values).rstrip() + "\n"
 
 
 def counted(rows: list[Row]) -> str:
@@ -319,32 +325,18 @@ def counted(rows: list[Row]) -> str:
 
 def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]) -> str:
     """The class at a glance, as Markdown."""
-    graded = [row for row in rows if row.record]
-    lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(rows)}"]
-    lines += [f"- {markdown(fact)}" for fact in facts]
-    lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
-    why = ["", "## Why points were lost", ""]
-    for i, (label, points, *_) in enumerate(questions(lab).values()):
+    graded, parts = [row for row in rows if row.record], []
+    for i, asked in enumerate(questions(lab).values()):
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
-        lost = [q for q in closed if q["score"] < points - 0.005]
-        mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
-        lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
+        lost = [q for q in closed if q["score"] < asked.points - 0.005]
         every = Counter(cause for q in lost for cause in causes(q))
-        for cause, count in sorted(every.items(), key=lambda item: (-item[1], item[0]))[:3]:
-            why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
-    lines += [*why, "", "## To mark by hand", ""]
-    for row in graded:
-        lines += [f"- {markdown(row.hand_in)}: {markdown(cause)}" for cause in undecided_causes(row.record)]
-    if without := [markdown(row.hand_in) for row in graded if archives.NO_REPORT in row.record["notes"]]:
-        lines.append(f"- No report: {', '.join(without)}")
-    lines += ["", "## To look at", ""]
-    for row in graded:
-        if reasons := sorted([*row.record["review"], *row.review]):
-            lines.append(f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}")
-    lines += ["", "## Similar code", "", SIMILAR, ""]
-    lines += [f"- {markdown(f'{one} and {other}: {told}')}" for one, other, told in alike]
-    return "\n".join(lines).rstrip() + "\n"
+        parts.append({"label": asked.label, "points": asked.points, "closed": [q["score"] for q in closed]})
+        parts[-1] |= {"lost": len(lost), "open": len(entries) - len(closed)}
+        parts[-1]["causes"] = sorted(every.items(), key=lambda item: (-item[1], item[0]))
+    values = {"rows": graded, "counted": counted(rows), "facts": facts, "parts": parts, "alike": alike}
+    values["without_report"] = [row.hand_in for row in graded if archives.NO_REPORT in row.record["notes"]]
+    return _markdown("summary.md.j2", lab, **values, similar=SIMILAR, undecided_causes=undecided_causes)
 
 
 def causes(question: dict) -> list[str]:

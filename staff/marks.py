@@ -49,8 +49,8 @@ class Marks:
 
 
 def called(row: dict) -> str:
-    """The name by which a row of the gradebook has its marks; who handed in nothing has one, too."""
-    return row["hand_in"] or f"({row['student_id']})"
+    """The name by which a row of the gradebook has its marks: of who handed in nothing, one that no file can have."""
+    return row["hand_in"] or f"absent/{row['student_id']}"
 
 
 def write_template(out: Path, lab: str, rubric: Rubric, rows: list[Row]) -> list[str]:
@@ -167,18 +167,19 @@ def number(text: str, largest: float) -> float | None:
 def together(several: list[Marks], rubric: Rubric, most: dict[str, float]) -> Marks:
     """What all markers of a student come to."""
     comment = "\n".join(dict.fromkeys(line for one in several for line in one.comment.splitlines()))
-    markers, lines = (
-        ", ".join(filter(None, names)) for names in zip(*((m.marker, m.line) for m in several), strict=True)
-    )
-    marks = Marks({}, any(one.settled for one in several), comment, markers, lines)
+    markers, lines = (", ".join(filter(None, (getattr(one, name) for one in several))) for name in ("marker", "line"))
+    marks, last = Marks({}, any(one.settled for one in several), comment, markers, lines), set()
     for column, largest in most.items():
         gave = {one.marker: one.points[column] for one in several if one.points[column] is not None}
-        gave = {marker: points for marker, points in gave.items() if tables.key(marker) == DECIDES} or gave
+        if final := {marker: points for marker, points in gave.items() if tables.key(marker) == DECIDES}:
+            gave, last = final, last | {column}
         marks.several |= {column: gave} if len(gave) > 1 else {}
         far = marks.difference(column) > max(NEAR * largest, HALF_A_POINT)
         marks.points[column] = None if far or not gave else round(mean(gave.values()), 4)
     for part, items in rubric.items():
-        its = [marks.points[item.id] for item in items]
-        if marks.points[part] is None and part not in marks.several and None not in its:
-            marks.points[part] = total(its)  # one marker gave some of its items, another one the others
+        its = {item.id: marks.points[item.id] for item in items}
+        shared = marks.points[part] is None and part not in marks.several  # among markers, each with some of its items
+        if None not in its.values() and (shared or (part not in last and last & its.keys())):
+            marks.points[part] = total(its.values())
+            marks.several.pop(part, None)
     return marks
