@@ -14,7 +14,7 @@ import argparse
 import re
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,15 +87,11 @@ def build_merge_parser() -> argparse.ArgumentParser:
     about = "Add the points and the decisions of marks.csv: writes OUT_DIR/final.csv, and each change into audit.csv."
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
-        "columns of marks.csv: student_id; points for each part of the report, or for each item of it, where a tick\n"
-        f"or x gives all points (see the rubric and OUT_DIR/{TEMPLATE});\n"
-        "to decide or override a question: its column of gradebook.csv;\n"
-        "hand_in, which names the row if student_id is empty or a spreadsheet changed it;\n"
-        "status: OK once you have looked at a REVIEW row;\n"
+        "columns of marks.csv: student_id, or hand_in where that is empty; points for each part of the report, or for\n"
+        f"each item of it, where a tick or x gives all points (see OUT_DIR/{TEMPLATE});\n"
+        "a question's column of gradebook.csv, to decide or override it; status: OK once you have seen a REVIEW row;\n"
         "comment, comment_ids: for the student, in your words, and the rubric's ready ones by their ids;\n"
-        "marker: who marked. Several may have a row for one student. In each column the mean counts if they differ by\n"
-        "at most a fifth of its points, or half a point; else it is open until a row of the marker 'final' decides.\n"
-        "An empty cell is undecided.\n\n"
+        "marker: of several, the mean counts where they are near; else it is open until the marker 'final' decides.\n\n"
         "example:  python -m staff.grade_class merge --out grades --marks marks.csv"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
@@ -116,8 +112,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
     if args.handins in (args.out, *args.out.parents):
         raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
-    if args.out.is_file():
-        raise LabError(f"--out {args.out} is a file; name a folder")
     if args.lab != catalog.MAIN and args.indices:
         raise LabError(f"--indices is of the main lab; {args.lab} has no cluster of the six")
     if (args.backend == "dask") != (args.scheduler is not None):
@@ -135,8 +129,7 @@ def index(text: str) -> int:
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time in
-    the name, then by file time.
+    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time, then by file time.
 
     All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
     names different uploaders: anybody can write another's id into a file's name.
@@ -144,28 +137,20 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     Returns:
         the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
     """
-    by_id: dict[str, list[archives.Found]] = {}
-    for hand_in in found:
-        by_id.setdefault(hand_in.student_id.casefold() or f"?{hand_in.hand_in}", []).append(hand_in)
-    to_grade, rows = [], {}
+    by_id, to_grade, rows = defaultdict(list), [], {}
+    for one in found:
+        by_id[one.student_id.casefold() or f"?{one.hand_in}"].append(one)
     for rivals in by_id.values():
-        if len(rivals) == 1:
-            to_grade += rivals
-            continue
-        # A report that was uploaded beside the archive replaces nothing.
-        holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
-        uploads = {one.hand_in: archives.UPLOAD.match(one.hand_in) for one in rivals}
-        said = {name: upload["at"] or "" if upload else "" for name, upload in uploads.items()}
-        times = {(name := one.hand_in): (holds_code[name], said[name], one.path.stat().st_mtime_ns) for one in rivals}
-        one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
-        one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
-        all_count = not (one_name and one_uploader)
-        newest = [one for one in rivals if all_count or times[one.hand_in] == max(times.values())]
-        for hand_in in rivals:
-            row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
-            others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
-            if hand_in not in newest:
-                why = "is newer and counts" if holds_code[hand_in.hand_in] else "holds more than a report and counts"
+        one_name = len({one.name.casefold() for one in rivals}) == 1
+        one_uploader = len({one.uploader for one in rivals}) == 1
+        all_count = len(rivals) == 1 or not (one_name and one_uploader)
+        newest = rivals if all_count else [one for one in rivals if rank(one) == max(map(rank, rivals))]
+        to_grade += newest
+        for one in rivals if len(rivals) > 1 else ():
+            row = rows[one.hand_in] = gradebook.Row(one.hand_in, one.student_id, one.name, None)
+            others = ", ".join(sorted(other.hand_in for other in rivals if other is not one))
+            if one not in newest:
+                why = "is newer and counts" if rank(one)[0] else "holds more than a report and counts"
                 row.notes = [f"{newest[0].hand_in} with the same id {why}"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
@@ -173,32 +158,36 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"it counts for its id; not counted: {others}"]
-            rows[hand_in.hand_in] = row
-        to_grade += newest
     return to_grade, rows
+
+
+def rank(one: archives.Found) -> tuple[bool, str, int]:
+    """What orders hand-ins of one id: a report that was uploaded beside the archive replaces nothing."""
+    upload = archives.UPLOAD.match(one.hand_in)
+    holds_code = one.path.suffix.lower() not in archives.REPORT_SUFFIXES
+    return holds_code, (upload and upload["at"]) or "", one.path.stat().st_mtime_ns
 
 
 def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: str) -> dict[str, dict]:
     """The records of earlier runs by ``hand_in``.
 
     Raises:
-        LabError: there are some, but no --resume; or they were made with another key or data set: all hand-ins would
-            silently be graded again.
+        LabError: there are some, but no --resume; or they are of another lab, data set or key: this would grade
+            everything again, or remove the feedback of another class.
     """
-    if not args.resume and any((args.out / "records").glob("*.json")):
+    paths = sorted((args.out / "records").glob("*.json"))  # also of hand-ins that are not there
+    if paths and not args.resume:
         raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
-    made = map(files.read_json, sorted((args.out / "records").glob("*.json")))  # also of hand-ins that are not there
-    for record in (record for record in made if isinstance(record.get("settings"), dict)):
-        was_under = {"lab": catalog.MAIN, "variant": "id"} | record["settings"]
-        now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset}
+    now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
+    for made in (files.read_json(path).get("settings") for path in paths):
+        was_under = {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now_under
         for name, now in now_under.items():
-            was, flag = was_under.get(name), "--variant-by" if name == "variant" else f"--{name}"
-            if was != now:
-                remedy = f"add {flag} {was}, or name another --out"
-                raise LabError(f"{args.out} holds records made with {name} {was}, not {now}; {remedy}")
-        if record["settings"].get("key") not in (None, grade_one.key_name(key)):  # None: of version 0.2
-            remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
-            raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
+            was, told, remedy = was_under.get(name), "another key or --seed", "leave --seed out, put back the file key"
+            if was == now or (name, was) == ("key", None):  # of version 0.2
+                continue
+            if name != "key":
+                told, remedy = f"{name} {was}, not {now}", f"add --{name}{'-by' * (name == 'variant')} {was}"
+            raise LabError(f"{args.out} holds records made with {told}; {remedy}, or name another --out")
     loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
     return {hand_in: record for hand_in, record in loaded.items() if record}
 
@@ -250,13 +239,9 @@ def grade_class(
 def grade_found(
     args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str], again=None
 ) -> list[gradebook.Row]:
-    """Grade hand-ins into a folder that nobody else uses; other arguments and errors as in ``grade_class``.
+    """Grade the hand-ins ``found`` into a folder that nobody else uses; otherwise as ``grade_class``.
 
-    Args:
-        found: all hand-ins, as ``archives.Found``.
-        answers: to question 6 from the staff's list, by ``hand_in``.
-        course: what else staff say of the class.
-        facts: lines for the head of the summary.
+    ``answers`` are those to question 6 from the staff's list by ``hand_in``, ``facts`` lines for the summary's head.
     """
     by_hand, regrades = rubric.load(args.lab, args.out, args.rubric), regrade.load(args.out)
     regrades["handins"] = str(args.handins)
@@ -330,16 +315,16 @@ def progress(total: int) -> tqdm:
 
 def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:
     """Save a record, or one of our own fault if it cannot be written; adds a line to ``unsaved`` if neither can."""
-    try:
-        gradebook.save_record(out, record)
-    except Exception as error:  # a text that UTF-8 cannot hold, a full disk
-        handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
-        index, cause = record["settings"].get("index"), grade_one.fault(error)
-        record = grade_one.internal_record(handin, index, settings, cause)
+    for _ in range(2):
         try:
             gradebook.save_record(out, record)
-        except Exception as again:
-            unsaved.append(f"the record of {record['hand_in']} could not be saved ({one_line(again)})")
+            break
+        except Exception as error:  # a text that UTF-8 cannot hold, a full disk
+            handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
+            index, cause = record["settings"].get("index"), grade_one.fault(error)
+            record, told = grade_one.internal_record(handin, index, settings, cause), one_line(error)
+    else:
+        unsaved.append(f"the record of {record['hand_in']} could not be saved ({told})")
     return record
 
 

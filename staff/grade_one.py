@@ -36,7 +36,6 @@ from staff.gradebook import RUN_QUESTIONS
 # Records depend on them as well.
 OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar", "thumbnails")
 OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
-NO_ANSWER = {"message": f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
 VARIANTS = ("id", "class")  # the numbers differ by student, or all have the same
 LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
@@ -89,13 +88,7 @@ def seeds(key: str, variant: str, whose: str, lab: catalog.Lab) -> dict[str, int
 
 
 def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """The record of a hand-in, whatever is in it.
-
-    Args:
-        handin: from ``archives.read``.
-        index: the answer to question 6 from the staff's list, for hand-ins without one.
-        settings: the class's.
-    """
+    """The record of a hand-in, whatever is in it; ``index``: the staff's answer to question 6, if it has none."""
     record, lab = empty_record(handin, index, settings), catalog.load(settings.lab)
     # One BLAS thread everywhere: another number of threads would change the last digits of sums.
     with threadpool_limits(limits=1), sandbox.Box(handin.source or b"", lab.tasks) as box:
@@ -259,7 +252,9 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     by_index, performance = scored.pop("questions")
     record |= scored
     record["signature"] = similar.signature(run)
-    return [by_index | (NO_ANSWER if answer is None else {}), performance]
+    if answer is None:
+        by_index["message"] = f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"
+    return [by_index, performance]
 
 
 def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]:
@@ -283,14 +278,9 @@ def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]
 
 
 def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict, box: sandbox.Box) -> dict:
-    """The entry of Performance after reproducing the run.
+    """The entry of Performance after reproducing the run; ``record`` has its settings, and gets the attempts.
 
-    Args:
-        performance: the entry so far.
-        handin: the hand-in.
-        code: the entries of the questions on its code: what does not do its steps did not make a run.
-        record: the run's settings and figures; gets the attempts.
-        box: the sandbox of its code.
+    ``code`` are the entries of the questions on its code: what does not do its steps made no run.
     """
     found = performance["message"]
 

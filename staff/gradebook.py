@@ -13,15 +13,12 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from markupsafe import Markup
-
 from grading.questions.common import Question
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import markdown
 from labs import catalog
-from report import pages
 from staff import archives, tables
 from staff.entries import for_student
 
@@ -239,14 +236,9 @@ def write(
 ) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
-    Args:
-        out: an existing folder.
-        lab: the lab's name.
-        rows: all hand-ins that have a record or do not need one.
-        facts: lines for the head of the summary.
-        missing: how many hand-ins are not graded yet.
-        alike: pairs of hand-ins with similar code, from ``similar.compare``.
-        only: the only hand-in whose feedback is written; empty for all.
+    ``rows`` are all hand-ins that have a record or do not need one, ``facts`` lines for the head of the summary,
+    ``missing`` is how many hand-ins are not graded yet, ``alike`` comes from ``similar.compare``. ``only`` is the only
+    hand-in whose feedback is written, empty for all.
     """
     (out / GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
     rows = in_order(rows)
@@ -261,8 +253,8 @@ def write(
         if only not in ("", feedback["hand_in"]):
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=False):
-            files.write_text(folder / name, text)
+        files.write_text(folder / FEEDBACK[0], feedback_text(feedback, lab))
+        files.write_text(folder / FEEDBACK[1], _json(feedback))
     files.write_text(out / "summary.md", summary_text(lab, rows, facts, alike))
     kept = {"lab": lab, "missing": missing, "rows": graded, "facts": facts, "alike": alike}
     files.write_text(out / GRADEBOOK, _json(kept))
@@ -294,11 +286,7 @@ def student_record(row: Row, lab: str) -> dict:
 def feedback_text(shown: dict, lab: str, final: dict | None = None, parts: dict[str, float] | None = None) -> str:
     """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted.
 
-    Args:
-        shown: from ``student_record``.
-        lab: the lab's name.
-        final: the row of final.csv, with its ``items``; None if the class is not merged.
-        parts: the most points of each part given by hand.
+    After a merge, ``final`` is the row of final.csv, with ``items``, and ``parts`` has the points of each part by hand.
     """
     points = final or {q["id"]: decided(q) for q in shown["questions"]} | {"auto_score": shown["auto_score"]}
     run = [] if shown["run"] is None else [f"folder: {shown['run']}"]
@@ -311,6 +299,10 @@ def feedback_text(shown: dict, lab: str, final: dict | None = None, parts: dict[
 
 def _markdown(template: str, lab: str, **values) -> str:
     """Fill a template; what does not go through ``md`` or ``block`` is escaped for HTML."""
+    from markupsafe import Markup  # only here: Gradescope's bundle has neither templates nor jinja2
+
+    from report import pages
+
     values |= {"title": catalog.load(lab).title, "given": given, "md": lambda text: Markup(markdown(text))}
     values["block"] = lambda text: Markup("\n".join(f"    {line}".rstrip() for line in text.splitlines()))
     return pages.render(template, folder=TEMPLATES, **values).rstrip() + "\n"

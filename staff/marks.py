@@ -5,7 +5,6 @@ filled a column, their mean counts, unless they differ by more than a fifth of i
 open. What the marker ``final`` gave counts alone.
 """
 
-import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,20 +55,17 @@ def called(row: dict) -> str:
 def write_template(out: Path, lab: str, rubric: Rubric, rows: list[Row]) -> list[str]:
     """Write ``marks_template.csv``: a line for each student, a column for each question that is still open for anyone.
 
-    Returns:
-        notes; one if the template was filled in already, and so left alone.
+    Returns notes; one if the template was filled in already, and so left alone.
     """
     path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            filled = any(text for row in csv.DictReader(file) for name, text in row.items() if name not in names)
-    except FileNotFoundError:
-        filled = False
-    except (UnicodeDecodeError, csv.Error):  # not in the form that we write
-        filled = True
+        lines = [row.cells for row in tables.read(path, names, None)[0]]
+        filled = any(text for cells in lines for name, text in cells.items() if name not in names)
+    except LabError:  # missing, or not in the form that we write
+        filled = path.exists()
     if filled:
         return [f"{TEMPLATE} is filled in and was left as it is; add late hand-ins to it by hand"]
-    lines: dict[tuple[bool, str], dict] = {}
+    lines = {}
     for row in in_order(rows):
         if row.record:  # two hand-ins of one id have one line
             lines.setdefault((bool(row.student_id), tables.key(row.student_id or row.hand_in)), row.cells())

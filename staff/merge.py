@@ -23,13 +23,8 @@ SUMS = ["report_score", "late", "penalty", "total", "undecided", "markers", "dif
 def merge(out: Path, marks_path: Path, own: Path | None = None) -> tuple[list[dict], list[str]]:
     """Write ``final.csv`` from the gradebook and the marks, which are only read; add it to feedback and summary.
 
-    Args:
-        out: the class's folder.
-        marks_path: marks.csv.
-        own: a rubric that the class keeps from now on.
-
-    Returns:
-        the rows of the final gradebook, each with ``items``, and notes on how the tables were read.
+    The class keeps the rubric ``own`` from now on. Returns the rows of the final gradebook, each with ``items``, and
+    notes on how the tables were read.
 
     Raises:
         LabError: grading is not finished, or the marks cannot be read; names line and column.
@@ -57,14 +52,7 @@ def merge(out: Path, marks_path: Path, own: Path | None = None) -> tuple[list[di
 
 
 def _final(lab: str, by_hand: Rubric, row: dict, its: Marks, twice: bool) -> dict:
-    """A student's row of ``final.csv``, and ``marks``.
-
-    Args:
-        lab, by_hand: what is graded and what is marked.
-        row: of the gradebook.
-        its: the marks.
-        twice: another hand-in has the same id.
-    """
+    """A student's row of ``final.csv``, and ``marks``; ``twice``: another hand-in has the same id."""
     final = {name: row[name] for name in ("student_id", "name", "hand_in")} | {"marks": its}
     undecided, notes = [], [row["note"]] if row["note"] else []
     asked, columns = questions(lab), [*questions(lab), *by_hand]
@@ -127,9 +115,8 @@ def _changes(out: Path, names: list[str], graded: Graded, rows: list[dict], mark
 
 
 def _items(items: list[rubric.Item], row: dict, part: str) -> list[dict]:
-    """What a full answer holds; ``earned``: the points of each item, or their mean, where these make the part's."""
-    several, points = row["marks"].several, row["marks"].points
-    its = [mean(several[i.id].values()) if i.id in several else points.get(i.id) for i in items]
+    """What a full answer holds; ``earned``: the points of each item, where these make the part's."""
+    its = [row["marks"].points.get(item.id) for item in items]
     by_items = None not in (*its, row[part]) and abs(total(its) - row[part]) < 0.005
     earned = its if by_items else [None] * len(its)
     return [{"text": i.text, "points": i.points, "earned": e} for i, e in zip(items, earned, strict=True)]

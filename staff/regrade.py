@@ -60,8 +60,10 @@ class Again:
         name = display(self.file.name)[-60:]
         with files.new_folder(folder) as partial:
             try:
-                copy = shutil.copytree if self.file.is_dir() else shutil.copyfile
-                copy(self.file, partial / name, **({"symlinks": True} if self.file.is_dir() else {}))
+                if self.file.is_dir():
+                    shutil.copytree(self.file, partial / name, symlinks=True)
+                else:
+                    shutil.copyfile(self.file, partial / name)
             except shutil.Error as error:  # of a folder: a list of what was not copied, and why
                 raise LabError(f"{one_line(error.args[0][0][2])}; take it out of {self.file}") from None
         return f"{folder.relative_to(out / FOLDER).as_posix()}/{name}"
@@ -112,19 +114,25 @@ def applied(out: Path, found: list[Found], regrades: dict) -> tuple[list[Found],
     return found, told
 
 
+def parser_for_one(command: str, about: str, *examples: str) -> argparse.ArgumentParser:
+    """A parser of a command on one hand-in of a graded class."""
+    parser = cli.make_parser(f"python -m staff.grade_class {command}", about, *examples)
+    parser.add_argument("student", metavar="ID", help="student_id, or the name of the hand-in, as in the gradebook")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
+    parser.add_argument("--unsandboxed", action="store_true", help="without bubblewrap, as for the class")
+    return parser
+
+
 def build_parser() -> argparse.ArgumentParser:
     about = "Grade one hand-in again with the class's key and settings: prints old and new points, and logs them."
     example = 'python -m staff.grade_class regrade 2100000003 --out grades --file fixed.zip --reason "wrong file"'
-    parser = cli.make_parser("python -m staff.grade_class regrade", about, example)
-    parser.add_argument("student", metavar="ID", help="student_id, or the name of the hand-in, as in the gradebook")
+    parser = parser_for_one("regrade", about, example)
     text = "the folder with the hand-ins (default: that from which the class was graded)"
     parser.add_argument("handins", type=Path, nargs="?", metavar="HANDINS_DIR", help=text)
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     text = "a zip or folder that counts instead of the hand-in from now on, or a submission.py instead of the one in it"
     parser.add_argument("--file", type=Path, metavar="FILE", help=text)
     text = f'why: for audit.csv and for the student, who does not read what follows "{FOR_STAFF.strip()}"'
     parser.add_argument("--reason", required=True, help=text)
-    parser.add_argument("--unsandboxed", action="store_true", help="without bubblewrap, as for the class")
     return parser
 
 

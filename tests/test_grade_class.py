@@ -281,6 +281,17 @@ def test_one_at_a_time_uses_the_folder(handins, grade, tmp_path, run_script, fil
     assert files_below(out) == before
 
 
+def test_another_class_is_not_graded_into_a_folder(handins, grade, tmp_path, files_below):
+    add(handins, "PB1")
+    grade()
+    before = files_below(tmp_path / "out")
+    (handins / "PB1+Ann+LAB3.zip").rename(handins / "PB2+Ann+image_clustering.zip")
+    (tmp_path / "own.yaml").write_text("- {id: a, part: p, points: 2, text: t}\n")
+    with pytest.raises(LabError, match="add --lab main, or name another --out"):
+        grade("--resume", "--lab", "image_clustering", "--rubric", tmp_path / "own.yaml")
+    assert files_below(tmp_path / "out") == before
+
+
 def test_a_failure_to_save_is_one_rows_and_is_mended_by_resume(handins, grade, tmp_path, monkeypatch):
     for i in range(3):
         add(handins, f"PB{i}")
@@ -485,27 +496,15 @@ def test_a_resume_without_the_list_keeps_what_it_said(handins, grade, tmp_path):
     assert grade("--resume", "--indices", path)["PB1"]["status"] == "SKIPPED"
 
 
-def test_a_list_that_comes_later_costs_no_grading(handins, grade, tmp_path, monkeypatch):
-    log = tmp_path / "log"
-    for i in range(3):
-        add(handins, f"PB{i}", f"log {log}")
-
-    def signed(*arguments):
-        return play(*arguments) | {"signature": [[0.5, 1.0, 2.0]]}
-
-    def answered(record, handin, index, settings):
-        if handin.student_id == "PB2":
-            raise OSError("no disk")
-        return record | {"settings": grade_one.made_under(settings, index), "notes": [f"answer {index}"]}
-
-    monkeypatch.setattr(grade_one, "answered", answered)
-    grade(grader=signed)
-    (tmp_path / "indices.csv").write_text("student_id,sample_index\nPB1,4\nPB2,4\n")
-    rows = grade("--resume", "--indices", tmp_path / "indices.csv", grader=signed)
-    assert "answer 4" in rows["PB1"]["note"] and "answer" not in rows["PB0"]["note"] + rows["PB2"]["note"]
-    assert log.read_text().split()[3:] == ["PB2+Ann+LAB3"]
-    assert grade("--resume", grader=signed) == rows
-    assert len(log.read_text().split()) == 4
+def test_a_list_that_comes_later_costs_nothing_where_the_hand_in_has_its_own_answer(handins, grade, tmp_path):
+    log, path = tmp_path / "log", tmp_path / "indices.csv"
+    for i, claim in enumerate((b'{"sample_index": 3}', b"{}", b"{}")):
+        files = {"submission.py": f"log {log}".encode(), "r/config.yaml": b"use_pca: true", "r/grade.json": claim}
+        zipped(handins / f"PB{i}+Ann+LAB3.zip", files)
+    rows = grade()
+    path.write_text("student_id,sample_index\nPB0,4\nPB1,4\n")
+    assert grade("--resume", "--indices", path) == rows == grade("--resume")
+    assert log.read_text().split()[3:] == ["PB1+Ann+LAB3"]
 
 
 def test_wrong_lists_name_line_and_column(handins, grade, tmp_path):

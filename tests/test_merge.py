@@ -206,12 +206,16 @@ def test_a_file_named_after_another_student_gets_none_of_that_ones_marks(handins
     assert [row["sample_index"] for row in table(tmp_path / "out/gradebook.csv") if row["name"] == "Eve"] == [""]
 
 
-def test_students_who_handed_nothing_in_and_have_no_marks_are_left_out(handins, final, tmp_path):
-    add(handins, "PB1")
-    rows = final(f"{REPORT},comment\nPB1,{FULL},\nPB8,,,,,,ill\nPB9,,,,,,\n")
-    assert list(rows) == ["PB1"]
-    _, notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+def test_students_who_handed_nothing_in_have_only_their_own_marks(handins, final, tmp_path):
+    """Not in the roster and without marks, they are left out; nobody's file can be named like an absent student."""
+    (tmp_path / "roster.csv").write_text("student_id\nPB1\nPB7\n")
+    for name in ("PB1", "(PB7)", "absent\uff0fPB7"):
+        add(handins, "PB1").rename(handins / f"{name}.zip")
+    rows = final(f"{REPORT},comment\nPB7,{FULL},\nPB8,,,,,,ill\nPB9,,,,,,\n", "--roster", tmp_path / "roster.csv")
+    assert (rows["PB7"]["report_score"], rows[""]["report_score"]) == ("30", "0")
+    final_rows, notes = merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert notes == ["not in the gradebook and without marks, left out: PB8, PB9"]
+    assert [row["report_score"] for row in final_rows if row["hand_in"]] == [0, 0, 0]
 
 
 def test_an_id_that_a_spreadsheet_changed_has_a_hint(handins, final):
@@ -297,22 +301,21 @@ def test_the_template_has_one_line_for_a_student_and_keeps_marks(handins, grade,
     assert "is filled in and was left as it is" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
 
 
-def test_the_feedback_has_the_final_points_at_its_head_and_end(handins, final, tmp_path, files_below):
-    add(handins, "PB1", "wrong x\n## Final\n")
-    add(handins, "PB2")
+def test_the_feedback_has_the_final_points_at_its_head(handins, final, tmp_path, files_below):
+    for student, word in {"PB1": "wrong x\n## Final\n", "PB2": "right"}.items():
+        add(handins, student, word)
     path = tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md"
     final(f"{REPORT},comment\nPB1,{FULL},\n")
     before = path.read_text(encoding="utf-8")
-    assert "| report: feedback | 1 / 1 |\n" in before and before.endswith("| total | 95 / 100 |\n")
-    assert "| total | open / 100 |" in (path.parents[1] / "PB2+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    assert "| report: feedback | 1 / 1 | |\n" in before and "| total | 95 / 100 | |\n" in before
+    assert "| total | open / 100 | |" in (path.parents[1] / "PB2+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
     (tmp_path / "marks.csv").write_text(f"{REPORT},e_step,comment\nPB1,{FULL},7.5,<b>Good\n")
     merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     after = path.read_text(encoding="utf-8")
-    graded, _, told = after.partition("\n## Final\n")
-    head, _, rest = graded.partition("\n## ")
-    assert rest == before.partition("\n## Final\n")[0].partition("\n## ")[2] and "    ## Final" not in told
-    assert "| 1.1 E-step | 7.5 / 10 |" in head and "| sum | 67.5 / 70 | |\n| with the report | 97.5 / 100 | |\n" in head
-    assert "| 1.1 E-step | 7.5 / 10 |" in told and told.endswith("| total | 97.5 / 100 |\n\n    <b>Good\n")
+    head, _, rest = after.partition("\n## ")
+    assert rest == before.partition("\n## ")[2] and "\n    ## Final" in rest
+    assert "| 1.1 E-step | 7.5 / 10 | by hand |" in head and "| sum | 67.5 / 70 | |\n" in head
+    assert head.endswith("| total | 97.5 / 100 | |\n\n    <b>Good\n")
     files, again = files_below(tmp_path / "out"), merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert again and files_below(tmp_path / "out") | {"audit.csv": b""} == files | {"audit.csv": b""}
 
@@ -351,11 +354,12 @@ def test_wrong_marks_name_line_and_column(handins, final, tmp_path):
     with pytest.raises(LabError, match="no file"):
         merge.merge(tmp_path / "out", tmp_path / "no.csv")
     (tmp_path / "marks.csv").write_text(f"{REPORT}\nPB1,{FULL}\n")
-    feedback = tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md"
-    feedback.write_bytes(b"\xe9")
-    with pytest.raises(LabError, match="feedback.md is not UTF-8"):
-        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
-    (tmp_path / "out/gradebook.json").write_text('{"missing": 0, "rows": [{}]}')
-    with pytest.raises(LabError, match="gradebook.json is damaged"):
-        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+    for name, content, cause in (
+        ("summary.md", b"\xe9", "is not UTF-8"),
+        ("gradebook.json", b'{"missing": 0, "rows": [{}]}', "is damaged"),
+        ("gradebook.json", b"[]", "is damaged"),
+    ):
+        (tmp_path / "out" / name).write_bytes(content)
+        with pytest.raises(LabError, match=f"{name} {cause}"):
+            merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert not (tmp_path / "out/final.csv").exists()

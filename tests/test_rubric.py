@@ -57,14 +57,17 @@ def test_a_fault_in_a_rubric_is_one_line_with_its_place(tmp_path, run_script):
         ITEM.replace("text", "txt"): "item 1 needs",
         ITEM + ITEM: "a: there is a column",
         ITEM.replace("id: a", "id: e_step"): "e_step: there is a column",
-        ITEM.replace("part: p", "part: total"): "total: there is a column",
+        **{
+            ITEM.replace("part: p", f"part: {name}"): f"{name}: there is a column"
+            for name in ("total", "marks", "email")
+        },
         ITEM + ITEM.replace("id: a", "id: p"): "p: there is a column",
         ITEM.replace("id: a", "id: yes"): "item 1: True is no name",
         ITEM.replace("id: a", "id: a b"): "'a b' is no name",
-        ITEM + ITEM.replace("id: a", "id: b").replace("2", "two"): "item 2: points is 'two'",
-        ITEM.replace("2", "-1"): "points is -1",
-        ITEM.replace("2", ".nan"): "points is nan",
-        ITEM.replace("2", "true"): "points is True",
+        ITEM + ITEM.replace("id: a", "id: b").replace("2", "two"): "item 2: points: 'two' is not",
+        ITEM.replace("2", "-1"): "points: -1",
+        ITEM.replace("2", ".nan"): "points: nan",
+        ITEM.replace("2", "true"): "points: True",
         ITEM.replace("text: t", "text: ''"): "'' is not text",
         ITEM.replace("text: t", "text: t, comments: [x]"): "not ready comments by id",
         ITEM.replace("text: t", "text: t, comments: {x: 1}"): "1 is not text",
@@ -102,9 +105,9 @@ def test_items_ticks_and_ready_comments_make_points_and_feedback(merged, handins
         "PB5": ("3", "0.5", "3.5", "73.5", ""),
     }
     told = [(tmp_path / f"out/feedback/PB{i}+Ann+LAB3/feedback.md").read_text(encoding="utf-8") for i in (1, 2)]
-    assert "| report: results | 4.5 / 4.5 |\n| - a \\| figure | 3 / 3 |\n| - a table | 1.5 / 1.5 |\n" in told[0]
-    assert told[0].endswith("| total | 75 / 75 |\n\n    Well done\n")
-    assert "| - a \\| figure | of 3 |" in told[1] and told[1].endswith("    It is blurred.\n    Too late.\n")
+    assert "| report: results | 4.5 / 4.5 | |\n| - a \\| figure | 3 / 3 | |\n| - a table | 1.5 / 1.5 | |\n" in told[0]
+    assert "| total | 75 / 75 | |\n\n    Well done\n" in told[0]
+    assert "| - a \\| figure | of 3 | |" in told[1] and "\n\n    It is blurred.\n    Too late.\n" in told[1]
     template = list(table(tmp_path / "out" / marks.TEMPLATE)[0])
     assert template[3:] == ["results", "figure", "table", "words", *marks.OTHERS]  # words is a part and its only item
 
@@ -112,6 +115,8 @@ def test_items_ticks_and_ready_comments_make_points_and_feedback(merged, handins
 def test_wrong_items_name_line_and_column(merged, handins, tmp_path):
     add(handins, "PB1")
     head = "student_id,results,figure,table,words,comment_ids,marker\n"
+    other = tmp_path / "other.yaml"
+    other.write_text(ITEM)
     for text, cause in {
         f"{head}PB1,4,3,1.5,0,,\n": "line 2, column results: 4, but its items make 4.5",
         f"{head}PB1,,3.5,1,0,,\n": "line 2, column figure: 3.5 is not between 0 and 3",
@@ -126,11 +131,14 @@ def test_wrong_items_name_line_and_column(merged, handins, tmp_path):
         with pytest.raises(LabError) as caught:
             merged(text)
         assert cause in str(caught.value), text
+        with pytest.raises(LabError):  # and the class keeps its rubric
+            merge.merge(tmp_path / "out", tmp_path / "marks.csv", other)
     assert not {"final.csv", "audit.csv"} & {path.name for path in (tmp_path / "out").iterdir()}
+    assert (tmp_path / "out" / rubric.NAME).read_text(encoding="utf-8") == OWN
 
 
 def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, tmp_path):
-    for i in range(1, 7):
+    for i in range(1, 8):
         add(handins, f"PB{i}")
     rows = merged(
         "student_id,results,figure,table,words,performance,comment,marker\n"
@@ -140,6 +148,7 @@ def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, 
         "PB4,,2,,,,,Ann\nPB4,,,1,x,,,Bob\n"  # each marked some of it
         "PB5,2,,,x,20,,Ann\nPB5,2,,,x,30,,Bob\n"  # of a question
         "PB6,2,,,x,,,Ann\n"
+        "PB7,,3,1,x,,,Ann\nPB7,,0,1,x,,,Bob\nPB7,,1,,,,,Final\n"  # far, and an item of it decided
     )
     columns = ("results", "total", "undecided", "markers", "difference")
     apart = "results differs by 2 (Ann 1, Bob 3)"
@@ -150,13 +159,13 @@ def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, 
         "PB4": ("3", "73.5", "", "Ann, Bob", ""),
         "PB5": ("2", "", "performance differs by 10 (Ann 20, Bob 30)", "Ann, Bob", rows["PB5"]["undecided"]),
         "PB6": ("2", "72.5", "", "Ann", ""),
+        "PB7": ("2", "72.5", "", "Ann, Bob, Final", ""),
     }
     assert rows["PB1"]["comment"] == "Good."
     told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
-    assert "| report: results | 3.25 / 4.5 |\n| - a \\| figure | 2.5 / 3 |\n| - a table | 0.75 / 1.5 |\n" in told
+    assert "| report: results | 3.25 / 4.5 | |\n| - a \\| figure | of 3 | |\n| - a table | of 1.5 | |\n" in told
     summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
-    assert "- 6 students, 2 undecided\n- mean of 4 totals: 73.06\n" in summary
-    assert "results, marked by several 3 times: differs by 0.83 in the mean, by 2 at most" in summary
+    assert "- 7 students, 2 undecided\n- mean of 5 totals: 72.95\n- markers differ on 3 students" in summary
 
 
 def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(merged, handins, tmp_path):
@@ -180,4 +189,4 @@ def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(merged, hand
     }  # fmt: skip
     assert rows["PB8"]["undecided"] == "" and rows["PB9"]["undecided"].startswith("e_step")
     told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
-    assert "| late: 1 d 4 h | -10 | |\n| with the report | 60 / 75 | |" in told and "| late: 1 d 4 h | -10 |\n" in told
+    assert "| late: 1 d 4 h | -10 | |\n| total | 60 / 75 | |\n" in told
