@@ -101,11 +101,7 @@ def build_merge_parser() -> argparse.ArgumentParser:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse arguments that cannot work, and make paths absolute.
-
-    Raises:
-        LabError: naming the argument.
-    """
+    """Refuse arguments that cannot work, by a LabError that names them, and make paths absolute."""
     from_args(Options, args)
     args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
     if not args.handins.is_dir():

@@ -46,13 +46,9 @@ STEPS = ("e_step", "m_step")  # what a run is made by
 class Settings:
     """The settings of a whole class; a record made under other settings is not reused.
 
-    Attributes:
-        key: secret from which the numbers of the questions on the code are made.
-        rerun: whether Performance is reproduced.
-        dataset: what runs must have been trained on.
-        data, code: hashes of the images and of the grading program, to check workers elsewhere.
-        lab: the lab's name; only the main lab has runs, and so images.
-        variant: by what the numbers of the questions on the code differ, one of ``VARIANTS``.
+    The secret ``key`` and the ``variant``, one of ``VARIANTS``, make the numbers of the questions on the code. ``data``
+    and ``code`` are hashes of the images and of the grading program, to check workers elsewhere. ``rerun``: whether
+    Performance is reproduced. Only the main lab has runs, and so images.
     """
 
     key: str

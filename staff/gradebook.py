@@ -58,12 +58,8 @@ def columns(lab: str, extra: Container[str] = ()) -> list[str]:
 class Graded:
     """A graded class, as ``write`` kept it.
 
-    Attributes:
-        lab: its name.
-        rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
-        missing: how many hand-ins are not graded yet.
-        facts, alike: as in ``write``; empty in a class that version 0.2 graded.
-        replaced: hand-ins in whose place others count.
+    ``rows`` are those of the gradebook that count, by column, and ``look``: whether a person must look at it.
+    ``replaced`` are hand-ins in whose place others count. Version 0.2 kept no ``facts`` and ``alike``.
     """
 
     lab: str
@@ -94,14 +90,10 @@ class Graded:
 
 @dataclass
 class Row:
-    """A line of the gradebook.
+    """A line of the gradebook; a student of the roster who handed nothing in has no ``hand_in``.
 
-    Attributes:
-        hand_in: empty for a student of the roster who handed nothing in.
-        record: what grading found; None for a hand-in replaced by another.
-        email, section: from the roster.
-        late, penalty: how late, as ``staff.late`` says it, and the points off.
-        notes, review: lines that concern the class as a whole.
+    ``record`` is None for a hand-in replaced by another. ``notes`` and ``review`` concern the class as a whole, ``late``
+    is from ``staff.late``, ``penalty`` the points off.
     """
 
     hand_in: str
@@ -202,11 +194,7 @@ def load_record(out: Path, hand_in: str) -> dict | None:
 
 
 def load(out: Path) -> Graded:
-    """What ``write`` kept.
-
-    Raises:
-        LabError: nothing is graded, or the file is damaged.
-    """
+    """What ``write`` kept. Raises LabError if nothing is graded, or the file is damaged."""
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
@@ -286,7 +274,7 @@ def student_record(row: Row, lab: str) -> dict:
 def feedback_text(shown: dict, lab: str, final: dict | None = None, parts: dict[str, float] | None = None) -> str:
     """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted.
 
-    After a merge, ``final`` is the row of final.csv, with ``items``, and ``parts`` has the points of each part by hand.
+    After a merge, ``final`` is the row of final.csv, with ``items``, and ``parts`` the points of each part by hand.
     """
     points = final or {q["id"]: decided(q) for q in shown["questions"]} | {"auto_score": shown["auto_score"]}
     run = [] if shown["run"] is None else [f"folder: {shown['run']}"]

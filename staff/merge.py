@@ -6,22 +6,20 @@ marks.csv. The total is their sum less the penalty for late work, never below 0.
 
 from collections import Counter
 from pathlib import Path
-from statistics import mean
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from staff import audit, gradebook, marks, rubric, tables
-from staff.gradebook import FEEDBACK, Graded, feedback_folder, feedback_text, given, questions, total
+from staff.gradebook import FEEDBACK, Graded, feedback_folder, given, questions, total
 from staff.marks import Marks, called
 from staff.rubric import Rubric
 
-FINAL = "## Final"
 TABLE = "final.csv"
 SUMS = ["report_score", "late", "penalty", "total", "undecided", "markers", "difference", "comment", "note"]
 
 
 def merge(out: Path, marks_path: Path, own: Path | None = None) -> tuple[list[dict], list[str]]:
-    """Write ``final.csv`` from the gradebook and the marks, which are only read; add it to feedback and summary.
+    """Write ``final.csv`` from the gradebook and the marks, which are only read; write the feedback again.
 
     The class keeps the rubric ``own`` from now on. Returns the rows of the final gradebook, each with ``items``, and
     notes on how the tables were read.
@@ -40,14 +38,17 @@ def merge(out: Path, marks_path: Path, own: Path | None = None) -> tuple[list[di
         rows.append(_final(lab, by_hand, row, gave.get(called(row), Marks()), twice))
         rows[-1]["items"] = {part: _items(items, rows[-1], part) for part, items in by_hand.items()}
     # All of it first, so that nothing is half-written; the log before what it tells, so that nothing happens unlogged.
-    told = dict(filter(None, [*(_feedback(out, lab, by_hand, row) for row in rows), _summary(out, rows)]))
+    told = {feedback_folder(out, row["hand_in"]): _feedback(out, lab, by_hand, row) for row in rows}
     audit.add(out, _changes(out, [*questions(lab), *by_hand], graded, rows, marks_path.name))
     rubric.keep(out, own)
     columns = ["student_id", "name", "hand_in", *questions(lab), "auto_score", *by_hand, *SUMS]
     tables.write(out / TABLE, columns, rows)
-    for path, text in told.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(path, text)
+    for folder, text in told.items():
+        if text:
+            folder.mkdir(parents=True, exist_ok=True)
+            files.write_text(folder / FEEDBACK[0], text)
+    if differ := sum(bool(row["difference"]) for row in rows):
+        notes.append(f"markers differ on {differ} students: see the column difference of {TABLE}")
     return rows, notes
 
 
@@ -122,27 +123,10 @@ def _items(items: list[rubric.Item], row: dict, part: str) -> list[dict]:
     return [{"text": i.text, "points": i.points, "earned": e} for i, e in zip(items, earned, strict=True)]
 
 
-def _feedback(out: Path, lab: str, by_hand: Rubric, row: dict) -> tuple[Path, str] | None:
+def _feedback(out: Path, lab: str, by_hand: Rubric, row: dict) -> str | None:
     """The student's feedback.md with the final points; None without a hand-in or a record of it."""
     if (record := gradebook.load_record(out, row["hand_in"])) is None:
         return None
     whose = {name: row[name] for name in ("hand_in", "student_id", "name", "late", "penalty")}
     shown = gradebook.student_record(gradebook.Row(**whose, record=record), lab)
-    return feedback_folder(out, row["hand_in"]) / FEEDBACK[0], feedback_text(shown, lab, row, by_hand.points())
-
-
-def _summary(out: Path, rows: list[dict]) -> tuple[Path, str] | None:
-    """summary.md with what the merge came to; None if it was removed."""
-    path = out / "summary.md"
-    try:
-        graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
-        raise LabError(f"{path} is not UTF-8; grade with --resume, which writes it again, and merge") from None
-    totals = [row["total"] for row in rows if row["total"] is not None]
-    lines = [f"{len(rows)} students, {sum(bool(row['undecided']) for row in rows)} undecided"]
-    lines += [f"mean of {len(totals)} totals: {mean(totals):.2f}"] if totals else []
-    if differ := sum(bool(row["difference"]) for row in rows):
-        lines.append(f"markers differ on {differ} students: see the column difference of {TABLE}")
-    return path, f"{graded.rstrip()}\n\n{FINAL}\n\n" + "".join(f"- {line}\n" for line in lines)
+    return gradebook.feedback_text(shown, lab, row, by_hand.points())

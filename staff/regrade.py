@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+from grading import checks
 from hi_mnist import cli, files
 from hi_mnist.cli import LabError
 from hi_mnist.text import listed, one_line
@@ -28,11 +29,9 @@ _STAFF = re.compile(r"(?:^|\s*[;\uff1b])\s*staff\s*[:\uff1a]\s*", re.I)  # howev
 
 @dataclass
 class Again:
-    """One hand-in that is graded again.
+    """One hand-in that is graded again, of the class ``graded``.
 
-    Attributes:
-        hand_in, file, reason: its name; what counts instead of it, None for what counted so far; why.
-        graded, old, new: its class, and its row of the gradebook before and after.
+    ``file`` counts instead of it, None for what counted so far; ``old`` and ``new`` are its rows of the gradebook.
     """
 
     hand_in: str
@@ -95,11 +94,7 @@ def save(out: Path, regrades: dict) -> None:
 
 
 def applied(out: Path, found: list[Found], regrades: dict) -> tuple[list[Found], list[str]]:
-    """The hand-ins with the files and notes of all regrades, and lines on them for the summary.
-
-    Raises:
-        LabError: the file of a regrade is missing.
-    """
+    """The hand-ins with the files and notes of all regrades, and lines for the summary. LabError: a file is missing."""
     found, told = list(found), []
     for i, one in enumerate(found):
         kept = regrades["regraded"].get(one.hand_in, {"file": None, "notes": []})
@@ -167,9 +162,8 @@ def checked(file: Path, out: Path, lab: str) -> Path:
         raise LabError(f"--file {file} is neither an archive nor a folder nor a submission.py; name one of them")
     if out.is_relative_to(file):
         raise LabError(f"--file {file} holds --out {out}; name a hand-in")
-    handin = (
-        archives.HandIn("", source=file.read_bytes()) if is_code else archives.read(Found(file, "", "", "", "", lab))
-    )
+    found = Found(file, "", "", "", "", lab)
+    handin = archives.HandIn("", source=checks.read_source(file)) if is_code else archives.read(found)
     if not (handin.source or b"").strip():
         cause = handin.refused or "it has no submission.py, or an empty one"
         raise LabError(f"--file {file}: {cause}; name the file that counts")
@@ -177,11 +171,7 @@ def checked(file: Path, out: Path, lab: str) -> Path:
 
 
 def flags_of_class(graded: gradebook.Graded, out: Path, handins: str | Path | None) -> list[str]:
-    """The command line with which a class goes on as its records were made.
-
-    Raises:
-        LabError: nobody says where the hand-ins are; earlier versions did not keep that.
-    """
+    """The command line with which a class goes on as its records were made. Version 0.2 did not keep ``handins``."""
     if handins is None:
         raise LabError(f"{out / REGRADES} does not name the folder with the hand-ins; name it after the id")
     records = (gradebook.load_record(out, row["hand_in"]) for row in graded.rows)
