@@ -92,8 +92,8 @@ class Graded:
 class Row:
     """A line of the gradebook; a student of the roster who handed nothing in has no ``hand_in``.
 
-    ``record`` is None for a hand-in replaced by another. ``notes`` and ``review`` concern the class as a whole, ``late``
-    is from ``staff.late``, ``penalty`` the points off.
+    ``record`` is None for a hand-in replaced by another. ``notes`` and ``review`` concern the class as a whole. What
+    ``late`` says is from ``staff.late``; ``penalty`` are the points off.
     """
 
     hand_in: str

@@ -73,13 +73,6 @@ def edited(handin: archives.HandIn, name: str, edit) -> archives.HandIn:
     return handin
 
 
-def test_performance_is_that_of_the_saved_parameters(handin, grade_run, trained_run):
-    record, _, performance = grade_run(handin)
-    scored = scores.score_run(runs.load_run(trained_run))
-    assert performance == scored.pop("questions")[1]
-    assert {name: record[name] for name in scored} == scored
-
-
 def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run):
     for damage, name, how, cause in (  # test_runs.py has all that a run may suffer from
         (changed, "config.yaml", None, "config.yaml is missing"),
@@ -200,35 +193,26 @@ def judged(handin, settings, monkeypatch):
     return call
 
 
-def test_only_what_is_reproduced_has_points(judged, handin):
-    for way, our_fault, verdict in (("own", False, "PASS"), (None, False, "REVIEW"), (None, True, "INTERNAL")):
-        performance, record = judged(way, our_fault=our_fault)
-        assert performance["verdict"] == verdict
-        assert (performance["score"] > 0) == (verdict == "PASS")
-        assert "the handed-in fit: Davies-Bouldin 3.0000" in performance["message"]
-        assert record["reproduced"]["way"] == way and len(record["reproduced"]["attempts"]) == 1
-    handin.source = None
-    assert judged("own")[0]["verdict"] == "REVIEW"
-
-
-def test_steps_without_points_made_no_run(judged):
-    for code, verdict, cause in (
-        (code_with("WRONG", "pca_fit", "sample_from_gmm"), "PASS", "reproduced by"),
-        (code_with("INTERNAL", "e_step"), "PASS", "reproduced by"),  # not the student's fault
-        (code_with("WRONG", "e_step"), "REVIEW", "1.1 E-step earned no points"),
-        (code_with("ERROR", "m_step"), "REVIEW", "1.2 M-step earned no points"),
-    ):
-        performance, _ = judged("own", code)
-        assert (performance["verdict"], performance["score"] > 0) == (verdict, verdict == "PASS"), cause
-        assert cause in performance["message"], cause
-
-
-def test_what_cannot_even_be_loaded_in_time_is_not_run_again(judged):
+def test_performance_has_points_if_it_is_reproduced_by_steps_that_have_points(judged, handin):
     names = QUESTIONS[:4]
     some = code_with("TIMEOUT", *names)[:2] + code_with("INTERNAL", *names)[2:]
-    for code, verdict in ((code_with("TIMEOUT", *names), "REVIEW"), (some, "INTERNAL")):
-        performance, record = judged("own", code)
-        assert (performance["verdict"], record["reproduced"]) == (verdict, None)
+    for way, code, our_fault, verdict, cause in (
+        ("own", CODE, False, "PASS", "the handed-in fit: Davies-Bouldin 3.0000"),
+        (None, CODE, False, "REVIEW", "the handed-in fit: Davies-Bouldin 3.0000"),
+        (None, CODE, True, "INTERNAL", "the handed-in fit: Davies-Bouldin 3.0000"),
+        ("own", code_with("WRONG", "pca_fit", "sample_from_gmm"), False, "PASS", "reproduced by"),
+        ("own", code_with("INTERNAL", "e_step"), False, "PASS", "reproduced by"),  # not the student's fault
+        ("own", code_with("WRONG", "e_step"), False, "REVIEW", "1.1 E-step earned no points"),
+        ("own", code_with("ERROR", "m_step"), False, "REVIEW", "1.2 M-step earned no points"),
+        ("own", code_with("TIMEOUT", *names), False, "REVIEW", "no question on the code"),  # not even loaded in time
+        ("own", some, False, "INTERNAL", "no question on the code"),
+    ):
+        performance, record = judged(way, code, our_fault=our_fault)
+        assert (performance["verdict"], performance["score"] > 0) == (verdict, verdict == "PASS"), cause
+        assert cause in performance["message"]
+        assert (record["reproduced"] is None) == cause.startswith("no question"), cause
+    handin.source = None
+    assert judged("own")[0]["verdict"] == "REVIEW"
 
 
 def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_run, right_index):
@@ -244,26 +228,26 @@ def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_r
 
 
 NO_CLAIM = [
-    None, b"", b"{", b"[]", b"null", b"{}", b'{"sample_index": null}', b'{"sample_index": true}',
-    b'{"sample_index": 3.0}', b'{"sample_index": "3"}', b'{"sample_index": [3]}', b"[" * 100_000, b"\xff\xfe\x00",
+    b"", b"{", b"[]", b"null", b"{}", b'{"sample_index": null}', b'{"sample_index": true}', b'{"sample_index": 3.0}',
+    b'{"sample_index": "3"}', b'{"sample_index": [3]}', b"[" * 100_000, b"\xff\xfe\x00",
     b'{"sample_index": ' + b"9" * 5000 + b"}", b'{"sample_index": NaN}',
 ]  # fmt: skip
 
 
 def test_what_is_not_an_answer_leaves_the_question_to_the_list_or_a_person(handin):
     for content in NO_CLAIM:
-        if content is not None:
-            changed(handin, "grade.json", content)
-        assert grade_one.claimed_index(handin, None) is None, content
-        assert grade_one.claimed_index(handin, 3) == 3, content
-    changed(handin, "grade.json", b'{"sample_index": 4}')  # comes before the list
-    assert grade_one.claimed_index(handin, 3) == 4
+        changed(handin, "grade.json", content)
+        assert [grade_one.claimed_index(handin, listed) for listed in (None, 3)] == [None, 3], content
+    assert grade_one.claimed_index(changed(handin, "grade.json", b'{"sample_index": 4}'), 3) == 4  # before the list
+    assert grade_one.claimed_index(changed(handin, "grade.json", None), 3) == 3
 
 
-def test_a_whole_record_with_real_children(handin, settings, right_index):
+def test_a_whole_record_with_real_children(handin, settings, right_index, trained_run):
     changed(handin, "grade.json", b'{"sample_index": %d}' % right_index)
     record = grade_one.grade_one(handin, None, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 6
+    scored = scores.score_run(runs.load_run(trained_run), sample_index=right_index)
+    assert record["questions"][4:] == scored.pop("questions") and record | scored == record
     assert all(record["fingerprint"][name] for name in ("e_step", "m_step", "pca_fit", "sample_from_gmm"))
     assert all(0 < record["seconds"][name] < 20 for name in checks.QUESTIONS)
     assert record.pop("files") == {"submission.py": SOURCE}  # the only bytes, kept beside it

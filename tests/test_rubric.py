@@ -1,13 +1,11 @@
 """Points by hand: rubrics, their items and ready comments in marks.csv, and several markers."""
 
-import json
-
 import pytest
 from small_class import add, table
 
 from hi_mnist.cli import LabError
 from labs import catalog
-from staff import grade_class, gradebook, marks, merge, rubric
+from staff import grade_class, marks, merge, rubric
 
 pytest_plugins = ["small_class"]
 ITEM = "- {id: a, part: p, points: 2, text: t}\n"
@@ -165,25 +163,24 @@ def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, 
     assert "markers differ on 3 students" in merge.merge(tmp_path / "out", tmp_path / "marks.csv")[1][0]
 
 
-def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(merged, handins, tmp_path):
-    """What the roster and the deadline put into gradebook.json."""
+def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(handins, grade, tmp_path):
+    for name, text in {
+        "roster": "student_id,extension\nPB1,1d\nPB2,\nPB8,\nPB9,\n",
+        "times": "student_id,submitted\nPB1,2026-12-03 04:00\nPB2,2026-12-09 00:00\n",
+        "marks": "student_id,results,words\nPB1,4.5,x\nPB2,0,0\nPB9,2,0\nPB8,,\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_text(text)
     for i in (1, 2):
         add(handins, f"PB{i}", "wrong 1" if i == 1 else b"right")
-    merged("student_id,results,words\n")
-    path = tmp_path / "out" / gradebook.GRADEBOOK
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    absent = dict.fromkeys(kept["rows"][0]) | {"student_id": "PB8", "hand_in": "", "name": "Eve", "status": "ABSENT"}
-    absent |= {"look": False, "note": "handed in nothing", "late": "", "penalty": 0.0}
-    kept["rows"][0] |= {"late": "1 d 4 h", "penalty": 10.0}
-    kept["rows"][1] |= {"late": "30 d 0 h", "penalty": 100.0}
-    kept["rows"] += [absent, absent | {"student_id": "PB9"}]
-    path.write_text(json.dumps(kept), encoding="utf-8")
-    (tmp_path / "marks.csv").write_text("student_id,results,words\nPB1,4.5,x\nPB2,0,0\nPB9,2,0\nPB8,,\n")
+    (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
+    lists = [part for name in ("roster", "times") for part in (f"--{name}", tmp_path / f"{name}.csv")]
+    due = ["--deadline", "2026-12-01T00:00Z", "--penalty", "10", "--rubric", tmp_path / "own.yaml"]
+    grade(*lists, *due)
     merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     rows = {row["student_id"]: row for row in table(tmp_path / "out/final.csv")}
     assert {i: (row["late"], row["penalty"], row["total"]) for i, row in rows.items()} == {
-        "PB1": ("1 d 4 h", "10", "60"), "PB2": ("30 d 0 h", "100", "0"), "PB8": ("", "0", ""), "PB9": ("", "0", ""),
+        "PB1": ("1 d 4 h", "20", "50"), "PB2": ("8 d 0 h", "80", "0"), "PB8": ("", "0", ""), "PB9": ("", "0", ""),
     }  # fmt: skip
     assert rows["PB8"]["undecided"] == "" and rows["PB9"]["undecided"].startswith("e_step")
     told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
-    assert "| late: 1 d 4 h | -10 | |\n| total | 60 / 75 | |\n" in told
+    assert "| late: 1 d 4 h | -20 | |\n| total | 50 / 75 | |\n" in told
