@@ -128,7 +128,7 @@ def test_what_this_machine_cannot_do_is_never_a_verdict(handin, settings, monkey
         assert verdicts == {"INTERNAL" if is_ours else "ERROR"}, error
 
 
-def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, grade_run):
+def test_what_cannot_be_scored_is_reviewed_skipped_or_lost(handin, grade_run):
     edited(handin, "means", lambda a: a * 0 + 1e6)
     edited(handin, "pi", lambda a: np.eye(10)[0])
     performance = grade_run(handin)[2]
@@ -136,6 +136,11 @@ def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, g
     for line in ("n_components: 5000", "embedding_dim: 700"):
         changed(handin, "config.yaml", f"use_pca: true\ndataset: digits\n{line}\n".encode())
         assert grade_run(handin)[2]["verdict"] == "REVIEW", line
+    # Its AutoEncoder may be anything anywhere: nobody looks for it.
+    changed(handin, "config.yaml", b"use_pca: false\ndataset: digits\nae: nobody/nothing\n")
+    assert [q["verdict"] for q in grade_run(handin)[1:]] == ["SKIPPED", "SKIPPED"]
+    no_run = grade_run(archives.HandIn("PB1", source=SOURCE))
+    assert [(q["verdict"], q["score"]) for q in no_run[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
 def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_decides(handin, grade_run, right_index):
@@ -162,14 +167,6 @@ def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_
         one.others = {"results/0": one.files}
         again = grade_run(one)
         assert (again[1:], again[0]["review"]) == (alone[1:], []), cause
-
-
-def test_no_run_and_an_ae_run(handin, grade_run):
-    # Its AutoEncoder may be anything anywhere: nobody looks for it.
-    changed(handin, "config.yaml", b"use_pca: false\ndataset: digits\nae: nobody/nothing\n")
-    assert [q["verdict"] for q in grade_run(handin)[1:]] == ["SKIPPED", "SKIPPED"]
-    empty = archives.HandIn("PB1", source=SOURCE)
-    assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
 CODE = [q | {"score": float(q["points"])} for q in grade_one.entries(checks.QUESTIONS, "PASS", "")]
@@ -256,27 +253,21 @@ def test_a_whole_record_with_real_children(handin, settings, right_index, traine
     assert gradebook.own_status(record) == "OK"
 
 
-def test_a_refused_archive_is_for_a_person_and_other_images_are_a_fault_of_ours(handin, settings):
-    record = grade_one.grade_one(archives.HandIn("PB1", refused="it is encrypted"), None, settings)
-    assert {q["verdict"] for q in record["questions"]} == {"REVIEW"}
-    assert record["review"] == ["it is encrypted"]
-    with pytest.raises(RuntimeError, match="other images"):
-        grade_one.grade_one(handin, None, dataclasses.replace(settings, data="other"))
+def test_faults_are_reviewed_lose_points_or_are_ours_each_for_itself(handin, settings, monkeypatch):
+    def graded(one: archives.HandIn) -> tuple[list[str], dict]:
+        record = grade_one.grade_one(one, None, settings)
+        return [q["verdict"] for q in record["questions"]], record
 
-
-def test_a_hand_in_without_code_has_errors_not_reviews(handin, settings):
-    handin.source = None
-    record = grade_one.grade_one(handin, None, settings)
-    assert [q["verdict"] for q in record["questions"]][:4] == ["ERROR"] * 4
-    assert record["questions"][5]["verdict"] == "PASS"
-
-
-def test_a_fault_of_ours_in_the_run_spares_the_code(handin, settings, monkeypatch):
+    verdicts, record = graded(archives.HandIn("PB1", refused="it is encrypted"))
+    assert (set(verdicts), record["review"]) == ({"REVIEW"}, ["it is encrypted"])
+    verdicts, _ = graded(dataclasses.replace(handin, source=None))
+    assert verdicts[:4] == ["ERROR"] * 4 and verdicts[5] == "PASS"
     monkeypatch.setattr(grade_one, "grade_code", lambda *_: CODE)
     monkeypatch.setattr(runs, "load_run", lambda path: 1 / 0)
-    record = grade_one.grade_one(handin, None, settings)
-    assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 4 + ["INTERNAL"] * 2
-    assert "ZeroDivisionError" in record["questions"][5]["message"]
+    verdicts, record = graded(handin)
+    assert verdicts == ["PASS"] * 4 + ["INTERNAL"] * 2 and "ZeroDivisionError" in record["questions"][5]["message"]
+    with pytest.raises(RuntimeError, match="other images"):
+        grade_one.grade_one(handin, None, dataclasses.replace(settings, data="other"))
 
 
 def test_signature_ignores_order_and_signs(handin, trained_run):

@@ -17,19 +17,10 @@ OWN = """
 
 
 @pytest.fixture
-def merged(handins, grade, tmp_path):
-    """Grade the class, merge this marks.csv, return final.csv by id; a rubric named once stays the class's."""
+def merged(final, tmp_path):
+    """Grade the class by ``OWN``, merge this marks.csv, return final.csv by id."""
     (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
-    own = ["--rubric", tmp_path / "own.yaml"]
-
-    def run(text: str) -> dict[str, dict]:
-        grade("--resume", *own)
-        own.clear()
-        (tmp_path / "marks.csv").write_text(text, encoding="utf-8")
-        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
-        return {row["student_id"]: row for row in table(tmp_path / "out/final.csv")}
-
-    return run
+    return lambda text, *options: final(text, "--rubric", tmp_path / "own.yaml", *options)
 
 
 def test_the_labs_rubrics_hold_what_their_reports_ask_for(tmp_path, monkeypatch):
@@ -163,21 +154,16 @@ def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, 
     assert "markers differ on 3 students" in merge.merge(tmp_path / "out", tmp_path / "marks.csv")[1][0]
 
 
-def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(handins, grade, tmp_path):
+def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(merged, handins, tmp_path):
     for name, text in {
         "roster": "student_id,extension\nPB1,1d\nPB2,\nPB8,\nPB9,\n",
         "times": "student_id,submitted\nPB1,2026-12-03 04:00\nPB2,2026-12-09 00:00\n",
-        "marks": "student_id,results,words\nPB1,4.5,x\nPB2,0,0\nPB9,2,0\nPB8,,\n",
     }.items():
-        (tmp_path / f"{name}.csv").write_text(text)
+        (tmp_path / name).write_text(text)
     for i in (1, 2):
         add(handins, f"PB{i}", "wrong 1" if i == 1 else b"right")
-    (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
-    lists = [part for name in ("roster", "times") for part in (f"--{name}", tmp_path / f"{name}.csv")]
-    due = ["--deadline", "2026-12-01T00:00Z", "--penalty", "10", "--rubric", tmp_path / "own.yaml"]
-    grade(*lists, *due)
-    merge.merge(tmp_path / "out", tmp_path / "marks.csv")
-    rows = {row["student_id"]: row for row in table(tmp_path / "out/final.csv")}
+    due = ["--roster", tmp_path / "roster", "--times", tmp_path / "times", "--deadline", "2026-12-01T00:00Z"]
+    rows = merged("student_id,results,words\nPB1,4.5,x\nPB2,0,0\nPB9,2,0\nPB8,,\n", *due, "--penalty", "10")
     assert {i: (row["late"], row["penalty"], row["total"]) for i, row in rows.items()} == {
         "PB1": ("1 d 4 h", "20", "50"), "PB2": ("8 d 0 h", "80", "0"), "PB8": ("", "0", ""), "PB9": ("", "0", ""),
     }  # fmt: skip
