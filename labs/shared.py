@@ -8,7 +8,6 @@ dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
 import argparse
 import csv
 import dataclasses
-import importlib
 import importlib.util
 import os
 from collections.abc import Iterable
@@ -20,7 +19,6 @@ from tqdm import tqdm
 from hi_mnist import cli, files, networks, runs, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
-from hi_mnist.files import ROOT
 from hi_mnist.prepare import IDX_DIR_VARIABLE, ensure
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import setting
@@ -147,17 +145,13 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
 
 
 def check_submission(lab: str) -> int:
-    """Check a lab's ``submission.py`` by the main lab's checker and print the table: the exit status."""
-    import sandbox
-    from grading import checks, table
+    """Check a lab's own ``submission.py`` as ``python -m grading --lab`` does, and print the table: the exit status."""
+    from grading import table
+    from labs import catalog
 
-    questions = importlib.import_module(f"labs.{lab}.questions").QUESTIONS
-    source, tasks = ((ROOT / "labs" / lab / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    answered = checks.check_code(source, questions=questions, tasks=tasks)
-    for entry in answered:  # four files have this name
+    checked = catalog.load(lab)
+    result = checked.result(checked.source.read_bytes())
+    for entry in result["questions"]:  # each lab has a file of this name
         entry["message"] = entry["message"].replace("submission.py", f"labs/{lab}/submission.py")
-    points = sum(asked.points for asked in questions.values())
-    print(table.table(answered))
-    print(f"{'sum':<26}{sum(q['score'] for q in answered):>7.2f} /{points:>3}\n")
-    print(table.guard_lines(sandbox.guards(checks.LAB_LIMITS)))
+    print(table.whole(result))
     return 0

@@ -13,20 +13,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grading import checks
+from grading.questions.common import Question
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
-from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import markdown
+from labs import catalog
 from staff import archives, tables
 from staff.entries import for_student
 
-QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIONS.items()} | {
-    "sample_index": ('6 the cluster of "6"', SAMPLE_INDEX_POINTS),
-    "performance": ("6 Performance", PERFORMANCE_POINTS),
+RUN_QUESTIONS = {  # of the main lab: on the run that was handed in
+    "sample_index": Question('6 the cluster of "6"', SAMPLE_INDEX_POINTS, None, None),
+    "performance": Question("6 Performance", PERFORMANCE_POINTS, None, None),
 }
-COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
 STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
 GRADEBOOK = "gradebook.json"  # what later commands read
@@ -35,6 +34,36 @@ FEEDBACK = ("feedback.md", "feedback.json")
 SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
+
+
+def questions(lab: str) -> dict[str, Question]:
+    """All questions of a lab that the programs answer, by id: on the code, and of the main lab on the run."""
+    return catalog.load(lab).questions | (RUN_QUESTIONS if lab == catalog.MAIN else {})
+
+
+def auto_points(lab: str) -> int:
+    """The points of ``questions``, without those of a bonus."""
+    return catalog.total_points(questions(lab))
+
+
+def columns(lab: str) -> list[str]:
+    """The columns of ``gradebook.csv``."""
+    return ["hand_in", "student_id", "name", *questions(lab), "auto_score", "status", "note"]
+
+
+@dataclass
+class Graded:
+    """A graded class, as ``write`` kept it.
+
+    Attributes:
+        lab: its name.
+        rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
+        missing: how many hand-ins are not graded yet.
+    """
+
+    lab: str
+    rows: list[dict]
+    missing: int
 
 
 @dataclass
@@ -59,7 +88,7 @@ class Row:
 
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
-        points = dict.fromkeys(QUESTIONS) | {q["id"]: decided(q) for q in record["questions"]}
+        points = {q["id"]: decided(q) for q in record["questions"]}
         score = total(points.values()) if self.record else None
         looks, notes = [*record["review"], *sorted(self.review)], [*record["notes"], *sorted(self.notes)]
         note = "; ".join([*looks, *undecided_causes(record), *notes])
@@ -119,22 +148,23 @@ def load_record(out: Path, hand_in: str) -> dict | None:
     path = out / "records" / f"{file_name(hand_in)}.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        complete = record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == list(QUESTIONS)
-        return record if complete and isinstance(record["settings"], dict) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        asked = list(questions(record["settings"].get("lab", catalog.MAIN)))
+        return record if record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == asked else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, LabError):
         return None
 
 
-def load(out: Path) -> tuple[list[dict], int]:
-    """The gradebook's rows that count, as ``write`` kept them, and how many hand-ins are not graded yet.
+def load(out: Path) -> Graded:
+    """What ``write`` kept.
 
     Raises:
         LabError: nothing is graded, or the file is damaged.
     """
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
-        rows = [{name: row[name] for name in (*COLUMNS, "look")} for row in kept["rows"]]
-        return [row for row in rows if row["status"] != "REPLACED"], kept["missing"]
+        lab = kept.get("lab", catalog.MAIN)
+        rows = [{name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
+        return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"])
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError):
@@ -152,51 +182,61 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
+def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
         out: an existing folder.
+        lab: the lab's name.
         rows: all hand-ins that have a record or do not need one.
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
         alike: lines on hand-ins with similar code.
     """
     rows = in_order(rows)
-    graded = [row.cells() | {"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
-    tables.write(out / "gradebook.csv", COLUMNS, graded)
-    told = {feedback_folder(out, row.hand_in): student_record(row.record) for row in rows if row.record}
+    looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
+    graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
+    told = {feedback_folder(out, row.hand_in): student_record(row.record, lab) for row in rows if row.record}
     # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
     for folder, feedback in told.items():
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
+        for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=True):
             files.write_text(folder / name, text)
-    files.write_text(out / "summary.md", summary_text(rows, facts, alike))
-    files.write_text(out / GRADEBOOK, _json({"missing": missing, "rows": graded}))
+    files.write_text(out / "summary.md", summary_text(lab, rows, facts, alike))
+    files.write_text(out / GRADEBOOK, _json({"lab": lab, "missing": missing, "rows": graded}))
+
+
+def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
+    """Write ``gradebook.csv``, also with the first rows while others are still graded; returns its cells."""
+    empty = dict.fromkeys(columns(lab))
+    graded = [empty | row.cells() for row in in_order(rows)]
+    tables.write(out / "gradebook.csv", columns(lab), graded)
+    return graded
 
 
 def feedback_folder(out: Path, hand_in: str) -> Path:
     return out / "feedback" / file_name(hand_in)
 
 
-def student_record(record: dict) -> dict:
+def student_record(record: dict, lab: str) -> dict:
     """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
     shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
     shown["notes"] = [for_student(note) for note in record["notes"]]
     shown["questions"] = [q | {"message": for_student(q["message"])} for q in record["questions"]]
     score = total(map(decided, record["questions"]))
-    return shown | {"auto_score": score, "auto_points": AUTO_POINTS, "status": own_status(record)}
+    return shown | {"auto_score": score, "auto_points": auto_points(lab), "status": own_status(record)}
 
 
-def feedback_text(shown: dict) -> str:
+def feedback_text(shown: dict, lab: str) -> str:
     """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted."""
-    lines = [f"# Lab 3: {markdown(shown['hand_in'])}", "", "| question | points | verdict |", "| --- | ---: | --- |"]
+    lines = [f"# {catalog.load(lab).title}: {markdown(shown['hand_in'])}", ""]
+    lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
     for q in shown["questions"]:
         lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
-    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {AUTO_POINTS} | |", ""]
+    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {shown['auto_points']} | |", ""]
     if any(decided(q) is None for q in shown["questions"]):
         lines += ["Open points are not lost: a person decides them.", ""]
     for q in shown["questions"]:
@@ -222,13 +262,14 @@ def counted(rows: list[Row]) -> str:
     return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
 
 
-def summary_text(rows: list[Row], facts: list[str], alike: list[str]) -> str:
+def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
-    lines = ["# The class", "", f"- {counted(rows)}", *(f"- {markdown(fact)}" for fact in facts)]
+    lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(rows)}"]
+    lines += [f"- {markdown(fact)}" for fact in facts]
     lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
     why = ["", "## Why points were lost", ""]
-    for i, (label, points) in enumerate(QUESTIONS.values()):
+    for i, (label, points, *_) in enumerate(questions(lab).values()):
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
         lost = [q for q in closed if q["score"] < points - 0.005]

@@ -33,12 +33,7 @@ def perfect_ddpm(monkeypatch, digits):
 
     def draw(ddpm, asked, *, steps=DDPM_STEPS, seed=None, **_):
         calls.append((len(asked), steps))
-        turn = np.zeros(10, dtype=int)
-        drawn = []
-        for digit in asked:
-            drawn.append(images[labels == digit][turn[digit]])
-            turn[digit] += 1
-        return np.array(drawn)
+        return np.array([images[labels == digit][list(asked[:i]).count(digit)] for i, digit in enumerate(asked)])
 
     monkeypatch.setattr(networks, "draw_digits", draw)
     return calls
@@ -188,18 +183,14 @@ def test_seconds_are_written_for_people():
 def test_command_writes_one_file_and_prints_both_tables(
     run_script, run_folder, with_networks, cheap_tsne, perfect_ddpm, files_below, monkeypatch
 ):
-    for module, name, less in (
-        (compare, "NEW_IMAGES", 500),
-        (compare, "SAMPLE", 300),
-        (measures, "GMM_SEEDS", range(1)),
-    ):
-        monkeypatch.setattr(module, name, less)
+    monkeypatch.setattr(compare, "NEW_IMAGES", 500)
+    monkeypatch.setattr(compare, "SAMPLE", 300)
+    monkeypatch.setattr(measures, "GMM_SEEDS", range(1))
     before = files_below(run_folder)
     outcome = run_script(visualization, "--compare", "--results_path", run_folder)
     assert outcome.status == 0, outcome.err
     after = files_below(run_folder)
-    assert set(after) - set(before) == {compare.FILE}
-    assert {name: after[name] for name in before} == before
+    assert after == before | {compare.FILE: after[compare.FILE]}
     assert outcome.out.isascii()
     assert "wrote comparison.csv" in outcome.out
     tables = compare.read(run_folder)
@@ -216,9 +207,8 @@ def test_command_writes_one_file_and_prints_both_tables(
     assert agreement[1] > 0.95 and 0.3 < agreement[0] <= 1 and agreement[2] > 0.97
     assert not [label for label, row in cells.items() if "-" in row and "second" not in label]
     # What question 7 asks in words is the student's to say.
-    assert all(
-        cell == "cannot" or cell == "-" or float(cell.replace(",", "")) for row in cells.values() for cell in row
-    )
+    every = [cell.replace(",", "") for row in cells.values() for cell in row]
+    assert all(map(float, (cell for cell in every if cell not in ("cannot", "-"))))
     # one image alone, three times at 50 steps and once at 1,000; then all digits at once
     assert perfect_ddpm == [(1, 50)] * 3 + [(1, 1000), (50, 50)]
 
@@ -229,7 +219,7 @@ def test_another_subject_than_the_ddpms_is_not_compared_with_it(
     monkeypatch.delenv("LAB_DDPM", raising=False)
     run = runs.load_run(trained_run)
     run.config.dataset = "fashion_mnist"
-    records = compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)
+    records = [*compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)]
     of_ddpm = {measure for _, measure, method, _ in records if method == "DDPM"}
     assert of_ddpm == {"seconds", "seconds_all_steps"}
     assert any("MNIST's digits" in str(value) for _, measure, _, value in records if measure == "note")
