@@ -126,20 +126,20 @@ def descent(
 
     want_losses, want = descend()
     told = [loss.reshape(()) if loss.size == 1 else loss for loss in losses]
+    first = 2 if same(told[:1], want_losses[:1]) else 0
     if same(after, want):
         if same(told, want_losses):
             return 10, "the step is right", ""
         lines = comparison("the first batch", told[0], np.asarray(want_losses[0]))
         return 7, f"the parameters are right, the loss returned is not{lines}", "return the loss, from before the step"
     if same(after, before):
-        score = 2 if same(told[:1], want_losses[:1]) else 0
-        return score, "no parameter changes", "zero_grad(), then loss.backward(), then optimizer.step()"
+        return first, "no parameter changes", "zero_grad(), then loss.backward(), then optimizer.step()"
     for slip, message, hint in slips:
         if same(after, descend(**slip)[1]):
             return 5, message, hint
-    score = 2 if same(told[:1], want_losses[:1]) else 0
     lines = comparison("the first batch", after[0], np.asarray(want[0]))
-    return score, f"the parameters after the step are wrong{lines}", "loss, zero_grad(), backward(), step(), once each"
+    hint = "loss, zero_grad(), backward(), step(), once each"
+    return first, f"the parameters after the step are wrong{lines}", hint
 
 
 def judgement(points: float, faults: list[tuple[str, str]]) -> tuple[float, str, str]:

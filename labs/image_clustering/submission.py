@@ -25,7 +25,7 @@ class Autoencoder(nn.Module, PyTorchModelHubMixin):
 
     Args:
         latent_dim: D. 1,024 is the convolutions' own 16x8x8; fewer add a dense layer on each side of the code.
-        activation: what follows each inner layer, ``none`` or ``relu``; it is put in below your layers.
+        activation: what follows each inner layer, ``none`` or ``relu``: the code below puts it between your layers.
     """
 
     def __init__(self, latent_dim: int = CODE_SIZE, activation: str = "none"):
