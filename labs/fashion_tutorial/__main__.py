@@ -20,11 +20,7 @@ LAB = "fashion_tutorial"
 
 def build_parser() -> argparse.ArgumentParser:
     text = "Train a dense autoencoder on Fashion-MNIST and show its codes in the plane."
-    parser = shared.build_parser(LAB, Settings, text, "", "--latent_dim 2 --epochs 10")
-    text = "what to learn (default: Fashion-MNIST, or the offline stand-in where it cannot be had)"
-    parser.add_argument("--dataset", type=str.lower, choices=list(DATASETS), help=text)
-    cli.add_options(parser, data_dir="folder of the IDX files (default: FASHION_MNIST_DIR, else download)")
-    return parser
+    return shared.build_parser(LAB, Settings, text, "", "--latent_dim 2 --epochs 10", wanted="fashion_mnist")
 
 
 def run(args: argparse.Namespace, config: Settings, path: Path) -> int:
