@@ -112,6 +112,8 @@ def test_a_right_variant_gets_all_points():
         ("AutoEncoder", built(lambda *sizes: nn.Sequential(dense(*sizes)))),
         ("AutoEncoder", built(partial(dense, inner=partial(nn.ReLU, inplace=True)))),
         ("train_step", step(loss=by_hand)),
+        ("train_step", step(loss=nn.BCELoss())),
+        ("train_step", step(returned=lambda loss, again: loss)),
         ("train_step", step(returned=lambda loss, again: loss.detach().numpy().reshape(1))),
         ("train_step", step(order=("backward", "step", "zero"))),
         ("projections", planes({"PCA": PCA(2, svd_solver="full"), "LLE": LLE(n_neighbors=9, random_state=1)})),

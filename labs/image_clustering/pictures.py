@@ -24,7 +24,7 @@ SIZE = 32
 N_SHOWN = 10  # images in reconstructions.png
 BOX = 20  # pixels that the longer side of what a default picture shows takes, whatever its kind
 KNOWN = 5  # images at the front whose label is known: all of kind 0
-DARKEST = 0.4  # a tint leaves each colour between this share and all of its light
+DARKEST = 0.1  # a tint leaves each colour between this share and all of its light
 
 
 def load_images(path: str) -> np.ndarray:
@@ -35,7 +35,7 @@ def load_images(path: str) -> np.ndarray:
     """
     file = Path(path).expanduser().resolve()
     if not file.is_file():
-        raise LabError(f"--images: there is no file {file}; name a .npy file")
+        raise LabError(f"--images: there is no file {file}; name a .npy file, or make one by --convert FOLDER")
     try:
         with file.open("rb") as opened:
             images = np.lib.format.read_array(opened, allow_pickle=False)
@@ -69,7 +69,7 @@ def convert(folder: str, file: Path) -> int:
     """
     place, images = Path(folder).expanduser(), []
     suffixes = Image.registered_extensions()
-    for path in sorted(path for path in place.iterdir() if path.suffix.lower() in suffixes and path.is_file()):
+    for path in sorted(path for path in place.iterdir() if path.suffix.lower() in suffixes and path.name[0] != "."):
         try:
             with Image.open(path) as picture:
                 square = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGB"), (SIZE, SIZE))

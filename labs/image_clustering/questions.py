@@ -107,18 +107,17 @@ def flip_inputs(rng: np.random.Generator) -> Arrays:
 
 
 def judge_flip(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    wrong, others = {}, set()
+    wrong, score = [], 2
     for i in cases(inputs, "labels"):
         labels, known, got = inputs[f"labels_{i}"], inputs[f"known_{i}"], get(answers, f"flipped_{i}")
         want = min((labels, 1 - labels), key=lambda way: int((way[: len(known)] != known).sum()))
-        others |= {i} if len(known) != 5 or known.any() else set()
         if not np.array_equal(got, want):
-            wrong[i] = comparison(f"labels {shown(labels)}, known {shown(known)}", got, want)
+            wrong.append(comparison(f"labels {shown(labels)}, known {shown(known)}", got, want))
+            score = 0 if len(known) == 5 and not known.any() else score
     if not wrong:
         return 4, "right", ""
-    score = 2 if wrong.keys() <= others else 0
     hint = "exchange 0 and 1 for all images where more than half of the first ones are wrong; never for some"
-    return score, f"wrong in {len(wrong)} of {len(FLIPS)} cases{next(iter(wrong.values()))}", hint
+    return score, f"wrong in {len(wrong)} of {len(FLIPS)} cases{wrong[0]}", hint
 
 
 def consensus_inputs(rng: np.random.Generator) -> Arrays:
@@ -162,11 +161,8 @@ def judge_consensus(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         labellings, got = inputs[f"labellings_{i}"], get(answers, f"agreed_{i}")
         want = majority(labellings)
         noise = 3 if i == 2 else 0  # a row of nothing else may be turned either way, which moves a vote or two
-        if (
-            got.shape == want.shape
-            and np.isin(got, (0, 1)).all()
-            and noise >= min((got != want).sum(), (got == want).sum())
-        ):
+        formed = got.shape == want.shape and np.isin(got, (0, 1)).all()
+        if formed and min((got != want).sum(), (got == want).sum()) <= noise:
             continue
         if i < 3 and np.array_equal(got, labellings.mean(axis=0) > 0.5):
             wrong.append((2, "rows whose 0 and 1 are exchanged vote against the others", TURN))
