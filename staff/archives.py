@@ -38,7 +38,12 @@ REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _UPLOADED_ID = re.compile("[A-Za-z]{0,4}[0-9]{4,40}")
 _LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)  # of the main lab; those of companion labs may end as they like
-_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# What course systems put before the name of a file that staff download: by the system's name, who uploaded it.
+# Canvas: user_LATE_id_upload_, Moodle: Name_id_assignsubmission_file_, Blackboard: Lab 3_user_attempt_TIME_.
+UPLOAD = re.compile(
+    "(?P<canvas>[^_]+(?:_LATE)?_[0-9]+)_[0-9]+_|(?P<moodle>[^_]+_[0-9]+)_assignsubmission_file_?"
+    "|(?P<blackboard>.+?)_attempt_(?P<at>[0-9]{4}(?:-[0-9]{2}){5})(?:_|$)"
+)
 # What may be meant by a file that is missing: submission (1).py, submission.py.txt, my_results/model.safetensors.
 _LIKE_CODE = re.compile(r"submission|\.(py|ipynb)$", re.I)
 _MISNAMED = re.compile(r"submission[^/]*\.(py|txt|ipynb)$", re.I)
@@ -130,19 +135,10 @@ def parse_name(name: str, lab: str = catalog.MAIN) -> tuple[str, str]:
 
 
 def uploader(name: str) -> str:
-    """Who uploaded a file: what a course system put before the id, without what its next upload would not have.
-
-    Canvas: ``user_LATE_id_upload_``, Moodle: ``Name_id_assignsubmission_file_``, Blackboard:
-    ``Lab 3_user_attempt_2026-11-20-10-00-00_``.
-    """
-    words = _split(name.replace("\uff0b", "+").partition("+")[0].strip())[0].casefold().split("_")
-    times = [i for i, word in enumerate(words) if words[i - 1 : i] == ["attempt"] and _DATE.match(word)]
-    words = words[: times[-1]] if times else words
-    if words[1:2] == ["late"]:
-        del words[1]
-    if len(words) > 2 and words[-1].isdigit() and words[-2].isdigit():
-        words.pop()
-    return "_".join(words)
+    """Who uploaded a file: what a course system put before the id, without what its next upload would not have."""
+    if found := UPLOAD.match(name):
+        return next(filter(None, found.groups())).casefold().replace("_late_", "_")
+    return _split(name.replace("\uff0b", "+").partition("+")[0])[0].casefold()
 
 
 def _split(start: str) -> tuple[str, str]:

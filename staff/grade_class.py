@@ -30,7 +30,7 @@ from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
+from staff import appeal, archives, export, grade_one, gradebook, late, merge, rerun, roster, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, records
 
@@ -68,6 +68,11 @@ def build_parser() -> argparse.ArgumentParser:
     text = "student_id,sample_index for hand-ins without grade.json"
     parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
     add_flags(parser, Options)
+    group = parser.add_argument_group("the course", "kept in OUT_DIR: with --resume, a flag changes what it names only")
+    text = "who is in the class: student_id,name,email,section, or an export of Canvas, Moodle or Blackboard"
+    group.add_argument("--roster", type=Path, metavar="FILE.csv", help=text)
+    add_flags(group, late.Policy)
+    group.add_argument("--times", type=Path, metavar="FILE.csv", help="student_id,submitted: when they handed in")
     cli.add_options(parser, "data_dir")
     return parser
 
@@ -109,30 +114,16 @@ def check_arguments(args: argparse.Namespace) -> None:
 # --------------------------------------------------------------------------- the hand-ins
 
 
-def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int], list[str]]:
-    """The staff's list of answers to question 6, by ``hand_in``, and notes on the file.
-
-    Raises:
-        LabError: naming line and column.
-    """
-    rows, notes = tables.read(path, ["student_id", "sample_index"])
-    answered = [row for row in rows if row.cells["sample_index"]]  # an empty cell: not known yet
-    meant_by, changed = tables.whose(answered, [(one.student_id, one.hand_in) for one in found])
-    answers, errors = {}, []
-    for row, meant, wrong in meant_by:
-        text = row.cells["sample_index"]
-        if wrong:
-            errors.append(wrong)
-        elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", tables.narrow(text)):
-            answers |= dict.fromkeys(meant, int(float(tables.narrow(text))))
-        else:
-            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
-    tables.refuse(path, errors)
-    return answers, notes + changed
+def index(text: str) -> int:
+    """A cell of the staff's list of answers to question 6; a ``ValueError`` if it is none."""
+    if not re.fullmatch(r"[0-9]{1,5}(\.0+)?", tables.narrow(text)):
+        raise ValueError(f"{text[:40]!r} is not a whole number from 0")
+    return int(float(tables.narrow(text)))
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Decide which of several hand-ins with one id counts: the newest by file time.
+    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time in
+    the name, then by file time.
 
     All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
     names different uploaders: anybody can write another's id into a file's name.
@@ -150,7 +141,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             continue
         # A report that was uploaded beside the archive replaces nothing.
         holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
-        times = {one.hand_in: (holds_code[one.hand_in], one.path.stat().st_mtime_ns) for one in rivals}
+        uploads = {one.hand_in: archives.UPLOAD.match(one.hand_in) for one in rivals}
+        said = {name: upload["at"] or "" if upload else "" for name, upload in uploads.items()}
+        times = {(name := one.hand_in): (holds_code[name], said[name], one.path.stat().st_mtime_ns) for one in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
         one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
         all_count = not (one_name and one_uploader)
@@ -218,7 +211,11 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     found, others = archives.find(args.handins, args.lab)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
-    answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    names, answers = [(one.student_id, one.hand_in) for one in found], {}
+    course, notes = roster.given(args, names)
+    if args.indices:
+        answers, more = tables.answers(args.indices, "sample_index", names, index)
+        notes += more
     if args.scheduler is None and not args.unsandboxed:  # a cluster's workers are asked by the pool
         bubblewrap.require()
     has_runs, facts = args.lab == catalog.MAIN, []
@@ -231,15 +228,16 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     facts += [*left, *notes]
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        return grade_found(args, grader, found, answers, facts)
+        return grade_found(args, grader, found, answers, course, facts)
 
 
-def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str]) -> list:
+def grade_found(args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str]) -> list:
     """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
 
     Args:
-        found: all hand-ins.
-        answers: from ``read_indices``.
+        found: all hand-ins, as ``archives.Found``.
+        answers: to question 6 from the staff's list, by ``hand_in``.
+        course: what else staff say of the class.
         facts: lines for the head of the summary.
     """
     to_grade, rivals = counting(found)
@@ -250,6 +248,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
     appeal.write_key(args.out, key)
+    course.keep(args.out)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
 
@@ -277,6 +276,7 @@ def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict
             if missing:
                 facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+            facts += course.enter(rows, complete=not missing)
             alike = similar.compare(rows, args.lab)
             facts += unsaved + merge.write_template(args.out, args.lab, rows)
             gradebook.write(args.out, args.lab, rows, facts, missing, alike)
@@ -359,7 +359,7 @@ def main_merge(argv: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"merge": main_merge, "repeat": appeal.main}
+COMMANDS = {"merge": main_merge, "repeat": appeal.main, "export": export.main}
 
 if __name__ == "__main__":
     sys.exit(cli.run_script(main))

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,8 @@ RUN_QUESTIONS = {  # of the main lab: on the run that was handed in
     "performance": Question("6 Performance", PERFORMANCE_POINTS, None, None),
 }
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
-STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
+STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED", "ABSENT")
+EXTRA = {"email": "", "section": "", "late": "", "penalty": 0.0}  # what a row has of the roster and the deadline
 GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
 FEEDBACK = ("feedback.md", "feedback.json")
@@ -46,9 +47,10 @@ def auto_points(lab: str) -> int:
     return catalog.total_points(questions(lab))
 
 
-def columns(lab: str) -> list[str]:
-    """The columns of ``gradebook.csv``."""
-    return ["hand_in", "student_id", "name", *questions(lab), "auto_score", "status", "note"]
+def columns(lab: str, extra: Container[str] = ()) -> list[str]:
+    """The columns of ``gradebook.csv``; ``extra`` names those of the roster and the deadline that it has."""
+    names = ["hand_in", "student_id", "name", "section", *questions(lab), "auto_score", "late", "penalty"]
+    return [name for name in (*names, "status", "note") if name in extra or name not in EXTRA]
 
 
 @dataclass
@@ -71,7 +73,10 @@ class Row:
     """A line of the gradebook.
 
     Attributes:
+        hand_in: empty for a student of the roster who handed nothing in.
         record: what grading found; None for a hand-in replaced by another.
+        email, section: from the roster.
+        late, penalty: how late, as ``staff.late`` says it, and the points off.
         notes, review: lines that concern the class as a whole.
     """
 
@@ -81,10 +86,16 @@ class Row:
     record: dict | None
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
+    email: str = ""
+    section: str = ""
+    late: str = ""
+    penalty: float = 0.0
 
     def status(self) -> str:
-        """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts."""
-        return own_status(self.record, self.review) if self.record else "REPLACED"
+        """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts; ABSENT."""
+        if self.record:
+            return own_status(self.record, self.review)
+        return "REPLACED" if self.hand_in else "ABSENT"
 
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
@@ -92,7 +103,7 @@ class Row:
         score = total(points.values()) if self.record else None
         looks, notes = [*record["review"], *sorted(self.review)], [*record["notes"], *sorted(self.notes)]
         note = "; ".join([*looks, *undecided_causes(record), *notes])
-        whose = {"hand_in": self.hand_in, "student_id": self.student_id, "name": self.name}
+        whose = {name: getattr(self, name) for name in ("hand_in", "student_id", "name", *EXTRA)}
         return whose | points | {"auto_score": score, "status": self.status(), "note": note}
 
 
@@ -163,7 +174,7 @@ def load(out: Path) -> Graded:
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
-        rows = [{name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
+        rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
         return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"])
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
@@ -196,7 +207,7 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
     graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
-    told = {feedback_folder(out, row.hand_in): student_record(row.record, lab) for row in rows if row.record}
+    told = {feedback_folder(out, row.hand_in): student_record(row, lab) for row in rows if row.record}
     # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
@@ -213,7 +224,8 @@ def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
     """Write ``gradebook.csv``, also with the first rows while others are still graded; returns its cells."""
     empty = dict.fromkeys(columns(lab))
     graded = [empty | row.cells() for row in in_order(rows)]
-    tables.write(out / "gradebook.csv", columns(lab), graded)
+    extra = {name for row in graded for name in EXTRA if row[name] or (name == "penalty" and row["late"])}
+    tables.write(out / "gradebook.csv", columns(lab, extra), graded)
     return graded
 
 
@@ -221,9 +233,10 @@ def feedback_folder(out: Path, hand_in: str) -> Path:
     return out / "feedback" / file_name(hand_in)
 
 
-def student_record(record: dict, lab: str) -> dict:
+def student_record(row: Row, lab: str) -> dict:
     """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
-    shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
+    record, shown = row.record, {"late": row.late, "penalty": row.penalty}
+    shown |= {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
     shown["notes"] = [for_student(note) for note in record["notes"]]
     shown["questions"] = [q | {"message": for_student(q["message"])} for q in record["questions"]]
     score = total(map(decided, record["questions"]))
@@ -236,7 +249,9 @@ def feedback_text(shown: dict, lab: str) -> str:
     lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
     for q in shown["questions"]:
         lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
-    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {shown['auto_points']} | |", ""]
+    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {shown['auto_points']} | |"]
+    late, points = shown["late"], f"-{given(shown['penalty'])}" if shown["penalty"] else "0"
+    lines += [f"| late: {late} | {points} | |"] * (late not in ("", "no")) + [""]
     if any(decided(q) is None for q in shown["questions"]):
         lines += ["Open points are not lost: a person decides them.", ""]
     for q in shown["questions"]:
@@ -257,9 +272,10 @@ def block(text: str) -> list[str]:
 
 
 def counted(rows: list[Row]) -> str:
-    """The number of hand-ins by status."""
+    """The number of hand-ins by status, and that of absent students."""
     statuses = Counter(row.status() for row in rows)
-    return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
+    told = ", ".join(f"{statuses[s]} {s}" for s in STATUSES if s in statuses)
+    return f"{len(rows) - statuses['ABSENT']} hand-ins: {told or 'none'}"
 
 
 def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) -> str:

@@ -53,13 +53,18 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     rows = []
     for row in graded.rows:
         twice = ids[row["student_id"].casefold()] > 1
-        rows.append(_final(graded.lab, row, marks.get(row["hand_in"], Marks()), twice))
+        rows.append(_final(graded.lab, row, marks.get(called(row), Marks()), twice))
     told = filter(None, (_told(out, graded.lab, row) for row in rows))
     told = dict(told)  # all of it first, so that nothing is half-written
     tables.write(out / "final.csv", final_columns(graded.lab), rows)
     for path, text in told.items():
         files.write_text(path, text)
     return rows, notes
+
+
+def called(row: dict) -> str:
+    """The name of a row: the hand-in's, or that of an absent student."""
+    return row["hand_in"] or row["student_id"]
 
 
 def write_template(out: Path, lab: str, rows: list[Row]) -> list[str]:
@@ -96,7 +101,7 @@ def read_marks(path: Path, graded: gradebook.Graded) -> tuple[dict[str, Marks], 
     """
     by_hand, asked = report(graded.lab), questions(graded.lab)
     rows, notes = tables.read(path, ["student_id", *by_hand], [*asked, "status", "comment"])
-    found, changed = tables.whose(rows, [(row["student_id"], row["hand_in"]) for row in graded.rows])
+    found, changed = tables.whose(rows, [(row["student_id"], called(row)) for row in graded.rows])
     most = by_hand | {name: q.points for name, q in asked.items()}
     marks, errors, absent = {}, [], []
     for row, meant, wrong in found:
@@ -156,6 +161,8 @@ def _final(lab: str, row: dict, marks: Marks, twice: bool) -> dict:
     for score, names in (("auto_score", asked), ("report_score", by_hand)):
         final[score] = total(final[name] for name in names)
     final["total"] = None if undecided else total((final["auto_score"], final["report_score"]))
+    if not row["hand_in"] and len(undecided) == len(asked) + len(by_hand):
+        undecided = []  # nobody marks who is absent
     return final | {"undecided": ", ".join(undecided), "comment": marks.comment, "note": "; ".join(notes)}
 
 

@@ -86,7 +86,7 @@ def test_draws_come_from_the_components_that_were_named(trained_run):
     assert np.array_equal(images, draw.draw_from_mixture(run, components, np.random.default_rng(0), ae=None))
 
 
-def test_draws_of_an_ae_run_are_decoded(with_networks, tmp_path):
+def test_draws_of_an_ae_run_are_decoded(tmp_path):
     config = TrainConfig(use_pca=False, dataset="digits", n_components=2)
     run = SavedRun(tmp_path, config, np.zeros((2, 2)), np.tile(np.eye(2), (2, 1, 1)), np.full(2, 0.5))
     images = draw.draw_from_mixture(run, np.array([0, 1, 1]), np.random.default_rng(0), networks.load_ae())
@@ -94,7 +94,7 @@ def test_draws_of_an_ae_run_are_decoded(with_networks, tmp_path):
     assert images.max() > 100
 
 
-def test_judge_knows_digits_and_tells_real_images_from_blurred_and_repeated_ones(digits, with_networks):
+def test_judge_knows_digits_and_tells_real_images_from_blurred_and_repeated_ones(digits):
     from scipy.ndimage import gaussian_filter
 
     judge = measures.Judge(networks.load_ae(), *digits["train"])
@@ -181,7 +181,7 @@ def test_seconds_are_written_for_people():
 
 
 def test_command_writes_one_file_and_prints_both_tables(
-    run_script, run_folder, with_networks, cheap_tsne, perfect_ddpm, files_below, monkeypatch
+    run_script, run_folder, cheap_tsne, perfect_ddpm, files_below, monkeypatch
 ):
     monkeypatch.setattr(compare, "NEW_IMAGES", 500)
     monkeypatch.setattr(compare, "SAMPLE", 300)
@@ -213,9 +213,7 @@ def test_command_writes_one_file_and_prints_both_tables(
     assert perfect_ddpm == [(1, 50)] * 3 + [(1, 1000), (50, 50)]
 
 
-def test_another_subject_than_the_ddpms_is_not_compared_with_it(
-    trained_run, digits, with_networks, perfect_ddpm, monkeypatch
-):
+def test_another_subject_than_the_ddpms_is_not_compared_with_it(trained_run, digits, perfect_ddpm, monkeypatch):
     monkeypatch.delenv("LAB_DDPM", raising=False)
     run = runs.load_run(trained_run)
     run.config.dataset = "fashion_mnist"
@@ -225,7 +223,7 @@ def test_another_subject_than_the_ddpms_is_not_compared_with_it(
     assert any("MNIST's digits" in str(value) for _, measure, _, value in records if measure == "note")
 
 
-def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path, monkeypatch, with_networks):
+def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "measure_projections", lambda *_: pytest.fail("slow work began"))
     monkeypatch.setenv("LAB_DDPM", str(tmp_path))
     for more, cause in (((), "config.json"), (("--cluster_label",), "not allowed with")):

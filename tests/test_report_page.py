@@ -331,7 +331,7 @@ def test_many_clusters_do_not_burst_the_page_and_an_empty_one_has_its_place(run_
     assert "6 further clusters are not shown" in tags.text
 
 
-def test_an_ae_run_draws_no_sixes(standin, tmp_path, with_networks, strips):
+def test_an_ae_run_draws_no_sixes(standin, tmp_path, strips):
     path = tmp_path / "ae"
     assert train.main(["--dataset", "digits", "--max_iter", "3", "--results_path", str(path)]) == 0
     tags = read(report_page.write(runs.load_run(path), scored(sample_index=None)))
@@ -339,7 +339,7 @@ def test_an_ae_run_draws_no_sixes(standin, tmp_path, with_networks, strips):
     assert "AutoEncoder to 2 dimensions" in tags.text
 
 
-def test_visualization_brings_the_page_up_to_date(run_folder, with_networks, strips, monkeypatch, capsys):
+def test_visualization_brings_the_page_up_to_date(run_folder, strips, monkeypatch, capsys):
     planes = dict.fromkeys(PROJECTIONS)
     monkeypatch.setattr(projections, "make_planes", lambda *_: planes)
     monkeypatch.setattr(scatter, "plot_plane", lambda *_: None)

@@ -214,8 +214,7 @@ def check() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         (root / "submission").mkdir()
-        lab = json.loads((SOURCE / "settings.json").read_text(encoding="utf-8"))["lab"]
-        shutil.copy(SOURCE / ("" if lab == "main" else f"labs/{lab}") / "submission.py", root / "submission")
+        shutil.copy(next(SOURCE.glob("labs/*/submission.py"), SOURCE / "submission.py"), root / "submission")
         answer = grade_hand_in(root)
     wrong = [test["output"] for test in answer["tests"] if OUR_FAULT in test["output"] or test["score"]]
     print(*(wrong or ["this image can grade"]), answer["output"], sep="\n")
