@@ -207,12 +207,12 @@ def test_an_ensemble_is_the_consensus_of_its_members(small):
 
 
 def test_comparison_scores_every_row(small, monkeypatch):
-    names = ("as in the text", "relu, 32 numbers")
+    names = ("as in the text", "relu, 64 numbers")
     monkeypatch.setattr(compare, "TRAININGS", {name: compare.TRAININGS[name] for name in names})
     base = replace(QUICK, reduced_dim=8)
     rows, made = compare.compare(*small, base, reductions=["pca", "svd"])
     per_training = {name: sum(row.training == name for row in rows) for name in {row.training for row in rows}}
-    assert per_training == {"none: pixels": 4, "as in the text": 3, "relu, 32 numbers": 6} | dict.fromkeys(
+    assert per_training == {"none: pixels": 4, "as in the text": 3, "relu, 64 numbers": 6} | dict.fromkeys(
         ("ensemble: kmeans", "ensemble: gmm", "ensemble: spectral", "ensemble: every clusterer and reduction"), 1
     )
     assert [images.shape for images in made.values()] == [(240, 32, 32, 3)]
@@ -296,7 +296,7 @@ def test_bad_input_is_one_line(run_script, standin):
         ("--reduction lda", "lda"),
         ("--reduction svd --latent_dim 2", "--reduction svd needs --latent_dim of 3 or more"),
         ("--best --compare", "--compare"),
-        ("--best --clusterer kmeans --latent_dim 32", "--best is another way than --clusterer kmeans; leave out"),
+        ("--best --clusterer kmeans --latent_dim 64", "--best is another way than --clusterer kmeans; leave out"),
         ("--known 11111", "--known 11111 is for --images"),
         ("--images x.npy --dataset digits", "--dataset"),
     ]

@@ -9,7 +9,7 @@ from labs import shared
 REDUCTIONS = ("pca", "svd", "tsne", "umap", "none")
 CLUSTERERS = ("kmeans", "gmm", "spectral")
 # Chosen by --choose, without labels, on other pictures than the default's; see README.md.
-BEST = {"latent_dim": 32, "activation": "relu", "clusterer": "gmm"}
+BEST = {"latent_dim": 64, "activation": "relu", "clusterer": "gmm"}
 CLASSES = {"all": range(10), "low": range(5), "high": range(5, 10)}
 
 
