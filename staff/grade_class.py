@@ -3,10 +3,11 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
+    python -m staff.grade_class regrade ID --out OUT_DIR --file corrected.zip --reason "the wrong file"
     python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
-Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
-hand-in affects only its own row.
+Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html (also .md) and feedback/<hand-in>/ into OUT_DIR.
+A broken hand-in affects only its own row.
 """
 
 import argparse
@@ -30,11 +31,28 @@ from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, export, grade_one, gradebook, late, merge, rerun, roster, similar, tables
+from staff import (
+    appeal,
+    archives,
+    export,
+    grade_one,
+    gradebook,
+    merge,
+    pages,
+    regrade,
+    rerun,
+    roster,
+    rubric,
+    similar,
+    tables,
+)
 from staff.grade_one import Settings
+from staff.late import Policy
+from staff.marks import TEMPLATE, write_template
 from staff.pool import Grader, Job, Pool, records
 
 BETWEEN_TABLES = 60  # seconds between two gradebooks while hand-ins are graded
+RUBRIC = "your own rubric, from now on this class's: see staff/rubric.yaml (default: the lab's, or the one before)"
 
 
 @dataclass
@@ -67,27 +85,35 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--variant-by", choices=grade_one.VARIANTS, default="id", help=text)
     text = "student_id,sample_index for hand-ins without grade.json"
     parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
+    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     add_flags(parser, Options)
     group = parser.add_argument_group("the course", "kept in OUT_DIR: with --resume, a flag changes what it names only")
     text = "who is in the class: student_id,name,email,section, or an export of Canvas, Moodle or Blackboard"
     group.add_argument("--roster", type=Path, metavar="FILE.csv", help=text)
-    add_flags(group, late.Policy)
+    add_flags(group, Policy)
     group.add_argument("--times", type=Path, metavar="FILE.csv", help="student_id,submitted: when they handed in")
     cli.add_options(parser, "data_dir")
     return parser
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
-    about = "Add the report's points and the decisions made by hand: writes OUT_DIR/final.csv, 100 points in all."
+    about = "Add the points and the decisions of marks.csv: writes OUT_DIR/final.csv, and each change into audit.csv."
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
-        f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
+        "columns of marks.csv: student_id; points for each part of the report, or for each item of it, where a tick\n"
+        f"or x gives all points (see the rubric and OUT_DIR/{TEMPLATE});\n"
         "to decide or override a question: its column of gradebook.csv;\n"
         "hand_in, which names the row if student_id is empty or a spreadsheet changed it;\n"
-        "status: OK once you have looked at a REVIEW row; comment: for the student. An empty cell is undecided."
+        "status: OK once you have looked at a REVIEW row;\n"
+        "comment, comment_ids: for the student, in your words, and the rubric's ready ones by their ids;\n"
+        "marker: who marked. Several may have a row for one student. In each column the mean counts if they differ by\n"
+        "at most a fifth of its points, or half a point; else it is open until a row of the marker 'final' decides.\n"
+        "An empty cell is undecided.\n\n"
+        "example:  python -m staff.grade_class merge --out grades --marks marks.csv"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
+    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     return parser
 
 
@@ -193,12 +219,15 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
 # --------------------------------------------------------------------------- the whole
 
 
-def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) -> list[gradebook.Row]:
+def grade_class(
+    args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: str = ""
+) -> list[gradebook.Row]:
     """Grade what needs grading and write everything; an interruption keeps what was done.
 
     Args:
         args: from ``build_parser``.
         grader: returns the record of one hand-in.
+        again: the only hand-in that is graded, even if it has a record; empty for all that need it.
 
     Returns:
         the rows of the gradebook.
@@ -228,10 +257,12 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     facts += [*left, *notes]
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        return grade_found(args, grader, found, answers, course, facts)
+        return grade_found(args, grader, found, answers, course, facts, again)
 
 
-def grade_found(args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str]) -> list:
+def grade_found(
+    args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str], again: str = ""
+) -> list[gradebook.Row]:
     """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
 
     Args:
@@ -239,7 +270,11 @@ def grade_found(args, grader: Grader, found: list, answers: dict, course: roster
         answers: to question 6 from the staff's list, by ``hand_in``.
         course: what else staff say of the class.
         facts: lines for the head of the summary.
+        again: as in ``grade_class``.
     """
+    by_hand = rubric.load(args.lab, args.out, args.rubric)
+    found, regraded = regrade.applied(args.out, found, again)
+    facts += regraded
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
@@ -247,6 +282,7 @@ def grade_found(args, grader: Grader, found: list, answers: dict, course: roster
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
+    regrade.remember(args.out, args.handins)
     appeal.write_key(args.out, key)
     course.keep(args.out)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
@@ -255,14 +291,17 @@ def grade_found(args, grader: Grader, found: list, answers: dict, course: roster
     jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
     for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
+        if again and one.hand_in != again:
+            done |= {one.hand_in: record} if record else {}
+            continue
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        jobs.append(Job(one, index, record))
+        jobs.append(Job(one, index, None if again else record))
     facts += sandbox.guards(catalog.load(args.lab).limits)
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
         (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
-            with progress(len(to_grade)) as bar:
+            with progress(len(jobs)) as bar:
                 for record in records(pool, grader, jobs):
                     same = record == earlier.get(record["hand_in"])
                     done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
@@ -278,8 +317,9 @@ def grade_found(args, grader: Grader, found: list, answers: dict, course: roster
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
             facts += course.enter(rows, complete=not missing)
             alike = similar.compare(rows, args.lab)
-            facts += unsaved + merge.write_template(args.out, args.lab, rows)
-            gradebook.write(args.out, args.lab, rows, facts, missing, alike)
+            facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
+            gradebook.write(args.out, args.lab, rows, facts, missing, alike, again)
+            pages.write(args.out, only=again)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
@@ -339,8 +379,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
     print(gradebook.counted(rows))
-    print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
-    print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
+    print(f"wrote gradebook.csv, {TEMPLATE}, summary.html, summary.md and feedback/ in {args.out}")
+    print(f"next: read summary.html, fill in {TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")
     return 0
 
@@ -349,7 +389,8 @@ def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
     out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
     with lock(out / gradebook.LOCK, f"--out {out}"):
-        rows, notes = merge.merge(out, marks)
+        rows, notes = merge.merge(out, marks, args.rubric)
+        pages.write(out, rows)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]
@@ -359,7 +400,11 @@ def main_merge(argv: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"merge": main_merge, "repeat": appeal.main, "export": export.main}
+def main_regrade(argv: list[str]) -> int:
+    return regrade.main(argv, build_parser(), grade_class)
+
+
+COMMANDS = {"merge": main_merge, "regrade": main_regrade, "repeat": appeal.main, "export": export.main}
 
 if __name__ == "__main__":
     sys.exit(cli.run_script(main))

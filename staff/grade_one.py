@@ -8,30 +8,33 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
 import sandbox
 from grading import checks, scores, table
 from grading.questions.common import Question
-from hi_mnist import data, files, prepare, runs
+from hi_mnist import data, files, prepare, runs, scatter
 from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import listed, one_line
 from labs import catalog
-from staff import archives, gradebook, handout, rerun, similar
+from staff import archives, gradebook, handout, rerun, similar, thumbnails
 from staff.entries import FOR_STAFF
 from staff.gradebook import RUN_QUESTIONS
 
 # Records depend on them as well.
-OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar")
+OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar", "thumbnails")
 OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
 NO_ANSWER = {"message": f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
@@ -109,17 +112,22 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
         if settings.rerun and record["db"] is not None:
             asked = {"performance": RUN_QUESTIONS["performance"]}
             run[1:] = guarded(asked, lambda: [reproduced(run[1], handin, code, record, box)])
+        record["seconds"] = {name: round(box.seconds[name], 2) for name in lab.questions if name in box.seconds}
+        record["files"] = {"submission.py": handin.source} if handin.source else {}
+        if handin.pictures and record["run"] == handin.run:
+            record["files"] |= pictures(handin, box)
     summary = table.summary([*code, *run], limits=lab.limits)
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
 def empty_record(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """A record without verdicts: all its keys."""
+    """A record without verdicts: all its keys. ``files``, bytes by name, are kept beside it (``save_record``)."""
     given = {name: getattr(handin, name) for name in ("hand_in", "student_id", "name", "run")}
     given |= {"digest": handin.digest(), "review": list(handin.review), "notes": list(handin.notes)}
     given |= {"settings": made_under(settings, index), "dataset": settings.dataset}
     nothing = dict.fromkeys((*scores.FIGURES, "sample_index", "config", "reproduced"))
-    return given | nothing | {"questions": [], "guards": [], "versions": {}, "signature": [], "fingerprint": {}}
+    empty = {"questions": [], "guards": [], "versions": {}, "signature": [], "fingerprint": {}, "seconds": {}}
+    return given | nothing | empty | {"files": {}}
 
 
 def made_under(settings: Settings, index: int | None) -> dict:
@@ -161,6 +169,21 @@ def fault(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({Path(where[0].filename).name}, line {where[0].lineno})" if where else ""
     return f"a fault of the grading program: {type(error).__name__}: {one_line(error)}{place}"
+
+
+def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
+    """The pictures of the hand-in's run, made small in the sandbox, as WebP files by name."""
+    given = {"tasks.py": (ROOT / "staff/thumbnails.py").read_bytes()}
+    made = {}
+    for name, array in box.run("thumbnails", {}, files=given | handin.pictures).arrays.items():
+        right = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size
+        if right and name in handin.pictures and max(array.shape) <= thumbnails.SIDE:
+            buffer = io.BytesIO()
+            scatter.cut(Image.fromarray(array)).save(
+                buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82, method=2
+            )
+            made[f"{name}.webp"] = buffer.getvalue()
+    return made
 
 
 # --------------------------------------------------------------------------- its code

@@ -31,10 +31,10 @@ STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED", "ABSENT")
 EXTRA = {"email": "", "section": "", "late": "", "penalty": 0.0}  # what a row has of the roster and the deadline
 GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
-FEEDBACK = ("feedback.md", "feedback.json")
+FEEDBACK = ("feedback.md", "feedback.json", "feedback.html")  # ``staff.pages`` writes the last
 SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
-NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
+NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint", "seconds", "files")
 
 
 def questions(lab: str) -> dict[str, Question]:
@@ -61,11 +61,30 @@ class Graded:
         lab: its name.
         rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
         missing: how many hand-ins are not graded yet.
+        facts, alike: as in ``write``; empty in a class that version 0.2 graded.
+        replaced: hand-ins in whose place others count.
     """
 
     lab: str
     rows: list[dict]
     missing: int
+    facts: list[str] = field(default_factory=list)
+    alike: list[list[str]] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+    def row(self, student: str) -> dict:
+        """The row that an id or a hand-in's name means.
+
+        Raises:
+            LabError: there is none, or more than one.
+        """
+        meant = [row for row in self.rows if tables.key(row["hand_in"]) == tables.key(student)]
+        meant = meant or [row for row in self.rows if tables.key(row["student_id"]) == tables.key(student)]
+        if len(meant) != 1:
+            names = ", ".join(row["hand_in"] for row in meant)
+            remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"
+            raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
+        return meant[0]
 
 
 @dataclass
@@ -151,7 +170,19 @@ def file_name(hand_in: str) -> str:
 
 
 def save_record(out: Path, record: dict) -> None:
+    """Save a record, and in a folder beside it what its ``files`` are, which are taken out of it."""
+    if (kept := record.pop("files", None)) is not None:
+        folder = kept_files(out, record["hand_in"])
+        files.remove(folder)
+        for name, content in kept.items():
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
     files.write_text(out / "records" / f"{file_name(record['hand_in'])}.json", _json(record))
+
+
+def kept_files(out: Path, hand_in: str) -> Path:
+    """The folder of the submission.py and the pictures of a hand-in; missing if there are none."""
+    return out / "records" / file_name(hand_in)
 
 
 def load_record(out: Path, hand_in: str) -> dict | None:
@@ -175,7 +206,9 @@ def load(out: Path) -> Graded:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
         rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
-        return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"])
+        replaced = [row["hand_in"] for row in rows if row["status"] == "REPLACED"]
+        rows = [row for row in rows if row["status"] != "REPLACED"]
+        return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []), replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError):
@@ -193,7 +226,9 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
+def write(
+    out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = (), only: str = ""
+) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
@@ -202,7 +237,8 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
         rows: all hand-ins that have a record or do not need one.
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
-        alike: lines on hand-ins with similar code.
+        alike: pairs of hand-ins with similar code, from ``similar.compare``.
+        only: the only hand-in whose feedback is written; empty for all.
     """
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
@@ -213,11 +249,14 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
     for folder, feedback in told.items():
+        if only not in ("", feedback["hand_in"]):
+            continue
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=True):
+        for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=False):
             files.write_text(folder / name, text)
     files.write_text(out / "summary.md", summary_text(lab, rows, facts, alike))
-    files.write_text(out / GRADEBOOK, _json({"lab": lab, "missing": missing, "rows": graded}))
+    kept = {"lab": lab, "missing": missing, "rows": graded, "facts": facts, "alike": alike}
+    files.write_text(out / GRADEBOOK, _json(kept))
 
 
 def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
@@ -278,7 +317,7 @@ def counted(rows: list[Row]) -> str:
     return f"{len(rows) - statuses['ABSENT']} hand-ins: {told or 'none'}"
 
 
-def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) -> str:
+def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
     lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(rows)}"]
@@ -291,8 +330,8 @@ def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) 
         lost = [q for q in closed if q["score"] < points - 0.005]
         mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
         lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
-        causes = Counter(_cause(q) for q in lost if q["verdict"] != "PASS")  # Performance passes with any points
-        for cause, count in sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:3]:
+        every = Counter(cause for q in lost for cause in causes(q))
+        for cause, count in sorted(every.items(), key=lambda item: (-item[1], item[0]))[:3]:
             why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
     lines += [*why, "", "## To mark by hand", ""]
     for row in graded:
@@ -303,12 +342,20 @@ def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) 
     for row in graded:
         if reasons := sorted([*row.record["review"], *row.review]):
             lines.append(f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}")
-    lines += ["", "## Similar code", "", SIMILAR, "", *(f"- {markdown(line)}" for line in alike)]
+    lines += ["", "## Similar code", "", SIMILAR, ""]
+    lines += [f"- {markdown(f'{one} and {other}: {told}')}" for one, other, told in alike]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cause(question: dict) -> str:
-    """A message without numbers and places, so that equal causes are counted together."""
-    text = re.sub("^(not attempted): .*", r"\1", question["message"].partition("\n")[0])
-    text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", text)
-    return f"{question['verdict']}: {text[:160]}"
+def causes(question: dict) -> list[str]:
+    """Why a question lost points: each check that failed, without numbers and places, so that equal ones are counted.
+
+    Performance passes with any points: that is no cause.
+    """
+    verdict, lines = question["verdict"], question["message"].splitlines()
+    if verdict == "WRONG":  # a line for each check, with examples below it
+        lines = [line for line in lines if not re.match("(input|got|want): ", line)]
+    else:
+        lines = [] if verdict == "PASS" else [re.sub("^(not attempted): .*", r"\1", "".join(lines[:1]))]
+    lines = [re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", line)[:160] for line in lines]
+    return [f"{verdict}: {line}" for line in dict.fromkeys(lines)]

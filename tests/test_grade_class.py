@@ -94,7 +94,7 @@ def test_neither_order_nor_processes_show(handins, grade, tmp_path, files_below,
     grade("--seed", "1", out="backwards")
     one, *others = (files_below(tmp_path / out) for out in ("one", "processes", "backwards"))
     assert others == [one, one]
-    assert len([name for name in one if name.startswith("feedback/")]) == 6
+    assert len([name for name in one if name.startswith("feedback/")]) == 9
 
 
 # --------------------------------------------------------------------------- several hand-ins of one id

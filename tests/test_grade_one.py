@@ -268,6 +268,8 @@ def test_a_whole_record_with_real_children(handin, settings, right_index):
     record = grade_one.grade_one(handin, None, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 6
     assert all(record["fingerprint"][name] for name in ("e_step", "m_step", "pca_fit", "sample_from_gmm"))
+    assert all(0 < record["seconds"][name] < 20 for name in checks.QUESTIONS)
+    assert record.pop("files") == {"submission.py": SOURCE}  # the only bytes, kept beside it
     assert settings.key not in json.dumps(record)
     assert record == json.loads(json.dumps(record, allow_nan=False))
     assert gradebook.own_status(record) == "OK"
