@@ -10,7 +10,6 @@ import secrets
 from pathlib import Path
 
 from grading import checks, table
-from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from labs import catalog
@@ -52,12 +51,10 @@ def write_key(out: Path, key: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     about = "Ask a student's code again, with the numbers of the class's grading: prints the table."
-    parser = cli.make_parser("python -m staff.grade_class repeat", about)
-    parser.add_argument("student", metavar="ID", help="student_id, or the name of the hand-in, as in the gradebook")
+    example = "python -m staff.grade_class repeat 2100000003 hand_ins --out grades --only e_step"
+    parser = regrade.parser_for_one("repeat", about, example)
     parser.add_argument("code", type=Path, metavar="CODE", help="the folder with the hand-ins, or a submission.py")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--only", metavar="QUESTION", help="ask one question (default: all)")
-    parser.add_argument("--unsandboxed", action="store_true", help="without bubblewrap, as for the class")
     return parser
 
 
@@ -81,7 +78,7 @@ def main(argv: list[str]) -> int:
 
 def handed_in(folder: Path, out: Path, hand_in: str, lab: str) -> bytes:
     """A hand-in's submission.py, after its last regrade. Raises LabError if there is none."""
-    for found in regrade.applied(out, archives.find(folder, lab)[0])[0]:
+    for found in regrade.applied(out, archives.find(folder, lab)[0], regrade.load(out))[0]:
         if found.hand_in == hand_in and (source := archives.read(found).source) is not None:
             return source
     raise LabError(f"{folder} has no submission.py of {hand_in}; name the folder with the hand-ins, or the file")

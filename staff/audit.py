@@ -18,17 +18,19 @@ Line = tuple[str, str, str, str | float | None, str | float | None, str]  # from
 
 
 def add(out: Path, lines: list[Line]) -> None:
-    """Add lines, all or none; call it without any before a change, which the log must be able to tell.
+    """Add lines, all or none. Call it before what they tell.
 
     Raises:
         OSError: the file cannot be written.
     """
     head = [datetime.now().astimezone().isoformat(" ", "seconds"), f"{psutil.Process().username()}@{platform.node()}"]
-    with (out / AUDIT).open("ab") as file:
+    with (out / AUDIT).open("a+b") as file:
         size = file.tell()
+        file.seek(max(0, size - 1))
+        cut = "\r\n" * (file.read() not in (b"", b"\n"))  # of a killed process, or by an editor
         table = [*([] if size else [COLUMNS]), *([*head, *line] for line in lines)]
         try:
-            file.write(tables.as_csv(table, mark=not size).encode())
+            file.write((cut + tables.as_csv(table, mark=not size)).encode())
             file.flush()
         except OSError:
             file.truncate(size)

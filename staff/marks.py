@@ -5,7 +5,6 @@ filled a column, their mean counts, unless they differ by more than a fifth of i
 open. What the marker ``final`` gave counts alone.
 """
 
-import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +26,8 @@ TICKS = {"x", "\u2713", "\u2714", "\u221a", "\u2611"}  # full points
 class Marks:
     """What one marker gave in a row, or what all that did so come to.
 
-    Attributes:
-        points: by column, None for what is open.
-        settled: whether somebody has looked at a REVIEW row.
-        comment: for the student.
-        marker, line: who gave them, and where.
-        several: the points of each marker, by column, where more than one filled it.
+    ``points`` are by column, None for what is open; ``settled``: whether somebody has looked at a REVIEW row;
+    ``several`` has the points of each marker, by column, where more than one filled it.
     """
 
     points: dict[str, float | None] = field(default_factory=dict)
@@ -49,27 +44,24 @@ class Marks:
 
 
 def called(row: dict) -> str:
-    """The name by which a row of the gradebook has its marks; who handed in nothing has one, too."""
-    return row["hand_in"] or f"({row['student_id']})"
+    """The name by which a row of the gradebook has its marks: of who handed in nothing, one that no file can have."""
+    return row["hand_in"] or f"absent/{row['student_id']}"
 
 
 def write_template(out: Path, lab: str, rubric: Rubric, rows: list[Row]) -> list[str]:
     """Write ``marks_template.csv``: a line for each student, a column for each question that is still open for anyone.
 
-    Returns:
-        notes; one if the template was filled in already, and so left alone.
+    Returns notes; one if the template was filled in already, and so left alone.
     """
     path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            filled = any(text for row in csv.DictReader(file) for name, text in row.items() if name not in names)
-    except FileNotFoundError:
-        filled = False
-    except (UnicodeDecodeError, csv.Error):  # not in the form that we write
-        filled = True
+        lines = [row.cells for row in tables.read(path, names, None)[0]]
+        filled = any(text for cells in lines for name, text in cells.items() if name not in names)
+    except LabError:  # missing, or not in the form that we write
+        filled = path.exists()
     if filled:
         return [f"{TEMPLATE} is filled in and was left as it is; add late hand-ins to it by hand"]
-    lines: dict[tuple[bool, str], dict] = {}
+    lines = {}
     for row in in_order(rows):
         if row.record:  # two hand-ins of one id have one line
             lines.setdefault((bool(row.student_id), tables.key(row.student_id or row.hand_in)), row.cells())
@@ -91,10 +83,6 @@ def read(path: Path, graded: Graded, rubric: Rubric) -> tuple[dict[str, Marks], 
     """
     most = rubric.most() | {name: q.points for name, q in questions(graded.lab).items()}
     rows, notes = tables.read(path, ["student_id"], [*most, *OTHERS])
-    columns = rows[0].cells.keys() if rows else most.keys()
-    for part, items in rubric.items():
-        if part not in columns and not {item.id for item in items} <= columns:
-            raise LabError(f"{path.name}, line 1: it lacks the column {part}, or those of its items")
     by_marker: dict[str, list[tables.Row]] = {}
     for row in rows:
         by_marker.setdefault(tables.key(row.cells.get("marker", "")), []).append(row)
@@ -141,9 +129,7 @@ def _marks(row: tables.Row, rubric: Rubric, most: dict[str, float]) -> tuple[Mar
         faults.append(f"column status: {status!r} is neither OK nor empty")
     ids = re.findall(r"[\w.-]+", tables.key(row.cells.get("comment_ids", "")))
     if unknown := [name for name in ids if name not in ready]:
-        faults.append(
-            f"column comment_ids: {unknown[0]!r} is none of {', '.join(ready) or 'this rubric, which has none'}"
-        )
+        faults.append(f"column comment_ids: {unknown[0]!r} is none of the rubric's: {', '.join(ready)}")
     comment = "\n".join([*(ready[name] for name in ids if name in ready), row.cells.get("comment", "")])
     marks = Marks(points, status == "OK", comment.strip("\n"), row.cells.get("marker", ""), str(row.line))
     return marks, [f"line {row.line}, {fault}" for fault in faults]
@@ -167,18 +153,19 @@ def number(text: str, largest: float) -> float | None:
 def together(several: list[Marks], rubric: Rubric, most: dict[str, float]) -> Marks:
     """What all markers of a student come to."""
     comment = "\n".join(dict.fromkeys(line for one in several for line in one.comment.splitlines()))
-    markers, lines = (
-        ", ".join(filter(None, names)) for names in zip(*((m.marker, m.line) for m in several), strict=True)
-    )
-    marks = Marks({}, any(one.settled for one in several), comment, markers, lines)
+    markers, lines = (", ".join(filter(None, (getattr(one, name) for one in several))) for name in ("marker", "line"))
+    marks, last = Marks({}, any(one.settled for one in several), comment, markers, lines), set()
     for column, largest in most.items():
         gave = {one.marker: one.points[column] for one in several if one.points[column] is not None}
-        gave = {marker: points for marker, points in gave.items() if tables.key(marker) == DECIDES} or gave
+        if final := {marker: points for marker, points in gave.items() if tables.key(marker) == DECIDES}:
+            gave, last = final, last | {column}
         marks.several |= {column: gave} if len(gave) > 1 else {}
         far = marks.difference(column) > max(NEAR * largest, HALF_A_POINT)
         marks.points[column] = None if far or not gave else round(mean(gave.values()), 4)
     for part, items in rubric.items():
-        its = [marks.points[item.id] for item in items]
-        if marks.points[part] is None and part not in marks.several and None not in its:
-            marks.points[part] = total(its)  # one marker gave some of its items, another one the others
+        its = {item.id: marks.points[item.id] for item in items}
+        shared = marks.points[part] is None and part not in marks.several  # among markers, each with some of its items
+        if None not in its.values() and (shared or (part not in last and last & its.keys())):
+            marks.points[part] = total(its.values())
+            marks.several.pop(part, None)
     return marks

@@ -20,11 +20,24 @@ from staff import tables
 from staff.gradebook import questions
 
 NAME = "rubric.yaml"
-# Columns of marks.csv and final.csv, which no item may take.
-COLUMNS = ["student_id", "hand_in", "name", "marker", "status", "comment", "comment_ids", "auto_score", "report_score"]
-COLUMNS += ["late", "penalty", "total", "undecided", "markers", "difference", "note"]
 FIELDS = {"id", "part", "points", "text"}
+# Columns of marks.csv, and what the rows of final.csv hold besides the points of a part.
+TAKEN = ["student_id", "hand_in", "name", "marker", "status", "comment", "comment_ids", "auto_score", "report_score"]
+TAKEN += ["late", "penalty", "total", "undecided", "markers", "difference", "note", "marks", "items"]
+TAKEN += ["look", "email", "section"]
 _ID = re.compile(r"(?!\d)[\w.-]{1,40}")
+# What each kind of value must be, and how a fault is told.
+_KINDS = {
+    "name": (
+        lambda one: isinstance(one, str) and _ID.fullmatch(one),
+        "is no name; use letters, digits and _, a letter first",
+    ),
+    "text": (lambda one: isinstance(one, str) and one.strip(), "is not text; put it in quotes"),
+    "points": (
+        lambda one: type(one) in (int, float) and 0 < one <= 1000,
+        "is not a number of points above 0",
+    ),  # nor NaN
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,8 @@ class Rubric(dict[str, list[Item]]):
     def most(self) -> dict[str, float]:
         """The points by column of marks.csv: each part, and its items after it."""
         found = {}
-        for part, items in self.items():
-            found |= {part: self.points()[part]} | {item.id: item.points for item in items}
+        for part, points in self.points().items():
+            found |= {part: points} | {item.id: item.points for item in self[part]}
         return found
 
     def comments(self) -> dict[str, str]:
@@ -62,23 +75,18 @@ def parts(lab: str, out: Path | None = None) -> dict[str, float]:
 
 
 def load(lab: str, out: Path | None = None, own: Path | None = None) -> Rubric:
-    """The rubric of a class, or of the lab if the class has none of its own.
+    """The rubric that somebody names (``own``), else the class's in ``out`` or the lab's; errors as in ``read``."""
+    folder = ROOT / "staff" if lab == catalog.MAIN else ROOT / "labs" / lab
+    kept = (path for path in (out and out / NAME, folder / NAME) if path and path.is_file())
+    path = own.expanduser() if own else next(kept, None)
+    return read(path, lab) if path else Rubric()
 
-    Args:
-        lab: its name.
-        out: the class's folder.
-        own: a rubric that the class keeps from now on.
 
-    Raises:
-        LabError: it has a fault; see ``read``.
-    """
+def keep(out: Path, own: Path | None) -> None:
+    """Make a rubric that ``load`` has read the class's from now on, if there is one."""
     if own:
-        read(own.expanduser(), lab)
         with files.atomic_path(out / NAME) as partial:
             partial.write_bytes(own.expanduser().read_bytes())
-    folder = ROOT / "staff" if lab == catalog.MAIN else ROOT / "labs" / lab
-    path = next((path for path in (out and out / NAME, folder / NAME) if path and path.is_file()), None)
-    return read(path, lab) if path else Rubric()
 
 
 def read(path: Path, lab: str) -> Rubric:
@@ -103,7 +111,7 @@ def read(path: Path, lab: str) -> Rubric:
         raise LabError(f"{path}{where}: {one_line(getattr(error, 'problem', error))}; mend it there") from None
     # The only item of a part may have its name.
     ids = [item.id for part, items in rubric.items() for item in items if not (item.id == part and len(items) == 1)]
-    names = Counter([*ids, *rubric, *COLUMNS, *questions(lab)])
+    names = Counter([*ids, *rubric, *TAKEN, *questions(lab)])
     ready = Counter(name for items in rubric.values() for item in items for name in item.comments)
     if twice := [name for counter in (names, ready) for name, count in counter.items() if count > 1]:
         raise LabError(f"{path}: {', '.join(twice)}: there is a column or a comment of this name already; rename it")
@@ -116,16 +124,12 @@ def _item(entry: object, where: str) -> Item:
         found = ", ".join(map(str, entry)) if isinstance(entry, dict) else entry
         raise ValueError(f"{where} needs id, part, points and text, and may have comments; it has: {found}")
     name, part, points, text = (entry[key] for key in ("id", "part", "points", "text"))
-    comments = entry.get("comments") or {}
-    if not isinstance(comments, dict):
+    if not isinstance(comments := entry.get("comments") or {}, dict):
         raise ValueError(f"{where}: comments is {comments!r}, not ready comments by id")
-    for one in (name, part, *comments):
-        if not isinstance(one, str) or not _ID.fullmatch(one):
-            raise ValueError(f"{where}: {one!r} is no name; use letters, digits and _, a letter first")
-    for one in (text, *comments.values()):
-        if not isinstance(one, str) or not one.strip():
-            raise ValueError(f"{where}: {one!r} is not text; put it in quotes")
-    if type(points) not in (int, float) or not 0 < points <= 1000:  # NaN is neither
-        raise ValueError(f"{where}: points is {points!r}, not a number above 0")
+    values = {"name": (name, part, *comments), "text": (text, *comments.values()), "points": (points,)}
+    for kind, (is_good, fault) in _KINDS.items():
+        for one in values[kind]:
+            if not is_good(one):
+                raise ValueError(f"{where}: {'points: ' * (kind == 'points')}{one!r} {fault}")
     ready = {tables.key(key): one_line(value, 2000) for key, value in comments.items()}
     return Item(tables.key(name), tables.key(part), points, one_line(text, 2000), ready)
