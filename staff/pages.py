@@ -13,7 +13,7 @@ from grading.scores import FIGURES
 from hi_mnist import files
 from labs import catalog
 from report import pages
-from staff import archives, gradebook, handout, statistics, tables
+from staff import archives, gradebook, handout, marks, statistics, tables
 from staff.gradebook import FEEDBACK, kept_files
 from staff.statistics import Class
 
@@ -27,16 +27,13 @@ GAP = ("\N{VERTICAL ELLIPSIS}", False)
 def write(out: Path, final: list[dict] | None = None, only: str = "") -> None:
     """Write ``summary.html``, each ``feedback.html`` and ``mail_merge.csv`` into the folder of a graded class.
 
-    Args:
-        out: where ``gradebook.write`` wrote.
-        final: the rows of final.csv, if the class is merged.
-        only: the only hand-in whose page is written; empty for all.
+    ``final`` has the rows of final.csv, if the class is merged; ``only`` is the one hand-in whose page is written.
     """
     graded = Class(out, final)
     files.write_text(out / "summary.html", summary(graded))
-    scored, lines = {row["hand_in"]: row for row in graded.scored}, []
+    merged, lines = {marks.called(row): row for row in final or []}, []
     for row in graded.rows:
-        row, page = row | scored.get(row["hand_in"], {}), ""
+        row, page = row | merged.get(marks.called(row), {}), ""
         if record := graded.records.get(row["hand_in"]):
             page = link(row)["address"]
         if page and only in ("", row["hand_in"]):

@@ -53,9 +53,6 @@ class Match(NamedTuple):
     other: Student | None = None
 
 
-NOBODY = Match(None)
-
-
 @dataclass
 class Course:
     """A class: its roster, with the course system that exported it, the policy on late work, and times by hand-in."""
@@ -73,7 +70,7 @@ class Course:
     def named(self, hand_ins: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Ids and names of hand-ins, with the roster's ids, and its students without one: lists may name them, too."""
         owners = {hand_in: one.student for hand_in, one in match(self, hand_ins).items()}
-        absent = [(s.ids[0], f"({s.ids[0]})") for s in self.students if s not in owners.values()]
+        absent = [(s.ids[0], f"absent/{s.ids[0]}") for s in self.students if s not in owners.values()]
         return [(owners[name].ids[0] if owners[name] else one, name) for one, name in hand_ins] + absent
 
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
@@ -81,11 +78,11 @@ class Course:
 
         A row gets its student's id as the roster has it: from here on, a student has one id.
         """
-        matched = match(self, [(row.student_id, row.hand_in) for row in rows]) if self.students else {}
+        matched = match(self, [(row.student_id, row.hand_in) for row in rows])
         absent, remarks, facts = {student.ids[0]: student for student in self.students}, [], []
         others = {one.other.ids[0]: f"{hand_in}: {one.remark}" for hand_in, one in matched.items() if one.other}
         for row in rows:
-            student, remark, other = matched.get(row.hand_in, NOBODY)
+            student, remark, other = matched[row.hand_in]
             remarks += [f"{row.hand_in}: {remark}"] if remark else []
             if student:
                 absent.pop(student.ids[0], None)
@@ -203,14 +200,14 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
     found = {}
     for student_id, hand_in in hand_ins:
         right, uploader, remark = by_id.get(tables.key(student_id) or None), _uploader(course, hand_in), ""
-        near = [right or uploader] if right or uploader else []
-        near = near or [s for s in course.students if any(tables.same_id(one, student_id) for one in s.ids)]
+        near = [s for s in course.students if any(tables.same_id(one, student_id) for one in s.ids)]
+        near = [right or uploader] if right or uploader else near
         other = uploader if right and uploader != right else None
-        if len(near) != 1:
+        if len(near) != 1 and course.students:
             remark = f"not in the roster{'; perhaps ' if near else ''}{tables.shortened(list(map(str, near)))}"
         elif other:
             remark = f"its id is that of {right}, but {other} uploaded it"
-        elif not student_id or student_id not in (*near[0].ids, near[0].email):
+        elif near and (not student_id or student_id not in (*near[0].ids, near[0].email)):
             remark = f"in the roster as {near[0]}"
         found[hand_in] = Match(near[0] if len(near) == 1 else None, remark, other)
     return found

@@ -20,11 +20,7 @@ LABELS = ("nothing open", "with open points")
 
 
 class Class:
-    """A class that is graded, and perhaps merged.
-
-    Args:
-        out: its folder.
-        final: the rows of final.csv; None if it is not merged.
+    """A class in its folder ``out`` that is graded, and merged if the rows ``final`` of final.csv are given.
 
     Attributes:
         lab, facts, alike: as in ``gradebook.Graded``.

@@ -75,20 +75,14 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
 
 
 def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = ()) -> tuple[list[Row], list[str]]:
-    """Read a table whose first line names the columns.
+    """The lines that are not empty of a table whose first line names the columns, and notes on how it was read.
 
-    Args:
-        path: UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252; separated by commas,
-            semicolons or tabs. Without comma separators, numbers may have a decimal comma. A first line like
-            ``sep=;`` sets the separator.
-        required, optional: the columns; ``name`` and ``hand_in`` are always allowed. None allows all others.
-
-    Returns:
-        the lines that are not empty, and notes on how the file was read.
+    It is UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252, separated by commas, semicolons
+    or tabs; a first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The
+    columns ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
 
     Raises:
-        LabError: the file cannot be read, its encoding is not clear, a column is missing, unknown or duplicated, or a
-            line is too long.
+        LabError: the file or its encoding is not clear, a column is missing, unknown or twice, or a line is too long.
     """
     (lines, numbers, delimiter, _), notes = sheet(path)
     (columns, *lines), rows = [[_unguarded(cell.strip()) for cell in cells] for cells in lines], []

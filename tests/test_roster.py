@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from small_class import add, table
 
-from staff import export, grade_class, late, merge, roster, tables
+from staff import export, grade_class, gradebook, late, merge, pages, roster, rubric, tables
 
 pytest_plugins = ["small_class"]
 CANVAS = (
@@ -109,10 +109,9 @@ def test_from_the_gradebook_on_a_student_has_the_rosters_id(handins, grade, tmp_
     worksheet = written("Identifier,Full name,ID number,Grade\n" + "".join(lines), "moodle.csv")
     times = written("student_id,submitted\n" + "".join(f"{one},2026-12-02 10:00\n" for one in ids))
     grade("--roster", worksheet, "--deadline", DEADLINE, "--times", times)
-    rows = [(row["student_id"], row["status"], row["late"]) for row in table(out / "gradebook.csv")]
-    late = "0 d 11 h"
-    assert rows == [
-        ("PB001001", "OK", late),
+    rows = table(out / "gradebook.csv")
+    assert [(row["student_id"], row["status"], row["late"]) for row in rows] == [
+        ("PB001001", "OK", late := "0 d 11 h"),
         ("PB2002", "REVIEW", late),  # its name
         ("PB3003", "REVIEW", late),
         ("PB3003", "REVIEW", late),
@@ -120,20 +119,15 @@ def test_from_the_gradebook_on_a_student_has_the_rosters_id(handins, grade, tmp_
         ("PB5005", "REVIEW", late),
         ("PB6006", "ABSENT", ""),
     ]
-    by_id = {row["student_id"]: row for row in table(out / "gradebook.csv")}
-    assert by_id["PB2002"]["name"] == "S1" and "PB4004 S3 uploaded it" in by_id["PB4004"]["note"]
-    marks = "".join(f"{one},2,5,2,20,1,OK,,,,,,\n" for one in ids[:3] + ids[4:5])
-    columns = (
-        "log,tuning,results,questions,feedback,status,e_step,m_step,pca_fit,sample_from_gmm,sample_index,performance"
-    )
-    paper = f"{ids[5]},2,5,2,20,1,,10,10,8,7,5,20\n"  # marked by hand, without a file
-    (tmp_path / "marks.csv").write_text(f"student_id,{columns}\n{marks}{paper}")
-    final, _ = merge.merge(out, tmp_path / "marks.csv")
-    totals = [100, 100, None, None, None, 100, 90]
-    assert [row["total"] for row in final] == totals
+    assert rows[1]["name"] == "S1" and "PB4004 S3 uploaded it" in rows[4]["note"]
+    head = ["student_id,status", *rubric.parts("main"), *gradebook.questions("main")]
+    lines = [",".join(head), *(f"{ids[i]},OK,2,5,2,20,1,,,,,," for i in (0, 1, 2, 4))]
+    lines.append(f"{ids[5]},,2,5,2,20,1,10,10,8,7,5,20")  # all on paper
+    pages.write(out, merge.merge(out, written("\n".join(lines), "marks.csv"))[0])
+    totals = [row["total"] for row in table(out / "mail_merge.csv")]
+    assert totals == ["100", "100", "", "", "", "100", "90"]
     export.main(["--out", f"{out}", "--for", "moodle", "--gradebook", f"{worksheet}", "--absent", "zero"])
-    points = [row["Grade"] for row in table(out / "moodle_grades.csv")]
-    assert points == ["100", "100", "", "", "100", "90"]
+    assert [row["Grade"] for row in table(out / "moodle_grades.csv")] == ["100", "100", "", "", "100", "90"]
     assert "more than one hand-in, so empty: PB3003 S2" in capsys.readouterr().out
 
 
@@ -147,9 +141,6 @@ def test_absent_students_have_rows_and_another_roster_grades_nothing_again(handi
     summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
     assert "2 hand-ins: 2 OK, 2 ABSENT" in summary and "absent: PB3 =Cy; PB4 Di" in summary and "as pb2 Bob" in summary
     assert grade("--resume") == rows
-    (tmp_path / "marks.csv").write_text("student_id,log,tuning,results,questions,feedback\nPB1,0,0,0,0,0\nPB3,,,,,\n")
-    final, _ = merge.merge(tmp_path / "out", tmp_path / "marks.csv")
-    assert [row["total"] for row in final if row["student_id"] in ("PB3", "PB1")] == [70, None]
     again = grade("--resume", "--roster", written("id,name\nPB1,Ann\n"))
     assert list(again) == ["PB1", "PB2"] and "not in the roster" in again["PB2"]["note"]
     assert "section" not in again["PB1"] and len(log.read_text().split()) == 2
