@@ -199,8 +199,9 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
     by_id |= {tables.key(student.ids[0]): student for student in course.students}
     found = {}
     for student_id, hand_in in hand_ins:
-        right, uploader, remark = by_id.get(tables.key(student_id) or None), _uploader(course, hand_in), ""
-        near = [s for s in course.students if any(tables.same_id(one, student_id) for one in s.ids)]
+        named = student_id or tables.narrow(hand_in).partition("+")[0]  # an id in wide digits is none to archives.py
+        right, uploader, remark = by_id.get(tables.key(named) or None), _uploader(course, hand_in), ""
+        near = [s for s in course.students if any(tables.same_id(one, named) for one in s.ids)]
         near = [right or uploader] if right or uploader else near
         other = uploader if right and uploader != right else None
         if len(near) != 1 and course.students:

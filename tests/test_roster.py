@@ -91,6 +91,8 @@ def test_ids_are_matched_and_near_misses_are_named():
         ("2200000001", "", None, "not in the roster; perhaps 2.2E+09 S7, 2.20E+09 S8"),
         ("PB9", "", None, "not in the roster"),
         ("", upload, 9, "in the roster as m S9"),
+        ("", "００２３００１＋Ann＋LAB3", 2, "in the roster as 23001 S2"),
+        ("", "my homework", None, "not in the roster"),
         ("PB1", upload, 1, "its id is that of PB1 S1, but m S9 uploaded it"),
         ("PB9", upload.replace("501", "502"), None, "not in the roster"),
     ):
