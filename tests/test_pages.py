@@ -41,6 +41,8 @@ def graded(handin, index, settings) -> dict:
     if number == 7:
         by_id["pca_fit"] |= {"score": 0.0, "verdict": "ERROR", "message": harm}
         record["files"] = {f"{name}.webp": png((90, 63), "WEBP") for name in archives.PICTURES.values()}
+        for q in record["questions"]:  # more than most have to say
+            q["message"] += "\ninput: x = 0, 1, 4" + 2 * f"\ngot: {list(range(30))}"
     db, accuracy = (2.6, 0.3) if number == 8 else (3.0 + number / 10, 0.6 + number / 100)
     by_id["performance"]["score"] = round(min(30 * 2.7 / db, 30), 4)
     record |= {"db": db, "db_sklearn": 2.7, "accuracy": accuracy, "nmi": 0.5, "run": HOSTILE[:60], "notes": [HOSTILE]}
@@ -200,7 +202,9 @@ def test_pictures_are_made_small_in_the_sandbox_or_left_out(tmp_path):
     assert [bool(one.pictures) for one in handin.runs()] == [True, False]
 
 
-def test_chromium_shows_and_prints_the_pages(out, browser: Browser):
+def test_chromium_shows_and_prints_the_pages(out, browser: Browser, tmp_path):
+    (tmp_path / "marks.csv").write_text("student_id,log,tuning,results,questions,feedback\nPB7,2,5,2,20,1\n")
+    pages.write(out, merge.merge(out, tmp_path / "marks.csv")[0])  # with the rubric's items, they are longest
     for path, most in ((out / "summary.html", 4), (page(out, 7), 2)):
         for width in (1280, 400):
             browser.expect_whole(path, width, True, "return document.readyState === 'complete'")
