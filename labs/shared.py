@@ -154,8 +154,11 @@ def check_submission(lab: str) -> int:
     questions = importlib.import_module(f"labs.{lab}.questions").QUESTIONS
     source, tasks = ((ROOT / "labs" / lab / name).read_bytes() for name in ("submission.py", "tasks.py"))
     answered = checks.check_code(source, questions=questions, tasks=tasks)
-    points = sum(asked.points for asked in questions.values())
     print(table.table(answered))
-    print(f"{'sum':<26}{sum(q['score'] for q in answered):>7.2f} /{points:>3}\n")
+    for what, bonus in (("sum", False), ("bonus, beyond the 100", True)):
+        if asked := [q for q in answered if questions[q["id"]].bonus is bonus]:
+            points = sum(q["points"] for q in asked)
+            print(f"{what:<26}{sum(q['score'] for q in asked):>7.2f} /{points:>3}")
+    print()
     print(table.guard_lines(sandbox.guards(checks.LAB_LIMITS)))
     return 0

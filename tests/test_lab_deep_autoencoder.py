@@ -24,7 +24,7 @@ from hi_mnist.data import DataSet
 from hi_mnist.files import ROOT
 from labs import deep_autoencoder as lab
 from labs.deep_autoencoder import __main__ as command
-from labs.deep_autoencoder import analysis, questions, submission, tasks, training
+from labs.deep_autoencoder import analysis, rbm_questions, submission, training
 from labs.deep_autoencoder.settings import Settings
 from sandbox import worker
 
@@ -125,7 +125,7 @@ def test_long_chains_reach_the_gradient_of_the_likelihood():
         nudge = np.zeros_like(fc)
         nudge[i, j] = step
         numeric[i, j] = (log_likelihood(fc + nudge) - log_likelihood(fc - nudge)) / (2 * step)
-    gradients = questions.expected_cd(v[None], fc, bias_v, bias_h, 2000, draw_visible=True)
+    gradients = rbm_questions.expected_cd(v[None], fc, bias_v, bias_h, 2000, True, True)
     np.testing.assert_allclose(gradients["fc"], numeric, atol=1e-7)
 
 
@@ -134,11 +134,11 @@ def test_cd_k_has_the_expected_gradients_on_average():
         torch.manual_seed(k)
         rbm = random_stack((4, 3))[0]
         rbm.k = k
-        start = [getattr(rbm, name).clone() for name in questions.PARAMETERS]
+        start = [getattr(rbm, name).clone() for name in rbm_questions.PARAMETERS]
         x = torch.tensor([[1.0, 0.0, 0.5, 1.0]]).repeat(200_000, 1)
         rbm.contrastive_divergence(x, lr=0.1)
-        want = questions.expected_cd(x[:1].double().numpy(), *(p.double().numpy() for p in start), k)
-        for name, before in zip(questions.PARAMETERS, start, strict=True):
+        want = rbm_questions.expected_cd(x[:1].double().numpy(), *(p.double().numpy() for p in start), k)
+        for name, before in zip(rbm_questions.PARAMETERS, start, strict=True):
             got = (getattr(rbm, name) - before).numpy() / 0.1
             np.testing.assert_allclose(got, want[name], atol=0.01, err_msg=f"{name}, k = {k}")
 
@@ -174,100 +174,6 @@ def test_an_rbm_learns_to_reconstruct(digits):
         for batch in x.split(100):
             rbm.contrastive_divergence(batch, 0.1)
     assert submission.squared_error_per_image(x, rbm.v2h2v(x)).mean() < before / 4
-
-
-def scored(name: str, source: str = SOURCE) -> dict:
-    return companion.scored(lab, name, worker.load(source.encode(), "mutant"))
-
-
-def test_the_solution_has_all_points_which_are_those_of_the_assignment():
-    groups = collections.Counter()
-    for asked in questions.QUESTIONS.values():
-        groups[asked.label[:3]] += asked.points
-    assert groups == {"3.1": 20, "3.2": 30, "3.3": 30, "3.4": 20 - questions.BY_HAND}
-    assert set(tasks.TASKS) == set(questions.QUESTIONS)
-    companion.check_solution(lab)
-
-
-MUTANTS = [
-    ("data", "images.float() / 255", "images.float()", "0 to 1"),
-    ("data", "shuffle=True, generator=generator", "shuffle=False", "does not shuffle"),
-    ("data", "shuffle=True, generator=generator", "shuffle=True", "same generator"),
-    ("data", '{"batch_size": batch_size, ', '{"batch_size": 1, ', "batches of"),
-    ("data", "**settings)\n    test", "drop_last=True, **settings)\n    test", "shape"),
-    ("data", ', "num_workers": num_workers', "", "num_workers"),
-    ("rbm_parameters", "0.01 * torch.randn(in", "0 * torch.randn(in", "alike"),
-    ("rbm_parameters", "torch.randn(in_features, out_features)", "torch.randn(out_features, in_features)", "shape"),
-    ("rbm_sampling", "return (torch.rand_like(p) < p).to(p.dtype)", "return (p > 0.5).float()", "share of ones"),
-    ("rbm_sampling", "return (torch.rand_like(p) < p).to(p.dtype)", "return p", "other numbers"),
-    ("rbm_sampling", "(torch.rand_like(p) < p)", "(torch.rand(len(p), 1) < p)", "independent"),
-    ("rbm_down", "torch.sigmoid(h @ self.fc.T + self.bias_v)", "torch.sigmoid(h @ self.fc.T)", "bias_v"),
-    ("rbm_down", "torch.sigmoid(h @ self.fc.T + self.bias_v)", "h @ self.fc.T + self.bias_v", "logistic"),
-    ("rbm_cd", "(x.T @ pos_p_h - p_v.T @ p_h) / len(x)", "(p_v.T @ p_h - x.T @ pos_p_h) / len(x)", "signs"),
-    ("rbm_cd", "for _ in range(self.k):", "for _ in range(1):", "k is not used"),
-    ("rbm_cd", "self.propdown(self.sample_h(p_h))", "self.propdown(p_h)", "wrongly"),
-    ("rbm_cd", "(pos_p_h - p_h).mean(dim=0)", "(p_h - pos_p_h).mean(dim=0)", "bias_h"),
-    ("rbm_cd", "(x - p_v).mean(dim=0)", "(x - p_v).sum(dim=0)", "bias_v"),
-    ("rbm_reconstruction", "rbm_models.h2v(model.v2h2v(rbm_models.v2h(x)))", "rbm_models.v2h2v(x)", "no part"),
-    ("rbm_reconstruction", "rbm_models.h2v(model.v2h2v", "(model.v2h2v", "pixels"),
-    ("ae_layers", "basic_block(b, a) for a, b in reversed(pairs)", "basic_block(b, a) for a, b in pairs", "decoder.0"),
-    ("ae_layers", ", linear_code and i == last", "", "linear code"),
-    ("ae_layers", "return self.decoder(hidden)", "return self.decoder(hidden) * 0.5", "decoder"),
-    ("ae_unrolling", "mirror = len(rbm_models) - 1 - i", "mirror = len(rbm_models) - 1 - i if i else 0", "decoder.2"),
-    ("ae_unrolling", '.bias"] = model.bias_v', '.bias"] = model.bias_v * 0', "decoder"),
-    ("ae_fine_tuning", "    optimizer.zero_grad()\n", "", "gradients of the first"),
-    ("ae_fine_tuning", "    optimizer.step()\n", "", "no parameter changes"),
-    ("squared_error", ".sum(dim=1)", ".mean(dim=1)", "mean over the pixels"),
-    ("squared_error", ".sum(dim=1)", ".sum()", "one number"),
-    ("probe", "fit(train_codes, train_labels).score(test", "fit(test_codes, test_labels).score(test", "too high"),
-    ("probe", "return honest, same_set", "return same_set, honest", "too high"),
-]
-
-
-def test_a_mistake_costs_points_and_is_named():
-    for name, right, wrong, said in MUTANTS:
-        assert SOURCE.count(right) == 1, right
-        entry = scored(name, SOURCE.replace(right, wrong))
-        assert entry["verdict"] == "WRONG", (name, wrong)
-        assert entry["score"] < entry["points"] and entry["hint"], (name, wrong, entry)
-        assert said in entry["message"], (name, wrong, entry)
-
-
-def test_other_right_ways_have_all_points():
-    directly = SOURCE.replace(
-        "        # END_YOUR_CODE\n        self.ascend(gradient_fc, gradient_v, gradient_h, lr)",
-        "".join(f"        self.{p} += lr * gradient_{p.removeprefix('bias_')}\n" for p in questions.PARAMETERS),
-    )
-    drawn = SOURCE.replace("p_v = self.propdown(self.sample_h(p_h))", "p_v = self.h2v(self.sample_h(p_h))[1]")
-    bernoulli = SOURCE.replace("(torch.rand_like(p) < p).to(p.dtype)", "torch.bernoulli(p)")
-    for name, source in (("rbm_cd", directly), ("rbm_cd", drawn), ("rbm_sampling", bernoulli)):
-        assert source != SOURCE
-        assert scored(name, source)["verdict"] == "PASS", source
-
-
-def test_answers_of_any_kind_are_judged():
-    code = worker.load(SOURCE.encode(), "mutant")
-    for name, asked in questions.QUESTIONS.items():
-        inputs = checks.make_inputs(name, 1, questions.QUESTIONS)
-        answers = worker.answer(name, code, inputs, {}, tasks.TASKS)
-        assert checks.score(name, inputs, {}, questions.QUESTIONS)["score"] < asked.points, name
-        for array in (np.zeros(0), np.full((3, 2), np.nan), np.zeros((2, 2, 2)), np.array(1.0)):
-            entry = checks.score(name, inputs, dict.fromkeys(answers, array), questions.QUESTIONS)
-            assert entry["score"] < asked.points, (name, array)
-
-
-def test_what_a_task_leaves_becomes_numbers():
-    parameter = torch.nn.Parameter(torch.ones(2, 3))
-    left = ((parameter, (2, 3)), ([True, False], (2,)), (None, (0,)), ("text", (0,)), ([[1], [1, 2]], (0,)), (0.5, ()))
-    for value, shape in left:
-        found = worker.answer("t", None, {}, {}, {"t": lambda *_, value=value: {"a": value}})["a"]
-        assert (type(found), found.dtype, found.shape) == (np.ndarray, np.float64, shape), value
-
-
-def test_the_sandbox_runs_a_labs_tasks():
-    source, code = ((FOLDER / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    (entry,) = checks.check_code(source, only=["ae_fine_tuning"], questions=questions.QUESTIONS, tasks=code)
-    assert (entry["verdict"], entry["score"]) == ("PASS", 10), entry
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ class Question(NamedTuple):
     points: int
     inputs: Callable[[np.random.Generator], Arrays]
     judge: Callable[[Arrays, Arrays], tuple[float, str, str]]  # inputs, answers -> score, message, hint
+    bonus: bool = False  # its points come on top of the lab's sum
 
 
 def question(name: str, label: str, points: int) -> dict:
@@ -74,8 +75,9 @@ def shown(array: np.ndarray) -> str:
 
 
 def comparison(given: str, got: np.ndarray, want: np.ndarray) -> str:
-    """The lines that follow a message about a wrong number."""
-    return f"\ninput: {given}\ngot: {shown(got)}\nwant: {shown(want)}"
+    """The lines that follow a message about a wrong number; they name the shapes where these differ."""
+    shapes = [f", of shape {array.shape}" if got.shape != want.shape else "" for array in (got, want)]
+    return f"\ninput: {given}\ngot: {shown(got)}{shapes[0]}\nwant: {shown(want)}{shapes[1]}"
 
 
 def judgement(points: float, faults: list[tuple[str, str]]) -> tuple[float, str, str]:

@@ -20,7 +20,7 @@ from hi_mnist import cli, files, networks, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, SHORT_NAMES, load_data_set
 from labs import shared
-from labs.deep_autoencoder.settings import LAB, Config, Options, Settings
+from labs.deep_autoencoder.settings import LAB, PAPER, Config, Options, Settings
 
 RESULTS = "results.json"  # written last: a run without it is unfinished
 
@@ -72,7 +72,8 @@ def read_run(args: argparse.Namespace, path: Path) -> tuple[Options, Config | No
         if not saved:
             raise LabError(f"--resume: {path} holds no run of this lab; leave --resume out to start one there")
         before = dataclasses.asdict(saved)
-    options = settings.check(Options(**before | settings.given(Options, args)))
+    chosen = settings.given(Options, args)
+    options = settings.check(Options(**(PAPER if chosen.get("paper") else {}) | before | chosen))
     if options.student_id.lower() == "table":
         raise LabError("--student_id table would overwrite table.csv; choose another name")
     if not saved:

@@ -31,9 +31,7 @@ TITLES = {
     "raw": "raw pixels",
     "pca": f"PCA to {PCA_DIMENSIONS}",
     "stack": "RBM stack, not fine-tuned",
-    "pretrained": "autoencoder with pretraining",
-    "scratch": "autoencoder without pretraining",
-}
+} | training.TITLES
 HEADER = (
     "representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s",
 )  # fmt: skip
