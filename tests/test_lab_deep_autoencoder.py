@@ -1,6 +1,6 @@
 """The deep autoencoder lab: its mathematics, its questions, runs that go on after a kill, and the command line."""
 
-import collections
+import ast
 import contextlib
 import csv
 import dataclasses
@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import shutil
+from pathlib import Path
 
 import companion
 import numpy as np
@@ -17,22 +18,18 @@ import torch
 from companion import one_thread  # noqa: F401
 from safetensors.torch import load_file
 
-from grading import checks
 from hi_mnist import data, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
-from hi_mnist.files import ROOT
-from labs import deep_autoencoder as lab
+from labs import shared
 from labs.deep_autoencoder import __main__ as command
 from labs.deep_autoencoder import analysis, rbm_questions, submission, training
-from labs.deep_autoencoder.settings import Settings
-from sandbox import worker
+from labs.deep_autoencoder.settings import PAPER, Options, Settings
+from staff import handout
 
-FOLDER = ROOT / "labs" / "deep_autoencoder"
-SOURCE = (FOLDER / "submission.py").read_text(encoding="utf-8")
 TINY = Settings(do_train_rbm=True, max_epoch=3, batch_size=100, layers=(784, 24, 12, 6), dataset="digits", seed=5)
 TINY_COMMAND = "--do_train_rbm --dataset digits --max_epoch 3 --batch_size 100 --layers 784-24-12-6 --seed 5"
-STAGES = ["ae-pretrained", "ae-scratch", "rbm-1", "rbm-2", "rbm-3"]
+STAGES = ["ae-longer", "ae-pretrained", "ae-scratch", "rbm-1", "rbm-2", "rbm-3"]
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +181,7 @@ def test_every_solution_has_all_points_in_the_sandbox(capsys):
 
 
 def test_a_stopped_training_goes_on_and_ends_with_the_same_numbers(small, tmp_path, finished, monkeypatch, capsys):
-    for stopped_at in (2, 11, 22, 31, 40):  # nine batches a stage: in the first epoch, and in each kind of stage
+    for stopped_at in (2, 11, 22, 31, 40, 50):  # nine batches a stage: in the first epoch, and in each kind of stage
         steps = itertools.count()
 
         def stopping(function, steps=steps, last=stopped_at):
@@ -213,6 +210,55 @@ def test_a_seed_decides_the_numbers(small, tmp_path, finished):
     other, first = tensors(tmp_path), tensors(finished[0])
     assert list(other) == list(first) == STAGES
     assert not any(torch.equal(other[name][key], first[name][key]) for name in other for key in other[name])
+
+
+def test_stages_of_other_code_are_trained_anew(small, finished, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(finished[0] / "models", tmp_path / "models").parent
+    source = Path(submission.__file__).read_text(encoding="utf-8")
+    changes = (  # in the file, and how many of the six stages stay
+        ("return honest, same_set", "return 0, 0", 6),
+        ("optimizer.zero_grad()", "optimizer.zero_grad(True)", 3),
+        ("(x - p_v).mean(dim=0)", "(x - p_v).mean(0)", 0),
+        ("# Three times faster", "# Faster", 6),
+    )
+    for old, new, kept in changes:
+        assert source.count(old) == 1
+        monkeypatch.setattr(training, "SOURCE", ast.parse(source.replace(old, new)))
+        shutil.copytree(finished[0] / "models", folder / "models", dirs_exist_ok=True)
+        capsys.readouterr()
+        training.train(TINY, folder, small)
+        out = capsys.readouterr().out
+        assert (out.count("is trained"), out.count("was trained by other code")) == (kept, 6 - kept), (old, out)
+
+
+def test_the_papers_run_trains_the_papers_network_and_others_beside_it(small, tmp_path):
+    paper = settings.check(Options(**PAPER | {"paper": True}))
+    assert (paper.layers, paper.code, paper.loss_fn) == ((784, 1000, 500, 250, 30), "linear", "nn-bce")
+    changes = {"layers": TINY.layers, "max_epoch": 2, "max_epoch_rbm": 1, "batch_size": 100, "dataset": "digits"}
+    trained = training.train(dataclasses.replace(paper, **changes), tmp_path, small)
+    assert list(trained.autoencoders) == ["pretrained", "longer", "modern", "logistic"]
+    layers = {name: [type(m).__name__ for m in stage.model.modules()] for name, stage in trained.autoencoders.items()}
+    assert [kinds.count("ReLU") for kinds in layers.values()] == [0, 0, 4, 0]
+    assert [kinds.count("Sigmoid") for kinds in layers.values()] == [5, 5, 1, 1]
+    for stage in trained.autoencoders.values():
+        assert len(stage.test_error) == len(stage.loss) and np.isfinite(stage.test_error).all()
+    # Only the one that trains in the time of pretraining and fine-tuning has more epochs.
+    assert [len(stage.loss) > 2 for stage in trained.autoencoders.values()] == [False, True, False, False]
+
+
+def test_unfilled_tasks_are_named_before_a_run_begins(run_script, tmp_path, monkeypatch):
+    lab = tmp_path / "labs" / "deep_autoencoder"
+    lab.mkdir(parents=True)
+    monkeypatch.setattr(shared, "ROOT", tmp_path)
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    skeleton, labels = handout.strip_solution(Path(submission.__file__).read_text(encoding="utf-8"), "submission.py")
+    (lab / "submission.py").write_text(skeleton, encoding="utf-8")
+    done = run_script(command, *TINY_COMMAND.split(), "--bonus")
+    assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
+    assert str(lab / "submission.py") in done.err and all(label in done.err for label in labels)
+    assert not list(tmp_path.glob("results/*/config.yaml"))
+    (lab / "submission.py").write_text("def f():\n    return 1\n    raise NotImplementedError('4.1 x: y')\n")
+    shared.check_filled("deep_autoencoder")
 
 
 def test_a_damaged_model_is_named_with_a_remedy(small, finished, tmp_path):
@@ -271,18 +317,19 @@ def test_tsne_survives_codes_that_are_all_the_same():
 
 def test_a_run_leaves_tables_pictures_and_models(finished):
     folder, out = finished
-    pictures = "colored-mnist detectors rbm-filters reconstructions t-sne-colored-mnist-test t-sne-pretrained t-sne-raw"
-    assert {path.stem for path in folder.glob("*.png")} == {*pictures.split(), "t-sne-scratch", "training"}
+    pictures = "colored-mnist detectors ladder rbm-filters reconstructions test-error training t-sne-colored-mnist-test"
+    planes = {"t-sne-raw", "t-sne-pretrained", "t-sne-scratch"}
+    assert {path.stem for path in folder.glob("*.png")} == {*pictures.split(), *planes}
     rest = {path.name for path in folder.iterdir() if path.suffix != ".png"}
     assert rest == {"20260001.csv", "config.yaml", "models", "results.json", "table.csv"}
     assert list(tensors(folder)) == STAGES
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in results["rows"]}
-    assert list(rows) == ["raw", "pca", "stack", "pretrained", "scratch"]
+    assert list(rows) == ["raw", "pca", "stack", "pretrained", "scratch", "longer"]
     assert results["config"]["notes"] == "a test"
     assert rows["pretrained"]["squared_error"] < rows["scratch"]["squared_error"]
     with (folder / "table.csv").open(encoding="utf-8", newline="") as file:
-        assert len(list(csv.reader(file))) == 6
+        assert len(list(csv.reader(file))) == 7
     # The assignment's file, in its own form, with its own variant of the probe: the higher one, and named as such.
     assert (folder / "20260001.csv").read_text() == f"pretrained,{rows['pretrained']['probe_same_set']}\n"
     assert 0.6 < rows["raw"]["probe_honest"] < rows["raw"]["probe_same_set"] <= 1
@@ -296,7 +343,7 @@ def test_a_finished_run_is_analysed_again_without_training(finished, run_script,
     monkeypatch.setattr(analysis, "plot_tsne", lambda *_: None)
     done = run_script(command, *TINY_COMMAND.split(), "--results_path", folder, "--student_id", "x")
     assert done.status == 0, done.err
-    assert done.out.count("is trained") == 5
+    assert done.out.count("is trained") == 6
     assert_same(tensors(folder), before)
     assert (folder / "x.csv").is_file()
 
@@ -309,6 +356,7 @@ def test_a_mistake_in_the_command_is_one_line(run_script, tmp_path, monkeypatch)
         ("--student_id table", "would overwrite table.csv"),
         ("--resume --time_str typo", "holds no run of this lab"),
         ("--resume", "no unfinished run"),
+        ("--without_scratch", "nothing to train"),
         ("--k 0", "k must be"),
         ("--loss_fn nn-mae", "nn-mse"),
         ("--layers 784", "layers must begin with 784"),

@@ -27,6 +27,7 @@ COLOURS = np.array([
 COLOUR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan", "orange", "purple", "white", "grey-brown")
 SEVERITIES = (0.05, 0.02, 0.01, 0.005, 0.002)  # standard deviation of each RGB channel, severity 1 to 5
 ALIGNED = 0.9  # share of a class in its own colour
+SHARE = 0.1  # of the others
 N_NEIGHBOURS = 10
 
 
@@ -97,7 +98,7 @@ def neighbour_distance(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return scores
 
 
-def flag(scores: np.ndarray, share: float = 1 - ALIGNED) -> np.ndarray:
+def flag(scores: np.ndarray, share: float = SHARE) -> np.ndarray:
     """Flag the share of images with the highest scores, rounded to whole images: bool (N,)."""
     flagged = np.zeros(len(scores), bool)
     flagged[np.argsort(-scores, kind="stable")[: round(share * len(scores))]] = True
@@ -110,20 +111,21 @@ def recall(flagged: np.ndarray, conflicting: np.ndarray) -> float:
 
 
 class Detected(NamedTuple):
-    """Recall of a detector at one flagged share, and the area under its ROC curve."""
+    """Recall of a detector, and the area under its ROC curve."""
 
-    overall: float  # the share is flagged among all images at once
-    by_class: np.ndarray  # (K,), the share is flagged in each class by itself; NaN for an absent class
+    overall: float  # as many images are flagged as are odd
+    by_class: np.ndarray  # (K,), the same in each class by itself; NaN for an absent class
     auc: float
 
 
-def evaluate(scores: np.ndarray, data: Colored, share: float = 1 - ALIGNED) -> Detected:
+def evaluate(scores: np.ndarray, data: Colored) -> Detected:
     """Judge a detector's scores by the true colours."""
     from sklearn.metrics import roc_auc_score
 
-    by_class = np.full(N_CLASSES, np.nan)
-    for label in range(N_CLASSES):
-        members = data.labels == label
-        by_class[label] = recall(flag(scores[members], share), data.conflicting[members])
-    overall = recall(flag(scores, share), data.conflicting)
+    def found(members):
+        odd = data.conflicting[members]
+        return recall(flag(scores[members], odd.mean()), odd) if len(odd) else float("nan")
+
+    by_class = np.array([found(data.labels == label) for label in range(N_CLASSES)])
+    overall = found(np.ones(len(scores), bool))
     return Detected(overall, by_class, float(roc_auc_score(data.conflicting, scores)))

@@ -61,11 +61,12 @@ class Settings(shared.Settings):
     dataset: str | None = setting(None, "None is still to be chosen", choices=DATASETS, flag=False)
 
 
-# What stands for the defaults with --paper, and on the stand-in, which has so few images.
+# What replaces the defaults with --paper, and on the stand-in, whose images are few.
 PAPER = {
     "do_train_rbm": True, "layers": (784, 1000, 500, 250, 30), "code": "linear", "loss_fn": "nn-bce", "k": 1,
     "max_epoch": 30, "max_epoch_rbm": 10, "batch_size": 128, "lr_ae": 1e-3,
 }  # fmt: skip
+STAND_IN = {"layers": (784, 400, 100, 8), "batch_size": 20, "max_epoch": 30}
 
 
 @dataclass(frozen=True)
