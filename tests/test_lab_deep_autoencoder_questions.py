@@ -8,11 +8,12 @@ import companion
 import numpy as np
 import torch
 from companion import one_thread  # noqa: F401
+from scipy.special import expit
 
 from grading import checks
 from hi_mnist.files import ROOT
 from labs import deep_autoencoder as lab
-from labs.deep_autoencoder import colourings, questions, submission, tasks  # noqa: F401, found through lab
+from labs.deep_autoencoder import colourings, questions, rbm_questions, submission, tasks  # noqa: F401, found through lab
 from sandbox import worker
 from staff import handout
 
@@ -228,6 +229,18 @@ def test_the_bonus_ladder_of_hidden_colourings():
     assert 0 <= points[0] <= 1 < points[1] <= 5 < points[2] < 10, points
     given = colourings.inputs(np.random.default_rng(0))
     assert {name.rstrip("_0123") for name in given} == {"images", "labels"}
+
+
+def test_long_chains_reach_the_gradient_of_the_likelihood():
+    """Its exact form: <v h> at the data less that of the model, over all its states."""
+    rng = np.random.default_rng(0)
+    fc, bias_v, bias_h = rng.normal(size=(4, 3)), rng.normal(size=4), rng.normal(size=3)
+    v, states = np.array([[1.0, 0.0, 0.0, 1.0]]), rbm_questions.states(4)
+    weights = np.exp(states @ bias_v + np.logaddexp(0, states @ fc + bias_h).sum(axis=1))
+    exact = v.T @ expit(v @ fc + bias_h) - (states.T * weights / weights.sum()) @ expit(states @ fc + bias_h)
+    np.testing.assert_allclose(
+        rbm_questions.expected_cd(v, fc, bias_v, bias_h, 2000, True, True)["fc"], exact, atol=1e-9
+    )
 
 
 def test_answers_of_any_kind_are_judged():

@@ -32,6 +32,9 @@ DETECTORS = {  # name: what it is, and the colour of its bars
     "colour pixels": ("neighbours, colour pixels", "#e2b04a"),
     "colour PCA": ("neighbours, PCA of the colours to 30", "#72b7b2"),
     "colour codes": ("neighbours, codes of the colour autoencoder", "#54a24b"),
+    # BEGIN_SOLUTION_ONLY
+    "one number": ("one robust number: the share of red", "#b279a2"),
+    # END_SOLUTION_ONLY
     "score": ("score() of submission.py", "#e45756"),
 }
 Encoder = Callable[[np.ndarray], np.ndarray]  # pixels float32 (N, D) or (N, 3 D) in [0, 1] -> codes float32 (N, d)
@@ -45,7 +48,7 @@ def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, de
         settings: the run's ``Options``.
 
     Returns:
-        ``severity``, ``probes`` (see ``probe_all``), ``weighted`` (see ``weigh_up``), ``detectors`` by name, and the
+        ``severity``, ``probes`` (see ``probed``), ``weighted`` (see ``weigh_up``), ``detectors`` by name, and the
         ``ladder``, in plain numbers for JSON, which knows no NaN: the recall of an absent class is None.
     """
     severity, seed = settings.severity, settings.seed
@@ -57,7 +60,10 @@ def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, de
     ways["colour codes"] = lambda x: encode_colours(flat(x))
     chosen = np.random.default_rng(seed).permutation(len(train.images))[:PROBED]
     suspicious = scored(train)
-    probes = probe_all(train, test, ways, chosen)
+    probes = [
+        probed(name, way(train.images[chosen]), train.labels[chosen], way(test.images), test)
+        for name, way in shared.progress(ways.items(), desc="probes", unit="probe")
+    ]
     weighted = weigh_up(train, test, suspicious, chosen)
     plot_tsne(test, ways["codes"](test.images), folder / "t-sne-colored-mnist-test.png", title)
     ways["colour PCA"] = lambda x: PCA(min(30, len(x)), random_state=0).fit_transform(flat(x))
@@ -66,6 +72,11 @@ def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, de
         """Each detector sees images and digit labels, never colours."""
         neighbours = [name for name in DETECTORS if name in ways]
         found = {name: colored.neighbour_distance(ways[name](data.images), data.labels) for name in neighbours}
+        # BEGIN_SOLUTION_ONLY
+        red = data.images[:, 0].sum(axis=(1, 2)) / data.images.sum(axis=(1, 2, 3))
+        usual = {label: np.median(red[data.labels == label]) for label in np.unique(data.labels)}
+        found["one number"] = np.abs(red - np.array([usual[label] for label in data.labels]))
+        # END_SOLUTION_ONLY
         return found | {"score": suspicious if data is train else scored(data)}
 
     detectors = {name: colored.evaluate(values, train) for name, values in detect(train).items()}
@@ -107,40 +118,30 @@ def colour_encoder(train: colored.Colored, epochs: int, seed: int, device) -> En
     return functools.partial(in_batches, model.encoder, device=device)
 
 
-def accuracies(right: np.ndarray, test: colored.Colored) -> dict[str, float]:
-    """Shares of the test images that are read rightly, ``right`` bool (N,): of all, and by kind."""
-    kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
-    return {kind: float(x.mean()) if len(x) else float("nan") for kind, x in kinds.items()}
-
-
-def probe_all(train, test, ways: dict[str, Encoder], chosen: np.ndarray) -> list[dict]:
-    """Probes of the representations, fitted to the training images ``chosen``.
+def probed(name: str, x, labels, seen, test: colored.Colored, weights=None) -> dict:
+    """The probe fitted to x, float (n, d): its accuracies on the test images, seen as float (N, d).
 
     Returns:
-        the accuracies on the test images of each: ``name``, ``all``, and by kind ``aligned`` and ``conflicting``.
+        ``name``, ``all``, and by kind of test image ``aligned`` and ``conflicting``.
     """
-    rows = []
-    for name, way in shared.progress(ways.items(), desc="probes", unit="probe"):
-        probe = analysis.Probe().fit(way(train.images[chosen]), train.labels[chosen])
-        rows.append({"name": name} | accuracies(probe.predict(way(test.images)) == test.labels, test))
-    return rows
+    right = analysis.Probe().fit(x, labels, weights).predict(seen) == test.labels
+    kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
+    return {"name": name} | {kind: float(x.mean()) if len(x) else float("nan") for kind, x in kinds.items()}
 
 
 def weigh_up(train, test, suspicious: np.ndarray, chosen: np.ndarray) -> list[dict]:
     """Are the flagged tenth outliers, or the key samples? The probe of colour pixels without them, and with them up.
 
     Returns:
-        the accuracies as ``probe_all`` gives them: of all alike, of the others only, and with as much weight on the
-        flagged images as on the others.
+        the accuracies as ``probed`` gives them, fitted to the training images ``chosen``: to all alike, to the others
+        only, and with as much weight on the flagged images as on the others.
     """
-    flagged = colored.flag(suspicious)[chosen]
-    x, y, rows = flat(train.images[chosen]), train.labels[chosen], []
-    weights = {"all alike": np.ones(len(y)), "flagged left out": 1.0 * ~flagged}
-    weights["flagged weighted up"] = np.where(flagged, (~flagged).sum() / max(1, flagged.sum()), 1.0)
-    for name, weight in shared.progress(weights.items(), desc="probes with weights", unit="probe"):
-        kept = weight > 0
-        probe = analysis.Probe().fit(x[kept], y[kept], weight[kept])
-        rows.append({"name": name} | accuracies(probe.predict(flat(test.images)) == test.labels, test))
+    flagged, x, seen = colored.flag(suspicious)[chosen], flat(train.images[chosen]), flat(test.images)
+    up = np.where(flagged, (~flagged).sum() / max(1, flagged.sum()), 1.0)
+    ways = (("all alike", up > 0, None), ("flagged left out", ~flagged, None), ("flagged weighted up", up > 0, up))
+    rows = []
+    for name, kept, weights in shared.progress(ways, desc="probes with weights", unit="probe"):
+        rows.append(probed(name, x[kept], train.labels[chosen][kept], seen, test, weights))
     return rows
 
 
