@@ -223,6 +223,7 @@ def plot_errors(trained, rows: list[Row], path: Path, paper: bool) -> None:
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("{x:g}")
     axes[0].set(ylabel="squared error per test image")
+    figure.suptitle("How well the test images are rebuilt")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     shared.save_figure(figure, path)
 

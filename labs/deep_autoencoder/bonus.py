@@ -254,7 +254,7 @@ def plot_ladder(ladder: list[dict], severity: int, path: Path, title: str) -> No
     left.set(xlabel="severity: the higher, the purer the colours", ylabel="recall, as many flagged as are odd")
     left.set(title="10 % odd", ylim=(-0.03, 1.05), xticks=range(1, len(colored.SEVERITIES) + 1))
     right.set(xlabel="share of odd colours", title=f"severity {severity}", xscale="log")
-    right.set_xticks(SHARES, [f"{share:.1%}" for share in SHARES])
+    right.set_xticks(SHARES, [f"{100 * share:g} %" for share in SHARES])
     right.minorticks_off()
     figure.suptitle(f"{title.partition(',')[0]}: up to {LADDER:,} training images, coloured anew at each point")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
