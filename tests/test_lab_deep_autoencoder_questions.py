@@ -7,13 +7,14 @@ import textwrap
 import companion
 import numpy as np
 import torch
+import yaml
 from companion import one_thread  # noqa: F401
 from scipy.special import expit
 
 from grading import checks
 from hi_mnist.files import ROOT
 from labs import deep_autoencoder as lab
-from labs.deep_autoencoder import colourings, questions, rbm_questions, submission, tasks  # noqa: F401, found through lab
+from labs.deep_autoencoder import colored, colourings, questions, rbm_questions, submission, tasks  # noqa: F401, found through lab
 from sandbox import worker
 from staff import handout
 
@@ -214,18 +215,32 @@ def test_the_points_are_those_of_the_assignment_and_the_bonus_lies_beyond():
     companion.check_solution(lab)
 
 
+def test_both_languages_have_the_same_structure_and_the_rubric_the_points_by_hand():
+    def structure(name):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        rows = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+        return rows, re.findall("^#+|^python [^#]+", text, re.MULTILINE)
+
+    for name in ("README", "report_template"):
+        assert structure(f"{name}.md") == structure(f"{name}.zh.md"), name
+    rubric = yaml.safe_load((FOLDER / "rubric.yaml").read_text(encoding="utf-8"))
+    assert sum(item["points"] for item in rubric) == questions.BY_HAND
+    skeleton = (FOLDER / "report_template.md").read_text(encoding="utf-8")
+    assert all(f"## {item['part']} ({item['points']} point" in skeleton and item["text"] for item in rubric)
+
+
 def test_the_bonus_ladder_of_hidden_colourings():
     """Shape is worth little, one number much, and the student's process gets no colours."""
-    one_number = """
-    value = images[..., 0].astype(int).sum((1, 2)) / images.sum((1, 2, 3))
-    return np.array([abs(value[i] - np.median(value[labels == label])) for i, label in enumerate(labels)])
-    """
-    neighbours = """
-    from labs.deep_autoencoder import colored
-    return colored.neighbour_distance({}.reshape(len(images), -1).astype(float), labels)
-    """
-    ladder = [neighbours.format("images.mean(3)"), neighbours.format("images"), one_number]
-    points = [scored("score", put({LABELS["score"]: textwrap.dedent(code)}))["score"] for code in ladder]
+
+    def one_number(images, labels):
+        red = images[..., 0].sum((1, 2), dtype=int) / images.sum((1, 2, 3))
+        return np.abs(red - np.array([np.median(red[labels == label]) for label in range(10)])[labels])
+
+    def near(form):
+        return lambda images, labels: colored.neighbour_distance(form(images).reshape(len(images), -1) / 255, labels)
+
+    ladder = (near(lambda images: images.mean(axis=3)), near(lambda images: images), one_number)
+    points = [companion.scored(lab, "score", score=score)["score"] for score in ladder]
     assert 0 <= points[0] <= 1 < points[1] <= 5 < points[2] < 10, points
     given = colourings.inputs(np.random.default_rng(0))
     assert {name.rstrip("_0123") for name in given} == {"images", "labels"}
