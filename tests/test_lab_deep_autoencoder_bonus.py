@@ -70,14 +70,6 @@ def test_a_score_of_another_form_is_one_line(data, monkeypatch):
             bonus.scored(data)
 
 
-def test_the_key_samples_weighted_up_help_on_unbiased_images(digits):
-    train = colored.colorize(*digits["train"], severity=1, seed=1)
-    test = colored.colorize(*digits["test"], severity=1, seed=2, aligned=bonus.UNBIASED)
-    rows = bonus.weigh_up(train, test, bonus.scored(train), np.arange(len(train.labels)))
-    alike, left_out, up = (row["conflicting"] for row in rows)
-    assert left_out < alike < up, rows
-
-
 def test_neighbours_are_sought_within_the_class_only():
     rows = np.array([[0.0], [0.1], [5.0], [0.0], [0.1], [0.2]])
     scores = colored.neighbour_distance(rows, np.array([0, 0, 0, 1, 1, 1]))

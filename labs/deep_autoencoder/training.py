@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,7 +49,7 @@ EVALUATED = 1000  # training images by which an RBM's epochs are judged
 SOURCE = ast.parse(Path(submission.__file__).read_bytes())  # now, as it was loaded: it may be edited during a run
 RBM_COST = 1.25  # processor time of a multiplication in contrastive divergence, which also draws, by one in fine-tuning
 # What a stage's weights do not depend on: these parts of submission.py may change without its being trained anew.
-ANALYSIS = {"squared_error_per_image", "probe", "score"}
+ANALYSIS = frozenset({"squared_error_per_image", "probe", "score"})
 TUNING = ANALYSIS | {"reconstruct", "basic_block", "Autoencoder", "load_rbm_pretrained_models", "train_step"}
 
 
@@ -135,9 +135,10 @@ def modernise(model: Autoencoder) -> None:
             block[-1] = nn.ReLU()
 
 
-def code_key(without: set[str]) -> str:
-    """A hash of submission.py but for some of its functions and classes; comments and the docstring do not count."""
-    kept = [node for node in SOURCE.body if getattr(node, "name", "") not in without]
+@cache
+def code_key(without: frozenset[str], source: ast.Module) -> str:
+    """A hash of a submission.py but for some of its functions and classes; comments and its docstring do not count."""
+    kept = [node for node in source.body if getattr(node, "name", "") not in without]
     parts = [ast.unparse(node) for node in kept if not isinstance(node, ast.Expr)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -280,7 +281,7 @@ class _Trainer:
                 tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         facts = {key: getattr(stage, key) for key in ("loss", "test_error", "seconds", "cpu_seconds")}
-        facts["code"] = code_key(ANALYSIS if optimizer else TUNING)
+        facts["code"] = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
         with files.atomic_path(path) as partial:
             safetensors.torch.save_file(tensors, partial, {"stage": json.dumps(facts)})
 
@@ -291,7 +292,7 @@ class _Trainer:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = json.loads(file.metadata()["stage"])
-                key = code_key(ANALYSIS if optimizer else TUNING)
+                key = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
                 if facts.get("code", key) != key:  # files of earlier versions tell nothing
                     print(
                         f"{path.stem} was trained by other code of submission.py: its training begins anew", flush=True
