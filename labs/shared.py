@@ -160,11 +160,12 @@ def check_filled(lab: str, but: tuple[str, ...] = ()) -> None:
         for statement in getattr(node, "body", []) if isinstance(node, ast.FunctionDef) else []:
             match statement:
                 case ast.Raise(exc=ast.Call(ast.Name("NotImplementedError"), [ast.Constant(str(label))])):
-                    left += [] if label.startswith(but) else [f"line {statement.lineno}: {label}"]
+                    left += [] if label.startswith(but) else [(statement.lineno, label.partition(":")[0])]
             if isinstance(statement, ast.Return | ast.Raise):
                 break  # what follows is not reached
     if left:
-        raise LabError(f"tasks of {path} are not filled in: {'; '.join(left)}")
+        told = "; ".join(f"line {line}: {label}" for line, label in sorted(left))
+        raise LabError(f"tasks of {path} are not filled in, or their `raise` still stands: {told}")
 
 
 def check_submission(lab: str) -> int:

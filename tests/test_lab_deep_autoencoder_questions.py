@@ -48,7 +48,6 @@ STEP = "optimizer.zero_grad()\nloss = {loss}\nloss.backward()\noptimizer.step(){
 SLIPS = [
     ("data", 16, "0 to 1", (DATA[0], "images.float()")),
     ("data", 16, "from -1 to 1", (DATA[0], "images.float() / 127.5 - 1")),
-    ("data", 16, "to 0.9961", (DATA[0], "images.float() / 256")),
     ("data", 18, "in float32", (DATA[0], "images.double() / 255")),
     ("data", 18, "shape (784,)", (DATA[0], "images.flatten(1).float() / 255")),
     ("data", 14, "does not shuffle", (DATA[1], "shuffle=False")),
@@ -94,6 +93,7 @@ SLIPS = [
     ("ae_fine_tuning", 6, "gradients of the first", ("optimizer.zero_grad()\n", "")),
     ("ae_fine_tuning", 2, "no parameter changes", ("optimizer.step()\n", "")),
     ("ae_fine_tuning", 8, "Python number", STEP.format(loss="criterion(model(x), x)", after="\nloss = loss.item()")),
+    ("ae_fine_tuning", 2, "Python number", STEP.format(loss="criterion(model(x), x).item()", after="")),
     ("ae_fine_tuning", 6, "sum over the pixels", STEP.format(loss="((model(x) - x) ** 2).sum()", after="")),
     ("ae_fine_tuning", 6, "sum over the images", STEP.format(loss="((model(x) - x) ** 2).mean(1).sum()", after="")),
     ("squared_error", 3, "mean over the pixels", (".sum(dim=1)", ".mean(dim=1)")),

@@ -226,9 +226,9 @@ def ae_fine_tuning(submission, inputs, settings) -> dict:
         try:
             answers[f"loss_{i}"] = submission.train_step(model, tensor(inputs[f"x_{i}"]), nn.MSELoss(), optimizer)
         except AttributeError as error:
-            if "detach" not in str(error):
+            if "'float'" not in str(error):
                 raise
-            answers["is_a_number"] = True  # the loss, a Python one
+            answers["is_a_number"] = True  # the loss, by .item()
     return answers | {"weight": model.encoder.weight, "bias": model.encoder.bias}
 
 
