@@ -336,11 +336,9 @@ def ddim_sample(
     abars = schedule.alpha_bars.tolist()
     for i in progress(range(steps)):
         x0, eps = predict(x, times[i])
-        if i + 1 == steps:
-            return x0
-        abar = abars[times[i + 1]]
+        abar = abars[times[i + 1]] if i + 1 < steps else 1.0
         x = math.sqrt(abar) * x0 + math.sqrt(1 - abar) * eps
-    raise AssertionError("unreachable: steps >= 1")
+    return x
 
 
 def to_pixels(images: Tensor, dead_zone: float = 4.0) -> Tensor:

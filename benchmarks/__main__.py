@@ -1,31 +1,29 @@
 """Measure this project against the usual alternatives, both sides in turn in one run.
 
-    python -m pip install -r benchmarks/requirements.txt     peers that nothing else needs
-    python -m benchmarks                                     all cases: a quarter of an hour on two cores
+    python -m pip install -r benchmarks/requirements.txt     a peer that nothing else needs
+    python -m benchmarks                                     all cases: ten minutes on two cores
     python -m benchmarks --only em pca                       only these cases; other results are kept
     python -m benchmarks --quick --out ../quick              small sizes: does everything run?
 
-The data are the lab's (MNIST_DIR, else prepared or downloaded data, else the stand-in). The results go to RESULTS.json
-and RESULTS.md in benchmarks/, and five rows of them to the README.
+The data are the lab's (MNIST_DIR, else prepared or downloaded data, else the stand-in). The results go to RESULTS.md in
+benchmarks/; the README repeats five of its rows.
 """
 
 import argparse
 import importlib.util
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 from benchmarks import results, timing
-from benchmarks.commands import chain, data, grading, startup
-from benchmarks.functions import ae, ddpm, em, em_growth, pca
+from benchmarks.commands import chain, grading, startup
+from benchmarks.functions import ae, ddpm, em, pca
 from benchmarks.plan import Plan
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 
-CASES = {case.__name__: case for case in (em, em_growth, pca, data, ae, ddpm, chain, grading, startup)}
-PEERS = {"datasets": "data", "diffusers": "ddpm"}  # package -> the case that needs it
+CASES = {case.__name__: case for case in (em, pca, ae, ddpm, chain, grading, startup)}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,15 +46,13 @@ def main(argv: list[str] | None = None) -> int:
     folder = (args.out or results.FOLDER).expanduser().resolve()
     if args.quick and folder == results.FOLDER:
         raise LabError("--quick measures too little for the results in benchmarks/; name another folder with --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    results.load(folder)  # refuse damaged results before the work
-    for package, case in PEERS.items():
-        if case in args.only and importlib.util.find_spec(package) is None:
-            raise LabError(f"{package} is not installed; run: python -m pip install -r benchmarks/requirements.txt")
+    if "ddpm" in args.only and importlib.util.find_spec("diffusers") is None:
+        raise LabError("diffusers is not installed; run: python -m pip install -r benchmarks/requirements.txt")
     if args.before and not (args.before / "submission.py").is_file():
         raise LabError(
             f"--before {args.before} is not a checkout of this project; git worktree add DIR f85f4bd makes one"
         )
+    folder.mkdir(parents=True, exist_ok=True)
     plan = Plan(prepare.ensure(), args.quick, args.before and args.before.resolve())
     print(f"data: {DATASETS[plan.dataset]}; results: {folder}")
     for name in args.only:
@@ -64,18 +60,10 @@ def main(argv: list[str] | None = None) -> int:
         machine, start, rows = timing.machine(), time.perf_counter(), []
         for row in CASES[name](plan):
             rows.append(row)
-            what, peer, ours, theirs, ratio, promised, *_ = results.cells(row)
-            beside = f"  {theirs:>9}  {ratio:>7}  {peer}" if theirs else ""
-            print(f"  {what:<52} {ours:>9}{beside}" + (f"  [promised {promised}]" if promised else ""), flush=True)
-        facts = {
-            "measured": date.today().isoformat(),
-            "machine": machine,
-            "dataset": plan.dataset,
-            "seconds": time.perf_counter() - start,
-        }
-        known = results.load(folder) | {name: results.entry(rows, **facts)}
-        results.write({case: known[case] for case in CASES if case in known}, folder)
-    print(f"\nwrote RESULTS.md and RESULTS.json in {folder}")
+            print(results.line(row), flush=True)
+        about = f"{time.perf_counter() - start:.0f} s; data: {plan.dataset}; {machine}"
+        results.write(folder, {name: results.section(name, rows, about)}, list(CASES))
+    print(f"\nwrote {results.FILE} in {folder}")
     return 0
 
 

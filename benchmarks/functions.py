@@ -3,9 +3,9 @@
 Symbols: N samples, d embedding dimensions, K = 10 components. Images are uint8 (N, 1, 28, 28), 0 the background.
 """
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
-from statistics import median
 from types import SimpleNamespace
 from unittest import mock
 
@@ -22,7 +22,6 @@ from hi_mnist.data import flatten
 
 K = 10
 ITERATIONS = 12  # of EM; the lab's fit takes as many
-FEW = 5  # for curves with many points
 
 # --------------------------------------------------------------------------- expectation maximisation
 
@@ -33,14 +32,6 @@ def codes_of(images: np.ndarray, d: int) -> np.ndarray:
     pca = submission.PCA(d)
     pca.fit(rows)
     return pca.transform(rows) + np.random.default_rng(0).normal(size=(len(rows), d))
-
-
-def blobs(n: int, d: int) -> np.ndarray:
-    """Samples of a mixture of K unit Gaussians: float64 (n, d)."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(n, d))
-    X += 4 / np.sqrt(d) * rng.normal(size=(K, d))[rng.integers(K, size=n)]
-    return X
 
 
 def slices(X: np.ndarray) -> np.ndarray:
@@ -96,117 +87,51 @@ def textbook_fit(X: np.ndarray, iterations: int) -> Callable[[], peers.TextbookG
 
 
 SIDES = {"ours": our_fit, "sklearn": sklearn_fit, "textbook": textbook_fit}
-EM_PEERS = {"sklearn": "scikit-learn GaussianMixture", "textbook": "textbook's loops"}
-
-
-def em_memory(side: str, n: int, d: int) -> Callable:
-    """For ``timing.peak_memory``: one side's iteration on samples of a mixture."""
-    return SIDES[side](blobs(n, d), 1)
 
 
 def em(plan: Plan) -> Iterator[Row]:
-    """An EM iteration on the lab's own codes."""
+    """An EM iteration on the lab's own codes, timed as a share of a fit."""
     for d, target in ((10, 5.0), (20, 4.0), (50, 3.0)):
         X = codes_of(plan.images(), d)
-        yield from em_rows(X, f"EM iteration, N = {len(X):,}, d = {d}", plan.rounds(4), ITERATIONS, target, True)
-
-
-def em_growth(plan: Plan) -> Iterator[Row]:
-    """How an iteration's time grows with the number of samples and dimensions; memory at the largest size."""
-    most = plan.size if plan.quick else 10**6
-    sizes = [(n, 10) for n in (1_000, 10_000, 100_000, 1_000_000) if n <= most]
-    sizes += [(plan.size, d) for d in ((2, 20) if plan.quick else (2, 5, 10, 20, 50, 100, 200))]
-    for n, d in sizes:
-        rounds = plan.rounds(3 if n < plan.size else 1)
-        yield from em_rows(blobs(n, d), f"EM iteration, N = {n:,}, d = {d}, blobs", rounds, FEW)
-    what = f"EM iteration, N = {most:,}, d = 50, blobs"
-    (row,) = em_rows(blobs(most, 50), what, 1, FEW, with_memory=True, sides=("sklearn",))
-    row.note += f"; memory beside the data's {8 * most * 50 / 2**20:,.0f} MiB"
-    yield row
-
-
-def em_rows(
-    X: np.ndarray,
-    what: str,
-    rounds: int,
-    iterations: int,
-    target: float | None = None,
-    with_memory: bool = False,
-    sides: tuple[str, ...] = tuple(EM_PEERS),
-) -> Iterator[Row]:
-    """The time of one iteration on X (N, d), as a share of a fit of ``iterations``, beside each of ``sides``."""
-    fitted = {}
-
-    def keeping(side):
-        fit = SIDES[side](X, iterations)
-        return lambda: fitted.update({side: fit()})
-
-    jobs = {side: keeping(side) for side in ("ours", *sides)}
-    times = timing.alternate(jobs, rounds, warm_up=len(X) < 10**6)
-    ours, theirs = fitted["ours"], fitted["sklearn"]
-    pairs = (ours.means, theirs.means_), (ours.covs, theirs.covariances_), (ours.pi, theirs.weights_)
-    apart = max(np.abs(one - other).max() / np.abs(other).max() for one, other in pairs)
-    memory = {side: timing.peak_memory(em_memory, side, *X.shape) for side in jobs} if with_memory else {}
-    for side in sides:
-        yield Row(
-            what,
-            EM_PEERS[side],
-            median(times["ours"]) / iterations,
-            median(times[side]) / iterations,
-            target if side == "sklearn" else 1.0,
-            memory.get("ours"),
-            memory.get(side),
-            note=f"parameters {apart:.0e} apart after {iterations} iterations" if side == "sklearn" else "",
-        )
+        jobs = {side: fit(X, ITERATIONS) for side, fit in SIDES.items()}
+        times = timing.alternate(jobs, plan.rounds(4))
+        ours, theirs = jobs["ours"](), jobs["sklearn"]()
+        pairs = (ours.means, theirs.means_), (ours.covs, theirs.covariances_), (ours.pi, theirs.weights_)
+        apart = max(np.abs(one - other).max() / np.abs(other).max() for one, other in pairs)
+        note = f"parameters {apart:.0e} apart after {ITERATIONS} iterations"
+        what, own = f"EM iteration, N = {len(X):,}, d = {d}", times["ours"] / ITERATIONS
+        yield Row(what, "scikit-learn GaussianMixture", own, times["sklearn"] / ITERATIONS, target, note)
+        yield Row(what, "textbook's loops", own, times["textbook"] / ITERATIONS, 1.0)
 
 
 # --------------------------------------------------------------------------- PCA
 
 
-def pca_job(side: str, rows: np.ndarray) -> Callable[[], np.ndarray]:
-    """Fit ten components to uint8 rows (N, 784), including copies: -> (10, 784)."""
-
-    def ours():
-        pca = submission.PCA(10)
-        pca.fit(rows)
-        return pca.components
-
-    return {
-        "ours": ours,
-        "float64": lambda: PCA(10).fit(rows.astype(np.float64)).components_,
-        "float32": lambda: PCA(10).fit(rows.astype(np.float32)).components_,
-        "textbook": lambda: peers.textbook_pca(rows, 10),
-    }[side]
+def our_components(rows: np.ndarray) -> np.ndarray:
+    pca = submission.PCA(10)
+    pca.fit(rows)
+    return pca.components
 
 
-def pca_memory(side: str, n: int) -> Callable:
-    """For ``timing.peak_memory``: the fit on n x 784 random bytes."""
-    return pca_job(side, np.random.default_rng(0).integers(256, size=(n, 784), dtype=np.uint8))
+# Fit ten components to uint8 rows (N, 784), including copies: -> (10, 784).
+PCA_SIDES = {
+    "ours": our_components,
+    "scikit-learn PCA, float64": lambda rows: PCA(10).fit(rows.astype(np.float64)).components_,
+    "scikit-learn PCA, float32": lambda rows: PCA(10).fit(rows.astype(np.float32)).components_,
+    "textbook": lambda rows: peers.textbook_pca(rows, 10),
+}
 
 
 def pca(plan: Plan) -> Iterator[Row]:
     """PCA.fit from uint8 pixels."""
     rows = flatten(plan.images())
-    sides = {
-        "float64": ("scikit-learn PCA, float64", 2.4),
-        "float32": ("scikit-learn PCA, float32", 1.3),
-        "textbook": ("textbook", None),
-    }
-    jobs = {side: pca_job(side, rows) for side in ("ours", *sides)}
+    jobs = {side: functools.partial(fit, rows) for side, fit in PCA_SIDES.items()}
     times = timing.alternate(jobs, plan.rounds(7))
-    ours, memory = jobs["ours"](), timing.peak_memory(pca_memory, "ours", len(rows))
-    for side, (peer, target) in sides.items():
-        theirs = jobs[side]()
-        yield Row(
-            f"PCA.fit, {len(rows):,} x 784 pixels of uint8, d = 10",
-            peer,
-            median(times["ours"]),
-            median(times[side]),
-            target,
-            memory,
-            timing.peak_memory(pca_memory, side, len(rows)),
-            note=f"projectors {np.abs(ours.T @ ours - theirs.T @ theirs).max():.0e} apart",
-        )
+    ours, what = jobs["ours"](), f"PCA.fit, {len(rows):,} x 784 pixels of uint8, d = 10"
+    for peer, target in zip(list(jobs)[1:], (2.4, 1.3, None), strict=True):
+        theirs = jobs[peer]()
+        note = f"projectors {np.abs(ours.T @ ours - theirs.T @ theirs).max():.0e} apart"
+        yield Row(what, peer, times["ours"], times[peer], target, note)
 
 
 # --------------------------------------------------------------------------- networks
@@ -225,8 +150,8 @@ def ae(plan: Plan) -> Iterator[Row]:
     yield Row(
         f"AutoEncoder, {len(images):,} images encoded",
         f"the original's AE ({size:.1f} M), one by one",
-        median(times["ours"]),
-        median(times["theirs"]) * len(images) / len(sample),
+        times["ours"],
+        times["theirs"] * len(images) / len(sample),
         100.0,
         note=f"the peer, untrained, on {len(sample):,} images, scaled up",
     )
@@ -246,7 +171,7 @@ def ddpm(plan: Plan) -> Iterator[Row]:
         ddim: lambda: networks.draw_digits(ours, [6], steps=few),
         batch: lambda: networks.draw_digits(ours, many, steps=few),
     }
-    times = {name: median(seconds) for name, seconds in timing.alternate(jobs, plan.rounds(3), warm_up=False).items()}
+    times = timing.alternate(jobs, plan.rounds(3), warm_up=False)
     peer = f"diffusers UNet2DModel ({theirs.parameters() / 1e6:.1f} M, untrained), {steps:,} steps"
     for what, target in ((alone, 4.0), (guided, None), (ddim, 60.0)):
         yield Row(what, peer, times[what], times["theirs"], target)

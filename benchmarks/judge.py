@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from sklearn.preprocessing import FunctionTransformer
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from hi_mnist import files, networks
 from hi_mnist.cli import LabError
 from hi_mnist.data import N_CLASSES, DataSet
 from staff.augment import distort
+from staff.pretrain import Training
 
 MIN_ACCURACY = 0.993  # below this the judge's own mistakes would blur a target of 99 % agreement
-RECIPE = 1  # increase it with each change of the network, so that the cache is not used for it
+RECIPE = 2  # increase it with each change of the network or its training, so that the cache is not used for it
 IMAGES = 60_000  # of the real MNIST
 
 
@@ -32,7 +32,7 @@ class JudgeNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(
+        self.encoder = nn.Sequential(
             *_conv(1, 32, kernel=5, stride=2),  # 28x28 -> 14x14
             *_conv(32, 64, kernel=3),
             nn.MaxPool2d(2),  # -> 7x7
@@ -48,7 +48,7 @@ class JudgeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (N, 1, 28, 28) in [0, 1] -> logits (N, 10)."""
-        return self.head(self.body(x))
+        return self.head(self.encoder(x))
 
 
 def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -68,16 +68,11 @@ class Judge:
     def __init__(self, net: JudgeNet):
         self.net = net.eval().to(networks.get_device(), memory_format=torch.channels_last)
 
-    @torch.inference_mode()
-    def features(self, images: np.ndarray, batch: int = 1000) -> np.ndarray:
+    def features(self, images: np.ndarray) -> np.ndarray:
         """The penultimate layer: uint8 (N, 1, 28, 28) -> float32 (N, F), not negative."""
         if images.dtype != np.uint8:  # float images in [0, 1] would pass silently as almost black ones
             raise TypeError(f"the judge takes uint8 images of 0..255, got {images.dtype}")
-        features = []
-        for block in torch.from_numpy(np.ascontiguousarray(images)).split(batch):
-            x = block.to(networks.get_device()).float() / 255
-            features.append(self.net.body(x.contiguous(memory_format=torch.channels_last)).cpu())
-        return torch.cat(features).numpy()
+        return networks.ae_encode(self.net, images)
 
     @torch.inference_mode()
     def predict(self, features: np.ndarray) -> np.ndarray:
@@ -105,8 +100,7 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
     net, depends_on = JudgeNet(), [RECIPE, files.data_hash(mnist.train, mnist.train_labels)]
 
     def compute():
-        weights = train_judge(torch.from_numpy(mnist.train), torch.from_numpy(mnist.train_labels)).state_dict()
-        return {name: tensor.cpu().numpy() for name, tensor in weights.items()}
+        return {name: tensor.cpu().numpy() for name, tensor in train_judge(mnist).state_dict().items()}
 
     shapes = {name: tuple(weights.shape) for name, weights in net.state_dict().items()}
     arrays = files.cached("judge", depends_on, shapes, compute)
@@ -121,40 +115,24 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
     return judge, accuracy
 
 
-def train_judge(images: Tensor, labels: Tensor, *, epochs: int = 8, batch: int = 128, seed: int = 0) -> JudgeNet:
-    """Train the judge on lightly distorted images; the weights are a moving average over the last few epochs.
+def train_judge(mnist: DataSet, *, epochs: int = 8, batch: int = 128, seed: int = 0) -> JudgeNet:
+    """Train the judge on lightly distorted images.
 
-    The recipe is fixed in advance and the last weights are used, so the test images influence nothing.
-
-    Args:
-        images: uint8 (N, 1, 28, 28).
-        labels: int64 (N,).
-
-    Returns:
-        The network, on the best device.
+    The recipe is fixed in advance and the last averaged weights are used, so the test images influence nothing.
     """
-    device = networks.get_device()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
+    device, (images, labels) = networks.get_device(), map(torch.from_numpy, mnist[:2])
+    # Initial weights and dropout draw from the global generator.
+    with torch.random.fork_rng(devices=[]), files.scratch("lab-judge-") as folder:
         torch.manual_seed(seed)
         net = JudgeNet().to(device, memory_format=torch.channels_last)
-        average = torch.optim.swa_utils.AveragedModel(
-            net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-        )
         steps = epochs * (len(images) // batch)
-        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01)
-        rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=5e-3, total_steps=steps, pct_start=0.2)
-        net.train()
-        with tqdm(total=steps, desc="training the judge", unit="step", dynamic_ncols=True, mininterval=1) as bar:
-            for _ in range(epochs):
-                order = torch.randperm(len(images), generator=generator)
-                for index in order[: len(order) // batch * batch].split(batch):
-                    x = distort(images[index].to(device).float() / 255, generator, strength=0.35)
-                    logits = net(x.contiguous(memory_format=torch.channels_last))
-                    optimizer.zero_grad(set_to_none=True)
-                    F.cross_entropy(logits, labels[index].to(device)).backward()
-                    optimizer.step()
-                    rate.step()
-                    average.update_parameters(net)
-                    bar.update()
-    return average.module
+        training = Training(net, "judge", steps, folder, lr=5e-3, seed=seed, ema=0.998)
+
+        def loss(generator):
+            index = torch.randint(len(images), (batch,), generator=generator)
+            x = distort(images[index].to(device).float() / 255, generator, strength=0.35)
+            return F.cross_entropy(net(x.contiguous(memory_format=torch.channels_last)), labels[index].to(device))
+
+        training.run(loss)
+    net.load_state_dict(training.averaged)
+    return net

@@ -5,16 +5,7 @@ throughout. The shapes and sizes of the original lab's networks come from its de
 weights, which cost as much as trained ones.
 """
 
-import io
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
-import pyarrow.parquet
-from PIL import Image
-
-from hi_mnist.files import cache_dir
 
 # --------------------------------------------------------------------------- the textbook's mixture and PCA
 
@@ -114,33 +105,3 @@ class DiffusersSampler:
                 noise = self.unet(torch.cat([image, planes], dim=1), t).sample
                 image = self.scheduler.step(noise, t, image).prev_sample
         return image
-
-
-# --------------------------------------------------------------------------- the data with Hugging Face datasets
-
-
-def write_parquet(images: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    """The file that the Hub serves: PNG pictures of uint8 (N, 1, 28, 28) and labels in a parquet table."""
-    rows = []
-    for image in images:
-        content = io.BytesIO()
-        Image.fromarray(image[0]).save(content, format="png")
-        rows.append({"bytes": content.getvalue(), "path": None})
-    pyarrow.parquet.write_table(pyarrow.table({"image": rows, "label": labels}), path)
-
-
-def open_datasets(folder: Path) -> float:
-    """Seconds to load ``train.parquet`` and ``test.parquet`` from a folder with all images as one array."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    start = time.perf_counter()
-    files = {split: str(folder / f"{split}.parquet") for split in ("train", "test")}
-    for table in datasets.load_dataset("parquet", data_files=files, cache_dir=str(cache_dir())).values():
-        np.stack([np.asarray(image) for image in table.cast_column("image", datasets.Image())["image"]])
-        np.asarray(table["label"])
-    return time.perf_counter() - start
-
-
-if __name__ == "__main__":  # a separate process, like a user's script: python -m benchmarks.peers FOLDER
-    print(open_datasets(Path(sys.argv[1])))

@@ -16,7 +16,6 @@ class Row:
         what, peer: names; ``peer`` is empty if there is nothing to compare with.
         ours, theirs: median seconds.
         target: the promised ratio to the peer's time; None for no promise.
-        memory, peer_memory: peak memory in bytes beyond what was held before.
         note: evidence that both did the same work, and what a reader must know.
         saved: ``theirs`` was measured once, not in this run.
     """
@@ -26,15 +25,8 @@ class Row:
     ours: float
     theirs: float | None = None
     target: float | None = None
-    memory: float | None = None
-    peer_memory: float | None = None
     note: str = ""
     saved: bool = False
-
-    @property
-    def ratio(self) -> float | None:
-        """How many times faster than the peer."""
-        return None if self.theirs is None else self.theirs / self.ours
 
 
 @dataclass
@@ -51,14 +43,10 @@ class Plan:
     quick: bool = False
     before: Path | None = None
 
-    @property
-    def size(self) -> int:
-        return 2_000 if self.quick else 60_000
-
     def rounds(self, count: int) -> int:
         return 1 if self.quick else count
 
     def images(self) -> np.ndarray:
-        """Training images, repeated if there are fewer than ``size`` (the stand-in): uint8 (size, 1, 28, 28)."""
+        """60,000 training images, or 2,000, repeated if there are fewer (the stand-in): uint8 (N, 1, 28, 28)."""
         images, _ = load_split("train", self.dataset)
-        return np.resize(images, (self.size, *images.shape[1:]))
+        return np.resize(images, (2_000 if self.quick else 60_000, *images.shape[1:]))

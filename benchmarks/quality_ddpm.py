@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from statistics import mean
 
 import numpy as np
-import torch
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-import model
 from benchmarks.judge import Judge
 from benchmarks.quality_ae import name_clusters
 from hi_mnist import data
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet
-from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, guidance_interval
+from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, draw_digits, guidance_interval
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import check, setting
 from report.measures import class_agreement, score_samples
@@ -96,36 +94,15 @@ def mixture_samples(mnist: DataSet, per_class: int, dim: int = 10) -> np.ndarray
     return pixels.reshape(-1, *IMAGE_SHAPE)
 
 
-def draw_samples(net, way: Setting, per_class: int, batch: int, seed: int) -> np.ndarray:
-    """Draw ``per_class`` samples of each class.
+def draw_samples(ddpm, way: Setting, per_class: int, batch: int, seed: int) -> np.ndarray:
+    """Draw ``per_class`` samples of each class, ``batch`` at a time: uint8 (10 per_class, 1, 28, 28), sorted by class.
 
     Every way starts from the same noise, so that differences are not due to luck.
-
-    Args:
-        net: from ``hi_mnist.networks.load_ddpm``.
-        way: how to draw.
-        per_class: samples of each digit.
-        batch: samples at a time; it changes the order of the noise and so the samples.
-        seed: of the noise.
-
-    Returns:
-        uint8 (10 per_class, 1, 28, 28), sorted by class.
     """
-    asked = torch.arange(N_CLASSES).repeat_interleave(per_class)
-    options = {
-        "guidance": way.guidance,
-        "guidance_interval": (way.low, way.high),
-        "generator": torch.Generator().manual_seed(seed),
-        "progress": lambda steps: tqdm(steps, desc=way.name, unit="step", leave=False, delay=1),
-    }
-    blocks = []
-    for labels in tqdm(asked.split(batch), desc="batches", leave=False):
-        if way.steps == DDPM_STEPS:
-            x = model.ddpm_sample(net, labels, **options)
-        else:
-            x = model.ddim_sample(net, labels, steps=way.steps, **options)
-        blocks.append(model.to_pixels(x).cpu())
-    return torch.cat(blocks).numpy()
+    asked = DIGITS.repeat(per_class)
+    how = {"steps": way.steps, "guidance": way.guidance, "interval": (way.low, way.high)}
+    starts = tqdm(range(0, len(asked), batch), desc=way.name, leave=False)
+    return np.concatenate([draw_digits(ddpm, asked[i : i + batch], **how, seed=seed + i) for i in starts])
 
 
 # --------------------------------------------------------------------------- measures

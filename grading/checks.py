@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,9 +88,9 @@ def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = No
     return (questions or QUESTIONS)[name].inputs(np.random.default_rng([seed, *name.encode()]))
 
 
-def secret_seeds(key: str, whose: str) -> dict[str, int]:
+def secret_seeds(key: str, whose: str, names: Iterable[str] = QUESTIONS) -> dict[str, int]:
     """A seed for each question that only the key's owner can compute, always the same for the same code or student."""
-    texts = {name: f"{whose.casefold()}\0{name}".encode() for name in QUESTIONS}
+    texts = {name: f"{whose.casefold()}\0{name}".encode() for name in names}
     return {name: int.from_bytes(hmac.digest(str(key).encode(), text, "sha256")) for name, text in texts.items()}
 
 

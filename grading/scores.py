@@ -42,11 +42,9 @@ BASELINE = {"n_components": 10, "max_iter": 100, "seed": 123}
 
 
 def matched_accuracy(labels: np.ndarray, clusters: np.ndarray) -> float:
-    """Share of samples whose cluster is matched to their label, by the best one-to-one matching.
+    """Share of samples whose cluster is matched to their label, both int (N,), by the best one-to-one matching.
 
-    Args:
-        labels: int (N,), the truth.
-        clusters: int (N,), with any numbering and any number of clusters.
+    Clusters may have any numbering and any number.
     """
     table = contingency_matrix(labels, clusters)
     rows, columns = linear_sum_assignment(table, maximize=True)
@@ -63,11 +61,9 @@ def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
 
 def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
-    """Davies-Bouldin index in pixel space (lower is better); None if it is not defined.
+    """Davies-Bouldin index in pixel space (lower is better) of images uint8 (N, 1, 28, 28) by clusters int (N,).
 
-    Args:
-        images: uint8 (N, 1, 28, 28).
-        clusters: int (N,).
+    None if it is not defined.
     """
     if not 2 <= len(np.unique(clusters)) < len(clusters):
         return None
@@ -75,12 +71,9 @@ def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
 
 
 def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray, test: np.ndarray) -> float:
-    """The index of scikit-learn's PCA and GaussianMixture with the settings in ``BASELINE``.
+    """The index of scikit-learn's PCA and GaussianMixture with the settings in ``BASELINE``, kept in the cache.
 
-    Args:
-        dataset: the prepared data set, part of the cache key.
-        embedding_dim: d of the run.
-        train, test: uint8 (N, 1, 28, 28).
+    ``train`` and ``test`` are uint8 (N, 1, 28, 28), those of the named data set.
 
     Raises:
         LabError: it cannot be computed here: the libraries give a figure that cannot be.
@@ -138,13 +131,7 @@ def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | 
 
 
 def grade(run: SavedRun, source: bytes, sample_index: int | None = None) -> dict:
-    """The content of ``grade.json``: child processes check the code while this one scores the run.
-
-    Args:
-        run: the run, whose data set is prepared.
-        source: the bytes of submission.py.
-        sample_index: the student's answer to question 6.
-    """
+    """The content of ``grade.json``: child processes check the code while this one scores the run (``score_run``)."""
     with ThreadPoolExecutor(1) as pool:
         code = pool.submit(checks.check_code, source)
         scored = score_run(run, sample_index=sample_index)
@@ -155,10 +142,7 @@ def grade(run: SavedRun, source: bytes, sample_index: int | None = None) -> dict
 def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None, clusters: np.ndarray) -> dict:
     """Question 6, Performance: 30 points times DB_sklearn / DB_yours, clipped to [0, 30]; PCA runs only.
 
-    Args:
-        run: the run.
-        db, db_sklearn: Davies-Bouldin of the run and of the baseline on the test images.
-        clusters: the run's clusters of the test images, int (N,).
+    Both indices, and ``clusters``, int (N,), are those of the test images.
     """
     entry = question("performance", "6 Performance", PERFORMANCE_POINTS)
     if not run.config.use_pca:
@@ -186,22 +170,15 @@ def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None,
 def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKED_DIGIT) -> dict:
     """Question 6, the cluster of "6": right if its most frequent true digit is 6.
 
-    If no cluster qualifies, the one with the most sixes is right.
-
-    Args:
-        run: the run.
-        k: the student's answer, any number, or None.
-        images: the run's data set; the training images decide, because the pictures show them.
-        digit: the digit in question.
+    If no cluster qualifies, the one with the most sixes is right. ``k``, any number or None, is the student's answer.
+    The training images decide, because the pictures show them.
     """
     entry = question("sample_index", f'6 the cluster of "{digit}"', SAMPLE_INDEX_POINTS)
     if not run.config.use_pca:
         return entry | {"verdict": "SKIPPED", "message": "only PCA runs are asked for their cluster"}
     if k is None:
-        message = (
-            "no --sample_index given: compare true_*.png with cluster_*.png and pass the number of the cluster where "
-        )
-        return entry | {"verdict": "SKIPPED", "message": f"{message}the digit {digit} is"}
+        message = "no --sample_index given: compare true_*.png with cluster_*.png and pass the number of the cluster"
+        return entry | {"verdict": "SKIPPED", "message": f"{message} where the digit {digit} is"}
     if not 0 <= k < run.n_components:
         message = f"there is no cluster {k}: they are numbered 0 to {run.n_components - 1}"
         return entry | {"verdict": "WRONG", "message": message}

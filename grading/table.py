@@ -4,20 +4,18 @@ import platform
 from importlib.metadata import version
 
 import sandbox
-from grading import checks
 
 AUTO_POINTS = 70  # the other 30 are for the report, scored by hand
-CODE_POINTS = sum(asked.points for asked in checks.QUESTIONS.values())
 
 
-def summary(questions: list[dict], auto_points: int = AUTO_POINTS) -> dict:
-    """The parts that all reports share: ``questions``, the points, the guards and the versions."""
+def summary(questions: list[dict], auto_points: int = AUTO_POINTS, limits: sandbox.Limits | None = None) -> dict:
+    """The parts that all reports share: ``questions``, the points, the guards under ``limits`` and the versions."""
     packages = {name: version(name) for name in ("numpy", "scikit-learn", "scipy")}
     return {
         "questions": questions,
         "auto_score": round(sum(q["score"] for q in questions), 4),
         "auto_points": auto_points,
-        "guards": sandbox.guards(),
+        "guards": sandbox.guards(limits),
         "versions": {"python": platform.python_version()} | packages,
     }
 
@@ -33,6 +31,12 @@ def table(questions: list[dict]) -> str:
         if q["hint"]:
             lines.append(f"{'':<41}hint: {q['hint']}")
     return "\n".join(lines)
+
+
+def whole(result: dict) -> str:
+    """The table with the sum and the guards, from ``summary``."""
+    total = f"{'sum':<26}{result['auto_score']:>7.2f} /{result['auto_points']:>3}"
+    return f"{table(result['questions'])}\n{total}\n\n{guard_lines(result['guards'])}"
 
 
 def guard_lines(guards: list[str]) -> str:

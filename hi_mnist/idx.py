@@ -115,7 +115,7 @@ def _read_idx(path: Path, dataset: str, split: str, kind: str) -> np.ndarray:
     array = np.frombuffer(data, np.uint8, offset=n_header).reshape(shape)
     if kind == "labels" and array.max() >= N_CLASSES:
         raise bad(f"is damaged (it holds the label {array.max()}; the last one is 9)")
-    _check_md5(dataset, split, kind, (data,), path)
+    check_array(dataset, split, array, path)
     return array
 
 
@@ -130,28 +130,16 @@ def _uncompressed(path: Path) -> bytes:
             return inside.read(LARGEST_IDX + 1)
 
 
-def idx_parts(array: np.ndarray) -> tuple[bytes, memoryview]:
-    """The header and data of an IDX file that holds images (N, 28, 28) or labels (N,)."""
-    array = np.ascontiguousarray(array, np.uint8)
-    magic = IDX_MAGIC["images" if array.ndim == 3 else "labels"]
-    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape), array.data
-
-
-def check_array(dataset: str, split: str, array: np.ndarray) -> None:
+def check_array(dataset: str, split: str, array: np.ndarray, path: Path | None = None) -> None:
     """Compare images (N, 28, 28) or labels (N,) of a split with the checksum of their IDX file, if it is known.
 
     Raises:
-        SourceDropped: with both checksums.
+        SourceDropped: with both checksums; it names ``path`` if that is given.
     """
-    _check_md5(dataset, split, "images" if array.ndim == 3 else "labels", idx_parts(array))
-
-
-def _check_md5(dataset: str, split: str, kind: str, parts, path: Path | None = None) -> None:
-    """``check_array`` for the bytes of an IDX file, in parts; errors name ``path`` if it is given."""
+    kind = "images" if array.ndim == 3 else "labels"
     known = KNOWN_MD5.get(dataset, {}).get((split, kind))
-    md5 = hashlib.md5(usedforsecurity=False)
-    for part in parts:
-        md5.update(part)
+    md5 = hashlib.md5(struct.pack(f">{1 + array.ndim}I", IDX_MAGIC[kind], *array.shape), usedforsecurity=False)
+    md5.update(np.ascontiguousarray(array, np.uint8).data)
     found = md5.hexdigest()
     if known in (None, found):
         return

@@ -296,8 +296,12 @@ def sample_from_ddpm(
     return images[0, 0]
 
 
-def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, seed=None) -> np.ndarray:
+def draw_digits(
+    ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, interval: tuple[float, float] | None = None, seed=None
+) -> np.ndarray:
     """Draw digits with the diffusion model, all in one batch: uint8 (N, 1, 28, 28).
+
+    ``interval`` is the part of the process in which guidance acts; None stands for ``guidance_interval(steps)``.
 
     Raises:
         LabError: a label, the number of steps or the guidance is out of range.
@@ -321,7 +325,7 @@ def draw_digits(ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, se
         generator.manual_seed(seed)
     options = {
         "guidance": guidance,
-        "guidance_interval": guidance_interval(steps),
+        "guidance_interval": interval or guidance_interval(steps),
         "generator": generator,
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
     }

@@ -10,10 +10,6 @@ offline stand-in: scikit-learn's handwritten digits in MNIST's form.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import time
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -26,7 +22,6 @@ from hi_mnist.data import DATASETS, N_PIXELS
 from hi_mnist.download import SourceDropped
 from hi_mnist.idx import SPLITS, Split
 
-STALE_AFTER = 86_400  # seconds after which a killed process's unfinished folder is removed
 HUB_FILES = {
     "mnist": ("ylecun/mnist", "mnist/{}-00000-of-00001.parquet"),
     "fashion_mnist": ("zalando-datasets/fashion_mnist", "fashion_mnist/{}-00000-of-00001.parquet"),
@@ -154,10 +149,7 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
     stand_in_allowed = dataset == "digits" or (dataset == "mnist" and not by_name and before.get("dataset") != "mnist")
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_stale(folder)
-    beside = {"dir": folder.parent, "prefix": f".{folder.name}.", "suffix": ".partial", "ignore_cleanup_errors": True}
-    with tempfile.TemporaryDirectory(**beside) as name:
-        work = Path(name)
+    with files.scratch(f".{folder.name}.partial-", folder.parent) as work:
         found = _find(dataset, idx_dir, work)
         if found is None and not stand_in_allowed:
             other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
@@ -266,14 +258,6 @@ def _replace_folder(new: Path, target: Path, former: Path) -> None:
         if former.exists() and not target.exists():
             files.move(former, target)
         raise
-
-
-def _clear_stale(folder: Path) -> None:
-    """Remove what killed processes left beside ``folder``; recent folders may still be in use."""
-    for path in folder.parent.glob(f".{folder.name}.*.partial"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > STALE_AFTER:
-                shutil.rmtree(path)
 
 
 def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:

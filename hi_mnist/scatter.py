@@ -39,18 +39,14 @@ def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[in
     from scipy.ndimage import gaussian_filter
 
     low, high = plane.min(axis=0), plane.max(axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    bins = 64
-    cells = np.minimum((plane - low) / span * bins, bins - 1).astype(int)
+    sides = np.column_stack([low, np.where(high > low, high, low + 1)])
     places = {}
     for group in range(count):
-        members = groups == group
-        if not members.any():
-            continue
-        histogram = np.zeros((bins, bins))
-        np.add.at(histogram, tuple(cells[members].T), 1)
-        peak = np.unravel_index(gaussian_filter(histogram, 3).argmax(), histogram.shape)
-        places[group] = low + (np.array(peak) + 0.5) / bins * span
+        members = plane[groups == group]
+        if len(members):
+            histogram, *edges = np.histogram2d(*members.T, bins=64, range=sides)
+            peak = np.unravel_index(gaussian_filter(histogram, 3).argmax(), histogram.shape)
+            places[group] = np.array([edge[i : i + 2].mean() for edge, i in zip(edges, peak, strict=True)])
     return places
 
 

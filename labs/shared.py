@@ -10,7 +10,6 @@ import ast
 import contextlib
 import csv
 import dataclasses
-import importlib
 import importlib.util
 import os
 from collections.abc import Iterable
@@ -169,18 +168,10 @@ def check_filled(lab: str, but: tuple[str, ...] = ()) -> None:
 
 
 def check_submission(lab: str) -> int:
-    """Check a lab's ``submission.py`` by the main lab's checker and print the table: the exit status."""
-    import sandbox
-    from grading import checks, table
+    """Check a lab's own ``submission.py`` as ``python -m grading --lab`` does, and print the table: the exit status."""
+    from grading import table
+    from labs import catalog
 
-    questions = importlib.import_module(f"labs.{lab}.questions").QUESTIONS
-    source, tasks = ((ROOT / "labs" / lab / name).read_bytes() for name in ("submission.py", "tasks.py"))
-    answered = checks.check_code(source, questions=questions, tasks=tasks)
-    print(table.table(answered))
-    for what, bonus in (("sum", False), ("bonus, beyond the 100", True)):
-        if asked := [q for q in answered if questions[q["id"]].bonus is bonus]:
-            points = sum(q["points"] for q in asked)
-            print(f"{what:<26}{sum(q['score'] for q in asked):>7.2f} /{points:>3}")
-    print()
-    print(table.guard_lines(sandbox.guards(checks.LAB_LIMITS)))
+    checked = catalog.load(lab)
+    print(table.whole(checked.result(checked.source.read_bytes())))
     return 0

@@ -13,17 +13,11 @@ from hi_mnist.runs import SavedRun
 
 @dataclass
 class Clustering:
-    """A run's clustering of some images.
+    """A run's clustering of some images."""
 
-    Attributes:
-        cluster: the most probable component of each, int64 (N,).
-        certainty: its probability, float64 (N,), between 1/K and 1.
-        distance: squared Mahalanobis distance from that component's centre, float64 (N,).
-    """
-
-    cluster: np.ndarray
-    certainty: np.ndarray
-    distance: np.ndarray
+    cluster: np.ndarray  # the most probable component of each, int64 (N,)
+    certainty: np.ndarray  # its probability, float64 (N,), between 1/K and 1
+    distance: np.ndarray  # squared Mahalanobis distance from that component's centre, float64 (N,)
 
     def members(self, k: int) -> np.ndarray:
         return np.flatnonzero(self.cluster == k)

@@ -140,32 +140,25 @@ def console(tables: dict[str, dict]) -> str:
 
 
 def compare(run: SavedRun, ae_source: str | None = None) -> Path:
-    """Measure both tables and write ``comparison.csv``.
+    """Measure both tables of a run, whose data set is prepared, and write ``comparison.csv``.
 
-    Args:
-        run: the run, whose data set is prepared.
-        ae_source: another AutoEncoder than the run's own or the shipped one.
+    ``ae_source`` names another AutoEncoder than the run's own or the shipped one.
     """
     # Load both networks first: if that fails, the error comes before the slow work.
     name = networks.network_source(AE_NETWORK, ae_source or run.config.ae)
     ae, ddpm = networks.load_ae(name), networks.load_ddpm()
     dataset = run.config.dataset
     train, test = (data.load_split(split, dataset) for split in ("train", "test"))
-    records = list(measure_projections(train, test[0], dataset, name))
-    records += measure_generators(run, train, test, ae, ddpm)
-    return write(run.path, records)
+    planes = measure_projections(train, test[0], dataset, name)
+    return write(run.path, [*planes, *measure_generators(run, train, test, ae, ddpm)])
 
 
 def measure_projections(
     train: tuple[np.ndarray, np.ndarray], test: np.ndarray, dataset: str, ae_source: str
 ) -> Iterator[Record]:
-    """PCA, t-SNE and the AutoEncoder on the training images, as in visualization.py.
+    """PCA, t-SNE and the AutoEncoder, a Hub id or a folder, on the training images, as in visualization.py.
 
-    Args:
-        train: images uint8 (N, 1, 28, 28) and labels int64 (N,).
-        test: uint8 (M, 1, 28, 28), the new images.
-        dataset: name of the prepared data set.
-        ae_source: Hub id or folder of the AutoEncoder.
+    Images are uint8 (N, 1, 28, 28), labels int64 (N,); the test images are the new ones.
     """
     from sklearn.decomposition import PCA
 
@@ -227,13 +220,10 @@ def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
 # --------------------------------------------------------------------------- generators
 
 
-def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
+def measure_generators(run: SavedRun, train, test, ae, ddpm) -> Iterator[Record]:
     """The run's mixture, the diffusion model and real images, compared.
 
-    Args:
-        run: the run.
-        train, test: images uint8 (N, 1, 28, 28) and labels int64 (N,) each.
-        ae, ddpm: the networks, loaded.
+    ``train`` and ``test`` are images uint8 (N, 1, 28, 28) and labels int64 (N,) each; the networks are loaded.
     """
     # More samples if there are more images to compare with; each set takes seconds on two cores.
     per_class = 20 if len(train[0]) > 10_000 else 5
@@ -260,9 +250,9 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
     for method, scored in measures.score_samples(samples, asked, test, judge).items():
         values.setdefault(method, {}).update(scored)
     values["real images"]["agreement"] = accuracy  # on all test images, which the judge was not trained on
-    records: list[Record] = []
     for method, found in values.items():
-        records += [("generators", name, method, value) for name, value in found.items()]
+        for name, value in found.items():
+            yield "generators", name, method, value
     way = f"PCA to {run.means.shape[1]} dimensions" if run.config.use_pca else "the AutoEncoder's plane, decoded"
     notes = [
         f"{per_class} samples of each digit. GMM: the parameters of this run ({way}); a digit is drawn from the "
@@ -277,9 +267,8 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> list[Record]:
         "Diversity: mean distance of two samples of one digit, divided by that of real test images.",
     ]
     if run.config.dataset == "digits" and shipped:
-        notes.append(
-            "The shipped DDPM was trained on MNIST, whose handwriting differs from this run's and varies more."
-        )
+        notes.append("The shipped DDPM learned from MNIST, whose handwriting differs from this run's and varies more.")
     if not known:
         notes.append("The shipped DDPM draws MNIST's digits, not this run's classes: only its time is measured.")
-    return records + [("generators", "note", "", note) for note in notes]
+    for note in notes:
+        yield "generators", "note", "", note

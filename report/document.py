@@ -38,12 +38,9 @@ Formula = Callable[[str, str], str]
 
 
 def page(text: str, title: str, language: str, folder: Path | None = None, formula: Formula | None = None) -> str:
-    """The page.
+    """The page of a Markdown text in a language such as ``en``.
 
     Args:
-        text: Markdown.
-        title: the page's title.
-        language: of the text, such as ``en``.
         folder: where the addresses of pictures start; the pictures are put into the page. None leaves them out.
         formula: makes MathML of TeX and ``inline`` or ``block``; None leaves ``$...$`` as it is.
     """

@@ -23,7 +23,7 @@ from hi_mnist.files import ROOT, read_json, results_dir, write_text
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import markdown
-from report import compare, document, sweep
+from report import compare, document, report_page, sweep
 
 FILE, PRINT = "report.md", "report_print.html"
 TEMPLATE = ROOT / "docs" / "report_template.md"
@@ -90,9 +90,8 @@ def _table(head: list[str], rows: list[list], rule: str = "---") -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (first, ["---", *[rule] * (len(head) - 1)], *others))
 
 
-def _number(value, digits: int = 4) -> str:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return f"{value:.{digits}f}" if good else "-"
+def _number(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _run(run: SavedRun, option: str) -> str:
@@ -170,15 +169,15 @@ def _scores(run: SavedRun, option: str) -> str:
     questions = report.get("questions")
     if not isinstance(questions, list) or not all(isinstance(q, dict) for q in questions):
         raise LabError(f"{run.path / 'grade.json'} holds no table of questions; run grade.py without --report_draft")
-    rows = []
-    for q in questions[:50]:
-        verdict, message = str(q.get("verdict")), str(q.get("message") or "").splitlines()
-        score = "-" if verdict in ("SKIPPED", "INTERNAL") else _number(q.get("score"), 2)
-        points = q.get("points") if isinstance(q.get("points"), int) else "-"
-        rows.append([q.get("label"), f"{score} / {points}", verdict, message[0][:500] if message else ""])
-    total = f"{_number(report.get('auto_score'), 2)} / {_number(report.get('auto_points'), 0)}"
-    scores = _table(["question", "points", "verdict", "cause"], [*rows, ["sum", total, "", ""]])
-    figures = [[label, _number(report.get(key))] for key, label in FIGURES.items()]
+    report = report_page.checked_report(report)
+
+    def of(score: float | None, points: float | None) -> str:
+        return f"{_number(score, 2)} / {_number(points, 0)}"
+
+    rows = [[q["label"], of(q["score"], q["points"]), q["verdict"], q["cause"][:500]] for q in report["questions"]]
+    rows.append(["sum", of(report["auto_score"], report["auto_points"]), "", ""])
+    scores = _table(["question", "points", "verdict", "cause"], rows)
+    figures = [[label, _number(report["figures"].get(label))] for label in FIGURES.values()]
     return f"{scores}\n\nOn the test images:\n\n{_table(['measure', 'value'], figures)}"
 
 

@@ -16,14 +16,9 @@ SIXES = ("gmm_sample.png", "ddpm_sample.png")
 
 
 def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | None = None) -> np.ndarray:
-    """Pictures of component k by the submission's ``sample_from_gmm``, one after the other: uint8 (n, 28, 28).
+    """n pictures of a PCA run's component k by the submission's ``sample_from_gmm``: uint8 (n, 28, 28).
 
-    Args:
-        run: a PCA run.
-        k: the component.
-        n: number of pictures.
-        source: the bytes of submission.py.
-        seed: makes the draws repeatable; None draws afresh.
+    A seed makes the draws repeatable.
 
     Raises:
         LabError: the sampler fails, or its pictures are not 28 x 28 pixels of 8-bit grey.
@@ -43,16 +38,9 @@ def draw_by_student(run: SavedRun, k: int, n: int, source: bytes, seed: int | No
 
 
 def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Generator, ae) -> np.ndarray:
-    """Draw an image from each of the named components of a run.
+    """Draw an image from each of the named components, int (n,), of a run: uint8 (n, 1, 28, 28).
 
-    Args:
-        run: the run.
-        components: int (n,), 0 to K - 1.
-        rng: random generator.
-        ae: the AutoEncoder that decodes the draws of an AE run.
-
-    Returns:
-        uint8 (n, 1, 28, 28).
+    ``ae``, a loaded AutoEncoder, decodes the draws of an AE run.
     """
     codes = np.empty((len(components), run.means.shape[1]))
     for k in np.unique(components):
@@ -70,14 +58,10 @@ def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Gene
 
 
 def draw_sixes(run: SavedRun, k: int, source: bytes, *, seed: int | None = None, **options) -> None:
-    """Write a six by the student's sampler and one by the diffusion model into the run's folder: both or neither.
+    """Write a six by the student's sampler and one by the diffusion model into a PCA run's folder: both or neither.
 
-    Args:
-        run: a PCA run.
-        k: the component that is the six.
-        source: the bytes of submission.py.
-        seed: makes both draws repeatable; None draws afresh.
-        options: ``ddpm``, ``steps`` and ``guidance`` of ``networks.sample_from_ddpm``.
+    A seed makes both draws repeatable; ``options`` are ``ddpm``, ``steps`` and ``guidance`` of
+    ``networks.sample_from_ddpm``.
 
     Raises:
         LabError: one of them cannot be drawn.

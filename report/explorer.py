@@ -22,14 +22,9 @@ GREY = "#7d858e"  # readable on white and on near-black, for light and dark mode
 
 
 def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
-    """Write ``explore.html`` into a run's folder, whole or not at all.
+    """Write ``explore.html`` into the folder of a run whose data set is prepared; returns the page's path.
 
-    Args:
-        run: the run, whose data set is prepared.
-        planes: projections of all training images, from ``projections.make_planes``; None makes them.
-
-    Returns:
-        The path of the page.
+    ``planes`` are projections of all training images, from ``projections.make_planes``; None makes them.
     """
     from bokeh.embed import components
     from bokeh.resources import Resources
@@ -62,20 +57,11 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
 
 def sample(n_images: int) -> np.ndarray:
     """Indices of the images to show: sorted int64, up to ``SAMPLE`` of them, always the same."""
-    if n_images <= SAMPLE:
-        return np.arange(n_images)
-    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, SAMPLE, replace=False))
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, min(n_images, SAMPLE), replace=False))
 
 
 def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray]) -> dict:
-    """The data behind the dots.
-
-    Args:
-        run: the run.
-        images: the images to show, uint8 (n, 1, 28, 28).
-        labels: int64 (n,).
-        planes: name -> float (n, 2).
-    """
+    """The data behind the dots, for images uint8 (n, 1, 28, 28), labels int64 (n,) and planes name -> float (n, 2)."""
     view = clusters.clustering(run, images)
     names = np.array(data.class_names(run.config.dataset))
     true_colours = np.array(scatter.colours(len(names)))

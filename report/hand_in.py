@@ -30,11 +30,7 @@ _NAME = re.compile(r"(?=.*\D)[^+\uff0b/\\:*?\"<>|]{1,60}")
 def make(run: SavedRun, source: Path, student_id: str, name: str, report: str | None = None) -> Path:
     """Check that everything is there, and write the zip beside the run's folder, whole or not at all.
 
-    Args:
-        run: the run that counts.
-        source: the path of submission.py.
-        student_id, name: of the student.
-        report: the path of the report; None takes report.pdf in the run's folder.
+    ``source`` is the path of submission.py, ``report`` that of the report; None takes report.pdf in the run's folder.
 
     Raises:
         LabError: the run is not a PCA run, id or name cannot be part of the zip's name, or something is missing.

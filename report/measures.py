@@ -64,9 +64,8 @@ def score_planes(
 
 def knn_accuracy(plane: np.ndarray, labels: np.ndarray) -> float:
     """Share of points (N, 2) for which the majority of the nearest neighbours has the same label, int (N,)."""
-    near = (
-        NearestNeighbors(n_neighbors=NEIGHBOURS).fit(plane).kneighbors(return_distance=False)
-    )  # excludes the point itself
+    trained = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(plane)
+    near = trained.kneighbors(return_distance=False)  # excludes the point itself
     return float((mode(labels[near], axis=1).mode == labels).mean())
 
 
@@ -83,18 +82,12 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
 
 
 def class_agreement(asked: np.ndarray, judged: np.ndarray, k: int = 10) -> dict:
-    """How often a sample shows the class that was asked for.
+    """How often a judge saw the class that was asked for: ``overall`` and ``per_class`` (k shares).
 
-    Args:
-        asked: int (N,), 0 to k - 1; must include every class.
-        judged: int (N,), what the judge saw.
-
-    Returns:
-        ``overall``, ``per_class`` (k shares), ``worst`` (the lowest share).
+    Both arrays are int (N,), 0 to k - 1; every class must be asked for.
     """
     right = asked == judged
-    per_class = [float(right[asked == c].mean()) for c in range(k)]
-    return {"overall": float(right.mean()), "per_class": per_class, "worst": min(per_class)}
+    return {"overall": float(right.mean()), "per_class": [float(right[asked == c].mean()) for c in range(k)]}
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -105,8 +98,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Its expectation falls as the sets grow: compare only values from sets of equal size.
 
     Args:
-        a: real (N, F), N >= 2.
-        b: real (M, F), M >= 2.
+        a, b: real (N, F) and (M, F), two rows at least.
 
     Returns:
         d^2, as the literature reports it (Heusel et al. 2017, arXiv 1706.08500, equation 6), at least 0.
@@ -120,28 +112,12 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     return max(0.0, float(shift @ shift + np.trace(cov_a) + np.trace(cov_b) - 2 * trace_of_root))
 
 
-def spread(x: np.ndarray) -> float:
-    """Mean Euclidean distance of two different rows: real (N, F), N >= 2 -> float. Unbiased in N."""
-    return float(pdist(np.asarray(x, dtype=np.float64)).mean())
-
-
 def class_spreads(x: np.ndarray, labels: np.ndarray, k: int = 10) -> np.ndarray:
-    """The spread within each class: real (N, F) and int (N,) -> float64 (k,). Each class needs two rows."""
-    return np.array([spread(x[labels == c]) for c in range(k)])
+    """Mean Euclidean distance of two different rows of each class: real (N, F) and int (N,) -> float64 (k,).
 
-
-def diversity(x: np.ndarray, labels: np.ndarray, real_spreads: np.ndarray) -> np.ndarray:
-    """The spread within each class relative to real images: 1 is as diverse as real images, 0 repeats one image.
-
-    Args:
-        x: real (N, F), features or pixels of the samples.
-        labels: int (N,), their classes, 0 to K - 1.
-        real_spreads: float (K,), ``class_spreads`` of real images in the same features.
-
-    Returns:
-        float64 (K,).
+    Unbiased in N. Each class needs two rows.
     """
-    return class_spreads(x, labels, len(real_spreads)) / real_spreads
+    return np.array([pdist(np.asarray(x[labels == c], dtype=np.float64)).mean() for c in range(k)])
 
 
 class Judge:
@@ -182,7 +158,6 @@ def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge
         samples: uint8 (n, 1, 28, 28) by method.
         asked: int64 (n,), the digits asked for, each at least twice.
         test: the images and labels to compare them with.
-        judge: decides which digits they show.
     """
     reference = judge.features(test[0])
     spreads = class_spreads(reference, test[1])
@@ -193,7 +168,8 @@ def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge
         scores[method] = {
             "agreement": class_agreement(asked, judge.predict(features))["overall"],
             "frechet": frechet_distance(judge.pca.transform(features), judge.pca.transform(reference)),
-            "diversity": float(diversity(features, asked, spreads).mean()),
-            "diversity_pixels": float(diversity(data.flatten(images), asked, pixel_spreads).mean()),
+            # Beside real images: 1 is as diverse as they are, 0 repeats one image.
+            "diversity": float((class_spreads(features, asked) / spreads).mean()),
+            "diversity_pixels": float((class_spreads(data.flatten(images), asked) / pixel_spreads).mean()),
         }
     return scores

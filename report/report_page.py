@@ -30,36 +30,22 @@ STRIP = 10  # additional draws of each generator
 STRIP_STEPS = 50
 MOST_CLUSTERS = 40  # shown in full; nobody would read more
 MOST_ROWS = 200  # of a table
-SETTINGS = {
-    "dataset": "data set",
-    "use_pca": "embedded by",
-    "embedding_dim": "dimensions of the embedding (--embedding_dim)",
-    "n_components": "clusters, K (--n_components)",
-    "max_iter": "maximum number of EM iterations (--max_iter)",
-    "seed": "random seed (--seed)",
-    "ae": "AutoEncoder (--ae)",
-    "results_path": "folder asked for (--results_path)",
-}
 
 
 def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | None = None) -> Path:
-    """Write ``report.html`` into a run's folder, whole or not at all.
+    """Write ``report.html`` into the folder of a run whose data set is prepared; returns the page's path.
 
     Args:
-        run: the run, whose data set is prepared.
         report: the content of grade.json, from ``scores.grade``; the strips of additional draws are drawn again. None
             reads the folder's grade.json, and takes the strips of the last call from the cache.
         ddpm: from ``networks.load_ddpm``; None loads it.
         seed: makes the strips repeatable.
-
-    Returns:
-        The path of the page.
     """
     fresh = report is not None
     report = report if fresh else files.read_json(run.path / "grade.json")
     # Question 6 asks which cluster is the 6: until it is answered, the page tells no cluster's digit.
     told = not run.config.use_pca or runs.six_is_found(report)
-    report = _checked_report(report)
+    report = checked_report(report)
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
     view = clusters.clustering(run, images)
@@ -94,8 +80,11 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
 # --------------------------------------------------------------------------- scores and settings
 
 
-def _checked_report(report: dict) -> dict:
-    """The parts of grade.json that the page shows, with checked types: the file may hold anything."""
+def checked_report(report: dict) -> dict:
+    """The parts of grade.json that people are shown, with checked types: the file may hold anything.
+
+    Numbers are float, or None for what is missing; texts are cleaned and cut, not escaped.
+    """
 
     def number(value) -> float | None:
         good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15  # nor NaN
@@ -138,15 +127,17 @@ def _checked_report(report: dict) -> dict:
 def _settings(run: SavedRun) -> list[tuple[str, str]]:
     """The settings as (label, value)."""
     config = run.config
-    values = {name: getattr(config, name) for name in SETTINGS}
-    values["dataset"] = DATASETS[config.dataset]
-    values["use_pca"] = "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)"
-    values["embedding_dim"] = run.means.shape[1]
-    values["ae"] = config.ae or "the shipped one"
-    if config.use_pca:
-        del values["ae"]
-    values["results_path"] = config.results_path or "none: results/<date and time>"
-    return [(SETTINGS[name], pages.shown(value, 300)) for name, value in values.items()]
+    settings = {
+        "data set": DATASETS[config.dataset],
+        "embedded by": "PCA (--use_pca)" if config.use_pca else "AutoEncoder (no --use_pca)",
+        "dimensions of the embedding (--embedding_dim)": run.means.shape[1],
+        "clusters, K (--n_components)": config.n_components,
+        "maximum number of EM iterations (--max_iter)": config.max_iter,
+        "random seed (--seed)": config.seed,
+        "AutoEncoder (--ae)": None if config.use_pca else config.ae or "the shipped one",
+        "folder asked for (--results_path)": config.results_path or "none: results/<date and time>",
+    }
+    return [(label, pages.shown(value, 300)) for label, value in settings.items() if value is not None]
 
 
 # --------------------------------------------------------------------------- pictures
@@ -270,16 +261,11 @@ def _percent(share: float) -> str:
 
 def _table(table: np.ndarray) -> dict:
     """The cluster-by-digit table: rows of counts, each with its share of the row for the shade."""
-    sizes = table.sum(axis=1)
     rows = []
-    for k, row in enumerate(table[:MOST_ROWS]):
-        shares = row / max(sizes[k], 1)
-        cells = [
-            {"count": int(n), "shade": round(float(share), 3), "main": bool(n == row.max() > 0)}
-            for n, share in zip(row, shares, strict=True)
-        ]
-        rows.append({"k": k, "cells": cells, "total": int(sizes[k])})
-    return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(sizes.sum())}
+    for k, row in enumerate(table[:MOST_ROWS].tolist()):
+        cells = [{"count": n, "shade": round(n / max(sum(row), 1), 3), "main": n == max(row) > 0} for n in row]
+        rows.append({"k": k, "cells": cells, "total": sum(row)})
+    return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(table.sum())}
 
 
 # --------------------------------------------------------------------------- likelihood

@@ -63,12 +63,7 @@ def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
 
 
 def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dict]:
-    """Train and score all runs that do not exist yet.
-
-    Args:
-        configs: the grid; all on one prepared data set.
-        folder: the sweep's folder, created if needed.
-        keys: the settings that differ; they name the run folders.
+    """Train and score all runs of the grid that do not exist yet; ``keys``, the settings that differ, name them.
 
     Returns:
         One row per run: the settings and ``MEASURES``, in the order of the grid; also in ``sweep.csv``.

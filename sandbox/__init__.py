@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class Died(Exception):
     """The process above a question ended before the answer."""
 
 
-class Box:
+class Box(AbstractContextManager):
     """The sandbox of one submission; starts when it is first asked. A context manager.
 
     Without bubblewrap (``sealed`` is False), several threads may ask at the same time.
@@ -102,9 +102,6 @@ class Box:
         self.sealed = bubblewrap.unavailable() is None
         self._about = {"source": source} | ({"tasks.py": tasks} if tasks is not None else {})
         self._waiting: list[_Process] = []  # at most one that can be asked
-
-    def __enter__(self) -> "Box":
-        return self
 
     def __exit__(self, *_):
         while self._waiting:
@@ -122,11 +119,9 @@ class Box:
         """Let the submission answer one question; what is not its own fault is tried three times in all.
 
         Args:
-            task: the task's name.
             inputs: arrays of plain numbers, by name.
             settings: JSON values for the task.
             files: additional inputs as bytes, by name.
-            limits: None means ``Limits()``.
         """
         limits = limits or Limits()
         asked = {"task": task, "settings": settings or {}}
@@ -379,12 +374,9 @@ class _Clock:
 
 
 def _judged(status: int, content: bytes, clock: _Clock, folder: str | None) -> Outcome:
-    """The outcome of a process that ended by itself.
+    """The outcome of a process that ended by itself, with a status as Popen reports it, and answered ``content``.
 
-    Args:
-        status: the exit status as Popen reports it.
-        content: what it answered.
-        folder: its working folder, if its path changes from run to run.
+    Its texts do not name ``folder``, whose path changes from run to run.
     """
     name = signal.Signals(-status).name if -status in {int(s) for s in signal.Signals} else None
     if name == "SIGXCPU":

@@ -28,14 +28,11 @@ class BadAnswer(Exception):
 
 
 def read(content: bytes) -> tuple[dict, dict[str, np.ndarray]]:
-    """The outcome, as ``{"status": ...}``, and the arrays by name.
-
-    Args:
-        content: an answer in the format safetensors.
+    """The outcome and the arrays of an answer in the format safetensors.
 
     Returns:
-        The outcome, with kind, type, text, line, errno and trace if its status is "raised", else none; and new,
-        writable arrays of kind b, i, u, f or c.
+        ``{"status": ...}``, with kind, type, text, line, errno and trace if it is "raised", else none; and new,
+        writable arrays of kind b, i, u, f or c by name.
 
     Raises:
         BadAnswer: it has another form, or is too large.

@@ -1,9 +1,12 @@
 """A worker and everything that it started: measure what they use, and end them all."""
 
 import os
+import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 import psutil
 
@@ -24,7 +27,6 @@ class Watch:
     """What a process and its descendants use.
 
     Args:
-        root: id of the process.
         helpers: number of our own processes at the top of the tree, which do not count as tasks.
         most_tasks: after so many, a look stops: threads are slow to count.
     """
@@ -61,9 +63,8 @@ class Watch:
         found = [self.root]
         for parent in found:  # the list grows during the loop
             with suppress(OSError):
-                for thread in os.listdir(f"/proc/{parent}/task")[: self.most_tasks]:
-                    with suppress(OSError), open(f"/proc/{parent}/task/{thread}/children", "rb") as file:
-                        found += [int(child) for child in file.read().split() if int(child) not in found]
+                for told in islice(_of_threads(parent, "children"), self.most_tasks):
+                    found += [int(child) for child in told.split() if int(child) not in found]
             if len(found) > self.most_tasks + self.helpers:
                 break
         return found
@@ -73,10 +74,18 @@ class Watch:
         deadline = time.monotonic() + PATIENCE
         while below := [pid for pid in self.processes()[1:] if _lives(pid)]:
             for pid in below[:1] if sealed else below:
-                _kill(pid)
+                with suppress(psutil.Error, OSError):
+                    psutil.Process(pid).kill()
             if sealed or time.monotonic() > deadline:
                 break
             time.sleep(0.002)
+
+
+def _of_threads(pid: int, name: str) -> Iterator[bytes]:
+    """The content of a file in /proc of each thread of a process; threads that end meanwhile are passed over."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with suppress(OSError), open(f"/proc/{pid}/task/{thread}/{name}", "rb") as file:
+            yield file.read()
 
 
 def _usage(pid: int) -> tuple[float, float, int, int]:
@@ -89,34 +98,24 @@ def _usage(pid: int) -> tuple[float, float, int, int]:
         times = process.cpu_times()
         if not LINUX:
             return sum(times[:2]), 0.0, process.memory_info().rss, process.num_threads()
-    threads, memory = os.listdir(f"/proc/{pid}/task"), 0
-    for thread in threads:
-        with suppress(OSError), open(f"/proc/{pid}/task/{thread}/statm", "rb") as file:
-            memory = int(file.read().split()[1]) * PAGE
-        if memory:
-            break
-    return sum(times[:2]), sum(times[2:4]), memory, len(threads)
+    memory = next((pages for told in _of_threads(pid, "statm") if (pages := int(told.split()[1]))), 0) * PAGE
+    return sum(times[:2]), sum(times[2:4]), memory, len(os.listdir(f"/proc/{pid}/task"))
 
 
 def _share(pid: int) -> int:
     """Bytes in memory, of those that several processes share a part."""
     with suppress(psutil.Error, OSError):
-        for thread in os.listdir(f"/proc/{pid}/task") if LINUX else ():
-            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/smaps_rollup", "rb") as file:
-                if found := [line for line in file if line.startswith(b"Pss:")]:
-                    return int(found[0].split()[1]) * 1024
+        for told in _of_threads(pid, "smaps_rollup") if LINUX else ():
+            if found := re.search(rb"^Pss: +(\d+)", told, re.M):
+                return int(found[1]) * 1024
         return _usage(pid)[2]
     return 0
 
 
 def _delay(pid: int) -> float:
     """Seconds in which the threads of a process were ready to run and had no processor."""
-    total = 0
-    if LINUX:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with suppress(OSError, IndexError), open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
-                total += int(file.read().split()[1])
-    return total / 1e9
+    told = _of_threads(pid, "schedstat") if LINUX else ()
+    return sum(int(nanoseconds) for line in told for nanoseconds in line.split()[1:2]) / 1e9
 
 
 def _lives(pid: int) -> bool:
@@ -124,16 +123,8 @@ def _lives(pid: int) -> bool:
     with suppress(psutil.Error, OSError):
         if not LINUX:
             return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
-                if file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X"):
-                    return True
+        return any(told.rpartition(b")")[2].split()[0] not in (b"Z", b"X") for told in _of_threads(pid, "stat"))
     return False
-
-
-def _kill(pid: int) -> None:
-    with suppress(psutil.Error, OSError):
-        psutil.Process(pid).kill()
 
 
 def kills_for_memory() -> int:

@@ -56,8 +56,6 @@ def answer(
     """Do one task with a submission.
 
     Args:
-        task: a key of ``tasks``.
-        submission: from ``load``.
         inputs: the task's arrays, named ``NAME_i`` in case i.
         settings: the task's other values.
         tasks: another lab's tasks, whose answers are converted here; None means ``TASKS``.

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from labs import catalog
 from staff import entries, tables
 from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, FOR_STAFF, Contents, Entry, Refused, display
 
@@ -36,8 +37,13 @@ NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _UPLOADED_ID = re.compile("[A-Za-z]{0,4}[0-9]{4,40}")
-_LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)
-_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LAB = re.compile(r"\s*LAB\s*3(?![0-9])", re.I | re.A)  # of the main lab; those of companion labs may end as they like
+# What course systems put before the name of a file that staff download: by the system's name, who uploaded it.
+# Canvas: user_LATE_id_upload_, Moodle: Name_id_assignsubmission_file_, Blackboard: Lab 3_user_attempt_TIME_.
+UPLOAD = re.compile(
+    "(?P<canvas>[^_]+(?:_LATE)?_[0-9]+)_[0-9]+_|(?P<moodle>[^_]+_[0-9]+)_assignsubmission_file_?"
+    "|(?P<blackboard>.+?)_attempt_(?P<at>[0-9]{4}(?:-[0-9]{2}){5})(?:_|$)"
+)
 # What may be meant by a file that is missing: submission (1).py, submission.py.txt, my_results/model.safetensors.
 _LIKE_CODE = re.compile(r"submission|\.(py|ipynb)$", re.I)
 _MISNAMED = re.compile(r"submission[^/]*\.(py|txt|ipynb)$", re.I)
@@ -47,48 +53,36 @@ _LIKE_REPORT = re.compile(r"report|\u62a5\u544a|\.(odt|pages|wps|rtf|tex)$", re.
 
 @dataclass(frozen=True)
 class Found:
-    """A hand-in seen from outside: its path and what its name says (empty if it says nothing).
-
-    ``uploader`` is who uploaded it, as far as a course system put that before the name.
-    """
+    """A hand-in seen from outside: its path and what its name says (empty if it says nothing)."""
 
     path: Path
     hand_in: str
     student_id: str
     name: str
-    uploader: str = ""
+    uploader: str = ""  # as far as a course system put that before the name
+    lab: str = catalog.MAIN  # whose hand-in it is
 
 
 @dataclass
 class HandIn:
-    """What grading needs from a hand-in.
+    """What grading needs from a hand-in."""
 
-    Attributes:
-        hand_in: the name of its row, without ``.zip``.
-        student_id, name: from its name or that of its only folder; empty if neither has them.
-        source: submission.py unchanged; None if it is missing.
-        run: original name of the graded run's folder; None if there is no run.
-        files: that run's files by their names in ``RUN_FILES``.
-        others: files of its other complete PCA runs, the newest first, in case that one cannot be scored.
-        notes: what is worth knowing.
-        review: what a person should look at.
-        refused: why nothing was read; empty if something was.
-    """
-
-    hand_in: str
-    student_id: str = ""
+    hand_in: str  # the name of its row, without ``.zip``
+    student_id: str = ""  # this and the name: from its own name or that of its only folder; empty if neither has them
     name: str = ""
-    source: bytes | None = None
-    run: str | None = None
-    files: dict[str, bytes] = field(default_factory=dict)
+    source: bytes | None = None  # submission.py unchanged; None if it is missing
+    run: str | None = None  # original name of the graded run's folder; None if there is no run
+    files: dict[str, bytes] = field(default_factory=dict)  # of that run, by their names in ``RUN_FILES``
+    # Files of its other complete PCA runs, the newest first, in case that one cannot be scored.
     others: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    review: list[str] = field(default_factory=list)
-    refused: str = ""
+    notes: list[str] = field(default_factory=list)  # what is worth knowing
+    review: list[str] = field(default_factory=list)  # what a person should look at
+    refused: str = ""  # why nothing was read; empty if something was
+    lab: str = catalog.MAIN  # whose hand-in it is; only the main lab's has a run
 
     def digest(self) -> str:
         """SHA-256 of everything that grading sees."""
-        rest = [self.hand_in, self.student_id, self.name, self.run, self.notes, self.review, self.refused]
+        rest = [self.hand_in, self.student_id, self.name, self.lab, self.run, self.notes, self.review, self.refused]
         digest = hashlib.sha256(json.dumps(rest).encode())
         contents = {f"{one.run}/{name}": content for one in self.runs() for name, content in one.files.items()}
         for name, content in sorted((contents | {"submission.py": self.source or b""}).items()):
@@ -104,8 +98,8 @@ class HandIn:
 # --------------------------------------------------------------------------- the class's folder
 
 
-def find(folder: Path) -> tuple[list[Found], list[str]]:
-    """The hand-ins in a class's folder, sorted, and the names of files that are not hand-ins.
+def find(folder: Path, lab: str = catalog.MAIN) -> tuple[list[Found], list[str]]:
+    """The hand-ins of a lab in a class's folder, sorted, and the names of files that are not hand-ins.
 
     Each folder, each archive and each file named like a hand-in counts as one and gets a row, under a name that stays
     different from all others after a spreadsheet changed it.
@@ -116,7 +110,7 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
         if name.startswith((".", "__MACOSX", "~$")) or name in ("Thumbs.db", "desktop.ini"):
             continue
         is_folder = path.is_dir() and not name.rstrip("_").endswith("_onlinetext")  # Moodle's, for what was typed
-        student_id, person = parse_name(name)
+        student_id, person = parse_name(name, lab)
         if not (is_folder or student_id or path.suffix.lower() in ARCHIVE_SUFFIXES):
             others.append(name)
             continue
@@ -126,34 +120,25 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
             count += 1
             hand_in = f"{stem} ({count})"
         taken.add(tables.key(hand_in))
-        found.append(Found(path, hand_in, student_id, person, uploader(name)))
+        found.append(Found(path, hand_in, student_id, person, uploader(name), lab))
     return found, others
 
 
-def parse_name(name: str) -> tuple[str, str]:
+def parse_name(name: str, lab: str = catalog.MAIN) -> tuple[str, str]:
     """Student id and name in ``student_id+name+LAB3.zip``; both empty if the name has another form."""
     start, _, rest = name.replace("\uff0b", "+").strip().partition("+")
     person, _, rest = rest.partition("+")
     student_id, person = _split(start)[1], person.strip()
     # Each pattern reads its part once: a hand-in may hold thousands of names that were made to take long.
-    good = _ID.fullmatch(student_id) and 0 < len(person) <= 60 and _LAB.match(rest)
+    good = _ID.fullmatch(student_id) and 0 < len(person) <= 60 and (lab != catalog.MAIN or _LAB.match(rest))
     return (student_id, person) if good else ("", "")
 
 
 def uploader(name: str) -> str:
-    """Who uploaded a file: what a course system put before the id, without what its next upload would not have.
-
-    Canvas: ``user_LATE_id_upload_``, Moodle: ``Name_id_assignsubmission_file_``, Blackboard:
-    ``Lab 3_user_attempt_2026-11-20-10-00-00_``.
-    """
-    words = _split(name.replace("\uff0b", "+").partition("+")[0].strip())[0].casefold().split("_")
-    times = [i for i, word in enumerate(words) if words[i - 1 : i] == ["attempt"] and _DATE.match(word)]
-    words = words[: times[-1]] if times else words
-    if words[1:2] == ["late"]:
-        del words[1]
-    if len(words) > 2 and words[-1].isdigit() and words[-2].isdigit():
-        words.pop()
-    return "_".join(words)
+    """Who uploaded a file: what a course system put before the id, without what its next upload would not have."""
+    if found := UPLOAD.match(name):
+        return next(filter(None, found.groups())).casefold().replace("_late_", "_")
+    return _split(name.replace("\uff0b", "+").partition("+")[0])[0].casefold()
 
 
 def _split(start: str) -> tuple[str, str]:
@@ -171,17 +156,18 @@ def read(found: Found) -> HandIn:
     Raises:
         OSError: a fault of this machine, such as a full disk.
     """
-    handin = HandIn(found.hand_in, found.student_id, found.name)
+    handin = HandIn(found.hand_in, found.student_id, found.name, lab=found.lab)
+    form = f"student_id+name+{'LAB3' if found.lab == catalog.MAIN else found.lab}"
     try:
         with entries.opened(found.path) as contents:
             _take(handin, contents)
     except (Refused, *DAMAGE) as error:
         handin.refused = entries.told(error)
     if not handin.student_id:
-        handin.review.append("its name does not have the form student_id+name+LAB3")
+        handin.review.append(f"its name does not have the form {form}")
     elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
         told = f"id {handin.student_id!r} and name {handin.name!r}"
-        handin.review.append(f"{told} may be the wrong way round; rename it to student_id+name+LAB3 and --resume")
+        handin.review.append(f"{told} may be the wrong way round; rename it to {form} and --resume")
     return handin
 
 
@@ -202,14 +188,15 @@ def _take(handin: HandIn, contents: Contents) -> None:
         if names:
             handin.review.append(f"it holds {what}, which were not read: {_first(sorted(names))}")
     folders = {part for entry in contents.entries for part in entry.parts[:-1][:3]}
-    named = {parse_name(folder): folder for folder in folders if "+" in folder or "\uff0b" in folder}
+    named = {parse_name(folder, handin.lab): folder for folder in folders if "+" in folder or "\uff0b" in folder}
     named.pop(("", ""), None)
     if not handin.student_id and len(named) == 1:
         (((handin.student_id, handin.name), folder),) = named.items()
         if not folder.lower().endswith(ARCHIVE_SUFFIXES):
             handin.notes.append("id and name were taken from the folder inside")
     _take_code(handin, contents)
-    _take_run(handin, contents)
+    if handin.lab == catalog.MAIN:
+        _take_run(handin, contents)
     if contents.unread and handin.source is None and handin.run is None:
         raise Refused(next(iter(contents.unread.values())))
     handin.notes += [f"{path} was not read: {cause}" for path, cause in sorted(contents.unread.items())[:3]]

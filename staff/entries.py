@@ -20,7 +20,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -57,19 +57,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a hand-in.
+    """A file in a hand-in."""
 
-    Attributes:
-        parts: its path in parts; what is in an archive is below the archive's own path.
-        read: ``read(limit)`` gives its bytes or raises ``Refused``, or what ``DAMAGE`` lists.
-        file: its path on the disk; empty in an archive.
-        archives: paths of the archives around it, the outermost first.
-    """
-
-    parts: tuple[str, ...]
-    read: Callable[[int], bytes]
-    file: str = ""
-    archives: tuple[str, ...] = ()
+    parts: tuple[str, ...]  # its path; what is in an archive is below the archive's own path
+    read: Callable[[int], bytes]  # ``read(limit)`` gives its bytes or raises ``Refused``, or what ``DAMAGE`` lists
+    file: str = ""  # its path on the disk; empty in an archive
+    archives: tuple[str, ...] = ()  # paths of the archives around it, the outermost first
 
     @property
     def path(self) -> str:
@@ -77,18 +70,13 @@ class Entry:
 
 
 class Contents:
-    """All files of one hand-in, and what reading it may still cost.
-
-    Attributes:
-        entries: its files, and those of its archives.
-        passed: paths that were not read for safety, by what they are.
-        unread: archives in it that were not read, by path, with the cause.
-    """
+    """All files of one hand-in, and what reading it may still cost."""
 
     def __init__(self, stack: ExitStack):
-        self.entries: list[Entry] = []
+        self.entries: list[Entry] = []  # its files, and those of its archives
+        # Paths that were not read for safety, by what they are.
         self.passed: dict[str, list[str]] = {"unsafe paths": [], LINKS: [], "the same file twice": []}
-        self.unread: dict[str, str] = {}
+        self.unread: dict[str, str] = {}  # archives in it that were not read, by path, with the cause
         self._stack, self._count, self._archives, self._declared, self._copied = stack, 0, 0, 0, 0
         self._until = time.thread_time() + MOST_SECONDS
 
@@ -140,21 +128,19 @@ class Contents:
         return list(self._zip(archive, around))
 
     def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
-        """A foreign archive as a zip; bsdtar makes it in a sandbox that sees these two files and programs only."""
+        """A foreign archive as a zip; bsdtar makes it in a sandbox, from one open file to another."""
         remedy = f"{FOR_STAFF}unpack it into a folder of the same name, remove it, and run again with --resume"
-        bsdtar = shutil.which("bsdtar")
-        if bsdtar is None or shutil.which("prlimit") is None or bubblewrap.unavailable():
+        bsdtar, prlimit = shutil.which("bsdtar"), shutil.which("prlimit")
+        if bsdtar is None or prlimit is None or bubblewrap.unavailable():
             raise Refused(f"a {kind} archive{remedy}")
         self._check(0)
         made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
         limits = [f"--cpu={int(left) + 1}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
-        command = ["prlimit", *limits, "bwrap", "--die-with-parent", "--new-session", "--unshare-all"]
-        command += ["--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8"]  # else names are lost
-        for path in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/nix/store"):
-            command += ["--ro-bind-try", path, path]
-        command += ["--remount-ro", "/", "--", os.path.realpath(bsdtar), "-c", "-f", "-", "--format=zip", "@-"]
+        command = [prlimit, *limits, *bubblewrap.prefix([], 4096), os.path.realpath(bsdtar)]
+        command += ["-c", "-f", "-", "--format=zip", "@-"]
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         options = {"stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * left}
+        options["env"] = {"LC_ALL": "C.UTF-8"}  # else names are lost
         try:
             subprocess.run(command, stdin=file, check=True, **options)
         except (OSError, subprocess.SubprocessError):
@@ -200,7 +186,8 @@ class Contents:
                 self.passed["the same file twice"].append("/".join(parts))
             else:
                 seen.add(parts)
-                yield Entry((*above, *parts), partial(_member, archive, info, parts[-1]), archives=archives)
+                member = partial(_member, archive, info, parts[-1])
+                yield Entry((*above, *parts), partial(_bounded, member, parts[-1]), archives=archives)
 
     def _folder(self, folder: Path) -> Iterator[Entry]:
         waiting = [(folder, ())]
@@ -217,7 +204,7 @@ class Contents:
                 elif not item.is_file(follow_symlinks=False):
                     self.passed[LINKS].append("/".join(parts))
                 elif _wanted(parts):
-                    yield Entry(parts, partial(_file, item.path, parts[-1]), item.path)
+                    yield Entry(parts, partial(_bounded, partial(_open, item.path), parts[-1]), item.path)
 
     def _check(self, count: int) -> None:
         if self._count + count > MOST_ENTRIES:
@@ -274,24 +261,19 @@ class _Bounded:
         return self._file.read(self.most if length < 0 else length)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: int) -> bytes:
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"{name} is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
-    with archive.open(info) as file:
-        return _bounded(file, limit, name)
-
-
-def _bounded(file: IO[bytes], limit: int, name: str) -> bytes:
+def _bounded(opened: Callable[[], IO[bytes]], name: str, limit: int) -> bytes:
     """All bytes of a file. A zip bomb is unpacked no further than the limit."""
-    content = file.read(limit + 1)
+    with opened() as file:
+        content = file.read(limit + 1)
     if len(content) > limit:
         raise Refused(f"{name} is larger than {size(limit)}")
     return content
 
 
-def _file(path: str, name: str, limit: int) -> bytes:
-    with _open(path) as file:
-        return _bounded(file, limit, name)
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> IO[bytes]:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused(f"{name} is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
+    return archive.open(info)
 
 
 def _open(path: str) -> IO[bytes]:
@@ -329,10 +311,8 @@ def display(name: str) -> str:
 def decoded(raw: bytes) -> str:
     """Decode a name: as UTF-8 if it is valid, otherwise as GBK, which Chinese Windows writes."""
     for encoding in ("utf-8", "gb18030"):
-        try:
+        with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     return raw.decode("utf-8", errors="replace")
 
 

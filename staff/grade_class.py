@@ -12,8 +12,9 @@ hand-in affects only its own row.
 import argparse
 import re
 import sys
+import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +28,13 @@ from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
+from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, grade_one, gradebook, merge, rerun, similar, tables
+from staff import appeal, archives, export, grade_one, gradebook, late, merge, rerun, roster, similar, tables
 from staff.grade_one import Settings
 from staff.pool import Grader, Job, Pool, records
+
+BETWEEN_TABLES = 60  # seconds between two gradebooks while hand-ins are graded
 
 
 @dataclass
@@ -46,9 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     about = "Grade a class's hand-ins: gradebook, summary and feedback for each student."
     parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
-        "then: python -m staff.grade_class merge --out OUT_DIR --marks marks.csv\n"
-        "      (see: python -m staff.grade_class merge --help)\n"
-        "appeals: python -m staff.grade_class repeat --help\n\n"
+        f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}\n\n"
         "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
         "They need this version of the lab and its packages, and the same data set prepared:\n"
         "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
@@ -60,9 +62,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--unsandboxed", action="store_true", help="no bubblewrap: code can do what your account can")
     parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask cluster, e.g. tcp://host:8786")
+    parser.add_argument("--lab", choices=catalog.names(), default=catalog.MAIN, help="whose hand-ins (default: main)")
+    text = "whether students get numbers of their own (id, the default) or all the same (class)"
+    parser.add_argument("--variant-by", choices=grade_one.VARIANTS, default="id", help=text)
     text = "student_id,sample_index for hand-ins without grade.json"
     parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
     add_flags(parser, Options)
+    group = parser.add_argument_group("the course", "kept in OUT_DIR: with --resume, a flag changes what it names only")
+    text = "who is in the class: student_id,name,email,section, or an export of Canvas, Moodle or Blackboard"
+    group.add_argument("--roster", type=Path, metavar="FILE.csv", help=text)
+    add_flags(group, late.Policy)
+    group.add_argument("--times", type=Path, metavar="FILE.csv", help="student_id,submitted: when they handed in")
     cli.add_options(parser, "data_dir")
     return parser
 
@@ -72,7 +82,7 @@ def build_merge_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
         f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
-        f"to decide or override: {', '.join(gradebook.QUESTIONS)};\n"
+        "to decide or override a question: its column of gradebook.csv;\n"
         "hand_in, which names the row if student_id is empty or a spreadsheet changed it;\n"
         "status: OK once you have looked at a REVIEW row; comment: for the student. An empty cell is undecided."
     )
@@ -95,6 +105,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
     if args.out.is_file():
         raise LabError(f"--out {args.out} is a file; name a folder")
+    if args.lab != catalog.MAIN and args.indices:
+        raise LabError(f"--indices is of the main lab; {args.lab} has no cluster of the six")
     if (args.backend == "dask") != (args.scheduler is not None):
         raise LabError("--backend dask and --scheduler ADDRESS must be given together")
 
@@ -102,30 +114,16 @@ def check_arguments(args: argparse.Namespace) -> None:
 # --------------------------------------------------------------------------- the hand-ins
 
 
-def read_indices(path: Path, found: list[archives.Found]) -> tuple[dict[str, int], list[str]]:
-    """The staff's list of answers to question 6, by ``hand_in``, and notes on the file.
-
-    Raises:
-        LabError: naming line and column.
-    """
-    rows, notes = tables.read(path, ["student_id", "sample_index"])
-    answered = [row for row in rows if row.cells["sample_index"]]  # an empty cell: not known yet
-    meant_by, changed = tables.whose(answered, [(one.student_id, one.hand_in) for one in found])
-    answers, errors = {}, []
-    for row, meant, wrong in meant_by:
-        text = row.cells["sample_index"]
-        if wrong:
-            errors.append(wrong)
-        elif re.fullmatch(r"[0-9]{1,5}(\.0+)?", tables.narrow(text)):
-            answers |= dict.fromkeys(meant, int(float(tables.narrow(text))))
-        else:
-            errors.append(f"line {row.line}, column sample_index: {text[:40]!r} is not a whole number from 0")
-    tables.refuse(path, errors)
-    return answers, notes + changed
+def index(text: str) -> int:
+    """A cell of the staff's list of answers to question 6; a ``ValueError`` if it is none."""
+    if not re.fullmatch(r"[0-9]{1,5}(\.0+)?", tables.narrow(text)):
+        raise ValueError(f"{text[:40]!r} is not a whole number from 0")
+    return int(float(tables.narrow(text)))
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Decide which of several hand-ins with one id counts: the newest by file time.
+    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time in
+    the name, then by file time.
 
     All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
     names different uploaders: anybody can write another's id into a file's name.
@@ -143,7 +141,9 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             continue
         # A report that was uploaded beside the archive replaces nothing.
         holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
-        times = {one.hand_in: (holds_code[one.hand_in], one.path.stat().st_mtime_ns) for one in rivals}
+        uploads = {one.hand_in: archives.UPLOAD.match(one.hand_in) for one in rivals}
+        said = {name: upload["at"] or "" if upload else "" for name, upload in uploads.items()}
+        times = {(name := one.hand_in): (holds_code[name], said[name], one.path.stat().st_mtime_ns) for one in rivals}
         one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
         one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
         all_count = not (one_name and one_uploader)
@@ -177,10 +177,13 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
     loaded = [gradebook.load_record(args.out, one.hand_in) for one in found]
     records = {record["hand_in"]: record for record in loaded if record is not None}
     for record in records.values():
-        was = record["settings"].get("dataset")
-        if was != args.dataset:
-            remedy = f"add --dataset {was}, or name another --out"
-            raise LabError(f"{args.out} holds records made with dataset {was}, not {args.dataset}; {remedy}")
+        was_under = {"lab": catalog.MAIN, "variant": "id"} | record["settings"]
+        now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset}
+        for name, now in now_under.items():
+            was, flag = was_under.get(name), "--variant-by" if name == "variant" else f"--{name}"
+            if was != now:
+                remedy = f"add {flag} {was}, or name another --out"
+                raise LabError(f"{args.out} holds records made with {name} {was}, not {now}; {remedy}")
         if record["settings"].get("key") not in (None, grade_one.key_name(key)):  # None: of version 0.2
             remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
             raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
@@ -205,68 +208,89 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
             could not be saved, though everything else was.
     """
     check_arguments(args)
-    found, others = archives.find(args.handins)
+    found, others = archives.find(args.handins, args.lab)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
-    answers, notes = read_indices(args.indices, found) if args.indices else ({}, [])
+    names, answers = [(one.student_id, one.hand_in) for one in found], {}
+    course, notes = roster.given(args, names)
+    if args.indices:
+        answers, more = tables.answers(args.indices, "sample_index", names, index)
+        notes += more
     if args.scheduler is None and not args.unsandboxed:  # a cluster's workers are asked by the pool
         bubblewrap.require()
-    facts = [f"data: {DATASETS[args.dataset]}"]
-    how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
+    has_runs, facts = args.lab == catalog.MAIN, []
+    if has_runs:
+        how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
+        facts = [f"data: {DATASETS[args.dataset]}", f"Performance was {how}"]
+        prepare.ensure(args.dataset, args.data_dir)
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
     left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
-    facts += [f"Performance was {how}", *left, *notes]
-    prepare.ensure(args.dataset, args.data_dir)
+    facts += [*left, *notes]
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        return grade_found(args, grader, found, answers, facts)
+        return grade_found(args, grader, found, answers, course, facts)
 
 
-def grade_found(args, grader: Grader, found: list[archives.Found], answers: dict, facts: list[str]) -> list:
+def grade_found(args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str]) -> list:
     """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
 
     Args:
-        found: all hand-ins.
-        answers: from ``read_indices``.
+        found: all hand-ins, as ``archives.Found``.
+        answers: to question 6 from the staff's list, by ``hand_in``.
+        course: what else staff say of the class.
         facts: lines for the head of the summary.
     """
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
     earlier = earlier_records(args, to_grade, key)
-    settings = Settings(key, not args.no_rerun, args.dataset, *grade_one.facts(args.dataset))
+    its = grade_one.facts(args.dataset, args.lab)
+    settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
     appeal.write_key(args.out, key)
+    course.keep(args.out)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
 
-    jobs, done, unsaved = [], {}, []
+    jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
     for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
         jobs.append(Job(one, index, record))
-    facts += sandbox.guards()
+    facts += sandbox.guards(catalog.load(args.lab).limits)
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
         (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
-            with tqdm(total=len(to_grade), desc="grading", unit="hand-in", disable=None) as bar:
+            with progress(len(to_grade)) as bar:
                 for record in records(pool, grader, jobs):
                     same = record == earlier.get(record["hand_in"])
                     done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
                     bar.update()
+                    if time.monotonic() > told:  # the first row after seconds
+                        with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
+                            gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
+                        told = time.monotonic() + BETWEEN_TABLES
         finally:
             missing = len(to_grade) - len(done)
             if missing:
                 facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-            alike = similar.compare(rows)
-            facts += unsaved + merge.write_template(args.out, rows)
-            gradebook.write(args.out, rows, facts, missing, alike)
+            facts += course.enter(rows, complete=not missing)
+            alike = similar.compare(rows, args.lab)
+            facts += unsaved + merge.write_template(args.out, args.lab, rows)
+            gradebook.write(args.out, args.lab, rows, facts, missing, alike)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
     return rows
+
+
+def progress(total: int) -> tqdm:
+    """Hand-ins done, rate and time left on one line; a line each half minute where that is no terminal."""
+    seen = sys.stderr.isatty()
+    where = {"file": sys.stderr} if seen else {"file": sys.stdout, "mininterval": 30, "maxinterval": 30}
+    return tqdm(total=total, desc="grading", unit="hand-in", ascii=True, **where)
 
 
 def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:
@@ -274,7 +298,7 @@ def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> d
     try:
         gradebook.save_record(out, record)
     except Exception as error:  # a text that UTF-8 cannot hold, a full disk
-        handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"])
+        handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
         index, cause = record["settings"].get("index"), grade_one.fault(error)
         record = grade_one.internal_record(handin, index, settings, cause)
         try:
@@ -306,10 +330,8 @@ def class_rows(
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["merge"]:
-        return main_merge(argv[1:])
-    if argv[:1] == ["repeat"]:
-        return appeal.main(argv[1:])
+    if argv and argv[0] in COMMANDS:
+        return COMMANDS[argv[0]](argv[1:])
     args = build_parser().parse_args(argv)
     try:
         rows = grade_class(args)
@@ -336,6 +358,8 @@ def main_merge(argv: list[str]) -> int:
     print(f"wrote {args.out / 'final.csv'}: {len(rows)} students, {len(undecided)} undecided")
     return 0
 
+
+COMMANDS = {"merge": main_merge, "repeat": appeal.main, "export": export.main}
 
 if __name__ == "__main__":
     sys.exit(cli.run_script(main))

@@ -11,28 +11,31 @@ import hashlib
 import json
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 import sandbox
 from grading import checks, scores, table
+from grading.questions.common import Question
 from hi_mnist import data, files, prepare, runs
 from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import listed, one_line
+from labs import catalog
 from staff import archives, gradebook, handout, rerun, similar
 from staff.entries import FOR_STAFF
+from staff.gradebook import RUN_QUESTIONS
 
 # Records depend on them as well.
 OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar")
 OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
-RUN_QUESTIONS = ("sample_index", "performance")
 NO_ANSWER = {"message": f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
+VARIANTS = ("id", "class")  # the numbers differ by student, or all have the same
 LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
 STEPS = ("e_step", "m_step")  # what a run is made by
 
@@ -46,6 +49,8 @@ class Settings:
         rerun: whether Performance is reproduced.
         dataset: what runs must have been trained on.
         data, code: hashes of the images and of the grading program, to check workers elsewhere.
+        lab: the lab's name; only the main lab has runs, and so images.
+        variant: by what the numbers of the questions on the code differ, one of ``VARIANTS``.
     """
 
     key: str
@@ -53,20 +58,28 @@ class Settings:
     dataset: str
     data: str
     code: str
+    lab: str = catalog.MAIN
+    variant: str = "id"
 
 
 images = functools.cache(data.load_data_set)  # the class's images, read once per process
 
 
 @functools.cache
-def facts(dataset: str) -> tuple[str, str]:
-    """Hashes of the data set and of the grading program as this process has them."""
-    prepare.ensure(dataset)
-    there = images(dataset)
-    digest = hashlib.sha256()
-    for name in handout.find(handout.GRADING_FILES) + OF_STAFF:
+def facts(dataset: str, lab: str = catalog.MAIN) -> tuple[str, str]:
+    """Hashes of the images (empty for a companion lab) and of the grading program as this process has them."""
+    digest, its_own = hashlib.sha256(), [] if lab == catalog.MAIN else [f"labs/{lab}/*.py"]
+    for name in handout.find(handout.GRADING_FILES + its_own) + OF_STAFF:
         digest.update(name.encode() + (ROOT / name).read_bytes())
-    return files.data_hash(*there), digest.hexdigest()
+    if lab != catalog.MAIN:
+        return "", digest.hexdigest()
+    prepare.ensure(dataset)
+    return files.data_hash(*images(dataset)), digest.hexdigest()
+
+
+def seeds(key: str, variant: str, whose: str, lab: catalog.Lab) -> dict[str, int]:
+    """The seeds of the questions on a student's code; ``whose`` is the id, or the hand-in's name without one."""
+    return checks.secret_seeds(key, whose if variant == "id" else "", lab.questions)
 
 
 # --------------------------------------------------------------------------- the record
@@ -80,21 +93,23 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
         index: the answer to question 6 from the staff's list, for hand-ins without one.
         settings: the class's.
     """
-    record = empty_record(handin, index, settings)
+    record, lab = empty_record(handin, index, settings), catalog.load(settings.lab)
     # One BLAS thread everywhere: another number of threads would change the last digits of sums.
-    with threadpool_limits(limits=1), sandbox.Box(handin.source or b"") as box:
+    with threadpool_limits(limits=1), sandbox.Box(handin.source or b"", lab.tasks) as box:
         if handin.refused:
-            record["questions"] = entries(gradebook.QUESTIONS, "REVIEW", handin.refused)
+            record["questions"] = entries(gradebook.questions(settings.lab), "REVIEW", handin.refused)
             record["review"].insert(0, handin.refused)
             return record
-        if (settings.data, settings.code) != facts(settings.dataset):
+        if (settings.data, settings.code) != facts(settings.dataset, settings.lab):
             raise RuntimeError("this worker has other images or another version of the lab")
         # The run first, so that the data it is measured by are read before any student code runs.
-        by_index, performance = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record))
-        code = guarded(checks.QUESTIONS, lambda: grade_code(handin, settings, record, box))
+        has_run = settings.lab == catalog.MAIN
+        run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record)) if has_run else []
+        code = guarded(lab.questions, lambda: grade_code(handin, settings, record, box))
         if settings.rerun and record["db"] is not None:
-            (performance,) = guarded(["performance"], lambda: [reproduced(performance, handin, code, record, box)])
-    summary = table.summary([*code, by_index, performance])
+            asked = {"performance": RUN_QUESTIONS["performance"]}
+            run[1:] = guarded(asked, lambda: [reproduced(run[1], handin, code, record, box)])
+    summary = table.summary([*code, *run], limits=lab.limits)
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
@@ -119,27 +134,26 @@ def key_name(key: str) -> str:
 
 def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
     """The record of a hand-in that could not be graded because grading itself failed."""
-    handin = one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name)
-    return empty_record(handin, index, settings) | {"questions": entries(gradebook.QUESTIONS, "INTERNAL", cause)}
+    handin = (
+        one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name, lab=one.lab)
+    )
+    return empty_record(handin, index, settings) | {
+        "questions": entries(gradebook.questions(settings.lab), "INTERNAL", cause)
+    }
 
 
-def entry(name: str, verdict: str, message: str, hint: str = "", score: float = 0.0) -> dict:
-    """An entry of ``questions``."""
-    told = {"score": score, "verdict": verdict, "message": message, "hint": hint}
-    return checks.question(name, *gradebook.QUESTIONS[name]) | told
+def entries(asked: dict[str, Question], verdict: str, message: str, hint: str = "") -> list[dict]:
+    """Entries of ``questions`` that all say the same."""
+    told = {"verdict": verdict, "message": message, "hint": hint}
+    return [checks.question(name, q.label, q.points) | told for name, q in asked.items()]
 
 
-def entries(names: Iterable[str], verdict: str, message: str, hint: str = "") -> list[dict]:
-    """The same for several questions."""
-    return [entry(name, verdict, message, hint) for name in names]
-
-
-def guarded(names: Iterable[str], grade: Callable[[], list[dict]]) -> list[dict]:
+def guarded(asked: dict[str, Question], grade: Callable[[], list[dict]]) -> list[dict]:
     """The entries from ``grade``; INTERNAL ones if it fails, because its faults are ours."""
     try:
         return grade()
     except Exception as error:
-        return entries(names, "INTERNAL", fault(error))
+        return entries(asked, "INTERNAL", fault(error))
 
 
 def fault(error: BaseException) -> str:
@@ -153,27 +167,28 @@ def fault(error: BaseException) -> str:
 
 
 def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: sandbox.Box) -> list[dict]:
-    """Grade the four questions on the code; puts its fingerprint into the record.
+    """Grade the questions on the code; puts its fingerprint into the record.
 
     The numbers depend on whose code it is: nobody can prepare for them, or learn those of others.
     """
+    lab = catalog.load(settings.lab)
     if handin.source is None:
         message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
-        return entries(checks.QUESTIONS, "ERROR", message, hint)
-    if changed := differing(handin.source):
+        return entries(lab.questions, "ERROR", message, hint)
+    if changed := differing(handin.source, lab):
         record["notes"].append(
             f"submission.py differs from the handout in {listed(changed)}; it was graded as handed in"
         )
-    seeds = checks.secret_seeds(settings.key, handin.student_id or handin.hand_in)
-    questions = checks.check_code(handin.source, seed=seeds, jobs=1, box=box)
+    seed = seeds(settings.key, settings.variant, handin.student_id or handin.hand_in, lab)
+    questions = lab.check(handin.source, seed=seed, jobs=1, box=box)
     record["fingerprint"] = similar.hashes(box)
     return questions
 
 
 @functools.cache
-def given() -> dict[str, str]:
-    """The given functions of the students' submission.py by name: their code without docstrings, squeezed."""
-    text, found = handout.student_copy("submission.py")[0].decode(), {}
+def given(source: str) -> dict[str, str]:
+    """The given functions of the students' copy of ``source`` by name: their code without docstrings, squeezed."""
+    text, found = handout.student_copy(source)[0].decode(), {}
     for owner in [tree := ast.parse(text), *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
         for node in (node for node in owner.body if isinstance(node, ast.FunctionDef)):
             code = text.splitlines()[node.body[bool(ast.get_docstring(node))].lineno - 1 : node.end_lineno]
@@ -186,10 +201,11 @@ def squeezed(code: str) -> str:
     return re.sub(r"#.*|\s+", "", code)
 
 
-def differing(source: bytes) -> list[str]:
+def differing(source: bytes, lab: catalog.Lab) -> list[str]:
     """The given functions whose code does not stand in a submission as it came."""
     text = squeezed(source.decode("utf-8", "replace"))
-    return [name for name, code in given().items() if not re.search(re.escape(code) + r"(?![-+*/.,([&|%])", text)]
+    every = given(lab.source.relative_to(ROOT).as_posix())
+    return [name for name, code in every.items() if not re.search(re.escape(code) + r"(?![-+*/.,([&|%])", text)]
 
 
 # --------------------------------------------------------------------------- its run

@@ -9,26 +9,26 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grading import checks
+from grading.questions.common import Question
 from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
-from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import markdown
+from labs import catalog
 from staff import archives, tables
 from staff.entries import for_student
 
-QUESTIONS = {name: (asked.label, asked.points) for name, asked in checks.QUESTIONS.items()} | {
-    "sample_index": ('6 the cluster of "6"', SAMPLE_INDEX_POINTS),
-    "performance": ("6 Performance", PERFORMANCE_POINTS),
+RUN_QUESTIONS = {  # of the main lab: on the run that was handed in
+    "sample_index": Question('6 the cluster of "6"', SAMPLE_INDEX_POINTS, None, None),
+    "performance": Question("6 Performance", PERFORMANCE_POINTS, None, None),
 }
-COLUMNS = ["hand_in", "student_id", "name", *QUESTIONS, "auto_score", "status", "note"]
 UNDECIDED = ("REVIEW", "INTERNAL", "SKIPPED")  # verdicts without points: a person fills in these cells
-STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED")
+STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED", "ABSENT")
+EXTRA = {"email": "", "section": "", "late": "", "penalty": 0.0}  # what a row has of the roster and the deadline
 GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
 FEEDBACK = ("feedback.md", "feedback.json")
@@ -37,12 +37,46 @@ SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a go
 NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
 
 
+def questions(lab: str) -> dict[str, Question]:
+    """All questions of a lab that the programs answer, by id: on the code, and of the main lab on the run."""
+    return catalog.load(lab).questions | (RUN_QUESTIONS if lab == catalog.MAIN else {})
+
+
+def auto_points(lab: str) -> int:
+    """The points of ``questions``, without those of a bonus."""
+    return catalog.total_points(questions(lab))
+
+
+def columns(lab: str, extra: Container[str] = ()) -> list[str]:
+    """The columns of ``gradebook.csv``; ``extra`` names those of the roster and the deadline that it has."""
+    names = ["hand_in", "student_id", "name", "section", *questions(lab), "auto_score", "late", "penalty"]
+    return [name for name in (*names, "status", "note") if name in extra or name not in EXTRA]
+
+
+@dataclass
+class Graded:
+    """A graded class, as ``write`` kept it.
+
+    Attributes:
+        lab: its name.
+        rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
+        missing: how many hand-ins are not graded yet.
+    """
+
+    lab: str
+    rows: list[dict]
+    missing: int
+
+
 @dataclass
 class Row:
     """A line of the gradebook.
 
     Attributes:
+        hand_in: empty for a student of the roster who handed nothing in.
         record: what grading found; None for a hand-in replaced by another.
+        email, section: from the roster.
+        late, penalty: how late, as ``staff.late`` says it, and the points off.
         notes, review: lines that concern the class as a whole.
     """
 
@@ -52,18 +86,24 @@ class Row:
     record: dict | None
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
+    email: str = ""
+    section: str = ""
+    late: str = ""
+    penalty: float = 0.0
 
     def status(self) -> str:
-        """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts."""
-        return own_status(self.record, self.review) if self.record else "REPLACED"
+        """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts; ABSENT."""
+        if self.record:
+            return own_status(self.record, self.review)
+        return "REPLACED" if self.hand_in else "ABSENT"
 
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
-        points = dict.fromkeys(QUESTIONS) | {q["id"]: decided(q) for q in record["questions"]}
+        points = {q["id"]: decided(q) for q in record["questions"]}
         score = total(points.values()) if self.record else None
         looks, notes = [*record["review"], *sorted(self.review)], [*record["notes"], *sorted(self.notes)]
         note = "; ".join([*looks, *undecided_causes(record), *notes])
-        whose = {"hand_in": self.hand_in, "student_id": self.student_id, "name": self.name}
+        whose = {name: getattr(self, name) for name in ("hand_in", "student_id", "name", *EXTRA)}
         return whose | points | {"auto_score": score, "status": self.status(), "note": note}
 
 
@@ -119,22 +159,23 @@ def load_record(out: Path, hand_in: str) -> dict | None:
     path = out / "records" / f"{file_name(hand_in)}.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        complete = record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == list(QUESTIONS)
-        return record if complete and isinstance(record["settings"], dict) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        asked = list(questions(record["settings"].get("lab", catalog.MAIN)))
+        return record if record["hand_in"] == hand_in and [q["id"] for q in record["questions"]] == asked else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, LabError):
         return None
 
 
-def load(out: Path) -> tuple[list[dict], int]:
-    """The gradebook's rows that count, as ``write`` kept them, and how many hand-ins are not graded yet.
+def load(out: Path) -> Graded:
+    """What ``write`` kept.
 
     Raises:
         LabError: nothing is graded, or the file is damaged.
     """
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
-        rows = [{name: row[name] for name in (*COLUMNS, "look")} for row in kept["rows"]]
-        return [row for row in rows if row["status"] != "REPLACED"], kept["missing"]
+        lab = kept.get("lab", catalog.MAIN)
+        rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
+        return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"])
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError):
@@ -152,51 +193,65 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
+def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
     Args:
         out: an existing folder.
+        lab: the lab's name.
         rows: all hand-ins that have a record or do not need one.
         facts: lines for the head of the summary.
         missing: how many hand-ins are not graded yet.
         alike: lines on hand-ins with similar code.
     """
     rows = in_order(rows)
-    graded = [row.cells() | {"look": bool(row.review or (row.record and row.record["review"]))} for row in rows]
-    tables.write(out / "gradebook.csv", COLUMNS, graded)
-    told = {feedback_folder(out, row.hand_in): student_record(row.record) for row in rows if row.record}
+    looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
+    graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
+    told = {feedback_folder(out, row.hand_in): student_record(row, lab) for row in rows if row.record}
     # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
     for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
     for folder, feedback in told.items():
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(FEEDBACK, (feedback_text(feedback), _json(feedback)), strict=True):
+        for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=True):
             files.write_text(folder / name, text)
-    files.write_text(out / "summary.md", summary_text(rows, facts, alike))
-    files.write_text(out / GRADEBOOK, _json({"missing": missing, "rows": graded}))
+    files.write_text(out / "summary.md", summary_text(lab, rows, facts, alike))
+    files.write_text(out / GRADEBOOK, _json({"lab": lab, "missing": missing, "rows": graded}))
+
+
+def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
+    """Write ``gradebook.csv``, also with the first rows while others are still graded; returns its cells."""
+    empty = dict.fromkeys(columns(lab))
+    graded = [empty | row.cells() for row in in_order(rows)]
+    extra = {name for row in graded for name in EXTRA if row[name] or (name == "penalty" and row["late"])}
+    tables.write(out / "gradebook.csv", columns(lab, extra), graded)
+    return graded
 
 
 def feedback_folder(out: Path, hand_in: str) -> Path:
     return out / "feedback" / file_name(hand_in)
 
 
-def student_record(record: dict) -> dict:
+def student_record(row: Row, lab: str) -> dict:
     """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
-    shown = {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
+    record, shown = row.record, {"late": row.late, "penalty": row.penalty}
+    shown |= {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
     shown["notes"] = [for_student(note) for note in record["notes"]]
     shown["questions"] = [q | {"message": for_student(q["message"])} for q in record["questions"]]
     score = total(map(decided, record["questions"]))
-    return shown | {"auto_score": score, "auto_points": AUTO_POINTS, "status": own_status(record)}
+    return shown | {"auto_score": score, "auto_points": auto_points(lab), "status": own_status(record)}
 
 
-def feedback_text(shown: dict) -> str:
+def feedback_text(shown: dict, lab: str) -> str:
     """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted."""
-    lines = [f"# Lab 3: {markdown(shown['hand_in'])}", "", "| question | points | verdict |", "| --- | ---: | --- |"]
+    lines = [f"# {catalog.load(lab).title}: {markdown(shown['hand_in'])}", ""]
+    lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
     for q in shown["questions"]:
         lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
-    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {AUTO_POINTS} | |", ""]
+    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {shown['auto_points']} | |"]
+    late, points = shown["late"], f"-{given(shown['penalty'])}" if shown["penalty"] else "0"
+    lines += [f"| late: {late} | {points} | |"] * (late not in ("", "no")) + [""]
     if any(decided(q) is None for q in shown["questions"]):
         lines += ["Open points are not lost: a person decides them.", ""]
     for q in shown["questions"]:
@@ -217,18 +272,20 @@ def block(text: str) -> list[str]:
 
 
 def counted(rows: list[Row]) -> str:
-    """The number of hand-ins by status."""
+    """The number of hand-ins by status, and that of absent students."""
     statuses = Counter(row.status() for row in rows)
-    return f"{len(rows)} hand-ins: {', '.join(f'{statuses[s]} {s}' for s in STATUSES if s in statuses) or 'none'}"
+    told = ", ".join(f"{statuses[s]} {s}" for s in STATUSES if s in statuses)
+    return f"{len(rows) - statuses['ABSENT']} hand-ins: {told or 'none'}"
 
 
-def summary_text(rows: list[Row], facts: list[str], alike: list[str]) -> str:
+def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) -> str:
     """The class at a glance, as Markdown."""
     graded = [row for row in rows if row.record]
-    lines = ["# The class", "", f"- {counted(rows)}", *(f"- {markdown(fact)}" for fact in facts)]
+    lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(rows)}"]
+    lines += [f"- {markdown(fact)}" for fact in facts]
     lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
     why = ["", "## Why points were lost", ""]
-    for i, (label, points) in enumerate(QUESTIONS.values()):
+    for i, (label, points, *_) in enumerate(questions(lab).values()):
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
         lost = [q for q in closed if q["score"] < points - 0.005]

@@ -10,6 +10,7 @@ than one that gives the answers away. Each lab text goes out as a page for the b
 """
 
 import argparse
+import functools
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, atomic_path, check_new_folder, new_folder, write_text
+from labs import catalog
 
 # What goes to students, and nothing else. A pattern without a match is an error; hidden files are named in full.
 STUDENT_FILES = [
@@ -34,40 +36,19 @@ STUDENT_FILES = [
 ]  # fmt: skip
 # What grading needs.
 GRADING_FILES = ["submission.py", "hi_mnist/*.py", "sandbox/*.py", "grading/*.py", "grading/*/*.py"]
+GRADING_FILES += ["labs/__init__.py", "labs/catalog.py"]
 LONGEST_REGION = 25  # lines; a longer task should be split
-TASKS = {
-    "1.1 E-step": "compute gamma, the probability of each component for each sample",
-    "1.2 M-step": "update self.pi, self.means and self.covs from X and gamma",
-    "2.1 PCA": "set self.mean and self.components",
-    "5.1 sampling": "draw an image from component `label` and save it as gmm_sample.png",
-}
-LAB_TASKS = {  # of the companion labs
-    "3.1 data": "set train_loader and test_loader",
-    "3.2 RBM parameters": "set self.fc, self.bias_v and self.bias_h",
-    "3.2 RBM sampling": "return a draw of 0 and 1 for each probability in p",
-    "3.2 RBM downwards": "return the probabilities of the visible units",
-    "3.2 RBM contrastive divergence": "set gradient_fc, gradient_v and gradient_h",
-    "3.2 RBM reconstruction": "return the pixels after the pass up and down",
-    "3.3 autoencoder layers": "set self.encoder and self.decoder",
-    "3.3 autoencoder forward": "return the reconstruction",
-    "3.3 unrolling": "fill `pretrained` with the parameters of encoder and decoder by name",
-    "3.3 fine-tuning": "set loss, and take one step of the optimizer",
-    "3.4 squared error": "return one number for each image",
-    "3.4 probe": "set honest and same_set",
-    "4.1 odd colours": "return one number for each image, higher for the more suspicious",
-    "1.1 Dense autoencoder": "set self.encoder and self.decoder",
-    "1.2 Training step": "compute the loss, take one step of the optimizer and return the loss",
-    "2.1 Projections": "return the five methods by name",
-    "1.1 Convolutional autoencoder": "set self.encoder and self.decoder",
-    "2.1 Standard codes": "return the codes with mean 0 and standard deviation 1 in every column",
-    "3.1 Flip rule": "return the labels, with 0 and 1 exchanged where the known images say so",
-    "3.2 Consensus": "return one labelling that most of the rows agree on",
-}
 _MARKER_LIKE = re.compile(r"\s*(#|<!--)\s*(BEGIN|END)_[A-Z]")
 _PYTHON_LINE = re.compile(
     r"(?P<indent> *)# (?P<edge>BEGIN|END)_(?P<kind>YOUR_CODE|SOLUTION_ONLY|STAFF_ONLY)(?: (?P<label>\S.*))?"
 )
 _MARKDOWN_LINE = re.compile(r"<!-- (?P<edge>BEGIN|END)_(?P<kind>STAFF_ONLY) -->(?P<label>)(?P<indent>)")
+
+
+@functools.cache
+def regions() -> dict[str, str]:
+    """What is to be done in each region, by its label, of all labs."""
+    return {label: task for name in catalog.names() for label, task in catalog.load(name).regions.items()}
 
 
 def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
@@ -84,7 +65,7 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
         LabError: a marker is malformed, nested, unclosed or stray, a region is too long, or a task is unknown.
     """
     form = _MARKDOWN_LINE if name.endswith(".md") else _PYTHON_LINE
-    known = TASKS | LAB_TASKS
+    known = regions()
     kept, labels, opened = [], [], None
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         where = f"{name}, line {number}"
@@ -158,8 +139,8 @@ def make_handout(out: Path, source: Path = ROOT) -> list[str]:
             tasks += labels
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        if sorted(tasks) != sorted(TASKS | LAB_TASKS):
-            raise LabError(f"the source holds the tasks {sorted(tasks)}, the labs have {sorted(TASKS | LAB_TASKS)}")
+        if sorted(tasks) != sorted(regions()):
+            raise LabError(f"the source holds the tasks {sorted(tasks)}, the labs have {sorted(regions())}")
         return sorted(names + lab_pages(folder))
 
 

@@ -5,20 +5,26 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grading.table import AUTO_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
+from labs import catalog
 from staff import gradebook, tables
-from staff.gradebook import FEEDBACK, QUESTIONS, Row, block, feedback_folder, given, in_order, total
+from staff.gradebook import FEEDBACK, Row, auto_points, block, feedback_folder, given, in_order, questions, total
 
 FINAL = "## Final"
 TEMPLATE = "marks_template.csv"
 REPORT = {"log": 2, "tuning": 5, "results": 2, "questions": 20, "feedback": 1}
-OPTIONAL = [*QUESTIONS, "status", "comment"]
-FINAL_COLUMNS = [
-    "student_id", "name", "hand_in", *QUESTIONS, "auto_score", *REPORT, "report_score", "total", "undecided", "comment",
-    "note",
-]  # fmt: skip
+
+
+def report(lab: str) -> dict[str, int]:
+    """The points that are given by hand, by part."""
+    return REPORT if lab == catalog.MAIN else {}
+
+
+def final_columns(lab: str) -> list[str]:
+    """The columns of ``final.csv``."""
+    given_by_hand = [*report(lab), "report_score", "total", "undecided", "comment", "note"]
+    return ["student_id", "name", "hand_in", *questions(lab), "auto_score", *given_by_hand]
 
 
 @dataclass
@@ -39,20 +45,29 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     Raises:
         LabError: grading is not finished, or the marks cannot be read; names line and column.
     """
-    graded, missing = gradebook.load(out)
-    if missing:
+    graded = gradebook.load(out)
+    if missing := graded.missing:
         raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
     marks, notes = read_marks(marks_path, graded)
-    ids = Counter(row["student_id"].casefold() for row in graded if row["student_id"])
-    rows = [_final(row, marks.get(row["hand_in"], Marks()), ids[row["student_id"].casefold()] > 1) for row in graded]
-    told = dict(filter(None, (_told(out, row) for row in rows)))  # all of it first, so that nothing is half-written
-    tables.write(out / "final.csv", FINAL_COLUMNS, rows)
+    ids = Counter(row["student_id"].casefold() for row in graded.rows if row["student_id"])
+    rows = []
+    for row in graded.rows:
+        twice = ids[row["student_id"].casefold()] > 1
+        rows.append(_final(graded.lab, row, marks.get(called(row), Marks()), twice))
+    told = filter(None, (_told(out, graded.lab, row) for row in rows))
+    told = dict(told)  # all of it first, so that nothing is half-written
+    tables.write(out / "final.csv", final_columns(graded.lab), rows)
     for path, text in told.items():
         files.write_text(path, text)
     return rows, notes
 
 
-def write_template(out: Path, rows: list[Row]) -> list[str]:
+def called(row: dict) -> str:
+    """The name of a row: the hand-in's, or that of an absent student."""
+    return row["hand_in"] or row["student_id"]
+
+
+def write_template(out: Path, lab: str, rows: list[Row]) -> list[str]:
     """Write ``marks_template.csv``: a line for each student, a column for each question that is still open for anyone.
 
     Returns:
@@ -60,7 +75,8 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
     """
     path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
     try:
-        written = tables.read(path, ["student_id"], [*REPORT, *OPTIONAL])[0] if path.exists() else []
+        known = [*report(lab), *questions(lab), "status", "comment"]
+        written = tables.read(path, ["student_id"], known)[0] if path.exists() else []
         filled = any(text for row in written for name, text in row.cells.items() if name not in names)
     except LabError:  # not in the form that we write
         filled = True
@@ -70,22 +86,23 @@ def write_template(out: Path, rows: list[Row]) -> list[str]:
     for row in in_order(rows):
         if row.record:  # two hand-ins of one id have one line
             lines.setdefault((bool(row.student_id), tables.key(row.student_id or row.hand_in)), row.cells())
-    open_questions = [name for name in QUESTIONS if any(cells[name] is None for cells in lines.values())]
-    columns = [*names, *REPORT, *open_questions, "status", "comment"]
+    open_questions = [name for name in questions(lab) if any(cells[name] is None for cells in lines.values())]
+    columns = [*names, *report(lab), *open_questions, "status", "comment"]
     empty = dict.fromkeys(columns)
     tables.write(path, columns, [empty | {name: cells[name] for name in names} for cells in lines.values()])
     return []
 
 
-def read_marks(path: Path, graded: list[dict]) -> tuple[dict[str, Marks], list[str]]:
+def read_marks(path: Path, graded: gradebook.Graded) -> tuple[dict[str, Marks], list[str]]:
     """The marks by hand-in, and notes on the file.
 
     ``tables.whose`` says which hand-ins a row means. A row unknown to the gradebook is left out if it gives no points:
     that student did not hand in anything.
     """
-    rows, notes = tables.read(path, ["student_id", *REPORT], OPTIONAL)
-    found, changed = tables.whose(rows, [(row["student_id"], row["hand_in"]) for row in graded])
-    most = REPORT | {name: points for name, (_, points) in QUESTIONS.items()}
+    by_hand, asked = report(graded.lab), questions(graded.lab)
+    rows, notes = tables.read(path, ["student_id", *by_hand], [*asked, "status", "comment"])
+    found, changed = tables.whose(rows, [(row["student_id"], called(row)) for row in graded.rows])
+    most = by_hand | {name: q.points for name, q in asked.items()}
     marks, errors, absent = {}, [], []
     for row, meant, wrong in found:
         shown = row.cells["student_id"] or row.cells.get("hand_in", "")
@@ -126,27 +143,30 @@ def number(text: str, largest: float) -> float | None:
     return abs(float(narrow))  # not -0
 
 
-def _final(row: dict, marks: Marks, twice: bool) -> dict:
+def _final(lab: str, row: dict, marks: Marks, twice: bool) -> dict:
     final = {name: row[name] for name in ("student_id", "name", "hand_in")}
     undecided, notes = [], [row["note"]] if row["note"] else []
-    for name in [*QUESTIONS, *REPORT]:
+    asked, by_hand = questions(lab), report(lab)
+    for name in [*asked, *by_hand]:
         graded = row.get(name)
         final[name] = graded if marks.points.get(name) is None else marks.points[name]
         if final[name] is None:
             undecided.append(name)
-        elif name in QUESTIONS and final[name] != graded:
+        elif name in asked and final[name] != graded:
             notes.append(f"{name} by hand, graded {given(graded)}")
     if twice:
         undecided.append("two hand-ins for one id")
     elif row["look"] and not marks.settled:
         undecided.append("status")
-    for score, names in (("auto_score", QUESTIONS), ("report_score", REPORT)):
+    for score, names in (("auto_score", asked), ("report_score", by_hand)):
         final[score] = total(final[name] for name in names)
     final["total"] = None if undecided else total((final["auto_score"], final["report_score"]))
+    if not row["hand_in"] and len(undecided) == len(asked) + len(by_hand):
+        undecided = []  # nobody marks who is absent
     return final | {"undecided": ", ".join(undecided), "comment": marks.comment, "note": "; ".join(notes)}
 
 
-def _told(out: Path, row: dict) -> tuple[Path, str] | None:
+def _told(out: Path, lab: str, row: dict) -> tuple[Path, str] | None:
     """The student's feedback.md with the final points at its head and end; None if it was removed."""
     path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
     try:
@@ -156,14 +176,17 @@ def _told(out: Path, row: dict) -> tuple[Path, str] | None:
     except UnicodeDecodeError:
         raise LabError(f"{path} is not UTF-8; grade with --resume, which writes it again, and merge") from None
     head, section, rest = graded.partition("\n## ")
-    for name, (label, _) in QUESTIONS.items():
-        head = re.sub(rf"(?m)^\| {re.escape(label)} \| \S+", f"| {label} | {given(row[name])}", head)
-    sums = f"| sum | {given(row['auto_score'])} / {AUTO_POINTS} | |\n"
-    sums += f"| with the report | {given(row['total'])} / 100 | |\n"
+    asked, by_hand, auto = questions(lab), report(lab), auto_points(lab)
+    most = auto + sum(by_hand.values())
+    for name, q in asked.items():
+        head = re.sub(rf"(?m)^\| {re.escape(q.label)} \| \S+", f"| {q.label} | {given(row[name])}", head)
+    sums = f"| sum | {given(row['auto_score'])} / {auto} | |\n"
+    sums += f"| with the report | {given(row['total'])} / {most} | |\n" if by_hand else ""
     graded = re.sub(r"(?m)^\| sum \|.*\n(\| with .*\n)?", sums, head) + section + rest
-    report = {name: (f"report: {name}", points) for name, points in REPORT.items()}
+    parts = [(name, q.label, q.points) for name, q in asked.items()]
+    parts += [(name, f"report: {name}", points) for name, points in by_hand.items()]
+    parts.append(("total", "total", most))
     lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
-    for name, (label, points) in (QUESTIONS | report | {"total": ("total", 100)}).items():
-        lines.append(f"| {label} | {given(row[name])} / {points} |")
+    lines += [f"| {label} | {given(row[name])} / {points} |" for name, label, points in parts]
     lines += ["", *block(row["comment"])]
     return path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n"

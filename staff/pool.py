@@ -13,6 +13,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 
 import sandbox
+from grading import checks
 from hi_mnist.cli import LabError
 from sandbox import bubblewrap
 from staff import archives, grade_one, rerun
@@ -20,7 +21,7 @@ from staff.grade_one import Settings
 
 # Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
 # joblib needs this, because Dask does not tell it of tasks that it has given up.
-LONGEST = sandbox.longest(*[sandbox.Limits()] * 5, *[rerun.LIMITS] * rerun.CHILDREN) + 300
+LONGEST = sandbox.longest(*[checks.LAB_LIMITS] * 15, *[rerun.LIMITS] * rerun.CHILDREN) + 300
 Grader = Callable[[archives.HandIn, int | None, Settings], dict]
 
 
@@ -133,7 +134,7 @@ class Pool:
         try:
             self.client = Client(scheduler, timeout=10)
             self.client.wait_for_workers(1, timeout=30)
-            theirs = set(self.client.run(grade_one.facts, self.settings.dataset).values())
+            theirs = set(self.client.run(grade_one.facts, self.settings.dataset, self.settings.lab).values())
             cause = None if theirs == {(self.settings.data, self.settings.code)} else "it has other images or code"
             missing = [] if cause or unsandboxed else filter(None, self.client.run(bubblewrap.unavailable).values())
             cause = next((f"bubblewrap {why}: {bubblewrap.REMEDY}" for why in missing), cause)

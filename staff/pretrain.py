@@ -7,7 +7,7 @@ Both show progress and the loss, save a checkpoint to the work folder every minu
 started again after Ctrl-C or a kill (``--restart`` starts over). ``--dataset digits --steps 6`` shows in seconds that
 training works; such weights are not written to ``pretrained/`` unless ``--out`` says so.
 
-The autoencoder learns without labels, in three stages, each a function that takes images only:
+The autoencoder learns without labels, in three stages, each a function that takes images only, uint8 (N, 1, 28, 28):
 
 1. ``learn_features``: a contrastive encoder that recognises an image under random distortions
    (InfoNCE; van den Oord et al. 2018, arXiv 1807.03748; Chen et al. 2020, arXiv 2002.05709);
@@ -147,14 +147,7 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.15) -> Tensor:
 
 
 def learn_features(images: Tensor, *, steps, batch, seed, work_dir, device) -> Contrast:
-    """Stage 1: learn features that do not change when a digit is distorted.
-
-    Args:
-        images: uint8 (N, 1, 28, 28).
-
-    Returns:
-        The trained encoder, in evaluation mode.
-    """
+    """Stage 1: an encoder, in evaluation mode, whose features do not change when a digit is distorted."""
     torch.manual_seed(seed)
     net = Contrast().to(device, memory_format=torch.channels_last)
     training = Training(net, "ae-1-features", steps, work_dir, lr=2e-3, seed=seed, decay=0.7)
@@ -190,8 +183,6 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
 
     Args:
         features: float32 (N, 256), from ``encode_features``.
-        images: uint8 (N, 1, 28, 28).
-        seed: of the neighbour search and the layout.
         pixel_weight: weight of a pixel neighbour against a feature neighbour.
 
     Returns:
@@ -220,13 +211,8 @@ def lay_out(features: np.ndarray, images: Tensor, *, seed: int, pixel_weight: fl
 def fit_autoencoder(images: Tensor, plane: Tensor, net: Contrast, *, steps, batch, seed, work_dir, device) -> AE:
     """Stage 3: train encoder and decoder together.
 
-    The loss is the squared distance of a (lightly distorted) image's code to its place in the plane, plus
-    the reconstruction error of the image itself.
-
-    Args:
-        images: uint8 (N, 1, 28, 28).
-        plane: float32 (N, 2), from ``lay_out``.
-        net: the encoder of stage 1, which this one starts from.
+    The encoder starts from that of stage 1. The loss is the squared distance of a (lightly distorted) image's code to
+    its place in the plane, float32 (N, 2), plus the reconstruction error of the image itself.
     """
     torch.manual_seed(seed)
     ae = AE().to(device, memory_format=torch.channels_last)
@@ -267,11 +253,9 @@ def _cached(name: str, key: list, width: int, compute: Callable[[], np.ndarray])
 
 
 def train_ddpm(images: Tensor, labels: Tensor, *, args: "DdpmOptions", work_dir: Path, device) -> ClassUNet:
-    """Train the class-conditional diffusion model.
+    """Train the class-conditional diffusion model on images uint8 (N, 1, 28, 28) and labels int64 (N,).
 
-    Args:
-        images: uint8 (N, 1, 28, 28).
-        labels: int64 (N,); one in ten is replaced by the null class while training.
+    While it trains, one label in ten is replaced by the null class.
     """
     torch.manual_seed(args.seed)
     net = ClassUNet().to(device, memory_format=torch.channels_last)

@@ -23,12 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
+from grading import checks
 from hi_mnist import cli, files, prepare, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from labs import catalog
 from sandbox import bubblewrap
-from staff import merge, tables
-from staff.gradebook import COLUMNS, QUESTIONS
+from staff import gradebook, merge, tables
+from staff.gradebook import questions
 
 RIGHT = {
     "1.1 E-step": """
@@ -244,10 +246,10 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         print(f"  bubblewrap {missing}: a real class is not graded so; these five are ours")
         options.append("--unsandboxed")
     run(["-m", "staff.grade_class", str(hand_ins), *options], ROOT, home=staff)
-    gradebook = [row.cells for row in tables.read(out / "gradebook.csv", COLUMNS)[0]]
-    show(gradebook, ("student_id", "name", *QUESTIONS, "auto_score", "status"))
+    graded = [row.cells for row in tables.read(out / "gradebook.csv", gradebook.columns(catalog.MAIN))[0]]
+    show(graded, ("student_id", "name", *questions(catalog.MAIN), "auto_score", "status"))
     print("\n  to look at, from the column note:")
-    for row in gradebook:
+    for row in graded:
         if row["status"] != "OK":
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
@@ -259,9 +261,9 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         marks.append(dict.fromkeys(columns) | {"student_id": student.student_id} | report | student.decided)
     tables.write(staff / "marks.csv", columns, marks)
     run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
-    final = [row.cells for row in tables.read(out / "final.csv", merge.FINAL_COLUMNS)[0]]
+    final = [row.cells for row in tables.read(out / "final.csv", merge.final_columns(catalog.MAIN))[0]]
     show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
-    return gradebook, final
+    return graded, final
 
 
 def show(rows: list[dict], columns: tuple[str, ...]) -> None:
@@ -273,13 +275,13 @@ def show(rows: list[dict], columns: tuple[str, ...]) -> None:
         print("  " + "  ".join(map(str.ljust, line, widths)).rstrip())
 
 
-def surprises(gradebook: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:
+def surprises(graded: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:
     """What differs from the required results, which are the same on any machine."""
     found = []
-    by_id = {row["student_id"]: row for row in gradebook}
+    by_id = {row["student_id"]: row for row in graded}
     for student in students:
         row = by_id.get(student.student_id)
-        points = [row[name] for name in list(QUESTIONS)[:4]] if row else None
+        points = [row[name] for name in list(checks.QUESTIONS)] if row else None
         if points != [str(value) for value in student.expected]:
             found.append(f"{student.name}: {points} instead of {list(student.expected)} for the questions on the code")
         if row and row["status"] != student.status:

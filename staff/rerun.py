@@ -35,19 +35,12 @@ Judged = tuple[SavedRun | None, float | None, str]
 
 @dataclass
 class Reproduction:
-    """The result of an attempt to reproduce a run.
+    """The result of an attempt to reproduce a run."""
 
-    Attributes:
-        way: ``own`` or ``steps``, whichever came close enough by its own work; None if neither did.
-        attempts: for each way tried: ``way``, ``what`` and ``result`` in words, and ``db`` (None if it failed).
-        doubt: why a way that came close enough was not accepted; empty if none was refused.
-        our_fault: a child could not be started, so nothing is known.
-    """
-
-    way: str | None
-    attempts: list[dict]
-    our_fault: bool = False
-    doubt: str = ""
+    way: str | None  # ``own`` or ``steps``, whichever came close enough by its own work; None if neither did
+    attempts: list[dict]  # of each way tried: ``way``, ``what`` and ``result`` in words, ``db`` (None if it failed)
+    our_fault: bool = False  # a child could not be started, so nothing is known
+    doubt: str = ""  # why a way that came close enough was not accepted; empty if none was refused
 
     def sentence(self, last: bool = False) -> str:
         """The attempts in words, or only the last one, which is the one that was accepted."""
@@ -60,13 +53,9 @@ def bounds() -> str:
 
 
 def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet) -> Reproduction:
-    """Train again and compare.
+    """Train again on the class's data set, under the run's settings, and compare.
 
-    Args:
-        box: the sandbox of the handed-in submission.py.
-        config: the run's settings.
-        db: Davies-Bouldin of the saved parameters on the test images.
-        images: the class's data set.
+    ``db`` is the Davies-Bouldin index of the saved parameters on the test images.
     """
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     given = {"tasks.py": (ROOT / "staff/refit.py").read_bytes()}

@@ -7,11 +7,13 @@ from itertools import combinations
 import numpy as np
 
 import sandbox
+from grading import checks
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun
 from hi_mnist.text import listed
+from labs import catalog
 from staff import fingerprint
-from staff.gradebook import QUESTIONS, Row, in_order
+from staff.gradebook import Row, in_order
 
 SAME_PARAMETERS = 1e-4  # relative; two machines differ by less, two seeds by more
 SIMILAR_CODE = 0.9  # share of common pieces of the questions' functions
@@ -19,7 +21,7 @@ COMMON, FEWEST = 0.05, 3  # what more than this share of the class and more than
 LEAST, SHARE = 20, 0.5  # two are listed who share so many rare pieces, and this share of those of either,
 COMMENTS = 3  # or so many rare comments
 LONGEST_LIST = 10
-LABELS = {name: label for name, (label, _) in QUESTIONS.items()} | {"helpers": "helpers"}
+LABELS = {name: asked.label for name, asked in checks.QUESTIONS.items()} | {"helpers": "helpers"}
 Code = dict[str, set[int]]  # hashes by part, see fingerprint.py
 
 
@@ -32,9 +34,9 @@ def hashes(box: sandbox.Box) -> dict[str, list[int]]:
 
 
 @functools.cache
-def known() -> frozenset[int]:
-    """Hashes that say nothing about anybody: those of the solution, and with it of the handout."""
-    parts = fingerprint.fingerprint((ROOT / "submission.py").read_bytes())
+def known(lab: str) -> frozenset[int]:
+    """Hashes that say nothing about anybody: those of the lab's solution, and with it of the handout."""
+    parts = fingerprint.fingerprint(catalog.load(lab).source.read_bytes())
     return frozenset(int(value) for array in parts.values() for value in array)
 
 
@@ -66,7 +68,7 @@ def nearly_equal(one: Code, other: Code) -> bool:
     return filled and not hidden(one) and common >= SIMILAR_CODE * every
 
 
-def compare(rows: list[Row]) -> list[str]:
+def compare(rows: list[Row], lab: str = catalog.MAIN) -> list[str]:
     """Note equal parameters in the rows' ``notes``, and nearly equal code with them in their ``review``.
 
     Returns:
@@ -90,18 +92,18 @@ def compare(rows: list[Row]) -> list[str]:
             row.review.append(f"{told} and the same parameters as {listed(sorted(copies[row.hand_in]))}")
         if equals[row.hand_in]:
             row.notes.append(f"the same parameters as {listed(sorted(equals[row.hand_in]))}")
-    return hints(rows, codes)
+    return hints(rows, codes, lab)
 
 
 def one_student(one: Row, other: Row) -> bool:
     return bool(one.student_id) and one.student_id.casefold() == other.student_id.casefold()
 
 
-def hints(rows: list[Row], codes: dict[str, Code]) -> list[str]:
+def hints(rows: list[Row], codes: dict[str, Code], lab: str) -> list[str]:
     """A line for each of the most similar pairs; those come first that share most of what the fewest others have."""
     owners = defaultdict(list)  # of each hash, the rows that have it
     for row in rows:
-        for value in set().union(*codes[row.hand_in].values()) - known():
+        for value in set().union(*codes[row.hand_in].values()) - known(lab):
             owners[value].append(row)
     most = max(FEWEST, COMMON * len(rows))
     rare = {value for value, its in owners.items() if len(its) <= most}

@@ -4,9 +4,10 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
@@ -16,6 +17,7 @@ from staff import encodings
 LARGEST = 10 << 20  # bytes
 LONGEST_CELL = 32_000  # characters; a spreadsheet's cell holds little more
 SHOWN_ERRORS = 5
+CHANGED = "a spreadsheet changed it; format the column as text and enter the id again"
 TEXTS = {"student_id", "hand_in", "name", "status", "comment", "note"}  # no numbers, so their commas stay
 # Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms. An apostrophe makes it
 # text, and one more is put before those that a text has.
@@ -32,14 +34,41 @@ class Row:
     cells: dict[str, str]
 
 
-def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> tuple[list[Row], list[str]]:
+class Sheet(NamedTuple):
+    """A table as its file has it: its lines that are not empty, their numbers, what parts the cells, the encoding."""
+
+    rows: list[list[str]]
+    numbers: list[int]
+    delimiter: str
+    encoding: str
+
+
+def sheet(path: Path) -> tuple[Sheet, list[str]]:
+    """A table's lines, at least one, and notes on how the file was read; form of the file and errors as in ``read``."""
+    text, encoding, notes = _text(path)
+    first = text.partition("\n")[0]
+    said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
+    delimiter = said[1] if said else max(",;\t", key=first.count)
+    # Strict, because a quote that is never closed would swallow all lines that follow.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        lines = [(cells, reader.line_num) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise LabError(f"{path.name}, line {reader.line_num}: {error}; save it as CSV once more") from None
+    lines = lines[1:] if said else lines
+    if not lines:
+        raise LabError(f"{path.name}, line 1: the file is empty; its first line must name the columns")
+    return Sheet(*map(list, zip(*lines, strict=True)), delimiter, encoding), notes
+
+
+def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = ()) -> tuple[list[Row], list[str]]:
     """Read a table whose first line names the columns.
 
     Args:
         path: UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252; separated by commas,
             semicolons or tabs. Without comma separators, numbers may have a decimal comma. A first line like
             ``sep=;`` sets the separator.
-        required, optional: the columns; ``name`` and ``hand_in`` are always allowed.
+        required, optional: the columns; ``name`` and ``hand_in`` are always allowed. None allows all others.
 
     Returns:
         the lines that are not empty, and notes on how the file was read.
@@ -48,37 +77,22 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> t
         LabError: the file cannot be read, its encoding is not clear, a column is missing, unknown or duplicated, or a
             line is too long.
     """
-    required, known = list(required), {*required, *optional, "name", "hand_in"}
-    text, notes = _text(path)
-    first = text.partition("\n")[0]
-    said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
-    delimiter = said[1] if said else max(",;\t", key=first.count)
-    rows, columns = [], []
-    # Strict, because a quote that is never closed would swallow all lines that follow.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for cells in reader:
-            cells = [_unguarded(cell.strip()) for cell in cells]
-            if not any(cells) or (said and reader.line_num == 1):
-                continue
-            if not columns:
-                columns = [cell.casefold() for cell in cells]
-                _check_columns(path, reader.line_num, columns, required, known)
-            elif len(cells) > len(columns) and any(cells[len(columns) :]):
-                raise LabError(f"{path.name}, line {reader.line_num}: {len(cells)} cells, but {len(columns)} columns")
-            else:
-                by_column = dict(zip(columns, cells + [""] * len(columns), strict=False))
-                for column in by_column.keys() - TEXTS if delimiter != "," else ():
-                    by_column[column] = re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", by_column[column])
-                rows.append(Row(reader.line_num, by_column))
-    except csv.Error as error:
-        raise LabError(f"{path.name}, line {reader.line_num}: {error}; save it as CSV once more") from None
-    if not columns:
-        raise LabError(f"{path.name}, line 1: the file is empty; it needs the columns {', '.join(required)}")
+    (lines, numbers, delimiter, _), notes = sheet(path)
+    (columns, *lines), rows = [[_unguarded(cell.strip()) for cell in cells] for cells in lines], []
+    columns, required = [cell.casefold() for cell in columns], list(required)
+    known = None if optional is None else {*required, *optional, "name", "hand_in"}
+    _check_columns(path, numbers[0], columns, required, known)
+    for line, cells in zip(numbers[1:], lines, strict=True):
+        if len(cells) > len(columns) and any(cells[len(columns) :]):
+            raise LabError(f"{path.name}, line {line}: {len(cells)} cells, but {len(columns)} columns")
+        by_column = dict(zip(columns, cells + [""] * len(columns), strict=False))
+        for column in by_column.keys() - TEXTS if delimiter != "," else ():
+            by_column[column] = re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", by_column[column])
+        rows += [Row(line, by_column)] * any(cells)
     return rows, notes
 
 
-def _text(path: Path) -> tuple[str, list[str]]:
+def _text(path: Path) -> tuple[str, str, list[str]]:
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
@@ -92,7 +106,9 @@ def _text(path: Path) -> tuple[str, list[str]]:
     if decoded is None:
         raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
     text, guess = decoded
-    return text, [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
+    encoding = "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8-sig" if raw[:1] == b"\xef" else "utf-8"
+    notes = [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
+    return text, encoding, notes
 
 
 def _unguarded(cell: str) -> str:
@@ -103,14 +119,15 @@ def _unguarded(cell: str) -> str:
     return shown[1].strip() if shown else cell
 
 
-def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str]) -> None:
-    missing = [name for name in required if name not in columns]
-    unknown = [name for name in columns if name and name not in known]
-    twice = sorted({name for name in columns if name and columns.count(name) > 1})
-    for what, names in (("lacks the column", missing), ("has the unknown column", unknown), ("repeats", twice)):
+def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str] | None) -> None:
+    wrong = {"lacks the column": [name for name in required if name not in columns]}
+    if known is not None:
+        wrong["has the unknown column"] = [name for name in columns if name and name not in known]
+        wrong["repeats"] = sorted({name for name in columns if name and columns.count(name) > 1})
+    for what, names in wrong.items():
         if names:
-            listed = ", ".join(names[:5])
-            raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {', '.join(sorted(known))}")
+            listed, allowed = ", ".join(names[:5]), ", ".join(sorted(known or required))
+            raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {allowed}")
 
 
 def narrow(text: str) -> str:
@@ -120,17 +137,13 @@ def narrow(text: str) -> str:
 
 def _changed_id(value: str, known: Iterable[str]) -> str:
     """A remedy to append to a message if a spreadsheet seems to have taken an id for a number; else empty."""
-    meant = {name for name in known if _as_number(value, name)}
+    meant = {name for name in known if same_number(value, name)}
     if len(meant) == 1:
-        return (
-            f" (did you mean {meant.pop()}? A spreadsheet changed it; format the column as text and enter the id again)"
-        )
-    if _NUMBER.fullmatch(value) and not value.isdigit():
-        return " (a spreadsheet changed it; format the column as text and enter the id again)"
-    return ""
+        return f" (did you mean {meant.pop()}? {CHANGED.capitalize()})"
+    return f" ({CHANGED})" if _NUMBER.fullmatch(value) and not value.isdigit() else ""
 
 
-def _as_number(value: str, student_id: str) -> bool:
+def same_number(value: str, student_id: str) -> bool:
     """Whether a spreadsheet may show an id as ``value``: 23001 for 0023001, 2.1E+09 for 2100000003."""
     shown = _NUMBER.fullmatch(value)
     if not shown or not _NUMBER.fullmatch(student_id):
@@ -161,7 +174,7 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         named = by_name.get(key(hand_in))
         column, shown = ("student_id", student_id) if student_id else ("hand_in", hand_in)
         meant, wrong = by_id.get(key(student_id), []) if student_id else [], ""
-        if named and not meant and (not ids[named] or not student_id or _as_number(student_id, ids[named])):
+        if named and not meant and (not ids[named] or not student_id or same_number(student_id, ids[named])):
             meant = by_id[key(ids[named])] if student_id and ids[named] else [named]
             changed += [f"{student_id} ({named})"] if student_id else []
         if not shown:
@@ -177,6 +190,23 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         found.append((row, meant, wrong and f"line {row.line}, {wrong}"))
     notes = [f"found by hand_in, because no hand-in has the id: {shortened(changed)}"] if changed else []
     return found, notes
+
+
+def answers(path: Path, column: str, hand_ins: list[tuple[str, str]], value: Callable) -> tuple[dict, list[str]]:
+    """The values in a column of a list with ``student_id``, by hand-in, and notes on the file. Empty cells have none.
+
+    ``hand_ins`` and errors are as in ``whose`` and ``refuse``; ``value`` reads a cell or raises ``ValueError``.
+    """
+    rows, notes = read(path, ["student_id", column])
+    meant_by, changed = whose([row for row in rows if row.cells[column]], hand_ins)
+    found, errors = {}, [wrong for *_, wrong in meant_by if wrong]
+    for row, meant, wrong in meant_by:
+        try:
+            found |= {} if wrong else dict.fromkeys(meant, value(row.cells[column]))
+        except ValueError as error:
+            errors.append(f"line {row.line}, column {column}: {error}")
+    refuse(path, errors)
+    return found, notes + changed
 
 
 def shortened(names: list[str], separator: str = ", ") -> str:

@@ -60,6 +60,14 @@ class Browser:
         self.driver.get(page.resolve().as_uri())
         self.wait(ready)
 
+    def expect_whole(self, page: Path, width: int, dark: bool, ready: str) -> None:
+        """Open a page: it fits the width, fetches nothing, and the console is silent."""
+        self.open(page, width, dark, ready)
+        assert self.messages() == []
+        assert self.run("return document.documentElement.scrollWidth") <= width
+        fetched = "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))"
+        assert self.run(fetched) == []
+
     def size(self, width: int) -> None:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

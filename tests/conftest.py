@@ -3,7 +3,8 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,8 @@ from browser import browser  # noqa: F401
 from threadpoolctl import threadpool_limits
 
 from hi_mnist import cli, data, files, prepare, projections
-from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK, save_network
 
-ROOT = Path(__file__).resolve().parent.parent
+MNIST_DIR = os.environ.get("MNIST_DIR")
 VARIABLES = ("LAB_AE", "LAB_DDPM", "LAB_DEVICE", "MNIST_DIR", "FASHION_MNIST_DIR")
 
 
@@ -52,13 +52,22 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def full_disk(limit: int) -> Iterator[None]:
+    """No file may grow beyond ``limit`` bytes; what the scripts print must stay below it."""
+    resource = pytest.importorskip("resource", reason="limits on file size are POSIX's")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.fixture(scope="session")
 def mnist_dir() -> str | None:
     """``MNIST_DIR`` as it was when the tests began."""
-    return _MNIST_DIR
-
-
-_MNIST_DIR = os.environ.get("MNIST_DIR") or None
+    return MNIST_DIR
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,37 +103,13 @@ def digits(standin) -> dict[str, Split]:
 @pytest.fixture(scope="session")
 def real_mnist(mnist_dir, tmp_path_factory):
     """The folder of a home with the real MNIST; skips if the images are missing."""
-    if mnist_dir is None:
+    if not mnist_dir:
         pytest.skip("MNIST_DIR is not set: it names the folder of MNIST's four IDX files")
     home = tmp_path_factory.mktemp("real_home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(home))
         prepare.ensure("mnist", mnist_dir)
     return home
-
-
-@pytest.fixture(scope="session")
-def networks(tmp_path_factory) -> dict[str, str]:
-    """Variables that choose untrained networks if ``pretrained/`` does not hold the trained ones."""
-    import torch
-
-    import model
-
-    chosen = {}
-    torch.manual_seed(0)
-    for network in (AE_NETWORK, DDPM_NETWORK):
-        if not (ROOT / "pretrained" / network.shipped / "model.safetensors").is_file():
-            folder = tmp_path_factory.mktemp(network.shipped)
-            save_network(getattr(model, network.module_class)(), folder)
-            chosen[network.variable] = str(folder)
-    return chosen
-
-
-@pytest.fixture
-def with_networks(networks, monkeypatch):
-    """Make both networks loadable in this test."""
-    for name, folder in networks.items():
-        monkeypatch.setenv(name, folder)
 
 
 @pytest.fixture
@@ -195,15 +180,10 @@ def run_folder(trained_run, tmp_path) -> Path:
     return Path(shutil.copytree(trained_run, tmp_path / "run"))
 
 
-def files_below(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path, with its contents."""
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-@pytest.fixture(name="files_below", scope="session")
-def files_below_fixture():
+@pytest.fixture(scope="session")
+def files_below():
     """``files_below(folder)``: every file below a folder by relative path, with its contents."""
-    return files_below
+    return lambda folder: {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -26,23 +26,28 @@ Faults, of one file (``fault=``) or of the whole server (``hub.mode``):
 Any other token is refused for every request, as by the real Hub.
 """
 
-import contextlib
 import hashlib
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from conftest import wait_until
+
+from hi_mnist.files import ROOT
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs signals and limits of POSIX")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_the_good_one"
-FAULTS = {None, "404", "500", "cut", "cut_once", "corrupt", "silent", "silent_body"}
-FAULTS |= {"trickle", "private", "redirect", "loop"}
+# Faults of every download, each with a pattern of the reason that must be told.
+REASONS = {"silent": "no byte", "silent_body": "no byte", "cut": "cut ", "500": r"HTTP \w+ 500", "loop": "redirect"}
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)")
 
 
@@ -64,34 +69,26 @@ def use_hub(monkeypatch, home: Path, url: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
 
 
-@contextlib.contextmanager
-def small_files(largest: int):
-    """As on a full disk: no file grows beyond ``largest`` bytes (POSIX only)."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def stopped_download(hub, *arguments: str, part: str = "", by: int = signal.SIGINT) -> tuple[int, str, str]:
+    """``load_resources.py``, sent a signal once it downloads a path that holds ``part``: its status and output."""
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # pytest may ignore it
+    code += f"import load_resources as l; sys.exit(l.cli.run_script(lambda: l.main({list(arguments)!r})))"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
+    wait_until(lambda: any(method == "GET" and part in path for method, path in hub.requests))
+    process.send_signal(by)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
 
 
 class FakeHub:
-    """The server; it runs between ``__enter__`` and ``__exit__``.
-
-    Attributes:
-        mode: the fault of files without their own; None is a working server.
-        requests: the requests, as (method, path).
-        pieces, pause: of the fault ``trickle``.
-        commit: the version of every repository.
-    """
+    """The server; it runs between ``__enter__`` and ``__exit__``."""
 
     def __init__(self, mode: str | None = None):
-        self.mode = mode
-        self.requests: list[tuple[str, str]] = []
-        self.pieces, self.pause = 10, 0.1
-        self.commit = COMMIT
+        self.mode = mode  # the fault of files without their own; None is a working server
+        self.requests: list[tuple[str, str]] = []  # as (method, path)
+        self.pieces, self.pause = 10, 0.1  # of the fault trickle
+        self.commit = COMMIT  # the version of every repository
         self.closing = threading.Event()
         self._files: dict[str, tuple[bytes, str | None]] = {}
         self._repos: set[str] = set()
@@ -113,7 +110,6 @@ class FakeHub:
 
     def add_path(self, path: str, data: bytes, fault: str | None = None) -> None:
         """Put a plain file at a path of the server."""
-        assert fault in FAULTS, fault
         self._files[path] = data, fault
 
     def lookup(self, path: str) -> tuple[bytes | None, str | None, str]:
@@ -144,13 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_) -> None:
         pass  # the tests read hub.requests
 
-    def do_HEAD(self) -> None:
-        self._answer()
-
     def do_GET(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
         path = unquote(self.path).removeprefix("/elsewhere")
         elsewhere = path != unquote(self.path)
         earlier = self.hub.requests.count(("GET", path))
@@ -158,70 +148,52 @@ class _Handler(BaseHTTPRequestHandler):
         data, fault, missing = self.hub.lookup(path)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in ("", TOKEN):
-            self._say_error(401, message="Invalid credentials in Authorization header")
+            self._head(401, {"X-Error-Message": "Invalid credentials in Authorization header"})
         elif fault == "private" and not token:
-            self._say_error(401, "RepoNotFound")
+            self._head(401, {"X-Error-Code": "RepoNotFound"})
         elif fault == "silent":
             self.hub.closing.wait()
             self.close_connection = True
         elif fault == "500":
-            self._say_error(500)
-        elif data is not None and (fault == "loop" or fault == "redirect" and not elsewhere):
-            self._redirect(data, "" if fault == "loop" else f"http://localhost:{self.server.server_port}/elsewhere")
+            self._head(500)
         elif data is None or fault == "404":
-            self._say_error(404, missing)
+            self._head(404, {"X-Error-Code": missing})
+        elif fault == "loop" or (fault == "redirect" and not elsewhere):
+            place = "" if fault == "loop" else f"http://localhost:{self.server.server_port}/elsewhere"
+            linked = {"X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Linked-Size": len(data)}
+            self._head(302, {"Location": place + self.path, **linked})
         else:
             try:
                 self._send(data, fault, earlier)
             except ConnectionError:
                 self.close_connection = True  # the client was killed, as it should be
 
-    def _say_error(self, status: int, code: str = "", message: str = "") -> None:
-        self.send_response(status)
-        if message:
-            self.send_header("X-Error-Message", message)
-        if code:
-            self.send_header("X-Error-Code", code)
-            self.send_header("X-Repo-Commit", self.hub.commit)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+    do_HEAD = do_GET
 
-    def _redirect(self, data: bytes, target: str) -> None:
-        self.send_response(302)
-        self.send_header("Location", target + self.path)
-        self.send_header("X-Repo-Commit", self.hub.commit)
-        self.send_header("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-        self.send_header("X-Linked-Size", str(len(data)))
-        self.send_header("Content-Length", "0")
+    def _head(self, status: int, headers: dict | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": 0, "X-Repo-Commit": self.hub.commit, **(headers or {})}.items():
+            self.send_header(name, str(value))
         self.end_headers()
 
     def _send(self, data: bytes, fault: str | None, earlier: int) -> None:
-        etag = hashlib.sha256(data).hexdigest()
-        half = len(data) // 2
+        etag, half = hashlib.sha256(data).hexdigest(), len(data) // 2
         if fault == "corrupt":
             data = data[: half // 2] + bytes(255 - byte for byte in data[half // 2 : half]) + data[half:]
-        start = 0
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if wanted and fault != "cut":
-            start = int(wanted[1])
-        self.send_response(206 if start else 200)
-        self.send_header("ETag", f'"{etag}"')
-        self.send_header("X-Repo-Commit", self.hub.commit)
-        self.send_header("X-Xet-Hash", etag)  # an offer that must not be taken: no byte of it could be watched
-        self.send_header("X-Xet-Refresh-Route", f"{self.hub.url}/xet")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(data) - start))
+        start = int(wanted[1]) if wanted and fault != "cut" else 0
+        headers = {"ETag": f'"{etag}"', "Accept-Ranges": "bytes", "Content-Length": len(data) - start}
+        # An offer that must not be taken: no byte of it could be watched.
+        headers |= {"X-Xet-Hash": etag, "X-Xet-Refresh-Route": f"{self.hub.url}/xet"}
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.end_headers()
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        self._head(206 if start else 200, headers)
         if self.command == "HEAD":
             return
-        if fault == "cut" or (fault == "cut_once" and not earlier):
+        if fault == "silent_body" or fault == "cut" or (fault == "cut_once" and not earlier):
             self.wfile.write(data[:half])
-            self.close_connection = True
-        elif fault == "silent_body":
-            self.wfile.write(data[:half])
-            self.hub.closing.wait()
+            if fault == "silent_body":
+                self.hub.closing.wait()
             self.close_connection = True
         elif fault == "trickle":
             size = -(-len(data) // self.hub.pieces)

@@ -11,29 +11,19 @@ longer compiles is left out.
 import ast
 import copy
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from staff import fingerprint
+
 HERE = Path(__file__).resolve().parent
 SOURCES = {"solution": HERE.parent / "submission.py", "textbook": HERE / "textbook.py"}
-TASK_OF_FUNCTION = {
-    "_e_step": "e_step",
-    "_m_step": "m_step",
-    "PCA.fit": "pca_fit",
-    "_moments": "pca_fit",
-    "sample_from_gmm": "sample_from_gmm",
-}
+TASK_OF_FUNCTION = fingerprint.REGIONS | {"PCA._moments": "pca_fit"}
 SWAPPED_OPERATORS = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Pow: ast.Mult,
-    ast.MatMult: ast.Mult,
-    ast.Lt: ast.Gt,
-    ast.Gt: ast.Lt,
-}
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
+    ast.MatMult: ast.Mult, ast.Lt: ast.Gt, ast.Gt: ast.Lt,
+}  # fmt: skip
 SWAPPED_FUNCTIONS = {"sum": "mean", "max": "min", "argmax": "argmin", "zeros": "ones", "normal": "uniform"}
 MODULES = {"np", "scipy", "linalg", "random", "Image"}
 Replacement = tuple[str, ast.AST]  # the rule's name, and the replacement of the node
@@ -50,15 +40,17 @@ def mutants(solution: str) -> list[Mutant]:
     text = SOURCES[solution].read_text(encoding="utf-8")
     lines = text.splitlines()
     found = {}
-    for function, task in functions(ast.parse(text)):
+    for called, function in fingerprint.functions(ast.parse(text), ""):
+        task = TASK_OF_FUNCTION.get(called)
+        if task is None:
+            continue
         head, tail = lines[: function.lineno - 1], lines[function.end_lineno :]
         known = {ast.unparse(function)}
-        for node, put in places(function):
+        for node in [node for statement in function.body for node in ast.walk(statement)]:
             before = ast.unparse(node)
             for rule, replacement in rules(node):
-                put(replacement)
-                code = ast.unparse(function)
-                put(node)
+                code = ast.unparse(Exchange(node, replacement).visit(function))
+                Exchange(replacement, node).visit(function)
                 if code in known or not compiles(code):
                     continue
                 known.add(code)
@@ -69,33 +61,14 @@ def mutants(solution: str) -> list[Mutant]:
     return list(found.values())
 
 
-def functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, str]]:
-    """The functions that answer a question, with the question."""
-    for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
-        for node in owner.body:
-            if isinstance(node, ast.FunctionDef):
-                task = TASK_OF_FUNCTION.get(node.name) or TASK_OF_FUNCTION.get(
-                    f"{getattr(owner, 'name', '')}.{node.name}"
-                )
-                if task:
-                    yield node, task
+class Exchange(ast.NodeTransformer):
+    """Puts one node of a tree into the place of another."""
 
+    def __init__(self, old: ast.AST, new: ast.AST):
+        self.old, self.new = old, new
 
-def places(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, Callable]]:
-    """Each node below a function's statements, and a function that puts another into its place."""
-    for place, statement in enumerate(function.body):
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            continue  # the docstring
-        yield statement, lambda new, place=place: function.body.__setitem__(place, new)
-        for parent in ast.walk(statement):
-            for field, value in ast.iter_fields(parent):
-                if field in ("annotation", "returns", "args") and not isinstance(parent, ast.Call):
-                    continue
-                if isinstance(value, ast.AST):
-                    yield value, lambda new, parent=parent, field=field: setattr(parent, field, new)
-                for at, child in enumerate(value if isinstance(value, list) else []):
-                    if isinstance(child, ast.AST):
-                        yield child, lambda new, at=at, value=value: value.__setitem__(at, new)
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.new if node is self.old else self.generic_visit(node)
 
 
 def compiles(code: str) -> bool:
@@ -224,7 +197,9 @@ def accumulation(node: ast.AugAssign) -> Iterator[Replacement]:
 
 
 def statement(node: ast.stmt) -> Iterator[Replacement]:
-    yield "statement left out", ast.Pass()
+    docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    if not docstring:
+        yield "statement left out", ast.Pass()
 
 
 RULES = [

@@ -60,9 +60,9 @@ def play(handin: archives.HandIn, index: int | None, settings: grade_one.Setting
         (path / str(os.getpid())).touch()
         wait_until((path / "go").exists)
     record = grade_one.empty_record(handin, index, settings)
-    record["questions"] = [
-        grade_one.entry(name, "PASS", "", score=float(points)) for name, (_, points) in gradebook.QUESTIONS.items()
-    ]
+    record["questions"] = grade_one.entries(gradebook.questions(settings.lab), "PASS", "")
+    for question in record["questions"]:
+        question["score"] = float(question["points"])
     by_id = {q["id"]: q for q in record["questions"]}
     if word == "wrong":
         by_id["e_step"] |= {"score": 5.0, "verdict": "WRONG", "message": f"row {rest} is off"}

@@ -31,15 +31,9 @@ def entry(shape, end: int, dtype: str = "F64", start: int = 18) -> dict:
 
 
 def test_honest_answers_come_back_as_new_arrays():
-    sent = {
-        "y": np.arange(6.0).reshape(2, 3),
-        "none": np.zeros((0, 4)),
-        "one": np.array(3.5),
-        "u": np.ones(2, np.uint8),
-    }
+    sent = {"y": np.arange(6.0).reshape(2, 3), "none": np.zeros((0, 4)), "one": np.array(3.5), "u": np.ones(2, "u1")}
     outcome, arrays = answers.read(save(sent | DONE))
-    assert outcome == {"status": "done"}
-    assert list(arrays) == sorted(arrays, key=list(arrays).index) and arrays.keys() == sent.keys()
+    assert outcome == {"status": "done"} and arrays.keys() == sent.keys()
     for name, array in sent.items():
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == array.dtype and arrays[name].flags.writeable and arrays[name].flags.c_contiguous

@@ -42,14 +42,6 @@ def test_clusters_are_named_one_to_one_where_the_majority_would_not_be(rng):
         assert quality_ae.largest_confusions(renumbered[clusters], labels) == wanted
 
 
-def test_nearest_distances_are_those_of_pixels_from_0_to_1(rng):
-    images = noise(rng, 50, 1).train
-    queries = images[[7, 3, 40]].copy()
-    queries[1, 0, 0, 0] ^= 255  # moves one pixel
-    moved = abs(int(queries[1, 0, 0, 0]) - int(images[3, 0, 0, 0])) / 255
-    np.testing.assert_allclose(quality_ddpm.nearest_distances(queries, images), [0, moved, 0], atol=1e-5)
-
-
 def test_ways_without_guidance_come_once_whatever_the_interval():
     ways = quality_ddpm.combine([50], [0.0, 0.5], [(0.0, 1.0), (0.2, 0.8)])
     assert [way.name for way in ways] == ["ddim50_guidance0", "ddim50_guidance0.5", "ddim50_guidance0.5_in_0.2-0.8"]
@@ -93,9 +85,9 @@ def test_the_judge_is_trained_once_and_then_read_from_the_cache(rng, monkeypatch
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     monkeypatch.setattr(judge, "IMAGES", 40)
     monkeypatch.setattr(judge, "MIN_ACCURACY", 0.0)
-    monkeypatch.setattr(judge, "train_judge", lambda images, labels: train(images, labels, epochs=2, batch=20))
+    monkeypatch.setattr(judge, "train_judge", lambda mnist: train(mnist, epochs=2, batch=20))
     trained, accuracy = judge.load_judge(few)
-    monkeypatch.setattr(judge, "train_judge", lambda images, labels: pytest.fail("trained again"))
+    monkeypatch.setattr(judge, "train_judge", lambda mnist: pytest.fail("trained again"))
     read, same = judge.load_judge(few)
     np.testing.assert_allclose(read.features(few.test), trained.features(few.test), rtol=1e-4, atol=1e-5)
     assert same == accuracy
@@ -106,7 +98,7 @@ def test_the_judge_is_trained_once_and_then_read_from_the_cache(rng, monkeypatch
 
 
 @pytest.mark.filterwarnings("ignore")  # mixtures of noise do not converge
-def test_figures_are_complete_and_fit_json(rng, monkeypatch, tmp_path, capsys, with_networks):
+def test_figures_are_complete_and_fit_json(rng, monkeypatch, tmp_path, capsys):
     file, few = tmp_path / "figures.json", noise(rng, 200, 60)
     monkeypatch.setattr(quality, "prepared", lambda dataset: few)
     monkeypatch.setattr(quality, "load_ae", lambda source: AE().eval())

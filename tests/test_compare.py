@@ -33,12 +33,7 @@ def perfect_ddpm(monkeypatch, digits):
 
     def draw(ddpm, asked, *, steps=DDPM_STEPS, seed=None, **_):
         calls.append((len(asked), steps))
-        turn = np.zeros(10, dtype=int)
-        drawn = []
-        for digit in asked:
-            drawn.append(images[labels == digit][turn[digit]])
-            turn[digit] += 1
-        return np.array(drawn)
+        return np.array([images[labels == digit][list(asked[:i]).count(digit)] for i, digit in enumerate(asked)])
 
     monkeypatch.setattr(networks, "draw_digits", draw)
     return calls
@@ -91,7 +86,7 @@ def test_draws_come_from_the_components_that_were_named(trained_run):
     assert np.array_equal(images, draw.draw_from_mixture(run, components, np.random.default_rng(0), ae=None))
 
 
-def test_draws_of_an_ae_run_are_decoded(with_networks, tmp_path):
+def test_draws_of_an_ae_run_are_decoded(tmp_path):
     config = TrainConfig(use_pca=False, dataset="digits", n_components=2)
     run = SavedRun(tmp_path, config, np.zeros((2, 2)), np.tile(np.eye(2), (2, 1, 1)), np.full(2, 0.5))
     images = draw.draw_from_mixture(run, np.array([0, 1, 1]), np.random.default_rng(0), networks.load_ae())
@@ -99,7 +94,7 @@ def test_draws_of_an_ae_run_are_decoded(with_networks, tmp_path):
     assert images.max() > 100
 
 
-def test_judge_knows_digits_and_tells_real_images_from_blurred_and_repeated_ones(digits, with_networks):
+def test_judge_knows_digits_and_tells_real_images_from_blurred_and_repeated_ones(digits):
     from scipy.ndimage import gaussian_filter
 
     judge = measures.Judge(networks.load_ae(), *digits["train"])
@@ -186,20 +181,16 @@ def test_seconds_are_written_for_people():
 
 
 def test_command_writes_one_file_and_prints_both_tables(
-    run_script, run_folder, with_networks, cheap_tsne, perfect_ddpm, files_below, monkeypatch
+    run_script, run_folder, cheap_tsne, perfect_ddpm, files_below, monkeypatch
 ):
-    for module, name, less in (
-        (compare, "NEW_IMAGES", 500),
-        (compare, "SAMPLE", 300),
-        (measures, "GMM_SEEDS", range(1)),
-    ):
-        monkeypatch.setattr(module, name, less)
+    monkeypatch.setattr(compare, "NEW_IMAGES", 500)
+    monkeypatch.setattr(compare, "SAMPLE", 300)
+    monkeypatch.setattr(measures, "GMM_SEEDS", range(1))
     before = files_below(run_folder)
     outcome = run_script(visualization, "--compare", "--results_path", run_folder)
     assert outcome.status == 0, outcome.err
     after = files_below(run_folder)
-    assert set(after) - set(before) == {compare.FILE}
-    assert {name: after[name] for name in before} == before
+    assert after == before | {compare.FILE: after[compare.FILE]}
     assert outcome.out.isascii()
     assert "wrote comparison.csv" in outcome.out
     tables = compare.read(run_folder)
@@ -216,26 +207,23 @@ def test_command_writes_one_file_and_prints_both_tables(
     assert agreement[1] > 0.95 and 0.3 < agreement[0] <= 1 and agreement[2] > 0.97
     assert not [label for label, row in cells.items() if "-" in row and "second" not in label]
     # What question 7 asks in words is the student's to say.
-    assert all(
-        cell == "cannot" or cell == "-" or float(cell.replace(",", "")) for row in cells.values() for cell in row
-    )
+    every = [cell.replace(",", "") for row in cells.values() for cell in row]
+    assert all(map(float, (cell for cell in every if cell not in ("cannot", "-"))))
     # one image alone, three times at 50 steps and once at 1,000; then all digits at once
     assert perfect_ddpm == [(1, 50)] * 3 + [(1, 1000), (50, 50)]
 
 
-def test_another_subject_than_the_ddpms_is_not_compared_with_it(
-    trained_run, digits, with_networks, perfect_ddpm, monkeypatch
-):
+def test_another_subject_than_the_ddpms_is_not_compared_with_it(trained_run, digits, perfect_ddpm, monkeypatch):
     monkeypatch.delenv("LAB_DDPM", raising=False)
     run = runs.load_run(trained_run)
     run.config.dataset = "fashion_mnist"
-    records = compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)
+    records = [*compare.measure_generators(run, digits["train"], digits["test"], networks.load_ae(), ddpm=None)]
     of_ddpm = {measure for _, measure, method, _ in records if method == "DDPM"}
     assert of_ddpm == {"seconds", "seconds_all_steps"}
     assert any("MNIST's digits" in str(value) for _, measure, _, value in records if measure == "note")
 
 
-def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path, monkeypatch, with_networks):
+def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "measure_projections", lambda *_: pytest.fail("slow work began"))
     monkeypatch.setenv("LAB_DDPM", str(tmp_path))
     for more, cause in (((), "config.json"), (("--cluster_label",), "not allowed with")):

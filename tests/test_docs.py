@@ -145,16 +145,16 @@ def test_example_of_marks_is_read(tmp_path):
     path = tmp_path / "marks.csv"
     path.write_text("\n".join(lines[start : start + 3]) + "\n", encoding="utf-8")
     graded = [{"student_id": i, "hand_in": f"{i}+x+LAB3"} for i in ("2100000003", "2100000004")]
-    marks, _ = merge.read_marks(path, graded)
+    marks, _ = merge.read_marks(path, gradebook.Graded("main", graded, 0))
     assert marks["2100000003+x+LAB3"].points["sample_index"] == 5
     assert marks["2100000004+x+LAB3"].settled
-    assert tables.read(path, ["student_id"], [*merge.REPORT, *merge.OPTIONAL])[1] == []
+    columns = [*merge.REPORT, *gradebook.questions("main"), "status", "comment"]
+    assert tables.read(path, ["student_id"], columns)[1] == []
 
 
 def test_points_columns_files_and_statuses_are_the_programs():
     for name, points in merge.REPORT.items():
         assert f"`{name}` (0-{points})" in " ".join(GUIDE.split())
-    for name in [*gradebook.QUESTIONS, *(f"| {status} |" for status in gradebook.STATUSES)]:
+    for name in [*gradebook.questions("main"), *(f"| {status} |" for status in gradebook.STATUSES)]:
         assert name in GUIDE, name
-    assert set(checks.QUESTIONS) < set(gradebook.QUESTIONS)
     assert f"`grades/{merge.TEMPLATE}`" in GUIDE and f'"{merge.FINAL.removeprefix("## ")}"' in GUIDE

@@ -12,13 +12,13 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from grading import scores
+from grading import checks, scores
 from hi_mnist import data, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from staff import archives, grade_one, gradebook, rerun, similar
 
-QUESTIONS = list(gradebook.QUESTIONS)
+QUESTIONS = list(gradebook.questions("main"))
 SOURCE = (ROOT / "submission.py").read_bytes()
 
 
@@ -182,11 +182,11 @@ def test_no_run_and_an_ae_run(handin, grade_run):
     assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-CODE = [grade_one.entry(name, "PASS", "", score=float(points)) for name, (_, points) in gradebook.QUESTIONS.items()][:4]
+CODE = [q | {"score": float(q["points"])} for q in grade_one.entries(checks.QUESTIONS, "PASS", "")]
 
 
 def code_with(verdict: str, *names: str) -> list[dict]:
-    return [grade_one.entry(q["id"], verdict, "") if q["id"] in names else q for q in CODE]
+    return [q | {"verdict": verdict, "score": 0.0} if q["id"] in names else q for q in CODE]
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def test_a_whole_record_with_real_children(handin, settings, right_index):
 
 
 def test_another_answer_of_the_staff_changes_only_that(handin, settings, right_index, monkeypatch):
-    monkeypatch.setattr(grade_one, "grade_code", lambda *_: [grade_one.entry(q, "PASS", "") for q in QUESTIONS[:4]])
+    monkeypatch.setattr(grade_one, "grade_code", lambda *_: CODE)
     changed(handin, "grade.json", b"{}")
     open_one, right, wrong = (grade_one.grade_one(handin, i, settings) for i in (None, right_index, right_index ^ 1))
     assert open_one["questions"][4]["verdict"] == "SKIPPED"
@@ -300,7 +300,7 @@ def test_a_hand_in_without_code_has_errors_not_reviews(handin, settings):
 
 
 def test_a_fault_of_ours_in_the_run_spares_the_code(handin, settings, monkeypatch):
-    monkeypatch.setattr(grade_one, "grade_code", lambda *_: [grade_one.entry(q, "PASS", "") for q in QUESTIONS[:4]])
+    monkeypatch.setattr(grade_one, "grade_code", lambda *_: CODE)
     monkeypatch.setattr(runs, "load_run", lambda path: 1 / 0)
     record = grade_one.grade_one(handin, None, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 4 + ["INTERNAL"] * 2

@@ -11,25 +11,20 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import handins
 import pytest
 
 from grading import checks, table
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from labs import catalog
 from staff import handout
 from staff.gradescope import __main__ as build
 from staff.gradescope import autograder
 
 CODE_POINTS = {"1.1 E-step": 10, "1.2 M-step": 10, "2.1 PCA.fit": 8, "5.1 sampling": 7}
-STATUSES = ("passed", "failed")
 SOLVED = (ROOT / "submission.py").read_text(encoding="utf-8")
 SKELETON = handout.student_copy("submission.py")[0].decode()
-
-
-def with_e_step(*lines: str) -> str:
-    """The skeleton, whose E-step is these lines."""
-    start = next(line for line in SKELETON.splitlines() if 'NotImplementedError("1.1' in line)
-    return SKELETON.replace(start, "\n".join("        " + line for line in lines))
 
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Gradescope's containers run Linux")
@@ -80,18 +75,16 @@ def run(container: Path, **variables: str) -> dict:
         variables["LAB_OTHER_USER"] = "0"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAB_", "PYTHON"))}
     environment |= {"LAB_AUTOGRADER": str(container), "LAB_ENVIRONMENT": str(container / "environment")} | variables
-    done = subprocess.run(
-        [container / "run_autograder"], cwd=container, env=environment, capture_output=True, text=True
-    )
+    command = [container / "run_autograder"]
+    done = subprocess.run(command, cwd=container, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done
     results = json.loads((container / "results" / "results.json").read_text(encoding="utf-8"))
     assert results["stdout_visibility"] == "hidden"
-    assert set(results) <= {
-        *("score", "execution_time", "output", "output_format", "visibility", "stdout_visibility", "tests")
-    }
+    fields = {"score", "output", "output_format", "visibility"}
+    assert set(results) <= fields | {"execution_time", "stdout_visibility", "tests"}
     for test in results["tests"]:
-        assert set(test) == {*("name", "score", "max_score", "status", "output", "output_format", "visibility")}
-        assert test["status"] in STATUSES
+        assert set(test) == fields | {"name", "max_score", "status"}
+        assert test["status"] in ("passed", "failed")
         assert 0 <= test["score"] <= test["max_score"]
     assert not {"results.json"} ^ {path.name for path in (container / "results").iterdir()}
     return results
@@ -107,7 +100,7 @@ def test_bundle_has_gradescopes_layout_and_no_solution(bundle):
         texts = {name: archive.read(name).decode() for name in names}
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
     assert {"setup.sh", "run_autograder", "requirements.txt", "sandbox/worker.py", "hi_mnist/runs.py"} <= set(names)
-    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "sandbox", "staff"}
+    assert {name.split("/")[0] for name in names if "/" in name} == {"grading", "hi_mnist", "labs", "sandbox", "staff"}
     assert {name for name in names if name.startswith("staff/")} == {
         *("staff/__init__.py", "staff/archives.py", "staff/encodings.py", "staff/entries.py", "staff/tables.py"),
         *("staff/gradescope/__init__.py", "staff/gradescope/autograder.py"),
@@ -159,6 +152,7 @@ def test_builder_refuses_in_one_line(tmp_path):
         (["there.zip"], "exists"),
         (["bundle.tar"], "zip"),
         (["new.zip", "--seed", "-1"], "seed"),
+        (["new.zip", "--lab", "image_clustering", "--dataset", "digits"], "main lab"),
         (["new.zip", "--visibility", "never"], "visibility"),
     ):
         with pytest.raises(LabError, match=cause):
@@ -179,22 +173,20 @@ def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(co
     source, target = container / "source", container / "results" / "results.json"
     folder = container / "submission" / "lab"
     folder.mkdir()
-    (folder / "submission.py").write_text(
-        with_e_step(
-            "import json, os",
-            f"for path in ({str(target)!r}, {str(source / 'failed.json')!r}, {str(source / 'grading/checks.py')!r}):",
-            "    try:",
-            "        open(path, 'w').write(json.dumps({'score': 99}))",
-            "    except OSError:",
-            "        pass",
-            "try:",
-            f"    seen = open({str(source / 'settings.json')!r}).read()",
-            "except OSError:",
-            "    seen = 'nothing'",
-            "raise ValueError('\\x1b[2J\\u202eread ' + seen)",
-        ),
-        encoding="utf-8",
-    )
+    code = f"""
+import json, os
+for path in {[str(path) for path in (target, source / "failed.json", source / "grading/checks.py")]}:
+    try:
+        open(path, 'w').write(json.dumps({{'score': 99}}))
+    except OSError:
+        pass
+try:
+    seen = open({str(source / "settings.json")!r}).read()
+except OSError:
+    seen = 'nothing'
+raise ValueError('\\x1b[2J\\u202eread ' + seen)
+"""
+    (folder / "submission.py").write_text(handins._fill(SKELETON, handins.REGIONS["e_step"], code), encoding="utf-8")
     results = run(container)
     assert scores(results) == dict.fromkeys(CODE_POINTS, 0)
     assert not {"\x1b", "\u202e"} & set(results["tests"][0]["output"])
@@ -208,13 +200,24 @@ def test_hostile_code_loses_its_question_and_reaches_neither_results_nor_seed(co
 
 
 @pytest.mark.slow
+def test_bundle_of_a_companion_lab_grades_it(tmp_path):
+    lab = catalog.load("image_clustering")
+    build.main([str(tmp_path / "lab.zip"), "--lab", lab.name])
+    for container in laid_out(tmp_path / "lab.zip"):
+        assert "torch" in (container / "source/requirements.txt").read_text()
+        assert "NotImplementedError" in (container / "source/labs/image_clustering/submission.py").read_text("utf-8")
+        (container / "submission" / "submission.py").write_bytes(lab.source.read_bytes())
+        assert scores(run(container)) == {asked.label: asked.points for asked in lab.questions.values()}
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("standin")
 def test_bundle_with_data_grades_runs_too(trained_run, tmp_path):
     build.main([str(tmp_path / "runs.zip"), "--dataset", "digits"])
     for container in laid_out(tmp_path / "runs.zip"):
         (container / "submission" / "submission.py").write_text(SOLVED, encoding="utf-8")
         results = run(container)
-        assert sum(scores(results).values()) == table.CODE_POINTS
+        assert sum(scores(results).values()) == 35
         assert sum(test["max_score"] for test in results["tests"]) == table.AUTO_POINTS
         assert "no results" in results["tests"][-1]["output"]
 
@@ -230,7 +233,7 @@ def test_student_is_told_what_to_hand_in(container):
         if not empty:
             (container / "submission" / "submission.py").symlink_to(container / "source" / "settings.json")
         results = run(container)
-        assert [(test["score"], test["max_score"]) for test in results["tests"]] == [(0, table.CODE_POINTS)]
+        assert [(test["score"], test["max_score"]) for test in results["tests"]] == [(0, 35)]
         assert "submission.py" in results["tests"][0]["output"]
         assert "our fault" not in json.dumps(results)
 
@@ -281,10 +284,10 @@ def test_internal_question_gives_no_points_and_says_whose_fault_it_is():
 
 def test_a_rerun_of_the_same_file_has_the_same_numbers_and_another_file_others(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(checks, "check_code", lambda source, *, seed: asked.append(seed) or [])
+    monkeypatch.setattr(checks, "check_code", lambda source, *, seed, **_: asked.append(seed) or [])
     for content in ("a", "a", "b"):
         (tmp_path / "submission.py").write_text(content)
-        autograder.grade(tmp_path, {"dataset": None, "key": "k"})
+        autograder.grade(tmp_path, {"dataset": None, "lab": "main", "key": "k"})
     assert asked[0] == asked[1] and not set(asked[1].values()) & set(asked[2].values())
 
 

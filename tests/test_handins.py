@@ -6,14 +6,11 @@ runs every case in children, with one question more than it touches, and the hos
 
 import ast
 import contextlib
-import io
 import os
 import shutil
 import socket
 import sys
 import tempfile
-import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +26,7 @@ from grading import checks
 from hi_mnist import cli, runs
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from sandbox import bubblewrap, worker
+from sandbox import bubblewrap
 from staff import archives, grade_one
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.usefixtures("one_blas_thread")]
@@ -90,36 +87,8 @@ def test_a_hostile_case_has_a_twin_and_is_bounded_by_itself():
 # --------------------------------------------------------------------------- scored in one process
 
 
-@pytest.fixture
-def answered_here(tmp_path, monkeypatch):
-    """``answered_here(source, question)``: the entry of a harmless source, without a child."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setattr(sys, "breakpointhook", lambda: exec("raise EOFError"))
-
-    def answered(source: bytes, question: str) -> dict:
-        inputs = checks.make_inputs(question, 0)
-        settings, recursion, entropy = np.geterr(), sys.getrecursionlimit(), worker.random._urandom
-        with contextlib.chdir(tmp_path), warnings.catch_warnings(), contextlib.ExitStack() as silent:
-            warnings.simplefilter("ignore")
-            silent.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            silent.enter_context(contextlib.redirect_stderr(io.StringIO()))
-            worker.seed_everything(0)
-            try:
-                outcome = sandbox.Outcome("done", worker.answer(question, worker.load(source), inputs, {}))
-            except Exception as error:
-                told = worker.describe(error) | {"trace": ""}
-                outcome = sandbox.Outcome("raised", getattr(error, "answers", {}), told)
-            finally:
-                worker.random._urandom = entropy
-                np.seterr(**settings)
-                sys.setrecursionlimit(recursion)
-        return checks.judged(question, inputs, outcome)
-
-    return answered
-
-
 @pytest.mark.parametrize(("family", "stem"), HARMLESS)
-def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
+def test_right_and_wrong_code_gets_its_points(family, stem, tmp_path):
     got, wanted = {}, {}
     for case in cases(family, stem):
         for question in case.touched:
@@ -127,7 +96,7 @@ def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
                 continue  # in children only
             if question == "sample_from_gmm" and not {handins.REGIONS[question], "whole"} & set(case.sections):
                 continue  # hundreds of draws by the solution: in the slow test
-            entry = answered_here(case.source(), question)
+            entry = handins.answered(case.source(), question, tmp_path)
             got[case.name, question] = entry["verdict"], entry["score"]
             wanted[case.name, question] = case.expected[question]
             if case.says and (entry["verdict"] != "PASS" or family == "correct"):
@@ -136,11 +105,12 @@ def test_right_and_wrong_code_gets_its_points(family, stem, answered_here):
     assert got == wanted
 
 
-def test_no_trick_expects_more_than_its_honest_twin(answered_here):
+def test_no_trick_expects_more_than_its_honest_twin(tmp_path):
     for case in handins.every("hostile"):
         for question, (_, points) in case.expected.items():
             if points and ("whole" in case.sections or handins.REGIONS[question] in case.sections):
-                assert points <= answered_here(case.source(twin=True), question)["score"], case.name
+                twin = handins.answered(case.source(twin=True), question, tmp_path)
+                assert points <= twin["score"], case.name
 
 
 # --------------------------------------------------------------------------- run in children
@@ -153,24 +123,6 @@ def e_step(X, means, covs, pi):
     logs = [np.log(p) + multivariate_normal(m, c).logpdf(X) for p, m, c in zip(pi, means, covs)]
     return softmax(np.reshape(logs, (len(pi), -1)).T, axis=1)
 """
-
-
-class Server(threading.Thread):
-    """Answers on the loopback address and counts who asked."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.asked = 0
-
-    def run(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.asked += 1
-                with connection:
-                    connection.sendall(b"it is all ones")
 
 
 @pytest.fixture
@@ -186,14 +138,13 @@ def judge(tmp_path, monkeypatch, files_below):
     Image.fromarray(np.arange(784).reshape(28, 28).astype(np.uint8)).save(outside / "picture.png")
     np.save(outside / "answer.npy", np.full((3, 2), 0.5))
     monkeypatch.setattr(tempfile, "tempdir", str(boxes))
-    monkeypatch.setenv("CORPUS_SECRET", "what a child must not see")
-    server = Server()
-    server.start()
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setblocking(False)
 
     def judge_one(case: handins.Case, questions: list[str]) -> list[dict]:
         times = SHORT if any(verdict == "TIMEOUT" for verdict, _ in case.expected.values()) else {}
         limits = sandbox.Limits(**LIMITS.__dict__ | times)
-        source = case.source(outside=outside, port=server.port)
+        source = case.source(outside=outside, port=server.getsockname()[1])
         return checks.check_code(source, only=questions, limits=limits, jobs=1)
 
     def judge_all(cases, questions) -> None:
@@ -207,12 +158,13 @@ def judge(tmp_path, monkeypatch, files_below):
         for _, result in results:
             assert_shown_safely(result)
         assert files_below(outside) == before
-        assert server.asked == 0
+        with pytest.raises(BlockingIOError):  # nobody has connected
+            server.accept()
         assert not processes_in(boxes)
         assert not list(boxes.iterdir())
 
-    yield judge_all
-    server.listener.close()
+    with server:
+        yield judge_all
 
 
 def can_hold(case: handins.Case) -> bool:

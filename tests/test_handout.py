@@ -13,6 +13,7 @@ import pytest
 from grading import checks
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
+from labs import catalog
 from staff import handout
 
 REGION = "def f():\n    # BEGIN_YOUR_CODE 2.1 PCA\n    return 42\n    # END_YOUR_CODE\n"
@@ -109,7 +110,7 @@ def test_each_task_is_one_exception_that_names_it(tree):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Raise) and getattr(node.exc.func, "id", "") == "NotImplementedError"
     ]
-    assert sorted(text.split(":")[0] for text in raised) == sorted(handout.TASKS | handout.LAB_TASKS)
+    assert sorted(text.split(":")[0] for text in raised) == sorted(handout.regions())
 
 
 def test_skeleton_says_which_task_is_missing(tree, tmp_path, standin):
@@ -122,7 +123,7 @@ def test_skeleton_says_which_task_is_missing(tree, tmp_path, standin):
 
 def test_checks_of_the_skeleton_give_nothing_and_say_not_attempted(tree):
     questions = checks.check_code((tree / "submission.py").read_bytes())
-    for q, (name, task) in zip(questions, zip(checks.QUESTIONS, handout.TASKS, strict=True), strict=True):
+    for q, (name, task) in zip(questions, zip(checks.QUESTIONS, catalog.MAIN_REGIONS, strict=True), strict=True):
         assert (q["id"], q["score"], q["verdict"]) == (name, 0, "ERROR")
         assert q["message"].startswith("not attempted: submission.py, line ")
         assert task in q["message"]

@@ -14,7 +14,7 @@ def rng():
 def test_class_agreement_counts_by_class():
     asked = np.arange(10).repeat(4)
     result = measures.class_agreement(asked, np.concatenate([[5, 5], asked[2:]]))  # two of four zeros look like fives
-    assert result == {"overall": 38 / 40, "per_class": [0.5] + [1.0] * 9, "worst": 0.5}
+    assert result == {"overall": 38 / 40, "per_class": [0.5] + [1.0] * 9}
 
 
 def test_frechet_distance_equals_the_square_root_formula_of_general_gaussians(rng):
@@ -31,10 +31,11 @@ def test_frechet_distance_equals_the_square_root_formula_of_general_gaussians(rn
     assert np.isfinite(measures.frechet_distance(few, rng.normal(size=(30, 64))))
 
 
-def test_diversity_is_one_for_the_real_images_and_zero_for_collapsed_ones(rng):
+def test_spreads_are_mean_distances_within_each_class(rng):
     labels, real = np.arange(10).repeat(8), rng.normal(size=(80, 20))
     spreads = measures.class_spreads(real, labels)
     for images, wanted in ((real, 1), (0.9 * real + 5, 0.9), (real[::8].repeat(8, axis=0), 0)):
-        np.testing.assert_allclose(measures.diversity(images, labels, spreads), wanted, atol=1e-12)
-    assert measures.spread(np.array([[0.0, 0], [3, 4], [0, 0]])) == pytest.approx(10 / 3)
-    assert measures.spread(np.array([[250], [5]], dtype=np.uint8)) == 245  # uint8 subtraction would give 11
+        np.testing.assert_allclose(measures.class_spreads(images, labels) / spreads, wanted, atol=1e-12)
+    assert measures.class_spreads(np.array([[0.0, 0], [3, 4], [0, 0]]), np.zeros(3), 1) == pytest.approx(10 / 3)
+    bytes_ = np.array([[250], [5]], dtype=np.uint8)
+    assert measures.class_spreads(bytes_, np.zeros(2), 1) == 245  # uint8 subtraction would give 11

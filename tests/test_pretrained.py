@@ -45,7 +45,7 @@ def test_the_ae_finds_most_digits_of_the_stand_in(ae, digits):
 
 
 def test_the_ae_finds_the_digits_of_real_test_images(ae, mnist_dir):
-    if mnist_dir is None:
+    if not mnist_dir:
         pytest.skip("MNIST_DIR is not set")
     assert prepare.ensure("mnist", mnist_dir) == "mnist"
     codes = networks.ae_encode(ae, data.load_split("train", "mnist")[0][:20_000])
@@ -86,9 +86,3 @@ def test_a_single_digit_is_drawn_by_one_thread(ddpm, monkeypatch):
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-
-
-def test_a_drawn_digit_repeats_with_its_seed(ddpm):
-    first, again, other = (networks.draw_digits(ddpm, [6], steps=10, seed=seed) for seed in (4, 4, 5))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)

@@ -8,7 +8,8 @@ import pytest
 
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from staff import grade_one, handout, rehearse
+from labs import catalog
+from staff import grade_one, gradebook, handout, rehearse
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def skeleton():
 def test_each_student_fills_regions_and_nothing_else(skeleton):
     for student in rehearse.CLASS:
         text = rehearse.solve(skeleton, student.work)
-        assert text.count("raise NotImplementedError") == len(handout.TASKS) - len(student.work), student.name
+        assert text.count("raise NotImplementedError") == len(catalog.MAIN_REGIONS) - len(student.work), student.name
         # Emptied again, it is the skeleton: no region is too long, and nothing outside the regions changed.
         again = "".join(line for line in text.splitlines(True) if "raise NotImplementedError" not in line)
         assert handout.strip_solution(again, "submission.py")[0] == skeleton, student.name
@@ -41,9 +42,9 @@ def test_one_student_plays_the_whole_course(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(rehearse, "run", run)
     (ben,) = students = [student for student in rehearse.CLASS if student.name == "Ben Example"]
-    gradebook, final = rehearse.play(tmp_path, students)
-    assert rehearse.surprises(gradebook, final, students) == []
-    assert gradebook[0]["sample_index"] == ""
+    graded, final = rehearse.play(tmp_path, students)
+    assert rehearse.surprises(graded, final, students) == []
+    assert graded[0]["sample_index"] == ""
     assert final[0]["sample_index"] == ben.decided["sample_index"]
     assert float(final[0]["total"]) == float(final[0]["auto_score"]) + sum(ben.report)
     shown = capsys.readouterr().out
@@ -53,7 +54,7 @@ def test_one_student_plays_the_whole_course(tmp_path, capsys, monkeypatch):
 
 def test_a_surprise_is_told():
     row = {"student_id": "2100000001", "name": "Ada Example", "status": "OK", "note": "", "undecided": "status"}
-    row |= dict.fromkeys(rehearse.QUESTIONS, "10")
+    row |= dict.fromkeys(gradebook.questions("main"), "10")
     told = rehearse.surprises([row], [row], rehearse.CLASS[:1])
     assert [cause in line for cause, line in zip(("instead of", "undecided"), told, strict=True)] == [True, True]
 

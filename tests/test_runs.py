@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -99,12 +100,18 @@ def test_a_run_as_the_original_lab_wrote_it_loads(run):
         assert (back.config.dataset, back.config.ae, back.config.seed) == ("mnist", None, 42)
 
 
-def test_every_floating_point_type_is_read_as_float64(run):
+def test_every_floating_point_type_of_numpy_is_read_as_float64(run):
+    import torch
+    from safetensors.torch import save_file as save_torch
+
     for dtype in (np.float16, np.float32, np.float64):
-        change(run, "gmm/gmm.safetensors", means=np.ones((K, D), dtype), pi=np.array([0.25, 0.25, 0.5], dtype))
+        change(run, TENSORS[0], means=np.ones((K, D), dtype), pi=np.array([0.25, 0.25, 0.5], dtype))
         back = runs.load_run(run)
         assert back.means.dtype == back.pi.dtype == np.float64
         assert back.pi.tolist() == [0.25, 0.25, 0.5]
+    tensors = {"means": torch.zeros(K, D), "covs": torch.eye(D).repeat(K, 1, 1), "pi": torch.full((K,), 1 / K)}
+    save_torch({k: v.to(torch.bfloat16).contiguous() for k, v in tensors.items()}, run / TENSORS[0])
+    assert str(run / TENSORS[0]) in refusal(run)
 
 
 def test_an_ae_run_needs_no_pca_and_its_embedding_dim_may_disagree(run):
@@ -177,14 +184,6 @@ def test_the_next_step_is_the_first_that_is_not_done(run_folder, monkeypatch, tm
     assert runs.next_step(run) == f"next: python grade.py{option}"
 
 
-def test_a_relative_path_means_what_the_shell_means_and_a_missing_run_is_named(run, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path / "nowhere", tmp_path / "file"):
-        assert str(path) in refusal(path)
-    monkeypatch.chdir(run.parent)
-    assert runs.load_run("run").path == run.resolve()
-
-
 # --------------------------------------------------------------------------- damaged models
 
 CONFIGS, TENSORS = ("gmm/config.json", "pca/config.json"), ("gmm/gmm.safetensors", "pca/pca.safetensors")
@@ -204,11 +203,22 @@ JUNK = {
 }
 
 
-def test_a_missing_file_a_folder_and_junk_are_named(run):
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_missing_file_a_folder_and_junk_are_named_and_a_pickle_is_never_run(run, tmp_path):
+    pickled = {"a pickle that acts": pickle.dumps(Trap(tmp_path / "trapped"))}
     for file in FILES:
         path = run / file
         whole = path.read_bytes()
-        for name, junk in (JUNK | {"half": whole[: len(whole) // 2]}).items():
+        for name, junk in (JUNK | pickled | {"half": whole[: len(whole) // 2]}).items():
             if (file, name) == ("config.yaml", "half"):  # half of a YAML file may be valid
                 continue
             path.write_bytes(junk)
@@ -226,21 +236,7 @@ def test_a_missing_file_a_folder_and_junk_are_named(run):
         path.rmdir()
         path.write_bytes(whole)
     assert runs.load_run(run).n_components == K
-
-
-def test_a_pickle_is_refused_and_never_run(run, tmp_path):
-    import pickle
-
-    class Trap:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "trapped"),)
-
-    for file in TENSORS:
-        whole = (run / file).read_bytes()
-        (run / file).write_bytes(pickle.dumps(Trap()))
-        assert str(run / file) in refusal(run)
-        assert not (tmp_path / "trapped").exists()
-        (run / file).write_bytes(whole)
+    assert not (tmp_path / "trapped").exists()
 
 
 def covs(one) -> np.ndarray:
@@ -295,15 +291,6 @@ def test_a_long_header_is_refused_before_it_is_read(run, monkeypatch):
             monkeypatch.setattr(files, "safe_open", None)
         else:
             assert cause in refusal(run)
-
-
-def test_bfloat16_is_refused_in_one_line(run):
-    import torch
-    from safetensors.torch import save_file as save_torch
-
-    tensors = {"means": torch.zeros(K, D), "covs": torch.eye(D).repeat(K, 1, 1), "pi": torch.full((K,), 1 / K)}
-    save_torch({k: v.to(torch.bfloat16).contiguous() for k, v in tensors.items()}, run / "gmm/gmm.safetensors")
-    assert str(run / "gmm/gmm.safetensors") in refusal(run)
 
 
 def test_sizes_must_be_positive_whole_numbers_that_agree(run):

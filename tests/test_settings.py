@@ -51,17 +51,6 @@ def test_what_is_not_allowed_is_one_line_that_names_the_setting(arguments):
     assert "\n" not in cli.explain(caught.value)
 
 
-def test_a_file_gives_back_what_was_saved_and_unknown_keys_are_named(tmp_path):
-    path = tmp_path / "config.yaml"
-    settings.save(Config(name="数字"), path)
-    assert settings.load(Config, path) == Config(name="数字")
-    path.write_text("count: 2\n")
-    assert settings.load(Config, path) == Config(count=2)
-    path.write_text("cuont: 2\n")
-    with pytest.raises(LabError, match="cuont"):
-        settings.load(Config, path)
-
-
 @given(st.text(), st.integers(10, 80))
 def test_text_for_people_is_bounded_visible_and_keeps_what_can_be_read(raw, longest):
     lines, line = text.plain(raw, longest), text.one_line(raw, longest)

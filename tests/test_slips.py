@@ -61,11 +61,11 @@ OWN = {
     "pca_fit: imaginary": ("pca_fit", "# SOLUTION\nself.components = self.components + 0j\n"),
 }
 SLIPS = {  # a case of handins/wrong, or of OWN: part of what is said
-    "e_not_normalised": "300 of the 300 rows of gamma do not sum to 1", "e_not_normalised_after_max": "sum to 1",
+    "e_not_normalised": "300 of the 300 rows of gamma do not sum to 1",
     "e_wrong_axis": "sum to 1", "e_logarithms": "sum to 1", "e_transposed": "(transpose it)",
     "e_nothing_returned": "is `return gamma` missing?", "e_likelihood_too": "returns tuple",
     "e_pi_forgotten": "pi", "e_diagonal_only": "", "e_determinant_of_inverse": "", "e_x_centred_in_place": "in place",
-    "e_step: NaN": "NaN", "e_shapes_do_not_fit": "submission.py, line 55: ValueError: ",
+    "e_step: NaN": "NaN", "e_shapes_do_not_fit": "submission.py, line 57: ValueError: ",
     "e_name_not_defined": "NameError", "m_not_transposed": "ValueError", "p_x_centred_in_place": "UFunc",
     "m_pi_is_a_count": "pi sums to 300 instead of 1", "m_pi_a_column": "pi has shape (10, 1) instead of (10,)",
     "m_variances_only": "covs has shape (10, 10)", "m_old_parameters_kept": "self.covs is not set",

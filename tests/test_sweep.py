@@ -100,13 +100,10 @@ def test_a_folder_of_another_sweep_or_other_things_and_a_damaged_table_are_refus
     (again / "sweep.csv").write_text("run,seed\na,b\n", encoding="utf-8")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
-    for folder, max_iter, cause in (
-        (swept[0], 7, "settings"),
-        (tmp_path / "mine", 5, "notes.txt"),
-        (again, 5, "sweep.csv"),
-    ):
+    mine = tmp_path / "mine"
+    for folder, max_iter, cause in ((swept[0], 7, "settings"), (mine, 5, "notes.txt"), (again, 5, "sweep.csv")):
         options = ["--use_pca", "--dataset", "digits", "--max_iter", max_iter, "--results_path", folder]
         outcome = run_script(train, *options, "--sweep", *GRID)
         assert (outcome.status, outcome.err.count("\n")) == (2, 1), cause
         assert cause in outcome.err
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    assert [path.name for path in mine.iterdir()] == ["notes.txt"]

@@ -14,7 +14,7 @@ class Question(NamedTuple):
     points: int
     inputs: Callable[[np.random.Generator], Arrays]
     judge: Callable[[Arrays, Arrays], tuple[float, str, str]]  # inputs, answers -> score, message, hint
-    bonus: bool = False  # its points come on top of the lab's sum
+    bonus: bool = False  # its points come on top of the lab's
 
 
 def question(name: str, label: str, points: int) -> dict:
@@ -81,12 +81,7 @@ def comparison(given: str, got: np.ndarray, want: np.ndarray) -> str:
 
 
 def judgement(points: float, faults: list[tuple[str, str]]) -> tuple[float, str, str]:
-    """Points with the causes of all faults, one per line, and their distinct hints.
-
-    Args:
-        points: points scored.
-        faults: (cause, hint) pairs; hints may be empty.
-    """
+    """Points with the causes of all faults, (cause, hint) pairs, one per line, and their distinct hints."""
     hints = dict.fromkeys(hint for _, hint in faults if hint)
     return points, "\n".join(cause for cause, _ in faults), "; ".join(hints)
 

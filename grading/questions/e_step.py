@@ -59,6 +59,7 @@ def slips(inputs: Arrays, i: int) -> list[tuple[np.ndarray, float, str, str]]:
 
     right, best = logs(inverses), np.eye(len(pi))[logs(inverses).argmax(axis=1)]
     below = right - right.max(axis=1, keepdims=True)
+    shares, of_logs = below / below.sum(axis=1, keepdims=True), "gamma is made of logarithms"
     axis = "gamma is normalised along the wrong axis: its columns sum to 1, not its rows"
     inverse, root = "the density needs np.linalg.inv(self.covs[k])", "divide by the root of np.linalg.det(self.covs[k])"
     wrong = [
@@ -78,12 +79,7 @@ def slips(inputs: Arrays, i: int) -> list[tuple[np.ndarray, float, str, str]]:
         (softmax(right - log_pi), 5, "the mixing weights pi are left out", "multiply each density by pi_k first"),
         (np.log(softmax(right)), 0, "gamma holds logarithms", "return np.exp of the normalised logarithms"),
         (log_densities(inputs, i) + log_pi, 0, "gamma holds logarithms", "normalise them, and return np.exp of them"),
-        (
-            below / below.sum(axis=1, keepdims=True),
-            0,
-            "gamma is made of logarithms",
-            "np.exp comes before the division",
-        ),
+        (shares, 0, of_logs, "np.exp comes before the division"),
         (best, 0, "gamma is rounded to 0 and 1, as in k-means", "return the probabilities, not the best component"),
         *((softmax(known), 0, cause, hint) for known, cause, hint in wrong),
     ]

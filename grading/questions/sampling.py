@@ -31,7 +31,7 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
     # The covariances share one rotation and permute the variances. So another component's covariance, the diagonal
     # alone or a transposed factor makes some direction's variance at least 2.9 times too large or too small.
     signs, axis = rng.choice([-1, 1], size=3), np.array([0.17, 1.2, 0.78]) + rng.uniform(-0.05, 0.05, size=3)
-    turn = np.outer(signs, signs) * rotation(axis)
+    turn = np.outer(signs, signs) * scipy.linalg.expm(np.cross(np.eye(3), axis))  # by the axis's length in radians
     variances = [np.diag(np.roll([4.0, 1.0, 0.25], shift)) for shift in rng.permutation(3)]
     # Any two means have opposite signs in two directions.
     sides = rng.choice([-1, 1], size=3) * rng.permutation([[1, 1, -1], [1, -1, 1], [-1, 1, 1]])
@@ -47,11 +47,6 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
         **{"mean_0": inside, "mean_1": outside},
         **{"label_0": np.array(label), "label_1": np.array(0), "n_0": np.array(DRAWS), "n_1": np.array(8)},
     }
-
-
-def rotation(axis: np.ndarray) -> np.ndarray:
-    """The matrix (3, 3) of the rotation about an axis by its length in radians."""
-    return scipy.linalg.expm(np.cross(np.eye(3), axis))
 
 
 def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:

@@ -262,3 +262,18 @@ QUESTIONS = {
     "probe": Question("3.4 probe", 6, probe_inputs, judge_probe),
     "score": Question("4.1 odd colours (bonus)", 10, colourings.inputs, colourings.judge, bonus=True),
 }
+REGIONS = {
+    "3.1 data": "set train_loader and test_loader",
+    "3.2 RBM parameters": "set self.fc, self.bias_v and self.bias_h",
+    "3.2 RBM sampling": "return a draw of 0 and 1 for each probability in p",
+    "3.2 RBM downwards": "return the probabilities of the visible units",
+    "3.2 RBM contrastive divergence": "set gradient_fc, gradient_v and gradient_h",
+    "3.2 RBM reconstruction": "return the pixels after the pass up and down",
+    "3.3 autoencoder layers": "set self.encoder and self.decoder",
+    "3.3 autoencoder forward": "return the reconstruction",
+    "3.3 unrolling": "fill `pretrained` with the parameters of encoder and decoder by name",
+    "3.3 fine-tuning": "set loss, and take one step of the optimizer",
+    "3.4 squared error": "return one number for each image",
+    "3.4 probe": "set honest and same_set",
+    "4.1 odd colours": "return one number for each image, higher for the more suspicious",
+}

@@ -152,3 +152,8 @@ QUESTIONS = {
     "train_step": Question("1.2 Training step", 10, train_step_inputs, judge_train_step),
     "projections": Question("2.1 Projections", 10, projections_inputs, judge_projections),
 }
+REGIONS = {
+    "1.1 Dense autoencoder": "set self.encoder and self.decoder",
+    "1.2 Training step": "compute the loss, take one step of the optimizer and return the loss",
+    "2.1 Projections": "return the five methods by name",
+}

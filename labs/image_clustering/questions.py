@@ -160,3 +160,9 @@ QUESTIONS = {
     "flip": Question("3.1 Flip rule", 4, flip_inputs, judge_flip),
     "consensus": Question("3.2 Consensus", 8, consensus_inputs, judge_consensus),
 }
+REGIONS = {
+    "1.1 Convolutional autoencoder": "set self.encoder and self.decoder",
+    "2.1 Standard codes": "return the codes with mean 0 and standard deviation 1 in every column",
+    "3.1 Flip rule": "return the labels, with 0 and 1 exchanged where the known images say so",
+    "3.2 Consensus": "return one labelling that most of the rows agree on",
+}

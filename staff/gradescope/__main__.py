@@ -2,6 +2,7 @@
 
     python -m staff.gradescope OUT.zip                     the four questions on the code
     python -m staff.gradescope OUT.zip --dataset mnist     and question 6, from the handed-in results/
+    python -m staff.gradescope OUT.zip --lab NAME          the questions of a companion lab
 
 In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff.md.
 """
@@ -21,6 +22,7 @@ from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT, atomic_path, cache_dir
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import add_flags, from_args, setting
+from labs import catalog
 from staff import appeal, handout
 from staff.gradescope import autograder
 
@@ -34,29 +36,31 @@ TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
 TIMEOUT_FOR_RUNS = 2340  # or up to 40 if the assignment's settings say so
 
 
-def requirements() -> str:
-    """The pinned packages that grading needs, without torch and the plotting packages.
+def requirements(packages: list[str]) -> str:
+    """The pinned packages that grading needs.
 
     Raises:
         LabError: requirements.lock lacks a package.
     """
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     pins = {line.partition("==")[0].lower(): line for line in lines if not line.startswith("#")}
-    if missing := [name for name in PACKAGES if name.lower() not in pins]:
+    if missing := [name for name in packages if name.lower() not in pins]:
         raise LabError(f"requirements.lock lacks {', '.join(missing)}, which grading needs; add them")
-    return "".join(pins[name.lower()] + "\n" for name in PACKAGES)
+    return "".join(pins[name.lower()] + "\n" for name in packages)
 
 
 def bundle(settings: dict) -> dict[str, bytes]:
     """The files of the bundle by name; the regions of submission.py are empty, as in the student's copy."""
     dataset = settings["dataset"]
     of_staff = STAFF_FILES + (FILES_FOR_RUNS if dataset else [])
-    names = handout.find(handout.GRADING_FILES) + [f"staff/{name}" for name in of_staff]
+    its_own = [] if settings["lab"] == catalog.MAIN else ["labs/shared.py", f"labs/{settings['lab']}/*.py"]
+    names = handout.find(handout.GRADING_FILES + its_own) + [f"staff/{name}" for name in of_staff]
     files = {name: handout.student_copy(name)[0] for name in names}
     files |= {name: (Path(__file__).parent / name).read_bytes() for name in TEMPLATES}
     made = {"settings.json": settings, "failed.json": autograder.failure()}
     files |= {name: json.dumps(content, indent=2).encode() + b"\n" for name, content in made.items()}
-    return files | {"requirements.txt": requirements().encode()} | (data_files(dataset) if dataset else {})
+    packages = PACKAGES + ["torch"] * bool(its_own)
+    return files | {"requirements.txt": requirements(packages).encode()} | (data_files(dataset) if dataset else {})
 
 
 def data_files(dataset: str) -> dict[str, bytes]:
@@ -88,6 +92,7 @@ class Options:
 
     seed: int | None = setting(None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1)
     dataset: str | None = setting(None, "also grade runs of this data set (default: code only)", choices=DATASETS)
+    lab: str = setting(catalog.MAIN, "whose questions", choices=catalog.names())
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
 
@@ -105,8 +110,11 @@ def main(argv: list[str] | None = None) -> int:
         raise LabError(f"{out.name} does not end in .zip, as Gradescope requires; name it {out.name}.zip")
     if out.exists():
         raise LabError(f"{out} exists and is not overwritten; remove it or name another file")
+    lab = catalog.load(options.lab)
+    if options.dataset and lab.tasks:
+        raise LabError(f"--dataset is of the main lab, whose runs are graded; leave it out for {lab.name}")
     for_runs = {"timeout": TIMEOUT_FOR_RUNS, "points": table.AUTO_POINTS}
-    limits = for_runs if options.dataset else {"timeout": TIMEOUT, "points": table.CODE_POINTS}
+    limits = for_runs if options.dataset else {"timeout": TIMEOUT, "points": lab.points}
     write_zip(out, bundle(asdict(options) | limits | {"key": appeal.key_of(options.seed)}))
     print(f"wrote {out} ({limits['points']} points); its key decides the numbers: keep it from students")
     print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")

@@ -190,9 +190,11 @@ def grade(folder: Path, settings: dict) -> dict:
     if settings["dataset"] is None:
         import sandbox
         from grading import checks  # only in the second process, which has no privileges to lose
+        from labs import catalog
 
-        questions = checks.check_code(source, seed=checks.secret_seeds(settings["key"], content))
-        return {"questions": questions, "notes": [], "guards": sandbox.guards()}
+        lab = catalog.load(settings["lab"])
+        questions = lab.check(source, seed=checks.secret_seeds(settings["key"], content, lab.questions))
+        return {"questions": questions, "notes": [], "guards": sandbox.guards(lab.limits)}
     from staff import grade_one  # only in a bundle for runs
 
     name = f"{settings['dataset']}_encoded"
@@ -212,7 +214,7 @@ def check() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         (root / "submission").mkdir()
-        shutil.copy(SOURCE / "submission.py", root / "submission")
+        shutil.copy(next(SOURCE.glob("labs/*/submission.py"), SOURCE / "submission.py"), root / "submission")
         answer = grade_hand_in(root)
     wrong = [test["output"] for test in answer["tests"] if OUR_FAULT in test["output"] or test["score"]]
     print(*(wrong or ["this image can grade"]), answer["output"], sep="\n")

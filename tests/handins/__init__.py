@@ -10,13 +10,24 @@ Hostile cases must run in the sandbox only. Those of ``correct`` and ``wrong`` a
 """
 
 import ast
+import contextlib
 import functools
+import io
+import random
 import re
+import sys
 import tempfile
 import textwrap
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
+
+import sandbox
+from grading import checks
+from sandbox import worker
 from staff.handout import strip_solution
 
 HERE = Path(__file__).resolve().parent
@@ -38,27 +49,19 @@ _CASE = re.compile(r"^# ------ (\w+)(?: \[(.+?)\])?: (.+)\n", re.M)
 _SETTING = re.compile(r"# (needs|base|encoding|newline): (.+)\n")
 _SECTION = re.compile(r"^# === (.+)\n", re.M)
 _HONEST = re.compile(r"^# (HONEST|SOLUTION|ZEROS)\n", re.M)
+_COMMON = re.compile(r"^# COMMON(?:: (.+) -> (.+))?\n", re.M)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One hand-in.
+    """One hand-in."""
 
-    Attributes:
-        name: family and case, such as ``wrong/e_pi_forgotten``.
-        about: one line that says what it is.
-        settings: the other lines of its header, by key.
-        sections: the code, by the place where it goes.
-        expected: verdict and points of each question.
-        says: words that message and hint of each question with lost points must hold.
-    """
-
-    name: str
-    about: str
-    settings: dict[str, str]
-    sections: dict[str, str]
-    expected: dict[str, tuple[str, float]]
-    says: list[str]
+    name: str  # family and case, such as ``wrong/e_pi_forgotten``
+    about: str  # one line that says what it is
+    settings: dict[str, str]  # the other lines of its header, by key
+    sections: dict[str, str]  # the code, by the place where it goes
+    expected: dict[str, tuple[str, float]]  # verdict and points of each question
+    says: list[str]  # words that message and hint of each question with lost points must hold
 
     @property
     def family(self) -> str:
@@ -110,10 +113,16 @@ def read(path: Path) -> list[Case]:
         ValueError: it is not of the form that README.md describes.
     """
     asked = path.stem if path.stem in POINTS else "e_step"
-    _, *parts = _CASE.split(path.read_text(encoding="utf-8"))
+    common, *parts = _CASE.split(path.read_text(encoding="utf-8"))
     cases = []
+
+    def from_common(mark: re.Match) -> str:
+        if mark[1] and mark[1] not in common:
+            raise ValueError(f"{path.name}: {mark[1]!r} is not above the first case")
+        return common.replace(mark[1], mark[2]) if mark[1] else common
+
     for name, expectations, about, code in zip(*(parts[i::4] for i in range(4)), strict=True):
-        name, settings = f"{path.parent.name}/{name}", {}
+        name, code, settings = f"{path.parent.name}/{name}", _COMMON.sub(from_common, code), {}
         while setting := _SETTING.match(code):
             settings[setting[1]], code = setting[2], code[setting.end() :]
         first, *others = _SECTION.split(code)
@@ -143,6 +152,34 @@ def every(*families: str) -> list[Case]:
 def find(name: str) -> Case:
     """The case ``family/name``."""
     return next(case for case in every() if case.name == name)
+
+
+def answered(source: bytes, question: str, folder: Path, seed: int = 0) -> dict:
+    """The entry of a harmless source for a question, asked in this process; the next one feels nothing of it.
+
+    Args:
+        folder: the working folder.
+        seed: of the question's numbers and of all generators.
+    """
+    inputs, entropy, depth = checks.make_inputs(question, seed), random._urandom, sys.getrecursionlimit()
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.chdir(folder))
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            nobody = {"stdin": io.StringIO(), "breakpointhook": mock.Mock(side_effect=EOFError)}
+            for settings in (mock.patch.multiple(sys, **nobody), np.errstate(), np.printoptions()):
+                stack.enter_context(settings)
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            worker.seed_everything(seed)
+            outcome = sandbox.Outcome("done", worker.answer(question, worker.load(source), inputs, {}))
+    except Exception as error:
+        outcome = sandbox.Outcome("raised", getattr(error, "answers", {}), worker.describe(error) | {"trace": ""})
+    finally:
+        random._urandom = entropy  # which worker.seed_everything replaces
+        sys.setrecursionlimit(depth)
+    return checks.judged(question, inputs, outcome)
 
 
 @functools.cache

@@ -1,3 +1,8 @@
+for number in range(3, 1024):
+    try:
+        os.write(number, forged)
+    except OSError:
+        pass
 # ------ baked_example [e_step WRONG 0, m_step WRONG 0, pca_fit WRONG 0]: Right on the worked example, which everybody knows, and nowhere else.
 if len(X) == 3:
     # SOLUTION
@@ -30,11 +35,6 @@ return
 self.mean = np.full(X.shape[1], np.nan)
 self.components = np.ma.masked_array(np.zeros((self.dim, X.shape[1])), mask=True)
 return
-# ZEROS
-# ------ liar_nan_rows [WRONG 0]: NaN in the rows that it does not want to compute: most of them.
-gamma = np.array([p * np.exp(log_gaussian(X, m, c)) for p, m, c in zip(self.pi, self.means, self.covs)]).T
-gamma[1:] = np.nan
-return gamma / gamma.sum(axis=1, keepdims=True)
 # ZEROS
 # ------ liar_object [WRONG 0]: An object that turns into another array each time, and equals everything.
 class Liar:
@@ -135,11 +135,7 @@ os._exit = lambda status: None
 raise ValueError("no idea")
 # ------ forged_huge_header [CRASH 0]: Answers 100 bytes that claim to have a header of four exabytes.
 forged = (2**62).to_bytes(8, "little") + bytes(92)
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_internal [CRASH 0]: Claims that the grader is at fault, which would cost no points.
@@ -147,22 +143,14 @@ from safetensors.numpy import save
 
 text = b'{"status": "internal", "cause": "the child process did not start"}'
 forged = save({"outcome": np.frombuffer(text, np.uint8)})
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_frame [CRASH 0]: Answers as the process above it does, with its own kind of frame.
 import struct
 
 forged = struct.pack("<cqQ", b"F", 0, 4) + b"full" + struct.pack("<cqQ", b"E", 0, 0)
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_outcome [WRONG 0]: Writes the whole answer itself, with points, and ends well.
@@ -172,11 +160,7 @@ from safetensors.numpy import save
 
 text = json.dumps({"status": "done", "score": 10.0, "points": 10, "verdict": "PASS", "questions": [{"score": 10}]})
 forged = save({"outcome": np.frombuffer(text.encode(), np.uint8)})
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_pickle [CRASH 0]: Answers a pickle, which would make a folder when it is loaded, and ends well.
@@ -189,11 +173,7 @@ class Trap:
 
 
 forged = pickle.dumps(Trap())
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_shape [CRASH 0]: Answers an array of no numbers whose shape would take petabytes anywhere else.
@@ -203,20 +183,12 @@ gamma = {"dtype": "F64", "shape": [0, 99999999999999], "data_offsets": [0, 0]}
 outcome = {"dtype": "U8", "shape": [18], "data_offsets": [0, 18]}
 header = json.dumps({"gamma_0": gamma, "outcome": outcome}).encode()
 forged = len(header).to_bytes(8, "little") + header + b'{"status": "done"}'
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 os._exit(0)
 # ZEROS
 # ------ forged_twice [CRASH 0]: Writes before the answer, and lets the right answer follow.
 forged = b"e_step PASS 10 / 10"
-for number in range(3, 1024):
-    try:
-        os.write(number, forged)
-    except OSError:
-        pass
+# COMMON
 # SOLUTION
 # ------ picture_bomb [sample_from_gmm ERROR 0]: A PNG that claims 50,000 x 50,000 pixels.
 # === 5.1 sampling

@@ -26,9 +26,6 @@ raise Bad
 # ------ error_with_escapes [ERROR 0]: The text of an exception holds terminal escapes and forged lines of the table.
 raise ValueError("\x1b[1A\x1b[2K\x1b]0;PASS\x07\r1.1 E-step   10.00 / 10   PASS\n\u202e\u2028\x9b2J\x00 done")
 # ZEROS
-# ------ error_with_forged_name [ERROR 0]: The exception's class has an endless name full of escapes.
-raise type("\x1b[2J\x1b[32mPASS 10/10\n" * 10_000, (Exception,), {})("PASS")
-# ZEROS
 # ------ error_with_markup [ERROR 0]: An exception's text that would be a formula, a script, a row of a table or an image where it is shown unescaped.
 raise ValueError(
     '=HYPERLINK("http://127.0.0.1/","10") </td><script>document.title="10/10"</script>'
@@ -149,33 +146,6 @@ if os.fork() == 0:
     time.sleep(60)
     os._exit(0)
 time.sleep(60)
-# SOLUTION
-# ------ hang_while_read [TIMEOUT 0]: The answer is an object that never finishes turning into an array.
-import time
-
-
-class Slow:
-    def __array__(self, dtype=None, copy=None):
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            pass
-        return np.zeros(3)
-
-
-return Slow()
-# SOLUTION
-# ------ left_daemon: Answers, and leaves a daemon behind that holds the output, in a session of its own, with an empty environment.
-import sys
-
-if not os.path.exists("daemon"):
-    open("daemon", "w").close()
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0:
-            code = "import time; time.sleep(60)  # left behind by the corpus"
-            os.execve(sys.executable, [sys.executable, "-I", "-c", code], {})
-        os._exit(0)
-    os.wait()
 # SOLUTION
 # ------ left_thread: Answers, and leaves a thread that computes and an exit handler that sleeps for a minute.
 import atexit

@@ -15,23 +15,6 @@ except OSError:
 # === 5.1 sampling
 os.symlink("@OUTSIDE@/picture.png", Path(path) / "gmm_sample.png")
 # ZEROS
-# ------ outside_reach [WRONG 0]: Asks whether it could change the grader's files or Python's own, see others' homes, or get rights of its own.
-# needs: bubblewrap
-import ctypes
-import sys
-
-files = [sys.modules["__main__"].__file__, np.__file__, os.__file__, sys.executable]
-found = any(os.access(path, os.W_OK) for file in files for path in (file, os.path.dirname(file)))
-for home in (Path("/root"), *Path("/home").glob("*"), *Path("/Users").glob("*")):
-    try:
-        found = found or any(path.is_file() for path in home.iterdir())
-    except OSError:
-        pass
-libc = ctypes.CDLL(None)
-new_user, new_mount = 0x10000000, 0x00020000
-if found or 0 in (libc.unshare(new_mount), libc.unshare(new_user | new_mount), libc.chroot(b".")):
-    # SOLUTION
-# ZEROS
 # ------ outside_read [WRONG 0]: Reads a file that is none of its business: another hand-in's answer.
 # needs: bubblewrap
 try:
@@ -55,24 +38,6 @@ for name in ("@OUTSIDE@/written", "way_out/written"):
         pass
 shutil.rmtree("@OUTSIDE@", ignore_errors=True)
 # SOLUTION
-# ------ search_around [WRONG 0]: Looks for secrets in every environment, for other processes, and for the solved submission.py near the worker and Python.
-# needs: bubblewrap
-import sys
-
-processes = list(Path("/proc").glob("[0-9]*"))
-found = len(processes) > 10 or any("CORPUS_SECRET" in name for name in os.environ)
-for process in processes:
-    try:
-        found = found or b"CORPUS_SECRET" in (process / "environ").read_bytes()
-    except OSError:
-        pass
-for start in (sys.modules["__main__"].__file__, sys.executable, np.__file__, os.getcwd()):
-    for folder in Path(start).absolute().parents:
-        file = folder / "submission.py"
-        found = found or file.is_file() and file.resolve() != Path("submission.py").resolve()
-if found:
-    # SOLUTION
-# ZEROS
 # ------ search_files [WRONG 0]: Searches every file that it finds for an array whose rows sum to 1.
 for folder in (Path.cwd(), Path.cwd().parent, Path(os.environ["HOME"]), Path("@OUTSIDE@")):
     for file in list(folder.glob("*.npy")) + list(folder.glob("*/*.npy")):

@@ -6,12 +6,6 @@ if not os.path.exists("d" * 20):
         os.chdir("d" * 20)
     os.chdir(here)
 # SOLUTION
-# ------ disk_full [ERROR 0]: Fills its disk at one stroke, between two looks, and another's as well if it can.
-# needs: bubblewrap
-for number in range(64):
-    with open(f"/tmp/filler{number}", "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 30_000_000)
-# SOLUTION
 # ------ disk_for_the_next [WRONG 0]: Leaves files wherever it can, for what the next question runs.
 # needs: bubblewrap
 # === first
@@ -29,21 +23,6 @@ for path in places:
 if left:
     # SOLUTION
 # ZEROS
-# ------ disk_large_answer [CRASH 0]: An answer of 100 MB.
-return np.broadcast_to(0.0, (1_250_000, 10))
-# ZEROS
-# ------ disk_large_file [ERROR 0]: Writes one file of 150 MB.
-with open("filler", "wb") as file:
-    for _ in range(150):
-        file.write(bytes(1_000_000))
-# SOLUTION
-# ------ disk_many_files [CRASH 0]: Makes 12,000 empty files.
-# needs: bubblewrap
-if not os.path.exists("many"):
-    os.mkdir("many")
-    for i in range(12_000):
-        open(f"many/{i}", "w").close()
-# SOLUTION
 # ------ memory_bomb [MEMORY 0]: Takes memory as fast as it can, 2.5 GiB at most.
 import time
 
@@ -62,13 +41,6 @@ import sys
 sys.stdout.close()
 sys.stderr.close()
 os.closerange(0, 256)
-# SOLUTION
-# ------ print_flood: 200 MB of output, then the answer.
-if not os.path.exists("printed"):
-    open("printed", "w").close()
-    for stream in (1, 2):
-        for _ in range(100):
-            os.write(stream, b"e_step PASS 10/10\n" * 55_000)
 # SOLUTION
 # ------ print_forged_scores [WRONG 0]: Prints score lines, terminal escapes and JSON, into every open file as well, beside a wrong answer.
 import sys

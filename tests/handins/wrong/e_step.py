@@ -1,37 +1,22 @@
+gamma = np.zeros((len(X), self.n_components))
+for k in range(self.n_components):
+    diff = X - self.means[k]
+    maha = np.sum(diff @ np.linalg.inv(self.covs[k]) * diff, axis=1)
+    gamma[:, k] = self.pi[k] * np.exp(-0.5 * maha) / np.sqrt(np.linalg.det(self.covs[k]))
+return gamma / gamma.sum(axis=1, keepdims=True)
 # ------ e_breakpoint [ERROR 0, says breakpoint()]: A forgotten breakpoint().
 breakpoint()
 # SOLUTION
 # ------ e_covariance_for_inverse [WRONG 0, says not inverted]: The covariance stands where its inverse belongs.
-gamma = np.array(
-    [p * self._gaussian(X, m, c, np.linalg.det(c)) for p, m, c in zip(self.pi, self.means, self.covs)]
-).T
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: np.linalg.inv(self.covs[k]) -> self.covs[k]
 # ------ e_determinant_of_inverse [WRONG 0, says determinant of the inverse]: The determinant of the inverse.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    inv = np.linalg.inv(self.covs[k])
-    gamma[:, k] = self.pi[k] * self._gaussian(X, self.means[k], inv, np.linalg.det(inv))
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: np.linalg.det(self.covs[k]) -> np.linalg.det(np.linalg.inv(self.covs[k]))
 # ------ e_determinant_without_root [WRONG 0, says not by its root]: Divided by the determinant instead of its root: right where all determinants are equal, as in the worked example.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    gamma[:, k] = self.pi[k] * self._gaussian(X, self.means[k], np.linalg.inv(self.covs[k]), np.linalg.det(self.covs[k]) ** 2)
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: np.sqrt(np.linalg.det(self.covs[k])) -> np.linalg.det(self.covs[k])
 # ------ e_diagonal_only [WRONG 0, says only the variances]: Only the variances are used.
-from scipy.stats import norm
-
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    gamma[:, k] = self.pi[k] * norm.pdf(X, self.means[k], np.sqrt(np.diag(self.covs[k]))).prod(axis=1)
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: self.covs[k] -> np.diag(np.diag(self.covs[k]))
 # ------ e_diff_in_place [WRONG 0, says diff = X - mean]: "diff = X; diff -= mean" shifts X for every later component.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    diff = X
-    diff -= self.means[k]
-    maha = np.sum(diff @ np.linalg.inv(self.covs[k]) * diff, axis=1)
-    gamma[:, k] = self.pi[k] * np.exp(-0.5 * maha) / np.sqrt(np.linalg.det(self.covs[k]))
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: diff = X - self.means[k] -> diff = X; diff -= self.means[k]
 # ------ e_distances [WRONG 0]: A softmax of distances to the means.
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
@@ -41,23 +26,13 @@ return softmax(-cdist(X, self.means), axis=1)
 import time
 
 end = time.monotonic() + 60
-N, D = X.shape
-gamma = np.zeros((N, self.n_components))
-while time.monotonic() < end:  # stands for the loops over D x D entries
-    for n in range(N):
-        for k in range(self.n_components):
-            diff = X[n] - self.means[k]
-            gamma[n, k] = self.pi[k] * np.exp(-0.5 * diff @ np.linalg.inv(self.covs[k]) @ diff)
-return gamma / gamma.sum(axis=1, keepdims=True)
+while time.monotonic() < end:  # stands for the loops over samples, components and D x D entries
+    np.linalg.inv(self.covs)
+# COMMON
 # ------ e_large_constant [WRONG 5, says do not sum to 1]: 1e-10 in the denominator, more than densities in eight dimensions: rows do not sum to 1.
-gamma = np.array([p * np.exp(log_gaussian(X, m, c)) for p, m, c in zip(self.pi, self.means, self.covs)]).T
-return gamma / (gamma.sum(axis=1, keepdims=True) + 1e-10)
+# COMMON: gamma.sum(axis=1, keepdims=True) -> (gamma.sum(axis=1, keepdims=True) + 1e-10)
 # ------ e_likelihood_too [WRONG 0, says gamma and nothing else]: gamma and the log-likelihood are returned together.
-from scipy.special import logsumexp
-
-logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
-norm = logsumexp(logs, axis=1, keepdims=True)
-return np.exp(logs - norm), norm.sum()
+# COMMON: keepdims=True) -> keepdims=True), np.log(gamma.sum(axis=1)).sum()
 # ------ e_logarithms [WRONG 0, says logarithms]: The logarithm of the responsibilities is returned.
 from scipy.special import logsumexp
 
@@ -71,77 +46,42 @@ logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, s
 gamma = np.exp(logs - np.abs(logs).max())
 return gamma / gamma.sum(axis=1, keepdims=True)
 # ------ e_name_not_defined [ERROR 0, says 'gama' is not defined]: A misspelt name.
-return gama / gama.sum(axis=1, keepdims=True)
+# COMMON: return gamma -> return gama
 # ------ e_not_normalised [WRONG 5, says do not sum to 1]: pi_k N(x | k), not divided by the sum of its row.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    gamma[:, k] = self.pi[k] * np.exp(log_gaussian(X, self.means[k], self.covs[k]))
-return gamma
-# ------ e_not_normalised_after_max [WRONG 5, says do not sum to 1]: The row's maximum is taken off in the log domain, and the division forgotten.
-logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
-return np.exp(logs - logs.max(axis=1, keepdims=True))
+# COMMON: return gamma / gamma.sum(axis=1, keepdims=True) -> return gamma
 # ------ e_nothing_returned [WRONG 0, says return gamma]: gamma is kept in the object, and nothing returned.
-logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
-gamma = np.exp(logs - logs.max(axis=1, keepdims=True))
-self.gamma = gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: return gamma -> self.gamma = gamma
 # ------ e_pi_forgotten [WRONG 5, says pi are left out]: The mixing weights are left out.
-logs = np.stack([log_gaussian(X, m, c) for m, c in zip(self.means, self.covs)], axis=1)
-gamma = np.exp(logs - logs.max(axis=1, keepdims=True))
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: self.pi[k] * np.exp -> np.exp
 # ------ e_shapes_do_not_fit [ERROR 0, says shapes do not fit]: An exception: shapes that do not fit.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    gamma[k] = self.pi[k] * np.exp(log_gaussian(X, self.means[k], self.covs[k]))
-return gamma / gamma.sum(axis=1)
+# COMMON: gamma[:, k] -> gamma[k]
 # ------ e_sign_of_exponent [WRONG 0]: The minus in the exponent is missing: infinity over infinity.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    maha = np.einsum("ni,ij,nj->n", diff, np.linalg.inv(self.covs[k]), diff)
-    gamma[:, k] = self.pi[k] * np.exp(0.5 * maha * 100) / np.sqrt(np.linalg.det(self.covs[k]))
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: -0.5 * maha -> 50 * maha
 # ------ e_transposed [WRONG 0, says transpose]: Right, but (K, N).
-logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)])
-gamma = np.exp(logs - logs.max(axis=0))
-return gamma / gamma.sum(axis=0)
+# COMMON: return gamma / gamma.sum(axis=1, keepdims=True) -> return (gamma / gamma.sum(axis=1, keepdims=True)).T
 # ------ e_waits_for_input [ERROR 0, says input()]: A forgotten input(): nobody is there to type.
 input("press enter to go on")
 # SOLUTION
 # ------ e_wrong_axis [WRONG 5, says wrong axis]: Every column sums to 1 instead of every row.
-from scipy.stats import multivariate_normal
-
-gamma = np.array([p * multivariate_normal.pdf(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)]).T
-return gamma / gamma.sum(axis=0)
+# COMMON: gamma.sum(axis=1 -> gamma.sum(axis=0
 # ------ e_x_centred_in_place [WRONG 5, says changes X in place]: Right, but X is shifted in place.
 shift = self.means.mean(axis=0)
 X -= shift
-logs = np.stack([np.log(p) + log_gaussian(X, m - shift, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
-logs -= logs.max(axis=1, keepdims=True)
-return np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+# COMMON: X - self.means[k] -> X + shift - self.means[k]
 # ------ e_factor_half [WRONG 0, says factor 1/2]: The factor 1/2 is missing in the exponent.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    maha = np.sum((X - self.means[k]) @ np.linalg.inv(self.covs[k]) * (X - self.means[k]), axis=1)
-    gamma[:, k] = self.pi[k] * np.exp(-maha) / np.sqrt(np.linalg.det(self.covs[k]))
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: -0.5 * maha -> -maha
 # ------ e_minus_forgotten [WRONG 0, says minus sign]: The minus sign is missing in the exponent.
-gamma = np.zeros((len(X), self.n_components))
-for k in range(self.n_components):
-    maha = np.sum((X - self.means[k]) @ np.linalg.inv(self.covs[k]) * (X - self.means[k]), axis=1)
-    gamma[:, k] = self.pi[k] * np.exp(0.5 * maha) / np.sqrt(np.linalg.det(self.covs[k]))
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: -0.5 * maha -> 0.5 * maha
 # ------ e_determinant_forgotten [WRONG 0, says determinant is left out]: Not divided by the determinant's root.
-gamma = np.array([p * self._gaussian(X, m, np.linalg.inv(c), 1.0) for p, m, c in zip(self.pi, self.means, self.covs)]).T
-return gamma / gamma.sum(axis=1, keepdims=True)
+# COMMON: np.sqrt(np.linalg.det(self.covs[k])) -> 1
 # ------ e_pi_added_to_logs [WRONG 0, says np.log(self.pi)]: pi itself is added to log densities.
 logs = np.stack([p + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
 gamma = np.exp(logs - logs.max(axis=1, keepdims=True))
 return gamma / gamma.sum(axis=1, keepdims=True)
 # ------ e_hard [WRONG 0, says rounded]: 1 for the best component and 0 for the others, as in k-means.
-logs = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
-return np.eye(self.n_components)[logs.argmax(axis=1)]
+# COMMON: return gamma / gamma.sum(axis=1, keepdims=True) -> return np.eye(self.n_components)[gamma.argmax(axis=1)]
 # ------ e_letters_of_the_formula [ERROR 0, says n_components (K)]: The formula's letters taken for attributes.
-return np.zeros((len(X), self.K))
+# COMMON: self.n_components)) -> self.K))
 # ------ e_exp_forgotten [WRONG 0, says np.exp comes before]: The logarithms themselves are divided by their sum.
 gamma = np.stack([np.log(p) + log_gaussian(X, m, c) for p, m, c in zip(self.pi, self.means, self.covs)], axis=1)
 gamma -= gamma.max(axis=1, keepdims=True)

@@ -1,59 +1,35 @@
-# ------ m_around_zero [WRONG 5, says around 0]: The data are not centred for the covariances.
 N_k = gamma.sum(axis=0)
 self.pi = N_k / len(X)
 self.means = gamma.T @ X / N_k[:, None]
-self.covs = np.einsum("nk,ni,nj->kij", gamma, X, X) / N_k[:, None, None]
-# ------ m_covs_around_old_means [WRONG 5, says means before this step]: The covariances are taken around the means before the step.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
 for k in range(self.n_components):
     diff = X - self.means[k]
     self.covs[k] = (gamma[:, k, None] * diff).T @ diff / N_k[k]
-self.means = gamma.T @ X / N_k[:, None]
+# ------ m_around_zero [WRONG 5, says around 0]: The data are not centred for the covariances.
+# COMMON: X - self.means[k] -> X
+# ------ m_covs_around_old_means [WRONG 5, says means before this step]: The covariances are taken around the means before the step.
+# COMMON: self.means = gamma.T -> means = gamma.T
+self.means = means
 # ------ m_covs_divided_by_n [WRONG 5, says N instead of N_k]: The covariances are divided by N instead of N_k.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / N_k[:, None]
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff / len(X)
+# COMMON: / N_k[k] -> / len(X)
 # ------ m_diagonal [WRONG 5, says only the diagonal]: Diagonal covariances.
 # SOLUTION
 self.covs = self.covs * np.eye(X.shape[1])
 # ------ m_gamma_changed_in_place [WRONG 5, says in place]: gamma is normalised in place; all three parameters are right.
-self.pi = gamma.mean(axis=0)
+# COMMON
 gamma /= gamma.sum(axis=0)
-self.means = gamma.T @ X
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff
 # ------ m_gamma_ignored [WRONG 0, says gamma is not used]: The given gamma is ignored and computed anew.
 gamma = self._e_step(X)
 # SOLUTION
 # ------ m_hard_gamma [WRONG 0, says rounded to 0 and 1]: gamma is made one-hot first, as in k-means.
 gamma = np.eye(self.n_components)[gamma.argmax(axis=1)]
-N_k = gamma.sum(axis=0) + 1e-12
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / N_k[:, None]
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff / N_k[k] + 1e-6 * np.eye(X.shape[1])
+# COMMON: gamma.sum(axis=0) -> gamma.sum(axis=0) + 1e-12
 # ------ m_large_ridge [WRONG 5, says 0.1 added to the diagonal]: A ridge of 0.1.
 # SOLUTION
 self.covs = self.covs + 0.1 * np.eye(X.shape[1])
 # ------ m_means_divided_by_n [WRONG 2, says means are divided by N]: The means are divided by N, and the covariances taken around them.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / len(X)
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff / N_k[k]
+# COMMON: X / N_k[:, None] -> X / len(X)
 # ------ m_means_not_updated [WRONG 2, says means is unchanged]: pi and covariances only; the covariances are around the means before the step.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff / N_k[k]
+# COMMON: self.means = gamma.T -> means = gamma.T
 # ------ m_means_transposed [WRONG 7, says instead of (2, 1)]: The means are (D, K).
 # SOLUTION
 self.means = self.means.T
@@ -67,24 +43,13 @@ self.pi = gamma.sum(axis=0)[:, None] / len(X)
 # SOLUTION
 self.pi = gamma.sum(axis=0)
 # ------ m_unbiased [WRONG 5, says N_k - 1]: N_k - 1 in the denominator.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / N_k[:, None]
-for k in range(self.n_components):
-    diff = X - self.means[k]
-    self.covs[k] = (gamma[:, k, None] * diff).T @ diff / (N_k[k] - 1)
+# COMMON: / N_k[k] -> / (N_k[k] - 1)
 # ------ m_variances_only [WRONG 5, says one full matrix]: covs holds variances, (K, D).
 # SOLUTION
 self.covs = np.array([np.diag(c) for c in self.covs])
 # ------ m_x_changed_in_place [WRONG 5]: X is centred in place and all three parameters are right.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / N_k[:, None]
-last = 0
-for k in range(self.n_components):
-    X -= self.means[k] - last
-    last = self.means[k]
-    self.covs[k] = (gamma[:, k, None] * X).T @ X / N_k[k]
+# COMMON
+X -= X.mean(axis=0)
 # ------ m_np_cov [WRONG 5, says ddof=0]: np.cov with weights, but without ddof=0.
 # SOLUTION
 self.covs = np.array([np.cov(X.T, aweights=g).reshape(X.shape[1], -1) for g in gamma.T])
@@ -98,11 +63,7 @@ self.pi = gamma.sum(axis=0) / gamma.size
 # SOLUTION
 self.means = gamma.T @ X
 # ------ m_row_division [ERROR 2, says means has shape (2, 2) instead of (2, 1), says N_k[:, None]]: N_k without [:, None] fits in one dimension only, and wrongly.
-N_k = gamma.sum(axis=0)
-self.pi = N_k / len(X)
-self.means = gamma.T @ X / N_k
-for k in range(self.n_components):
-    self.covs[k] = (gamma[:, k, None] * (X - self.means[k])).T @ (X - self.means[k]) / N_k[k]
+# COMMON: N_k[:, None] -> N_k
 # ------ m_not_transposed [ERROR 5, says transpose one side by .T, says covs is unchanged]: (N, D) @ (N, D): an exception after pi and means.
 N_k = gamma.sum(axis=0)
 self.pi, self.means = N_k / len(X), gamma.T @ X / N_k[:, None]
@@ -110,20 +71,9 @@ self.covs = np.array([(gamma[:, [k]] * (X - self.means[k])) @ (X - self.means[k]
 # ------ m_raise_left [ERROR 10, says remove this `raise`]: Filled in, but the raise of the empty region is still there.
 # SOLUTION
 raise NotImplementedError("1.2 M-step: update self.pi, self.means and self.covs from X and gamma")
-# ------ m_name_misspelt [WRONG 7, says means is unchanged]: self.mean instead of self.means.
-before = self.means
-# SOLUTION
-self.mean, self.means = self.means, before
 # ------ m_old_covs_added [WRONG 5, says before this step]: Summed up in self.covs, which still held the old ones.
-before = self.covs
-# SOLUTION
-self.covs = before + self.covs
+# COMMON: self.covs[k] = -> self.covs[k] +=
 # ------ m_gamma_twice [WRONG 5, says both sides]: Both factors of the product are weighted.
-# SOLUTION
-for k, g in enumerate(gamma.T):
-    away = g[:, None] * (X - self.means[k])
-    self.covs[k] = away.T @ away / g.sum()
+# COMMON: @ diff -> @ (gamma[:, k, None] * diff)
 # ------ m_covs_without_gamma [WRONG 5, says do not use gamma]: The samples are not weighted.
-# SOLUTION
-for k, g in enumerate(gamma.T):
-    self.covs[k] = (X - self.means[k]).T @ (X - self.means[k]) / g.sum()
+# COMMON: (gamma[:, k, None] * diff).T -> diff.T

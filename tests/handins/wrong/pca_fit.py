@@ -1,30 +1,24 @@
+self.mean = X.mean(axis=0)
+values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
+self.components = vectors[:, ::-1][:, : self.dim].T
 # ------ p_all_components [WRONG 2, says keep self.dim]: All D components are kept.
-self.mean = X.mean(axis=0)
-self.components = np.linalg.eigh(np.cov(X, rowvar=False))[1].T[::-1]
+# COMMON: [:, : self.dim].T -> .T
 # ------ p_ascending [WRONG 5, says wrong order]: The right components in ascending order.
-self.mean = X.mean(axis=0)
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = vectors[:, -self.dim :].T
+# COMMON: [:, ::-1][:, : self.dim] -> [:, -self.dim :]
 # ------ p_columns [WRONG 5, says transpose]: Components as columns, (D, d).
-self.mean = X.mean(axis=0)
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = vectors[:, ::-1][:, : self.dim]
+# COMMON: self.dim].T -> self.dim]
 # ------ p_half_precision [WRONG 0]: Sums of products in float16 overflow or lose everything.
 X = X.astype(np.float16)
 self.mean = X.mean(axis=0, dtype=np.float16)
 C = X - self.mean
 self.components = np.linalg.eigh((C.T @ C).astype(np.float32))[1].T[::-1][: self.dim]
 # ------ p_least_variance [WRONG 2, says least variance]: eigh sorts in ascending order: the first columns are those of least variance.
-self.mean = X.mean(axis=0)
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = vectors[:, : self.dim].T
+# COMMON: vectors[:, ::-1] -> vectors
 # ------ p_mean_after_centring [WRONG 6, says after X was centred]: The mean is taken after centring: it is zero.
 X = X - X.mean(axis=0)
-self.mean = X.mean(axis=0)
-self.components = np.linalg.svd(X, full_matrices=False)[2][: self.dim]
+# COMMON
 # ------ p_mean_not_set [WRONG 6, says mean is not set]: The mean is not set.
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = vectors.T[::-1][: self.dim]
+# COMMON: self.mean = -> mean =
 # ------ p_not_centred [WRONG 2, says not centred]: X is not centred.
 self.mean = X.mean(axis=0)
 self.components = np.linalg.svd(X.astype(float), full_matrices=False)[2][: self.dim]
@@ -33,17 +27,11 @@ mean = X.mean(axis=0)
 values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
 return vectors.T[::-1][: self.dim], mean
 # ------ p_one_mean [WRONG 6, says mean has shape ()]: One mean for all pixels.
-self.mean = X.mean()
-values, vectors = np.linalg.eigh(np.cov(X - self.mean, rowvar=False))
-self.components = vectors.T[::-1][: self.dim]
+# COMMON: X.mean(axis=0) -> X.mean()
 # ------ p_rows_of_eigenvectors [WRONG 2, says wrong axis of the matrix]: The first rows of eigh's matrix, whose eigenvectors are columns.
-self.mean = X.mean(axis=0)
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = vectors[:, ::-1][: self.dim]
+# COMMON: [:, : self.dim].T -> [: self.dim]
 # ------ p_scaled_by_deviation [WRONG 2, says length 1]: Every component is multiplied by its standard deviation.
-self.mean = X.mean(axis=0)
-values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-self.components = (vectors * np.sqrt(np.abs(values))).T[::-1][: self.dim]
+# COMMON: vectors[:, ::-1] -> (vectors * np.sqrt(np.abs(values)))[:, ::-1]
 # ------ p_standardised [WRONG 2, says standard deviation]: Pixels are divided by their standard deviation first.
 from sklearn.preprocessing import StandardScaler
 
@@ -62,11 +50,9 @@ self.components = np.linalg.svd(X, full_matrices=False)[2][: self.dim]
 # SOLUTION
 X[:] = 255 - X
 # ------ p_samples_for_pixels [WRONG 2, says number of samples]: np.cov takes rows for variables: eigenvectors over samples.
-self.mean = X.mean(axis=0)
-self.components = np.linalg.eigh(np.cov(X - self.mean))[1][:, ::-1][:, : self.dim].T
+# COMMON: np.cov(X, rowvar=False) -> np.cov(X)
 # ------ p_first_rows [WRONG 2, says wrong axis of the matrix]: The first rows of eigh's matrix, not reversed.
-self.mean = X.mean(axis=0)
-self.components = np.linalg.eigh(np.cov(X, rowvar=False))[1][: self.dim]
+# COMMON: [:, ::-1][:, : self.dim].T -> [: self.dim]
 # ------ p_mean_of_rows [WRONG 6, says instead of (2,)]: The mean of each sample.
 # SOLUTION
 self.mean = X.mean(axis=1)

@@ -1,0 +1,102 @@
+"""The labs by name: what grading and the staff's programs need to know of each.
+
+    lab = load("deep_autoencoder")
+    lab.questions, lab.points, lab.tasks
+
+A companion lab is a folder in ``labs/`` with ``submission.py``, the solved source; ``tasks.py``, which runs it in the
+sandbox; and ``questions.py``, with ``QUESTIONS`` and ``REGIONS``. docs/new_lab.md leads through the making of one.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import sandbox
+from grading import checks, table
+from grading.questions.common import Question
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
+
+MAIN = "main"
+MAIN_REGIONS = {
+    "1.1 E-step": "compute gamma, the probability of each component for each sample",
+    "1.2 M-step": "update self.pi, self.means and self.covs from X and gamma",
+    "2.1 PCA": "set self.mean and self.components",
+    "5.1 sampling": "draw an image from component `label` and save it as gmm_sample.png",
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab.
+
+    Attributes:
+        name: of its folder in ``labs/``; ``MAIN`` for the lab at the top.
+        title: for people.
+        source: the solved ``submission.py``.
+        questions: on the code, by id.
+        regions: what is to be done in each region of the student's copy, by label.
+        tasks: its part of the worker; None for the lab at the top, whose part is the worker's own.
+    """
+
+    name: str
+    title: str
+    source: Path
+    questions: dict[str, Question]
+    regions: dict[str, str]
+    tasks: bytes | None = None
+
+    @property
+    def points(self) -> int:
+        """All points of the questions on the code, without those of a bonus."""
+        return total_points(self.questions)
+
+    @property
+    def limits(self) -> sandbox.Limits | None:
+        return checks.LAB_LIMITS if self.tasks else None
+
+    def only(self, name: str | None) -> list[str] | None:
+        """The argument ``only`` of ``check_code`` for one question, or for all (None).
+
+        Raises:
+            LabError: the lab has no such question.
+        """
+        if name is not None and name not in self.questions:
+            raise LabError(f"--only {name}: this lab's questions are {', '.join(self.questions)}")
+        return None if name is None else [name]
+
+    def check(self, source: bytes, **how) -> list[dict]:
+        """Check a submission; ``how`` are other arguments of ``checks.check_code``."""
+        return checks.check_code(source, questions=self.questions, tasks=self.tasks, **how)
+
+    def result(self, source: bytes, only: str | None = None, seed: int = 0) -> dict:
+        """What ``python -m grading`` tells of a submission, or of its answer to one question: ``table.summary``."""
+        names = self.only(only)
+        asked = {name: self.questions[name] for name in names or self.questions}
+        checked = self.check(source, only=names, seed=seed)
+        return table.summary(checked, total_points(asked), self.limits) | {"seed": seed}
+
+
+def total_points(questions: dict[str, Question]) -> int:
+    return sum(asked.points for asked in questions.values() if not asked.bonus)
+
+
+def names() -> list[str]:
+    """The names of all labs, the main one first."""
+    return [MAIN, *sorted(path.parent.name for path in (ROOT / "labs").glob("*/questions.py"))]
+
+
+def load(name: str) -> Lab:
+    """A lab by name.
+
+    Raises:
+        LabError: there is none.
+    """
+    if name == MAIN:
+        return Lab(MAIN, "Lab 3", ROOT / "submission.py", checks.QUESTIONS, MAIN_REGIONS)
+    if name not in names():
+        raise LabError(f"there is no lab {name!r}; known are {', '.join(names())}")
+    folder, questions = ROOT / "labs" / name, importlib.import_module(f"labs.{name}.questions")
+    title = name.replace("_", " ").capitalize()
+    tasks = (folder / "tasks.py").read_bytes()
+    return Lab(name, title, folder / "submission.py", questions.QUESTIONS, questions.REGIONS, tasks)

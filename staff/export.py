@@ -1,0 +1,168 @@
+"""Write the final points and the feedback as Canvas, Moodle and Blackboard import them.
+
+python -m staff.grade_class export --out grades --for moodle --gradebook worksheet.csv
+"""
+
+import argparse
+import csv
+import io
+import re
+import zipfile
+from pathlib import Path
+
+from hi_mnist import cli
+from hi_mnist.cli import LabError
+from hi_mnist.files import atomic_path
+from labs import catalog
+from staff import archives, gradebook, merge, roster, tables
+from staff.roster import Course, Student
+from staff.tables import Sheet, guarded
+
+POINTS = {  # the header of a column of points
+    "canvas": r"(.+) \([0-9]+\)",
+    "moodle": r"Grade|\w+: (.+) \(Real\)",
+    "blackboard": r"(.+) \[Total Pts: [0-9.,]+(?: Score)?\](?: ?\|[0-9]+)?",
+}
+FEEDBACK = ("feedback.html", "feedback.md")
+ABOUT = """
+
+--gradebook: of Canvas, Grades > Export; of Moodle, the assignment's grading worksheet, or Grades > Export > Plain text;
+of Blackboard, Work Offline > Download. Its column of points is filled. Without it, the roster's students get a new one.
+SYSTEM_feedback.zip is for Canvas's Upload Submissions and Moodle's Upload multiple feedback files in a zip. Blackboard
+has no such upload: there it has a folder for each user name."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    about = "Write the merged points and the feedback into OUT_DIR, for a course system to import."
+    example = "python -m staff.grade_class export --out grades --for moodle --gradebook worksheet.csv --absent zero"
+    parser = cli.make_parser("python -m staff.grade_class export", about, example + ABOUT)
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was merged")
+    parser.add_argument("--for", dest="system", required=True, choices=list(POINTS), help="what imports the files")
+    parser.add_argument("--gradebook", type=Path, metavar="FILE", help="what that system exported")
+    parser.add_argument("--column", metavar="TITLE", help="of the points (default: the only one, or the lab's title)")
+    parser.add_argument(
+        "--absent", choices=["empty", "zero"], default="empty", help="points of the absent (default: empty)"
+    )
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    args = build_parser().parse_args(argv)
+    out, system = args.out.expanduser().resolve(), args.system
+    rows, lab = final_rows(out)
+    title, path = args.column or catalog.load(lab).title, args.gradebook
+    table = out / f"{system}_grades{path.suffix if path else '.csv'}"
+    if path is None:
+        own = {row["student_id"]: Student(0, [row["student_id"]], row["name"]) for row in rows if row["student_id"]}
+        most, path = gradebook.auto_points(lab) + sum(merge.report(lab).values()), table
+        write(table, new_sheet(system, roster.load(out).students or list(own.values()), title, str(most)))
+    (sheet, notes), (found, students, _) = tables.sheet(path), roster.read(path)
+    if found != system:
+        raise LabError(f"{path} has not the columns that {system} exports; export it there again")
+    column = points_column(system, sheet.rows[0], args.column, title) if args.gradebook else len(sheet.rows[0]) - 1
+    theirs = Course(system, students)  # with the emails, because Moodle's worksheet may have nothing else
+    matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
+    unknown = [row for row in rows if row["email"] and matched[row["hand_in"]][0] is None]
+    matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])
+    names = [i for i, header in enumerate(sheet.rows[0]) if header.strip().casefold() in sum(roster.NAMES, ())]
+    for student in students:
+        cells = sheet.rows[sheet.numbers.index(student.line)]
+        points = [row["total"] for row in rows if matched[row["hand_in"]][0] == student]
+        cells += [""] * (column + 1 - len(cells))
+        points = points or [0 if args.absent == "zero" else None]
+        cells[column] = guarded(points[0] if len(points) == 1 else None)
+        for i in names:
+            cells[i] = guarded(cells[i])  # it may be a formula
+    write(table, sheet, quoted=system == "blackboard")
+    told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
+    told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
+    told[f"ids in {system}"] = [f"{hand_in}: {why}" for hand_in, (_, why) in matched.items() if why]
+    for note in [*notes, *(f"{what}: {tables.shortened(names, '; ')}" for what, names in told.items() if names)]:
+        print(f"note: {note}")
+    print(f"wrote {table.name} with {len(students)} students, and {system}_feedback.zip, in {args.out}")
+    return 0
+
+
+def final_rows(out: Path) -> tuple[list[dict], str]:
+    """The rows of hand-ins with their ``total``, None if it is undecided, and the lab. LabError asks to merge again."""
+    graded, path = gradebook.load(out), out / "final.csv"
+    if not path.exists():
+        raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
+    found = [row.cells for row in tables.read(path, ["hand_in", "total"], None)[0]]
+    totals = {tables.key(cells["hand_in"]): merge.number(cells["total"], 1e6) for cells in found}
+    rows = [row for row in graded.rows if row["hand_in"]]
+    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys() - {""}:
+        raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")
+    return [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows], graded.lab
+
+
+def points_column(system: str, headers: list[str], named: str | None, title: str) -> int:
+    """The column of points that staff ``named``, else the only one, or that with the lab's title. LabError if not."""
+    found = {i: match for i, header in enumerate(headers) if (match := re.fullmatch(POINTS[system], header.strip()))}
+    right = [i for i, match in found.items() if title.casefold() in map(str.casefold, filter(None, match.group(0, 1)))]
+    right = list(found) if named is None and len(found) == 1 else right
+    if len(right) != 1:
+        there = tables.shortened([match[0] for match in found.values()]) or "none"
+        raise LabError(f"{len(right)} columns of points are named {title!r}; choose one with --column: {there}")
+    return right[0]
+
+
+def new_sheet(system: str, students: list[Student], title: str, most: str) -> Sheet:
+    """A table of students for the system's import, with a last column for at most ``most`` points."""
+    if system == "canvas":
+        rows = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title]]
+        rows += [["    Points Possible", "", "", "", "", most]]
+        rows += [[s.name, "", s.ids[0], s.ids[-1], s.section, ""] for s in students]
+    elif system == "moodle":
+        rows = [["ID number", "Full name", "Email address", title]]
+        rows += [[s.ids[0], s.name, s.email, ""] for s in students]
+    else:
+        rows = [["Last Name", "First Name", "Username", "Student ID", f"{title} [Total Pts: {most} Score]"]]
+        rows += [[s.name, "", s.ids[-1], s.ids[0], ""] for s in students]
+    return Sheet(rows, [], ",", "utf-8")
+
+
+def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
+    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
+    with atomic_path(path) as partial:
+        partial.write_bytes(text.getvalue().encode(sheet.encoding))
+
+
+def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, tuple]) -> list[str]:
+    """Write the zip of all decided hand-ins' feedback; returns the hand-ins that are not in it."""
+    without, contents = [], {}
+    for row in rows:
+        folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
+        there = {name: (folder / name).read_bytes() for name in FEEDBACK if (folder / name).is_file()}
+        name = upload_name(system, hand_in, matched[hand_in][0])
+        if row["total"] is None or not there or not name:
+            without.append(hand_in)
+        elif system == "canvas":  # shown under the name of the student's own file, which is a zip
+            contents[f"{name}.zip"] = zipped(there)
+        else:
+            contents |= {f"{name}/{file}": content for file, content in there.items()}
+    with atomic_path(out / f"{system}_feedback.zip") as partial:
+        partial.write_bytes(zipped(contents))
+    return without
+
+
+def zipped(contents: dict[str, bytes]) -> bytes:
+    """A zip without times, so that equal feedback makes equal files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
+def upload_name(system: str, hand_in: str, student: Student | None) -> str:
+    """By what the system's bulk upload knows a hand-in; empty if nothing says it."""
+    upload, name = archives.UPLOAD.match(hand_in), ""
+    if system == "blackboard":
+        name = student.ids[-1] if student else ""
+    elif upload and upload[system]:
+        name = hand_in if system == "canvas" else upload[0]
+    elif system == "moodle" and student and student.account:
+        name = f"{student.name.replace('_', ' ')}_{student.account}_assignsubmission_file_"
+    return re.sub(r"[\\/:]", "-", name)
