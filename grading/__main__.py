@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     lab = catalog.load(args.lab)
     lab.only(args.only)  # before the file is looked at
     source = checks.read_source(args.submission)
-    if args.json and not args.json.resolve().parent.is_dir():
-        raise LabError(f"--json {args.json}: there is no folder {args.json.resolve().parent}; make it first")
+    if args.json and (args.json.is_dir() or not args.json.resolve().parent.is_dir()):
+        raise LabError(f"--json {args.json}: it is a folder, or in none; name a file in a folder that there is")
     result = lab.result(source, args.only, args.seed)
     if args.json:
         files.write_text(args.json, json.dumps(result, indent=2, ensure_ascii=False) + "\n")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from hi_mnist import data, files, runs
 from hi_mnist.projections import PROJECTIONS
@@ -13,6 +14,7 @@ PALETTE = [
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
     "#8c564b", "#f06ec2", "#6b6b6b", "#c3b300", "#17becf",
 ]  # fmt: skip
+SIZE = (10.3, 7.2)  # of a picture, inches
 AXES = (0.014, 0.02, 0.725, 0.93)  # left, bottom, width, height of the plane in a picture; the legend is beside it
 
 
@@ -87,7 +89,7 @@ def plot_plane(
     from matplotlib.lines import Line2D
 
     palette = colours(len(names))
-    figure = Figure(figsize=(10.3, 7.2), dpi=140)
+    figure = Figure(figsize=SIZE, dpi=140)
     axes = figure.add_axes(AXES)  # fixed, so that a point is at the same place in both pictures
     # Draw in one random order: group by group, the last group would cover the others.
     order = np.random.default_rng(0).permutation(len(plane))
@@ -110,6 +112,15 @@ def plot_plane(
     axes.set_aspect("equal", adjustable="datalim")
     with files.atomic_path(path) as partial:
         figure.savefig(partial)
+
+
+def cut(image: Image.Image) -> Image.Image:
+    """The plane of a picture, without title and legend; one of other proportions than ours stays as it is."""
+    left, bottom, width, height = AXES
+    w, h = image.size
+    edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)
+    ours = abs(w / h - SIZE[0] / SIZE[1]) < 0.01
+    return image.crop(tuple(round(edge) for edge in edges)) if ours else image
 
 
 def draw_run(run: SavedRun, planes: dict[str, np.ndarray], by_cluster: bool) -> list[str]:

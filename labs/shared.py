@@ -34,13 +34,23 @@ class Settings:
     seed: int = setting(TrainConfig.seed, "random seed", low=0, high=2**32 - 1)
 
 
-def build_parser(lab: str, kind: type, description: str, *examples: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every lab has and those of ``kind``, a dataclass; ``examples`` are flags, too."""
+def build_parser(
+    lab: str, kind: type, description: str, *examples: str, wanted: str | None = None
+) -> argparse.ArgumentParser:
+    """A parser with the flags that every lab has and those of ``kind``, a dataclass; ``examples`` are flags, too.
+
+    ``wanted``, the data set that the lab is about, brings flags for another one and for its folder.
+    """
     command = f"python -m labs.{lab}"
     parser = cli.make_parser(command, description, *(f"{command} {flags}".rstrip() for flags in examples))
     cli.add_options(parser, results_path=f"folder of this run (default: results/{lab}-<datetime>)")
     parser.add_argument("--check", action="store_true", help="check the code of submission.py and do no more")
     settings.add_flags(parser, kind, defaults=False)
+    if wanted:
+        text = f"what to learn (default: {DATASETS[wanted]}, or the offline stand-in where it cannot be had)"
+        parser.add_argument("--dataset", type=str.lower, choices=list(DATASETS), help=text)
+        text = f"folder of the IDX files, gzipped or not (default: {IDX_DIR_VARIABLE[wanted]}, else download)"
+        cli.add_options(parser, data_dir=text)
     return parser
 
 
@@ -173,5 +183,8 @@ def check_submission(lab: str) -> int:
     from labs import catalog
 
     checked = catalog.load(lab)
-    print(table.whole(checked.result(checked.source.read_bytes())))
+    result = checked.result(checked.source.read_bytes())
+    for entry in result["questions"]:  # each lab has a file of this name
+        entry["message"] = entry["message"].replace("submission.py", f"labs/{lab}/submission.py")
+    print(table.whole(result))
     return 0

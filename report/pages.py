@@ -19,17 +19,17 @@ LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have up to one megab
 LARGEST_SIDE = 4000  # pixels
 
 
-def render(template: str, **values) -> str:
-    """Fill a template of this package; values are escaped unless the template marks them as ``safe``."""
-    page = _environment().get_template(template).render(**values)
+def render(template: str, *, folder: Path = TEMPLATES, **values) -> str:
+    """Fill a template of a folder or of this package; values are escaped unless it marks them as ``safe``."""
+    page = _environment(folder).get_template(template).render(**values)
     # A file name may contain bytes that are not text; the page must still be written.
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(folder: Path) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

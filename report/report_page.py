@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from grading import scores
 from grading.checks import ASKED_DIGIT
@@ -22,7 +21,6 @@ from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
-from hi_mnist.scatter import AXES
 from report import clusters, compare, draw, pages
 
 SUBMISSION = ROOT / "submission.py"
@@ -150,17 +148,9 @@ def _projections(run: SavedRun) -> list[dict]:
         pair = {"title": title}
         for kind in ("true", "cluster"):
             image = pages.read_picture(run.path / f"{kind}_{name}.png")
-            pair[kind] = pages.data_uri(_cut(image), "WEBP", quality=82, method=4) if image else None
+            pair[kind] = pages.data_uri(scatter.cut(image), "WEBP", quality=82, method=4) if image else None
         pairs.append(pair)
     return pairs
-
-
-def _cut(image: Image.Image) -> Image.Image:
-    """The plane of a picture, cut out at its place in ``scatter.AXES``."""
-    left, bottom, width, height = AXES
-    w, h = image.size
-    edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)
-    return image.crop(tuple(round(edge) for edge in edges))
 
 
 def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str, list]:

@@ -96,10 +96,13 @@ class Box(AbstractContextManager):
     Args:
         source: submission.py as it was handed in.
         tasks: another lab's ``tasks.py``, a module with a dict ``TASKS``; it must not contain answers.
+
+    Attributes:
+        seconds: processor time of the last answer to each task.
     """
 
     def __init__(self, source: bytes, tasks: bytes | None = None):
-        self.sealed = bubblewrap.unavailable() is None
+        self.sealed, self.seconds = bubblewrap.unavailable() is None, {}
         self._about = {"source": source} | ({"tasks.py": tasks} if tasks is not None else {})
         self._waiting: list[_Process] = []  # at most one that can be asked
 
@@ -132,6 +135,7 @@ class Box(AbstractContextManager):
             try:
                 process = self._waiting.pop() if self._waiting else _Process(self._about, self.sealed)
                 outcome = process.ask(request, limits)
+                self.seconds[task] = process.clock.group.look().cpu - process.clock.first.cpu
             except Died as error:  # by the code, if it happens each time
                 outcome, again = Outcome("crash", cause=str(error)), True
             except (Internal, OSError) as error:
@@ -276,7 +280,7 @@ class _Process:
             raise Internal(f"the child process did not start ({_told(frame)})")
         _Process.unfiltered |= not frame[1]
         kills = watch.kills_for_memory()
-        clock = _Clock(watch.Watch(self.child.pid, 1 + self.sealed, limits.tasks), limits)
+        clock = self.clock = _Clock(watch.Watch(self.child.pid, 1 + self.sealed, limits.tasks), limits)
         self._send(request)
         while True:
             try:

@@ -10,12 +10,11 @@ import secrets
 from pathlib import Path
 
 from grading import checks, table
-from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from labs import catalog
 from sandbox import bubblewrap
-from staff import archives, grade_one, gradebook, tables
+from staff import archives, grade_one, gradebook, regrade
 
 KEY = "key"  # its file in OUT_DIR
 ROUNDS = 200_000  # a tenth of a second, so that guessing a --seed is slow
@@ -52,12 +51,10 @@ def write_key(out: Path, key: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     about = "Ask a student's code again, with the numbers of the class's grading: prints the table."
-    parser = cli.make_parser("python -m staff.grade_class repeat", about)
-    parser.add_argument("student", metavar="ID", help="student_id, or the name of the hand-in, as in the gradebook")
+    example = "python -m staff.grade_class repeat 2100000003 hand_ins --out grades --only e_step"
+    parser = regrade.parser_for_one("repeat", about, example)
     parser.add_argument("code", type=Path, metavar="CODE", help="the folder with the hand-ins, or a submission.py")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--only", metavar="QUESTION", help="ask one question (default: all)")
-    parser.add_argument("--unsandboxed", action="store_true", help="without bubblewrap, as for the class")
     return parser
 
 
@@ -65,13 +62,13 @@ def main(argv: list[str]) -> int:
     args = build_parser().parse_args(argv)
     out, code = args.out.expanduser().resolve(), args.code.expanduser().resolve()
     key, graded = read_key(out), gradebook.load(out)
-    row, lab = graded_row(graded, args.student), catalog.load(graded.lab)
+    row, lab = graded.row(args.student), catalog.load(graded.lab)
     names = lab.only(args.only)
     if not args.unsandboxed:
         bubblewrap.require()
     if key is None:
         raise LabError(f"{out} has no file {KEY}; put it back, or the numbers are others")
-    source = handed_in(code, row["hand_in"], graded.lab) if code.is_dir() else checks.read_source(code)
+    source = handed_in(code, out, row["hand_in"], graded.lab) if code.is_dir() else checks.read_source(code)
     record = gradebook.load_record(out, row["hand_in"]) or {"settings": {}}
     variant = record["settings"].get("variant", "id")
     seeds = grade_one.seeds(key, variant, row["student_id"] or row["hand_in"], lab)
@@ -79,24 +76,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def graded_row(graded: gradebook.Graded, student: str) -> dict:
-    """The row of the gradebook that an id or a hand-in's name means.
-
-    Raises:
-        LabError: there is none, or more than one.
-    """
-    meant = [row for row in graded.rows if tables.key(row["hand_in"]) == tables.key(student)]
-    meant = meant or [row for row in graded.rows if tables.key(row["student_id"]) == tables.key(student)]
-    if len(meant) != 1:
-        names = ", ".join(row["hand_in"] for row in meant)
-        remedy = f"name one of {names}" if meant else "take the id from gradebook.csv"
-        raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
-    return meant[0]
-
-
-def handed_in(folder: Path, hand_in: str, lab: str) -> bytes:
-    """A hand-in's submission.py. Raises LabError if there is none."""
-    for found in archives.find(folder, lab)[0]:
+def handed_in(folder: Path, out: Path, hand_in: str, lab: str) -> bytes:
+    """A hand-in's submission.py, after its last regrade. Raises LabError if there is none."""
+    for found in regrade.applied(out, archives.find(folder, lab)[0], regrade.load(out))[0]:
         if found.hand_in == hand_in and (source := archives.read(found).source) is not None:
             return source
     raise LabError(f"{folder} has no submission.py of {hand_in}; name the folder with the hand-ins, or the file")

@@ -27,6 +27,10 @@ RUN_FILES = {
     "pca/pca.safetensors": 16 << 20,
     "grade.json": 1 << 20,
 }
+# Shown in its student's feedback, decoded in the sandbox only.
+PICTURES = [f"{kind}_{name}" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")]
+PICTURES = {f"{name}.png": name for name in [*PICTURES, "gmm_sample", "ddpm_sample"]}
+LARGEST_PICTURE = 4 << 20  # bytes; a run's own have up to one megabyte
 PCA_FILES = ("pca/config.json", "pca/pca.safetensors")
 NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; an AE run needs no PCA_FILES
 CODE_LIMIT = 1 << 20
@@ -61,6 +65,8 @@ class Found:
     name: str
     uploader: str = ""  # as far as a course system put that before the name
     lab: str = catalog.MAIN  # whose hand-in it is
+    code: Path | None = None  # after a regrade: a submission.py in place of each one in it,
+    notes: tuple[str, ...] = ()  # and why
 
 
 @dataclass
@@ -73,6 +79,7 @@ class HandIn:
     source: bytes | None = None  # submission.py unchanged; None if it is missing
     run: str | None = None  # original name of the graded run's folder; None if there is no run
     files: dict[str, bytes] = field(default_factory=dict)  # of that run, by their names in ``RUN_FILES``
+    pictures: dict[str, bytes] = field(default_factory=dict)  # in its folder, by their names in ``PICTURES``
     # Files of its other complete PCA runs, the newest first, in case that one cannot be scored.
     others: dict[str, dict[str, bytes]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what is worth knowing
@@ -85,14 +92,14 @@ class HandIn:
         rest = [self.hand_in, self.student_id, self.name, self.lab, self.run, self.notes, self.review, self.refused]
         digest = hashlib.sha256(json.dumps(rest).encode())
         contents = {f"{one.run}/{name}": content for one in self.runs() for name, content in one.files.items()}
-        for name, content in sorted((contents | {"submission.py": self.source or b""}).items()):
+        for name, content in sorted((contents | self.pictures | {"submission.py": self.source or b""}).items()):
             digest.update(f"{name} {len(content)} ".encode() + content)
         return digest.hexdigest()
 
     def runs(self) -> Iterator["HandIn"]:
         """The hand-in with each of its runs as the one that is graded, in the order in which to try them."""
         yield self
-        yield from (replace(self, run=run, files=files, others={}) for run, files in self.others.items())
+        yield from (replace(self, run=run, files=files, pictures={}, others={}) for run, files in self.others.items())
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -156,10 +163,12 @@ def read(found: Found) -> HandIn:
     Raises:
         OSError: a fault of this machine, such as a full disk.
     """
-    handin = HandIn(found.hand_in, found.student_id, found.name, lab=found.lab)
+    handin = HandIn(found.hand_in, found.student_id, found.name, notes=list(found.notes), lab=found.lab)
     form = f"student_id+name+{'LAB3' if found.lab == catalog.MAIN else found.lab}"
     try:
         with entries.opened(found.path) as contents:
+            if found.code:
+                contents.replace("submission.py", found.code)
             _take(handin, contents)
     except (Refused, *DAMAGE) as error:
         handin.refused = entries.told(error)
@@ -278,6 +287,11 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     chosen = next(iter(taken))
     (handin.run, handin.files), *others = ((path[folder], files) for folder, files in taken.items())
     handin.others = dict(others)
+    for entry in (e for e in contents.entries if e.parts[:-1] == chosen and e.parts[-1] in PICTURES):
+        try:
+            handin.pictures[PICTURES[entry.parts[-1]]] = entry.read(LARGEST_PICTURE)
+        except (Refused, *DAMAGE) as error:
+            entries.told(error)  # raises a fault of this machine
     for folder in order[: order.index(chosen)]:
         handin.review.append(not_scored(path[folder], causes[folder], handin.run))
     if len(runs) > 1 and not causes:

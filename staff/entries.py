@@ -93,6 +93,11 @@ class Contents:
             self.entries += new
         self.unread |= {entry.path: "inside two other archives" for entry in new if _is_archive(entry)}
 
+    def replace(self, name: str, path: Path) -> None:
+        """Put a file of our own in place of each one that has this name."""
+        self.entries = [entry for entry in self.entries if entry.parts[-1].lower() != name]
+        self.entries.append(Entry((name,), partial(_bounded, partial(_open, str(path)), name), str(path)))
+
     def _inside(self, archive: Entry) -> list[Entry]:
         """The files of an archive in the hand-in; none if it cannot be read, which ``unread`` then tells."""
         self._archives += 1

@@ -14,7 +14,7 @@ from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from labs import catalog
-from staff import archives, gradebook, merge, roster, tables
+from staff import archives, gradebook, marks, roster, rubric, tables
 from staff.roster import Course, Student
 from staff.tables import Sheet, guarded
 
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     table = out / f"{system}_grades{path.suffix if path else '.csv'}"
     if path is None:
         own = {row["student_id"]: Student(0, [row["student_id"]], row["name"]) for row in rows if row["student_id"]}
-        most, path = gradebook.auto_points(lab) + sum(merge.report(lab).values()), table
+        most, path = gradebook.auto_points(lab) + sum(rubric.parts(lab, out).values()), table
         write(table, new_sheet(system, roster.load(out).students or list(own.values()), title, str(most)))
     (sheet, notes), (found, students, _) = tables.sheet(path), roster.read(path)
     if found != system:
@@ -89,7 +89,7 @@ def final_rows(out: Path) -> tuple[list[dict], str]:
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
     found = [row.cells for row in tables.read(path, ["hand_in", "total"], None)[0]]
-    totals = {tables.key(cells["hand_in"]): merge.number(cells["total"], 1e6) for cells in found}
+    totals = {tables.key(cells["hand_in"]): marks.number(cells["total"], 1e6) for cells in found}
     rows = [row for row in graded.rows if row["hand_in"]]
     if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys() - {""}:
         raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")

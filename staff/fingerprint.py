@@ -78,4 +78,4 @@ def pieces(found: list[str]) -> set[int]:
     return {min(hashes[i : i + WINDOW]) for i in range(max(1, len(hashes) - WINDOW + 1))}
 
 
-TASKS = {"fingerprint": fingerprint}
+TASKS = {"fingerprint": lambda source, _: fingerprint(source)}

@@ -3,17 +3,18 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
+    python -m staff.grade_class regrade ID --out OUT_DIR --file corrected.zip --reason "the wrong file"
     python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
 
-Writes gradebook.csv, marks_template.csv, summary.md and feedback/<hand-in>/ into OUT_DIR. A broken
-hand-in affects only its own row.
+Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html (also .md) and feedback/<hand-in>/ into OUT_DIR.
+A broken hand-in affects only its own row.
 """
 
 import argparse
 import re
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import joblib
 from tqdm import tqdm
 
 import sandbox
-from hi_mnist import cli, prepare
+from hi_mnist import cli, files, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
@@ -30,11 +31,15 @@ from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, export, grade_one, gradebook, late, merge, rerun, roster, similar, tables
+from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric, tables
 from staff.grade_one import Settings
+from staff.late import Policy
+from staff.marks import TEMPLATE, write_template
 from staff.pool import Grader, Job, Pool, records
+from staff.similar import compare
 
 BETWEEN_TABLES = 60  # seconds between two gradebooks while hand-ins are graded
+RUBRIC = "your own rubric, from now on this class's: see staff/rubric.yaml (default: the lab's, or the one before)"
 
 
 @dataclass
@@ -67,44 +72,42 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--variant-by", choices=grade_one.VARIANTS, default="id", help=text)
     text = "student_id,sample_index for hand-ins without grade.json"
     parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
+    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     add_flags(parser, Options)
     group = parser.add_argument_group("the course", "kept in OUT_DIR: with --resume, a flag changes what it names only")
     text = "who is in the class: student_id,name,email,section, or an export of Canvas, Moodle or Blackboard"
     group.add_argument("--roster", type=Path, metavar="FILE.csv", help=text)
-    add_flags(group, late.Policy)
+    add_flags(group, Policy)
     group.add_argument("--times", type=Path, metavar="FILE.csv", help="student_id,submitted: when they handed in")
     cli.add_options(parser, "data_dir")
     return parser
 
 
 def build_merge_parser() -> argparse.ArgumentParser:
-    about = "Add the report's points and the decisions made by hand: writes OUT_DIR/final.csv, 100 points in all."
+    about = "Add the points and the decisions of marks.csv: writes OUT_DIR/final.csv, and each change into audit.csv."
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
-        f"columns of marks.csv: student_id, {', '.join(f'{n} (0-{p})' for n, p in merge.REPORT.items())};\n"
-        "to decide or override a question: its column of gradebook.csv;\n"
-        "hand_in, which names the row if student_id is empty or a spreadsheet changed it;\n"
-        "status: OK once you have looked at a REVIEW row; comment: for the student. An empty cell is undecided."
+        "columns of marks.csv: student_id, or hand_in where that is empty; points for each part of the report, or for\n"
+        f"each item of it, where a tick or x gives all points (see OUT_DIR/{TEMPLATE});\n"
+        "a question's column of gradebook.csv, to decide or override it; status: OK once you have seen a REVIEW row;\n"
+        "comment, comment_ids: for the student, in your words, and the rubric's ready ones by their ids;\n"
+        "marker: of several, the mean counts where they are near; else it is open until the marker 'final' decides.\n\n"
+        "example:  python -m staff.grade_class merge --out grades --marks marks.csv"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
+    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     return parser
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse arguments that cannot work, and make paths absolute.
-
-    Raises:
-        LabError: naming the argument.
-    """
+    """Refuse arguments that cannot work, by a LabError that names them, and make paths absolute."""
     from_args(Options, args)
     args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
     if not args.handins.is_dir():
         raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
     if args.handins in (args.out, *args.out.parents):
         raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
-    if args.out.is_file():
-        raise LabError(f"--out {args.out} is a file; name a folder")
     if args.lab != catalog.MAIN and args.indices:
         raise LabError(f"--indices is of the main lab; {args.lab} has no cluster of the six")
     if (args.backend == "dask") != (args.scheduler is not None):
@@ -122,8 +125,7 @@ def index(text: str) -> int:
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time in
-    the name, then by file time.
+    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time, then by file time.
 
     All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
     names different uploaders: anybody can write another's id into a file's name.
@@ -131,28 +133,20 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     Returns:
         the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
     """
-    by_id: dict[str, list[archives.Found]] = {}
-    for hand_in in found:
-        by_id.setdefault(hand_in.student_id.casefold() or f"?{hand_in.hand_in}", []).append(hand_in)
-    to_grade, rows = [], {}
+    by_id, to_grade, rows = defaultdict(list), [], {}
+    for one in found:
+        by_id[one.student_id.casefold() or f"?{one.hand_in}"].append(one)
     for rivals in by_id.values():
-        if len(rivals) == 1:
-            to_grade += rivals
-            continue
-        # A report that was uploaded beside the archive replaces nothing.
-        holds_code = {one.hand_in: one.path.suffix.lower() not in archives.REPORT_SUFFIXES for one in rivals}
-        uploads = {one.hand_in: archives.UPLOAD.match(one.hand_in) for one in rivals}
-        said = {name: upload["at"] or "" if upload else "" for name, upload in uploads.items()}
-        times = {(name := one.hand_in): (holds_code[name], said[name], one.path.stat().st_mtime_ns) for one in rivals}
-        one_name = len({hand_in.name.casefold() for hand_in in rivals}) == 1
-        one_uploader = len({hand_in.uploader for hand_in in rivals}) == 1
-        all_count = not (one_name and one_uploader)
-        newest = [one for one in rivals if all_count or times[one.hand_in] == max(times.values())]
-        for hand_in in rivals:
-            row = gradebook.Row(hand_in.hand_in, hand_in.student_id, hand_in.name, None)
-            others = ", ".join(sorted(other.hand_in for other in rivals if other is not hand_in))
-            if hand_in not in newest:
-                why = "is newer and counts" if holds_code[hand_in.hand_in] else "holds more than a report and counts"
+        one_name = len({one.name.casefold() for one in rivals}) == 1
+        one_uploader = len({one.uploader for one in rivals}) == 1
+        all_count = len(rivals) == 1 or not (one_name and one_uploader)
+        newest = rivals if all_count else [one for one in rivals if rank(one) == max(map(rank, rivals))]
+        to_grade += newest
+        for one in rivals if len(rivals) > 1 else ():
+            row = rows[one.hand_in] = gradebook.Row(one.hand_in, one.student_id, one.name, None)
+            others = ", ".join(sorted(other.hand_in for other in rivals if other is not one))
+            if one not in newest:
+                why = "is newer and counts" if rank(one)[0] else "holds more than a report and counts"
                 row.notes = [f"{newest[0].hand_in} with the same id {why}"]
             elif len(newest) > 1:
                 why = "as new as" if one_name else "another name than"
@@ -160,45 +154,52 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
                 row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"it counts for its id; not counted: {others}"]
-            rows[hand_in.hand_in] = row
-        to_grade += newest
     return to_grade, rows
+
+
+def rank(one: archives.Found) -> tuple[bool, str, int]:
+    """What orders hand-ins of one id: a report that was uploaded beside the archive replaces nothing."""
+    upload = archives.UPLOAD.match(one.hand_in)
+    holds_code = one.path.suffix.lower() not in archives.REPORT_SUFFIXES
+    return holds_code, (upload and upload["at"]) or "", one.path.stat().st_mtime_ns
 
 
 def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: str) -> dict[str, dict]:
     """The records of earlier runs by ``hand_in``.
 
     Raises:
-        LabError: there are some, but no --resume; or they were made with another key or data set: all hand-ins would
-            silently be graded again.
+        LabError: there are some, but no --resume; or they are of another lab, data set or key: this would grade
+            everything again, or remove the feedback of another class.
     """
-    if not args.resume and any((args.out / "records").glob("*.json")):
+    paths = sorted((args.out / "records").glob("*.json"))  # also of hand-ins that are not there
+    if paths and not args.resume:
         raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
-    loaded = [gradebook.load_record(args.out, one.hand_in) for one in found]
-    records = {record["hand_in"]: record for record in loaded if record is not None}
-    for record in records.values():
-        was_under = {"lab": catalog.MAIN, "variant": "id"} | record["settings"]
-        now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset}
+    now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
+    for made in (files.read_json(path).get("settings") for path in paths):
+        was_under = {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now_under
         for name, now in now_under.items():
-            was, flag = was_under.get(name), "--variant-by" if name == "variant" else f"--{name}"
-            if was != now:
-                remedy = f"add {flag} {was}, or name another --out"
-                raise LabError(f"{args.out} holds records made with {name} {was}, not {now}; {remedy}")
-        if record["settings"].get("key") not in (None, grade_one.key_name(key)):  # None: of version 0.2
-            remedy = f"leave --seed out, put back the file {appeal.KEY}, or name another --out"
-            raise LabError(f"{args.out} holds records made with another key or --seed; {remedy}")
-    return records
+            was, told, remedy = was_under.get(name), "another key or --seed", "leave --seed out, put back the file key"
+            if was == now or (name, was) == ("key", None):  # of version 0.2
+                continue
+            if name != "key":
+                told, remedy = f"{name} {was}, not {now}", f"add --{name}{'-by' * (name == 'variant')} {was}"
+            raise LabError(f"{args.out} holds records made with {told}; {remedy}, or name another --out")
+    loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
+    return {hand_in: record for hand_in, record in loaded.items() if record}
 
 
 # --------------------------------------------------------------------------- the whole
 
 
-def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) -> list[gradebook.Row]:
+def grade_class(
+    args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: regrade.Again | None = None
+) -> list[gradebook.Row]:
     """Grade what needs grading and write everything; an interruption keeps what was done.
 
     Args:
         args: from ``build_parser``.
         grader: returns the record of one hand-in.
+        again: the only hand-in that is graded, even if it has a record; None for all that need it.
 
     Returns:
         the rows of the gradebook.
@@ -228,18 +229,20 @@ def grade_class(args: argparse.Namespace, grader: Grader = grade_one.grade_one) 
     facts += [*left, *notes]
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        return grade_found(args, grader, found, answers, course, facts)
+        return grade_found(args, grader, found, answers, course, facts, again)
 
 
-def grade_found(args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str]) -> list:
-    """Grade hand-ins into a folder that nobody else uses; arguments as in ``grade_class``.
+def grade_found(
+    args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str], again=None
+) -> list[gradebook.Row]:
+    """Grade the hand-ins ``found`` into a folder that nobody else uses; otherwise as ``grade_class``.
 
-    Args:
-        found: all hand-ins, as ``archives.Found``.
-        answers: to question 6 from the staff's list, by ``hand_in``.
-        course: what else staff say of the class.
-        facts: lines for the head of the summary.
+    ``answers`` are those to question 6 from the staff's list by ``hand_in``, ``facts`` lines for the summary's head.
     """
+    by_hand, regrades = rubric.load(args.lab, args.out, args.rubric), regrade.load(args.out)
+    regrades["handins"] = str(args.handins)
+    found = again.begin(args.out, found, regrades) if again else found
+    found, regraded = regrade.applied(args.out, found, regrades)
     to_grade, rivals = counting(found)
     key = appeal.read_key(args.out) if args.seed is None else None
     key = key or appeal.key_of(args.seed)
@@ -247,39 +250,52 @@ def grade_found(args, grader: Grader, found: list, answers: dict, course: roster
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
-    appeal.write_key(args.out, key)
-    course.keep(args.out)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
+    if not again:
+        rubric.keep(args.out, args.rubric)
+        regrade.save(args.out, regrades)
+        appeal.write_key(args.out, key)
+        course.keep(args.out)
 
     jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
     for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
         record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
+        if again and one.hand_in != again.hand_in:
+            done |= {one.hand_in: record} if record else {}
+            continue
         if record is not None and args.indices is None:
             index = record["settings"].get("index")  # answers of an earlier list still hold
-        jobs.append(Job(one, index, record))
-    facts += sandbox.guards(catalog.load(args.lab).limits)
+        jobs.append(Job(one, index, None if again else record))
+    facts += [*regraded, *sandbox.guards(catalog.load(args.lab).limits)]
     with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
-        (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
+        if not again:
+            (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
         try:
-            with progress(len(to_grade)) as bar:
+            with progress(len(jobs)) as bar:
                 for record in records(pool, grader, jobs):
                     same = record == earlier.get(record["hand_in"])
                     done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
                     bar.update()
-                    if time.monotonic() > told:  # the first row after seconds
+                    if time.monotonic() > told and not again:  # the first row after seconds
                         with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
                             gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
                         told = time.monotonic() + BETWEEN_TABLES
         finally:
-            missing = len(to_grade) - len(done)
-            if missing:
-                facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
-            rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-            facts += course.enter(rows, complete=not missing)
-            alike = similar.compare(rows, args.lab)
-            facts += unsaved + merge.write_template(args.out, args.lab, rows)
-            gradebook.write(args.out, args.lab, rows, facts, missing, alike)
+            if not again or again.hand_in in done:  # else nothing happened
+                missing = len(to_grade) - len(done)
+                if missing:
+                    facts.append(
+                        f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume"
+                    )
+                rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+                facts += course.enter(rows, complete=not missing)
+                alike = compare(rows, args.lab)
+                facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
+                if again:
+                    again.end(args.out, rows, regrades)
+                gradebook.write(args.out, args.lab, rows, facts, missing, alike, again.hand_in if again else "")
+                pages.write(args.out, only=again.hand_in if again else "")
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
@@ -295,16 +311,16 @@ def progress(total: int) -> tqdm:
 
 def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:
     """Save a record, or one of our own fault if it cannot be written; adds a line to ``unsaved`` if neither can."""
-    try:
-        gradebook.save_record(out, record)
-    except Exception as error:  # a text that UTF-8 cannot hold, a full disk
-        handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
-        index, cause = record["settings"].get("index"), grade_one.fault(error)
-        record = grade_one.internal_record(handin, index, settings, cause)
+    for _ in range(2):
         try:
             gradebook.save_record(out, record)
-        except Exception as again:
-            unsaved.append(f"the record of {record['hand_in']} could not be saved ({one_line(again)})")
+            break
+        except Exception as error:  # a text that UTF-8 cannot hold, a full disk
+            handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
+            index, cause = record["settings"].get("index"), grade_one.fault(error)
+            record, told = grade_one.internal_record(handin, index, settings, cause), one_line(error)
+    else:
+        unsaved.append(f"the record of {record['hand_in']} could not be saved ({told})")
     return record
 
 
@@ -339,8 +355,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
     print(gradebook.counted(rows))
-    print(f"wrote gradebook.csv, {merge.TEMPLATE}, summary.md and feedback/ in {args.out}")
-    print(f"next: read summary.md, fill in {merge.TEMPLATE} and save it as marks.csv, then:")
+    print(f"wrote gradebook.csv, {TEMPLATE}, summary.html, summary.md and feedback/ in {args.out}")
+    print(f"next: read summary.html, fill in {TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")
     return 0
 
@@ -349,7 +365,8 @@ def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
     out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
     with lock(out / gradebook.LOCK, f"--out {out}"):
-        rows, notes = merge.merge(out, marks)
+        rows, notes = merge.merge(out, marks, args.rubric)
+        pages.write(out, rows)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]
@@ -359,7 +376,11 @@ def main_merge(argv: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"merge": main_merge, "repeat": appeal.main, "export": export.main}
+def main_regrade(argv: list[str]) -> int:
+    return regrade.main(argv, build_parser(), grade_class)
+
+
+COMMANDS = {"merge": main_merge, "regrade": main_regrade, "repeat": appeal.main, "export": export.main}
 
 if __name__ == "__main__":
     sys.exit(cli.run_script(main))

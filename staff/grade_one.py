@@ -8,32 +8,34 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
 import sandbox
 from grading import checks, scores, table
 from grading.questions.common import Question
-from hi_mnist import data, files, prepare, runs
+from hi_mnist import data, files, prepare, runs, scatter
 from hi_mnist.cli import LabError, no_resources
 from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.runs import SavedRun, TrainConfig
 from hi_mnist.text import listed, one_line
 from labs import catalog
-from staff import archives, gradebook, handout, rerun, similar
+from staff import archives, gradebook, handout, rerun, similar, thumbnails
 from staff.entries import FOR_STAFF
 from staff.gradebook import RUN_QUESTIONS
 
 # Records depend on them as well.
-OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar")
+OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar", "thumbnails")
 OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
-NO_ANSWER = {"message": f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"}
 LARGEST_K = 100  # more takes minutes; the lab uses 10
 VARIANTS = ("id", "class")  # the numbers differ by student, or all have the same
 LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
@@ -44,13 +46,9 @@ STEPS = ("e_step", "m_step")  # what a run is made by
 class Settings:
     """The settings of a whole class; a record made under other settings is not reused.
 
-    Attributes:
-        key: secret from which the numbers of the questions on the code are made.
-        rerun: whether Performance is reproduced.
-        dataset: what runs must have been trained on.
-        data, code: hashes of the images and of the grading program, to check workers elsewhere.
-        lab: the lab's name; only the main lab has runs, and so images.
-        variant: by what the numbers of the questions on the code differ, one of ``VARIANTS``.
+    The secret ``key`` and the ``variant``, one of ``VARIANTS``, make the numbers of the questions on the code. ``data``
+    and ``code`` are hashes of the images and of the grading program, to check workers elsewhere. ``rerun``: whether
+    Performance is reproduced. Only the main lab has runs, and so images.
     """
 
     key: str
@@ -86,13 +84,7 @@ def seeds(key: str, variant: str, whose: str, lab: catalog.Lab) -> dict[str, int
 
 
 def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """The record of a hand-in, whatever is in it.
-
-    Args:
-        handin: from ``archives.read``.
-        index: the answer to question 6 from the staff's list, for hand-ins without one.
-        settings: the class's.
-    """
+    """The record of a hand-in, whatever is in it; ``index``: the staff's answer to question 6, if it has none."""
     record, lab = empty_record(handin, index, settings), catalog.load(settings.lab)
     # One BLAS thread everywhere: another number of threads would change the last digits of sums.
     with threadpool_limits(limits=1), sandbox.Box(handin.source or b"", lab.tasks) as box:
@@ -109,17 +101,22 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
         if settings.rerun and record["db"] is not None:
             asked = {"performance": RUN_QUESTIONS["performance"]}
             run[1:] = guarded(asked, lambda: [reproduced(run[1], handin, code, record, box)])
+        record["seconds"] = {name: round(box.seconds[name], 2) for name in lab.questions if name in box.seconds}
+        record["files"] = {"submission.py": handin.source} if handin.source else {}
+        if handin.pictures and record["run"] == handin.run:
+            record["files"] |= pictures(handin, box)
     summary = table.summary([*code, *run], limits=lab.limits)
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
 def empty_record(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """A record without verdicts: all its keys."""
+    """A record without verdicts: all its keys. ``files``, bytes by name, are kept beside it (``save_record``)."""
     given = {name: getattr(handin, name) for name in ("hand_in", "student_id", "name", "run")}
     given |= {"digest": handin.digest(), "review": list(handin.review), "notes": list(handin.notes)}
     given |= {"settings": made_under(settings, index), "dataset": settings.dataset}
     nothing = dict.fromkeys((*scores.FIGURES, "sample_index", "config", "reproduced"))
-    return given | nothing | {"questions": [], "guards": [], "versions": {}, "signature": [], "fingerprint": {}}
+    empty = {"questions": [], "guards": [], "versions": {}, "signature": [], "fingerprint": {}, "seconds": {}}
+    return given | nothing | empty | {"files": {}}
 
 
 def made_under(settings: Settings, index: int | None) -> dict:
@@ -134,12 +131,9 @@ def key_name(key: str) -> str:
 
 def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
     """The record of a hand-in that could not be graded because grading itself failed."""
-    handin = (
-        one if isinstance(one, archives.HandIn) else archives.HandIn(one.hand_in, one.student_id, one.name, lab=one.lab)
-    )
-    return empty_record(handin, index, settings) | {
-        "questions": entries(gradebook.questions(settings.lab), "INTERNAL", cause)
-    }
+    handin = archives.HandIn(one.hand_in, one.student_id, one.name, lab=one.lab)
+    told = {"questions": entries(gradebook.questions(settings.lab), "INTERNAL", cause)}
+    return empty_record(handin, index, settings) | told
 
 
 def entries(asked: dict[str, Question], verdict: str, message: str, hint: str = "") -> list[dict]:
@@ -161,6 +155,21 @@ def fault(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({Path(where[0].filename).name}, line {where[0].lineno})" if where else ""
     return f"a fault of the grading program: {type(error).__name__}: {one_line(error)}{place}"
+
+
+def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
+    """The pictures of the hand-in's run, made small in the sandbox, as WebP files by name."""
+    given = {"tasks.py": (ROOT / "staff/thumbnails.py").read_bytes()}
+    made = {}
+    for name, array in box.run("thumbnails", {}, files=given | handin.pictures).arrays.items():
+        right = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size
+        if right and name in handin.pictures and max(array.shape) <= thumbnails.SIDE:
+            buffer = io.BytesIO()
+            scatter.cut(Image.fromarray(array)).save(
+                buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82, method=2
+            )
+            made[f"{name}.webp"] = buffer.getvalue()
+    return made
 
 
 # --------------------------------------------------------------------------- its code
@@ -239,7 +248,9 @@ def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, re
     by_index, performance = scored.pop("questions")
     record |= scored
     record["signature"] = similar.signature(run)
-    return [by_index | (NO_ANSWER if answer is None else {}), performance]
+    if answer is None:
+        by_index["message"] = f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"
+    return [by_index, performance]
 
 
 def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]:
@@ -263,14 +274,9 @@ def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]
 
 
 def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict, box: sandbox.Box) -> dict:
-    """The entry of Performance after reproducing the run.
+    """The entry of Performance after reproducing the run; ``record`` has its settings, and gets the attempts.
 
-    Args:
-        performance: the entry so far.
-        handin: the hand-in.
-        code: the entries of the questions on its code: what does not do its steps did not make a run.
-        record: the run's settings and figures; gets the attempts.
-        box: the sandbox of its code.
+    ``code`` are the entries of the questions on its code: what does not do its steps made no run.
     """
     found = performance["message"]
 
@@ -297,17 +303,6 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
     how = "not accepted" if again.doubt or again.way else "not reproduced"
     hint = "hand in the submission.py that made the run, with the run's own config.yaml"
     return undecided(f"{how}: {'; '.join(told)}; a person decides", hint=hint)
-
-
-def answered(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """A record with another answer to question 6 from the staff's list; everything else stays as graded."""
-    handin = next((one for one in handin.runs() if one.run == record["run"]), handin)
-    answer = claimed_index(handin, index)
-    record = record | {"settings": made_under(settings, index), "sample_index": answer}
-    with files.scratch("lab-class-") as folder, threadpool_limits(limits=1):
-        run = runs.load_run(archives.unpack(handin, folder))
-        again = scores.score_index(run, answer, images(settings.dataset)) | (NO_ANSWER if answer is None else {})
-    return record | {"questions": [again if q["id"] == again["id"] else q for q in record["questions"]]}
 
 
 def claimed_index(handin: archives.HandIn, index: int | None) -> int | None:

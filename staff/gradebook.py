@@ -31,10 +31,11 @@ STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED", "ABSENT")
 EXTRA = {"email": "", "section": "", "late": "", "penalty": 0.0}  # what a row has of the roster and the deadline
 GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
-FEEDBACK = ("feedback.md", "feedback.json")
+TEMPLATES = Path(__file__).with_name("templates")
+FEEDBACK = ("feedback.md", "feedback.json", "feedback.html")  # ``staff.pages`` writes the last
 SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
 # Records hold these for staff and for --resume; students do not see them.
-NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint")
+NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint", "seconds", "files")
 
 
 def questions(lab: str) -> dict[str, Question]:
@@ -57,27 +58,42 @@ def columns(lab: str, extra: Container[str] = ()) -> list[str]:
 class Graded:
     """A graded class, as ``write`` kept it.
 
-    Attributes:
-        lab: its name.
-        rows: those of the gradebook that count, by column, and ``look``: whether a person must look at it.
-        missing: how many hand-ins are not graded yet.
+    ``rows`` are those of the gradebook that count, by column, and ``look``: whether a person must look at it.
+    ``replaced`` are hand-ins in whose place others count. Version 0.2 kept no ``facts`` and ``alike``.
     """
 
     lab: str
     rows: list[dict]
     missing: int
+    facts: list[str] = field(default_factory=list)
+    alike: list[list[str]] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+    def row(self, student: str) -> dict:
+        """The row that an id or a hand-in's name means.
+
+        Raises:
+            LabError: there is none, or more than one, or nothing was handed in.
+        """
+        key = tables.key(student)
+        named = ([row for row in self.rows if tables.key(row[by]) == key] for by in ("hand_in", "student_id") if key)
+        meant = next(filter(None, named), [])
+        if len(meant) != 1:
+            names = ", ".join(row["hand_in"] for row in meant)
+            remedy = f"name one of {names}" if meant else "take one from gradebook.csv that is not REPLACED"
+            raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
+        if not meant[0]["hand_in"]:
+            remedy = "put what there is into the hand-ins' folder and grade with --resume"
+            raise LabError(f"{student} handed nothing in; {remedy}")
+        return meant[0]
 
 
 @dataclass
 class Row:
-    """A line of the gradebook.
+    """A line of the gradebook; a student of the roster who handed nothing in has no ``hand_in``.
 
-    Attributes:
-        hand_in: empty for a student of the roster who handed nothing in.
-        record: what grading found; None for a hand-in replaced by another.
-        email, section: from the roster.
-        late, penalty: how late, as ``staff.late`` says it, and the points off.
-        notes, review: lines that concern the class as a whole.
+    ``record`` is None for a hand-in replaced by another. ``notes`` and ``review`` concern the class as a whole. What
+    ``late`` says is from ``staff.late``; ``penalty`` are the points off.
     """
 
     hand_in: str
@@ -151,7 +167,19 @@ def file_name(hand_in: str) -> str:
 
 
 def save_record(out: Path, record: dict) -> None:
+    """Save a record, and in a folder beside it what its ``files`` are, which are taken out of it."""
+    if (kept := record.pop("files", None)) is not None:
+        folder = kept_files(out, record["hand_in"])
+        files.remove(folder)
+        for name, content in kept.items():
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
     files.write_text(out / "records" / f"{file_name(record['hand_in'])}.json", _json(record))
+
+
+def kept_files(out: Path, hand_in: str) -> Path:
+    """The folder of the submission.py and the pictures of a hand-in; missing if there are none."""
+    return out / "records" / file_name(hand_in)
 
 
 def load_record(out: Path, hand_in: str) -> dict | None:
@@ -166,19 +194,17 @@ def load_record(out: Path, hand_in: str) -> dict | None:
 
 
 def load(out: Path) -> Graded:
-    """What ``write`` kept.
-
-    Raises:
-        LabError: nothing is graded, or the file is damaged.
-    """
+    """What ``write`` kept. Raises LabError if nothing is graded, or the file is damaged."""
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
         rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
-        return Graded(lab, [row for row in rows if row["status"] != "REPLACED"], kept["missing"])
+        replaced = [row["hand_in"] for row in rows if row["status"] == "REPLACED"]
+        rows = [row for row in rows if row["status"] != "REPLACED"]
+        return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []), replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise LabError(f"{out / GRADEBOOK} is damaged or old; grade the class again, with --resume") from None
 
 
@@ -193,17 +219,16 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[str] = ()) -> None:
+def write(
+    out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = (), only: str = ""
+) -> None:
     """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
 
-    Args:
-        out: an existing folder.
-        lab: the lab's name.
-        rows: all hand-ins that have a record or do not need one.
-        facts: lines for the head of the summary.
-        missing: how many hand-ins are not graded yet.
-        alike: lines on hand-ins with similar code.
+    ``rows`` are all hand-ins that have a record or do not need one, ``facts`` lines for the head of the summary,
+    ``missing`` is how many hand-ins are not graded yet, ``alike`` comes from ``similar.compare``. ``only`` is the only
+    hand-in whose feedback is written, empty for all.
     """
+    (out / GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
     graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
@@ -213,11 +238,14 @@ def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int =
         if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
             shutil.rmtree(folder)
     for folder, feedback in told.items():
+        if only not in ("", feedback["hand_in"]):
+            continue
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(FEEDBACK, (feedback_text(feedback, lab), _json(feedback)), strict=True):
-            files.write_text(folder / name, text)
+        files.write_text(folder / FEEDBACK[0], feedback_text(feedback, lab))
+        files.write_text(folder / FEEDBACK[1], _json(feedback))
     files.write_text(out / "summary.md", summary_text(lab, rows, facts, alike))
-    files.write_text(out / GRADEBOOK, _json({"lab": lab, "missing": missing, "rows": graded}))
+    kept = {"lab": lab, "missing": missing, "rows": graded, "facts": facts, "alike": alike}
+    files.write_text(out / GRADEBOOK, _json(kept))
 
 
 def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
@@ -243,32 +271,29 @@ def student_record(row: Row, lab: str) -> dict:
     return shown | {"auto_score": score, "auto_points": auto_points(lab), "status": own_status(record)}
 
 
-def feedback_text(shown: dict, lab: str) -> str:
-    """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted."""
-    lines = [f"# {catalog.load(lab).title}: {markdown(shown['hand_in'])}", ""]
-    lines += ["| question | points | verdict |", "| --- | ---: | --- |"]
-    for q in shown["questions"]:
-        lines.append(f"| {q['label']} | {given(decided(q))} / {q['points']} | {q['verdict']} |")
-    lines += [f"| sum | {tables.guarded(shown['auto_score'])} / {shown['auto_points']} | |"]
-    late, points = shown["late"], f"-{given(shown['penalty'])}" if shown["penalty"] else "0"
-    lines += [f"| late: {late} | {points} | |"] * (late not in ("", "no")) + [""]
-    if any(decided(q) is None for q in shown["questions"]):
-        lines += ["Open points are not lost: a person decides them.", ""]
-    for q in shown["questions"]:
-        lines += [f"## {q['label']}", "", *block(q["message"])]
-        if q["hint"]:
-            lines += ["Hint:", "", *block(q["hint"])]
+def feedback_text(shown: dict, lab: str, final: dict | None = None, parts: dict[str, float] | None = None) -> str:
+    """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted.
+
+    After a merge, ``final`` is the row of final.csv, with ``items``, and ``parts`` the points of each part by hand.
+    """
+    points = final or {q["id"]: decided(q) for q in shown["questions"]} | {"auto_score": shown["auto_score"]}
     run = [] if shown["run"] is None else [f"folder: {shown['run']}"]
     run += [f"{text}: {shown[name]:.4f}" for name, text in FIGURES.items() if shown[name] is not None]
     run += [f"{attempt['what']}: {attempt['result']}" for attempt in (shown["reproduced"] or {}).get("attempts", [])]
-    for title, entries in {"The run": run, "Notes": shown["notes"], "How the code was run": shown["guards"]}.items():
-        if entries:
-            lines += [f"## {title}", "", *block("\n".join(entries))]
-    return "\n".join(lines).rstrip() + "\n"
+    values = {"shown": shown, "final": final, "parts": parts or {}, "points": points, "run": run}
+    is_open = any(points[name] is None for name in (*questions(lab), *(parts or {})))
+    return _markdown("feedback.md.j2", lab, **values, is_open=is_open, decided=decided)
 
 
-def block(text: str) -> list[str]:
-    return [*(f"    {line}".rstrip() for line in text.splitlines()), ""]
+def _markdown(template: str, lab: str, **values) -> str:
+    """Fill a template; what does not go through ``md`` or ``block`` is escaped for HTML."""
+    from markupsafe import Markup  # only here: Gradescope's bundle has neither templates nor jinja2
+
+    from report import pages
+
+    values |= {"title": catalog.load(lab).title, "given": given, "md": lambda text: Markup(markdown(text))}
+    values["block"] = lambda text: Markup("\n".join(f"    {line}".rstrip() for line in text.splitlines()))
+    return pages.render(template, folder=TEMPLATES, **values).rstrip() + "\n"
 
 
 def counted(rows: list[Row]) -> str:
@@ -278,37 +303,31 @@ def counted(rows: list[Row]) -> str:
     return f"{len(rows) - statuses['ABSENT']} hand-ins: {told or 'none'}"
 
 
-def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[str]) -> str:
+def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]) -> str:
     """The class at a glance, as Markdown."""
-    graded = [row for row in rows if row.record]
-    lines = [f"# {catalog.load(lab).title}: the class", "", f"- {counted(rows)}"]
-    lines += [f"- {markdown(fact)}" for fact in facts]
-    lines += ["", "| question | points | graded | mean | lost points | open |", f"| --- |{' ---: |' * 5}"]
-    why = ["", "## Why points were lost", ""]
-    for i, (label, points, *_) in enumerate(questions(lab).values()):
+    graded, parts = [row for row in rows if row.record], []
+    for i, asked in enumerate(questions(lab).values()):
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
-        lost = [q for q in closed if q["score"] < points - 0.005]
-        mean = f"{sum(q['score'] for q in closed) / len(closed):.2f}" if closed else "-"
-        lines.append(f"| {label} | {points} | {len(closed)} | {mean} | {len(lost)} | {len(entries) - len(closed)} |")
-        causes = Counter(_cause(q) for q in lost if q["verdict"] != "PASS")  # Performance passes with any points
-        for cause, count in sorted(causes.items(), key=lambda item: (-item[1], item[0]))[:3]:
-            why.append(f"- {label}, {'once' if count == 1 else f'{count} times'}: {markdown(cause)}")
-    lines += [*why, "", "## To mark by hand", ""]
-    for row in graded:
-        lines += [f"- {markdown(row.hand_in)}: {markdown(cause)}" for cause in undecided_causes(row.record)]
-    if without := [markdown(row.hand_in) for row in graded if archives.NO_REPORT in row.record["notes"]]:
-        lines.append(f"- No report: {', '.join(without)}")
-    lines += ["", "## To look at", ""]
-    for row in graded:
-        if reasons := sorted([*row.record["review"], *row.review]):
-            lines.append(f"- {markdown(row.hand_in)}: {markdown('; '.join(reasons))}")
-    lines += ["", "## Similar code", "", SIMILAR, "", *(f"- {markdown(line)}" for line in alike)]
-    return "\n".join(lines).rstrip() + "\n"
+        lost = [q for q in closed if q["score"] < asked.points - 0.005]
+        every = Counter(cause for q in lost for cause in causes(q))
+        parts.append({"label": asked.label, "points": asked.points, "closed": [q["score"] for q in closed]})
+        parts[-1] |= {"lost": len(lost), "open": len(entries) - len(closed)}
+        parts[-1]["causes"] = sorted(every.items(), key=lambda item: (-item[1], item[0]))
+    values = {"rows": graded, "counted": counted(rows), "facts": facts, "parts": parts, "alike": alike}
+    values["without_report"] = [row.hand_in for row in graded if archives.NO_REPORT in row.record["notes"]]
+    return _markdown("summary.md.j2", lab, **values, similar=SIMILAR, undecided_causes=undecided_causes)
 
 
-def _cause(question: dict) -> str:
-    """A message without numbers and places, so that equal causes are counted together."""
-    text = re.sub("^(not attempted): .*", r"\1", question["message"].partition("\n")[0])
-    text = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", text)
-    return f"{question['verdict']}: {text[:160]}"
+def causes(question: dict) -> list[str]:
+    """Why a question lost points: each check that failed, without numbers and places, so that equal ones are counted.
+
+    Performance passes with any points: that is no cause.
+    """
+    verdict, lines = question["verdict"], question["message"].splitlines()
+    if verdict == "WRONG":  # a line for each check, with examples below it
+        lines = [line for line in lines if not re.match("(input|got|want): ", line)]
+    else:
+        lines = [] if verdict == "PASS" else [re.sub("^(not attempted): .*", r"\1", "".join(lines[:1]))]
+    lines = [re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", line)[:160] for line in lines]
+    return [f"{verdict}: {line}" for line in dict.fromkeys(lines)]

@@ -1,46 +1,28 @@
-"""The final gradebook: the graded points, the 30 points of the report, and the decisions made by hand."""
+"""The final gradebook: the graded points, the points given by hand, and the decisions of people.
 
-import re
+A question's points are those of marks.csv if it gives any, else the graded ones; a part of the report has those of
+marks.csv. The total is their sum less the penalty for late work, never below 0. What is open leaves no total.
+"""
+
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
-from labs import catalog
-from staff import gradebook, tables
-from staff.gradebook import FEEDBACK, Row, auto_points, block, feedback_folder, given, in_order, questions, total
+from staff import audit, gradebook, marks, rubric, tables
+from staff.gradebook import FEEDBACK, Graded, feedback_folder, given, questions, total
+from staff.marks import Marks, called
+from staff.rubric import Rubric
 
-FINAL = "## Final"
-TEMPLATE = "marks_template.csv"
-REPORT = {"log": 2, "tuning": 5, "results": 2, "questions": 20, "feedback": 1}
-
-
-def report(lab: str) -> dict[str, int]:
-    """The points that are given by hand, by part."""
-    return REPORT if lab == catalog.MAIN else {}
+TABLE = "final.csv"
+SUMS = ["report_score", "late", "penalty", "total", "undecided", "markers", "difference", "comment", "note"]
 
 
-def final_columns(lab: str) -> list[str]:
-    """The columns of ``final.csv``."""
-    given_by_hand = [*report(lab), "report_score", "total", "undecided", "comment", "note"]
-    return ["student_id", "name", "hand_in", *questions(lab), "auto_score", *given_by_hand]
+def merge(out: Path, marks_path: Path, own: Path | None = None) -> tuple[list[dict], list[str]]:
+    """Write ``final.csv`` from the gradebook and the marks, which are only read; write the feedback again.
 
-
-@dataclass
-class Marks:
-    """A line of marks.csv: points by column (None for an empty cell), ``status`` and ``comment``."""
-
-    points: dict[str, float | None] = field(default_factory=dict)
-    settled: bool = False
-    comment: str = ""
-
-
-def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
-    """Write ``final.csv`` from the gradebook and the marks, which are only read, and add it to the feedback.
-
-    Returns:
-        the rows of the final gradebook, and notes on how the tables were read.
+    The class keeps the rubric ``own`` from now on. Returns the rows of the final gradebook, each with ``items``, and
+    notes on how the tables were read.
 
     Raises:
         LabError: grading is not finished, or the marks cannot be read; names line and column.
@@ -48,145 +30,103 @@ def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     graded = gradebook.load(out)
     if missing := graded.missing:
         raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
-    marks, notes = read_marks(marks_path, graded)
-    ids = Counter(row["student_id"].casefold() for row in graded.rows if row["student_id"])
-    rows = []
+    lab, by_hand = graded.lab, rubric.load(graded.lab, out, own)
+    gave, notes = marks.read(marks_path, graded, by_hand)
+    ids, rows = Counter(row["student_id"].casefold() for row in graded.rows if row["student_id"]), []
     for row in graded.rows:
         twice = ids[row["student_id"].casefold()] > 1
-        rows.append(_final(graded.lab, row, marks.get(called(row), Marks()), twice))
-    told = filter(None, (_told(out, graded.lab, row) for row in rows))
-    told = dict(told)  # all of it first, so that nothing is half-written
-    tables.write(out / "final.csv", final_columns(graded.lab), rows)
-    for path, text in told.items():
-        files.write_text(path, text)
+        rows.append(_final(lab, by_hand, row, gave.get(called(row), Marks()), twice))
+        rows[-1]["items"] = {part: _items(items, rows[-1], part) for part, items in by_hand.items()}
+    # All of it first, so that nothing is half-written; the log before what it tells, so that nothing happens unlogged.
+    told = {feedback_folder(out, row["hand_in"]): _feedback(out, lab, by_hand, row) for row in rows}
+    audit.add(out, _changes(out, [*questions(lab), *by_hand], graded, rows, marks_path.name))
+    rubric.keep(out, own)
+    columns = ["student_id", "name", "hand_in", *questions(lab), "auto_score", *by_hand, *SUMS]
+    tables.write(out / TABLE, columns, rows)
+    for folder, text in told.items():
+        if text:
+            folder.mkdir(parents=True, exist_ok=True)
+            files.write_text(folder / FEEDBACK[0], text)
+    if differ := sum(bool(row["difference"]) for row in rows):
+        notes.append(f"markers differ on {differ} students: see the column difference of {TABLE}")
     return rows, notes
 
 
-def called(row: dict) -> str:
-    """The name of a row: the hand-in's, or that of an absent student."""
-    return row["hand_in"] or row["student_id"]
-
-
-def write_template(out: Path, lab: str, rows: list[Row]) -> list[str]:
-    """Write ``marks_template.csv``: a line for each student, a column for each question that is still open for anyone.
-
-    Returns:
-        notes; one if the template was filled in already, and so left alone.
-    """
-    path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
-    try:
-        known = [*report(lab), *questions(lab), "status", "comment"]
-        written = tables.read(path, ["student_id"], known)[0] if path.exists() else []
-        filled = any(text for row in written for name, text in row.cells.items() if name not in names)
-    except LabError:  # not in the form that we write
-        filled = True
-    if filled:
-        return [f"{TEMPLATE} is filled in and was left as it is; add late hand-ins to it by hand"]
-    lines: dict[tuple[bool, str], dict] = {}
-    for row in in_order(rows):
-        if row.record:  # two hand-ins of one id have one line
-            lines.setdefault((bool(row.student_id), tables.key(row.student_id or row.hand_in)), row.cells())
-    open_questions = [name for name in questions(lab) if any(cells[name] is None for cells in lines.values())]
-    columns = [*names, *report(lab), *open_questions, "status", "comment"]
-    empty = dict.fromkeys(columns)
-    tables.write(path, columns, [empty | {name: cells[name] for name in names} for cells in lines.values()])
-    return []
-
-
-def read_marks(path: Path, graded: gradebook.Graded) -> tuple[dict[str, Marks], list[str]]:
-    """The marks by hand-in, and notes on the file.
-
-    ``tables.whose`` says which hand-ins a row means. A row unknown to the gradebook is left out if it gives no points:
-    that student did not hand in anything.
-    """
-    by_hand, asked = report(graded.lab), questions(graded.lab)
-    rows, notes = tables.read(path, ["student_id", *by_hand], [*asked, "status", "comment"])
-    found, changed = tables.whose(rows, [(row["student_id"], called(row)) for row in graded.rows])
-    most = by_hand | {name: q.points for name, q in asked.items()}
-    marks, errors, absent = {}, [], []
-    for row, meant, wrong in found:
-        shown = row.cells["student_id"] or row.cells.get("hand_in", "")
-        if shown and not meant and not any(row.cells.get(name) for name in (*most, "status")):
-            absent.append(shown)
-            continue
-        if wrong:
-            errors.append(wrong)
-            continue
-        points = {}
-        for column, largest in most.items():
-            try:
-                points[column] = number(row.cells.get(column, ""), largest)
-            except ValueError as error:
-                errors.append(f"line {row.line}, column {column}: {error}")
-        status = row.cells.get("status", "").upper()
-        if status not in ("", "OK"):
-            errors.append(f"line {row.line}, column status: {status!r} is neither OK nor empty")
-        marks |= dict.fromkeys(meant, Marks(points, status == "OK", row.cells.get("comment", "")))
-    tables.refuse(path, errors)
-    if absent:
-        notes.append(f"not in the gradebook and without marks, left out: {', '.join(absent)}")
-    return marks, notes + changed
-
-
-def number(text: str, largest: float) -> float | None:
-    """A cell's points, None if it is empty; a ``ValueError`` names the value and the allowed range.
-
-    Digits may be wide. What Python reads as a number but people do not write (1_0, 1e1, nan) is refused.
-    """
-    if not text:
-        return None
-    narrow = tables.narrow(text)
-    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", narrow):
-        raise ValueError(f"{text[:40]!r} is not a number")
-    if not 0 <= float(narrow) <= largest:
-        raise ValueError(f"{text[:40]} is not between 0 and {largest}")
-    return abs(float(narrow))  # not -0
-
-
-def _final(lab: str, row: dict, marks: Marks, twice: bool) -> dict:
-    final = {name: row[name] for name in ("student_id", "name", "hand_in")}
+def _final(lab: str, by_hand: Rubric, row: dict, its: Marks, twice: bool) -> dict:
+    """A student's row of ``final.csv``, and ``marks``; ``twice``: another hand-in has the same id."""
+    final = {name: row[name] for name in ("student_id", "name", "hand_in")} | {"marks": its}
     undecided, notes = [], [row["note"]] if row["note"] else []
-    asked, by_hand = questions(lab), report(lab)
-    for name in [*asked, *by_hand]:
-        graded = row.get(name)
-        final[name] = graded if marks.points.get(name) is None else marks.points[name]
+    asked, columns = questions(lab), [*questions(lab), *by_hand]
+    apart = {name: _apart(its, name) for name in columns if its.difference(name)}
+    for name in columns:
+        graded, decided = row.get(name), its.points.get(name)
+        final[name] = graded if decided is None and name not in its.several else decided
         if final[name] is None:
-            undecided.append(name)
+            undecided.append(apart.get(name, name))
         elif name in asked and final[name] != graded:
             notes.append(f"{name} by hand, graded {given(graded)}")
     if twice:
         undecided.append("two hand-ins for one id")
-    elif row["look"] and not marks.settled:
+    elif row["look"] and not its.settled:
         undecided.append("status")
+    if not row["hand_in"] and len(undecided) == len(columns):
+        undecided = []  # no hand-in, and no marks either: there is nothing to decide, and no total
     for score, names in (("auto_score", asked), ("report_score", by_hand)):
         final[score] = total(final[name] for name in names)
-    final["total"] = None if undecided else total((final["auto_score"], final["report_score"]))
-    if not row["hand_in"] and len(undecided) == len(asked) + len(by_hand):
-        undecided = []  # nobody marks who is absent
-    return final | {"undecided": ", ".join(undecided), "comment": marks.comment, "note": "; ".join(notes)}
+    final |= {"late": row.get("late"), "penalty": row.get("penalty")}
+    is_open = undecided or None in (final[name] for name in columns)
+    whole = final["auto_score"] + final["report_score"] - (final["penalty"] or 0)
+    final |= {"total": None if is_open else max(0.0, total([whole])), "undecided": ", ".join(undecided)}
+    final |= {"markers": its.marker, "difference": "; ".join(apart.values()), "comment": its.comment}
+    return final | {"note": "; ".join(notes)}
 
 
-def _told(out: Path, lab: str, row: dict) -> tuple[Path, str] | None:
-    """The student's feedback.md with the final points at its head and end; None if it was removed."""
-    path = feedback_folder(out, row["hand_in"]) / FEEDBACK[0]
+def _apart(its: Marks, name: str) -> str:
+    """By how much the markers of a column differ, and what each one gave."""
+    gave = ", ".join(f"{marker} {given(points)}" for marker, points in its.several[name].items())
+    return f"{name} differs by {given(its.difference(name))} ({gave})"
+
+
+# --------------------------------------------------------------------------- the log
+
+
+def _changes(out: Path, names: list[str], graded: Graded, rows: list[dict], marks_file: str) -> list[audit.Line]:
+    """A line for each change of points since the last merge, or since grading, and for each REVIEW row looked at."""
     try:
-        graded = path.read_text(encoding="utf-8").partition(f"\n{FINAL}\n")[0]  # what a student wrote is indented
-    except FileNotFoundError:
+        last = tables.read(out / TABLE, ["student_id", "hand_in"], None)[0]
+    except LabError:  # there is none, or it is not as we wrote it
+        last = []
+    before = {called(row.cells): row.cells for row in last}
+    lines = []
+    for row, final in zip(graded.rows, rows, strict=True):
+        its, old, student = final["marks"], before.get(called(row), {}), row["student_id"] or row["hand_in"]
+        where = f"{marks_file}, line {its.line}" + f" ({its.marker})" * bool(its.marker)
+        for name in names:
+            was, now = old.get(name, tables.guarded(row.get(name))), tables.guarded(final[name])
+            by_hand = its.points.get(name) is not None or name in its.several
+            what, why = ("decision", where) if by_hand else ("merge", f"no points in {marks_file}, so as graded")
+            lines += [(what, student, name, was, now, why)] if was != now else []
+        if row["look"] and its.settled and "status" in old.get("undecided", "status"):
+            lines.append(("decision", student, "status", "REVIEW", "OK", where))
+    undecided = sum(bool(row["undecided"]) for row in rows)
+    return [*lines, ("merge", "", "", None, None, f"{marks_file}: {len(rows)} students, {undecided} undecided")]
+
+
+# --------------------------------------------------------------------------- what people read
+
+
+def _items(items: list[rubric.Item], row: dict, part: str) -> list[dict]:
+    """What a full answer holds; ``earned``: the points of each item, where these make the part's."""
+    its = [row["marks"].points.get(item.id) for item in items]
+    by_items = None not in (*its, row[part]) and abs(total(its) - row[part]) < 0.005
+    earned = its if by_items else [None] * len(its)
+    return [{"text": i.text, "points": i.points, "earned": e} for i, e in zip(items, earned, strict=True)]
+
+
+def _feedback(out: Path, lab: str, by_hand: Rubric, row: dict) -> str | None:
+    """The student's feedback.md with the final points; None without a hand-in or a record of it."""
+    if (record := gradebook.load_record(out, row["hand_in"])) is None:
         return None
-    except UnicodeDecodeError:
-        raise LabError(f"{path} is not UTF-8; grade with --resume, which writes it again, and merge") from None
-    head, section, rest = graded.partition("\n## ")
-    asked, by_hand, auto = questions(lab), report(lab), auto_points(lab)
-    most = auto + sum(by_hand.values())
-    for name, q in asked.items():
-        head = re.sub(rf"(?m)^\| {re.escape(q.label)} \| \S+", f"| {q.label} | {given(row[name])}", head)
-    sums = f"| sum | {given(row['auto_score'])} / {auto} | |\n"
-    sums += f"| with the report | {given(row['total'])} / {most} | |\n" if by_hand else ""
-    graded = re.sub(r"(?m)^\| sum \|.*\n(\| with .*\n)?", sums, head) + section + rest
-    parts = [(name, q.label, q.points) for name, q in asked.items()]
-    parts += [(name, f"report: {name}", points) for name, points in by_hand.items()]
-    parts.append(("total", "total", most))
-    lines = [FINAL, "", "| part | points |", "| --- | ---: |"]
-    lines += [f"| {label} | {given(row[name])} / {points} |" for name, label, points in parts]
-    lines += ["", *block(row["comment"])]
-    return path, graded.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n"
+    whose = {name: row[name] for name in ("hand_in", "student_id", "name", "late", "penalty")}
+    shown = gradebook.student_record(gradebook.Row(**whose, record=record), lab)
+    return gradebook.feedback_text(shown, lab, row, by_hand.points())

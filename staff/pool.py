@@ -44,20 +44,17 @@ def read(job: Job, settings: Settings) -> archives.HandIn | dict:
 
 
 def kept(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run, with ``index`` in place of the earlier list's answer; None if it is not valid.
+    """The record of an earlier run; None if it is not valid.
 
-    It is valid for the same hand-in under the same settings, unless grading itself failed.
+    It is valid for the same hand-in under the same settings, unless grading itself failed. ``index`` matters only where
+    there is no answer in the hand-in.
     """
     before = record["settings"].get("index")
     fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
     if fault or record.get("digest") != handin.digest() or record["settings"] != grade_one.made_under(settings, before):
         return None
-    if before == index:
-        return record
-    try:
-        return grade_one.answered(record, handin, index, settings) if record["signature"] else None
-    except Exception:  # graded in full, so that a fault gets a row
-        return None
+    one = next((one for one in handin.runs() if one.run == record["run"]), handin)
+    return record if index == before or grade_one.claimed_index(one, None) is not None else None
 
 
 def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandIn | dict | None = None) -> dict:

@@ -1,10 +1,12 @@
-"""Play a whole course with five invented students in a minute, offline.
+"""Play a whole course with five invented students in two minutes, offline.
 
     python -m staff.rehearse                in a temporary folder, which is removed afterwards
     python -m staff.rehearse FOLDER         in a new folder, which is kept
+    python -m staff.rehearse --quick        with one student
 
-It makes the handout, lets five students solve it, train and zip their hand-ins, grades them, and merges the marks that
-staff would give. The data are scikit-learn's digits. Each command is shown as staff or students would type it.
+It makes the handout, lets five students solve it, train and zip their hand-ins, grades them and one who is absent, one
+of them again, merges the marks that staff would give, and exports points and feedback for three course systems. The
+data are scikit-learn's digits. Each command is shown as staff or students would type it.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from labs import catalog
 from sandbox import bubblewrap
-from staff import gradebook, merge, tables
+from staff import export, rubric, tables
 from staff.gradebook import questions
 
 RIGHT = {
@@ -113,6 +115,8 @@ class Student:
         report: points for the report: log, tuning, results, questions, feedback.
         decided: what a person decides after grading, by column of marks.csv.
         expected, status: the required points of the four questions on the code, and the required status of the row.
+        submitted, extension: when it was handed in, and how much later than others that may be.
+        late: what is required of the column ``late``.
     """
 
     student_id: str
@@ -124,24 +128,36 @@ class Student:
     decided: dict[str, str] = field(default_factory=dict)
     expected: tuple[float, ...] = (10, 10, 8, 7)
     status: str = "OK"
+    submitted: str = "2026-12-01 20:00"
+    extension: str = ""
+    late: str = "no"
 
 
+DEADLINE, PENALTY = "2026-12-01T23:59+08:00", 5  # points a day
+COMPANION = "fashion_tutorial"  # its solution and its skeleton are handed in
+ABSENT = {"student_id": "2100000006", "name": "Zoe Example", "extension": ""}
 CLASS = [
     Student("2100000001", "Ada Example", RIGHT, "everything is right", "grade.json", (2, 5, 2, 18, 1)),
-    Student("2100000002", "林一", LOOPS, "textbook loops, right as well", "indices", (2, 3, 2, 17, 1)),
     Student(
-        "2100000003", "Ben Example", MISTAKE, "covariances around the old means", "report", (2, 3, 1, 13, 1),
-        {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
+        "2100000002", "林一", LOOPS, "textbook loops, right as well, but a day late", "indices", (2, 3, 2, 17, 1),
+        submitted="2026-12-02 22:30", late="0 d 23 h",
+    ),
+    Student(
+        "2100000003", "Ben Example", MISTAKE, "covariances around the old means; has an extension", "report",
+        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
+        submitted="2026-12-03 12:00", extension="2d",
     ),
     Student(
         "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", "indices", (1, 0, 0, 8, 0),
         {"performance": "0", "status": "OK", "comment": "see me about your E-step"}, (0, 10, 8, 7), "REVIEW",
     ),
     Student(
-        "2100000005", "Max Example", {}, "the untouched skeleton, no run, no report",
-        decided={"status": "OK"}, expected=(0, 0, 0, 0), status="REVIEW",
+        "2100000005", "Max Example", {}, "the untouched skeleton, no run, no report; sends the right file later",
+        decided={"status": "OK"}, expected=(10, 10, 8, 7), status="REVIEW",
     ),
 ]  # fmt: skip
+REGRADED = CLASS[-1]
+QUICK = CLASS[2:3]
 
 
 def solve(skeleton: str, work: dict[str, str]) -> str:
@@ -213,19 +229,31 @@ def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
             archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
 
 
-def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], list[dict]]:
+def grade_class(*arguments: str | Path, home: Path | None = None) -> None:
+    """Show and run ``python -m staff.grade_class``."""
+    run(["-m", "staff.grade_class", *map(str, arguments)], ROOT, home)
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [row.cells for row in tables.read(path, ["student_id"], None)[0]]
+
+
+def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     """Play the whole course in an empty folder.
 
     Returns:
-        the rows of the gradebook, and of the final one.
+        what differs from the required results, which are the same on any machine.
 
     Raises:
         LabError: a command failed.
     """
-    staff, out = folder / "staff", folder / "grades"
-    hand_ins, handed_out = folder / "hand_ins", folder / "handout"
+    staff, out, hand_ins, handed_out = (folder / name for name in ("staff", "grades", "hand_ins", "handout"))
     for made in (staff, hand_ins):
         made.mkdir()
+    options = []
+    if missing := bubblewrap.unavailable():
+        print(f"bubblewrap {missing}: a real class is not graded so; these students are ours")
+        options.append("--unsandboxed")
     print("\n1. the handout, which goes to the class")
     run(["-m", "staff.handout", str(handed_out)], ROOT)
 
@@ -237,33 +265,73 @@ def play(folder: Path, students: list[Student] = CLASS) -> tuple[list[dict], lis
         work_of(student, home, indices)
         zip_up(student, home, hand_ins)
 
-    print("\n3. the hand-ins are graded")
+    print("\n3. the hand-ins are graded, with the class's roster, its deadline and the times of handing in")
     # Students who ran grade.py have recorded the cluster of the six; staff note the others' from the report.
     answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
     tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
-    options = ["--out", str(out), "--dataset", "digits", "--indices", str(staff / "indices.csv")]
-    if missing := bubblewrap.unavailable():
-        print(f"  bubblewrap {missing}: a real class is not graded so; these five are ours")
-        options.append("--unsandboxed")
-    run(["-m", "staff.grade_class", str(hand_ins), *options], ROOT, home=staff)
-    graded = [row.cells for row in tables.read(out / "gradebook.csv", gradebook.columns(catalog.MAIN))[0]]
-    show(graded, ("student_id", "name", *questions(catalog.MAIN), "auto_score", "status"))
+    roster = [{name: getattr(student, name) for name in ABSENT} for student in students] + [ABSENT]
+    tables.write(staff / "roster.csv", list(ABSENT), roster)
+    times = [{"student_id": student.student_id, "submitted": student.submitted} for student in students]
+    tables.write(staff / "times.csv", ["student_id", "submitted"], times)
+    lists = [part for name in ("indices", "roster", "times") for part in (f"--{name}", staff / f"{name}.csv")]
+    rules = ["--deadline", DEADLINE, "--grace", "15m", "--penalty", PENALTY]
+    grade_class(hand_ins, "--out", out, "--dataset", "digits", *lists, *rules, *options, home=staff)
+    graded = rows_of(out / "gradebook.csv")
+    show(graded, ("student_id", "name", *questions(catalog.MAIN), "auto_score", "late", "status"))
     print("\n  to look at, from the column note:")
     for row in graded:
         if row["status"] != "OK":
             print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
-    print("\n4. a person marks the reports, decides what was left open, and merges")
-    columns = ["student_id", *merge.REPORT, "sample_index", "performance", "status", "comment"]
+    if REGRADED in students:
+        print("\n4. the right file of a student comes after grading")
+        right = staff / "submission.py"
+        files.write_text(right, solve((handed_out / "submission.py").read_text("utf-8"), RIGHT))
+        reason = ["--reason", "uploaded the handout by mistake"]
+        grade_class("regrade", REGRADED.student_id, "--out", out, "--file", right, *reason, *options, home=staff)
+        graded = rows_of(out / "gradebook.csv")
+
+    print("\n5. a person marks the reports by the rubric, decides what was left open, and merges")
+    parts = rubric.parts(catalog.MAIN)
+    columns = ["student_id", *parts, "sample_index", "performance", "status", "comment"]
     marks = []
     for student in students:
-        report = dict(zip(merge.REPORT, student.report, strict=True))
+        report = dict(zip(parts, student.report, strict=True))
         marks.append(dict.fromkeys(columns) | {"student_id": student.student_id} | report | student.decided)
     tables.write(staff / "marks.csv", columns, marks)
-    run(["-m", "staff.grade_class", "merge", "--out", str(out), "--marks", str(staff / "marks.csv")], ROOT)
-    final = [row.cells for row in tables.read(out / "final.csv", merge.final_columns(catalog.MAIN))[0]]
-    show(final, ("student_id", "name", "auto_score", "report_score", "total", "undecided", "comment"))
-    return graded, final
+    grade_class("merge", "--out", out, "--marks", staff / "marks.csv")
+    final = rows_of(out / "final.csv")
+    show(final, ("student_id", "name", "auto_score", "report_score", "penalty", "total", "undecided", "comment"))
+
+    print("\n6. points and feedback go to the course system; the companion lab is graded like the main one")
+    for system in export.POINTS:
+        grade_class("export", "--out", out, "--for", system)
+    found = surprises(graded, final, students) + missing_pages(out, len(roster))
+    return found if students == QUICK else found + companion(folder, handed_out, students, options)
+
+
+def companion(folder: Path, handed_out: Path, students: list[Student], options: list[str]) -> list[str]:
+    """Grade the companion lab's solution and its skeleton as hand-ins; what differs from full points and none."""
+    hand_ins, out, lab = folder / "companion", folder / "companion_grades", catalog.load(COMPANION)
+    hand_ins.mkdir()
+    empty = handed_out / lab.source.relative_to(ROOT)
+    for student, source in zip(students, (lab.source, empty), strict=False):
+        shutil.copytree(source.parent, hand_ins / f"{student.student_id}+{student.name}+{COMPANION}")
+    grade_class(hand_ins, "--out", out, "--lab", COMPANION, *options)
+    points = [row["auto_score"] for row in rows_of(out / "gradebook.csv")]
+    return [] if points == [f"{lab.points}", "0"] else [f"{COMPANION}: {points} instead of {lab.points} and 0"]
+
+
+def missing_pages(out: Path, count: int) -> list[str]:
+    """What the course should have left and did not: pages, and tables with a line for each of ``count`` students."""
+    folders = [path for path in out.glob("feedback/*") if path.is_dir()]
+    pages = [out / "summary.html", *(folder / "feedback.html" for folder in folders)]
+    found = [f"there is no {page}" for page in pages if not page.is_file()]
+    for system in export.POINTS:
+        text = (out / f"{system}_grades.csv").read_text(encoding="utf-8-sig")
+        if (lines := len(re.findall(r"(?m)^.*\b210000000\d\b", text))) != count:
+            found.append(f"{system}_grades.csv has {lines} students instead of {count}")
+    return found
 
 
 def show(rows: list[dict], columns: tuple[str, ...]) -> None:
@@ -276,16 +344,19 @@ def show(rows: list[dict], columns: tuple[str, ...]) -> None:
 
 
 def surprises(graded: list[dict], final: list[dict], students: list[Student] = CLASS) -> list[str]:
-    """What differs from the required results, which are the same on any machine."""
+    """What differs from the required results in the rows of both gradebooks."""
     found = []
     by_id = {row["student_id"]: row for row in graded}
     for student in students:
-        row = by_id.get(student.student_id)
-        points = [row[name] for name in list(checks.QUESTIONS)] if row else None
+        row = by_id.get(student.student_id, {})
+        points = [row.get(name) for name in checks.QUESTIONS]
         if points != [str(value) for value in student.expected]:
             found.append(f"{student.name}: {points} instead of {list(student.expected)} for the questions on the code")
-        if row and row["status"] != student.status:
-            found.append(f"{student.name}: the status is {row['status']} instead of {student.status} ({row['note']})")
+        for column, want in (("status", student.status), ("late", student.late)):
+            if row.get(column) != want:
+                found.append(f"{student.name}: {column} is {row.get(column)}, not {want} ({row.get('note')})")
+    if by_id.get(ABSENT["student_id"], {}).get("status") != "ABSENT":
+        found.append(f"{ABSENT['name']}, who handed in nothing, has no row")
     return found + [f"{row['name']} is undecided: {row['undecided']}" for row in final if row["undecided"]]
 
 
@@ -293,6 +364,7 @@ def build_parser() -> argparse.ArgumentParser:
     about = "Play a whole course with five invented students: handout, hand-ins, grading, final gradebook."
     parser = cli.make_parser("python -m staff.rehearse", about)
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="new folder that keeps everything (default: none)")
+    parser.add_argument("--quick", action="store_true", help="one student and no companion lab, in a third of the time")
     return parser
 
 
@@ -304,7 +376,7 @@ def main(argv: list[str] | None = None) -> int:
         files.check_new_folder(kept)
         kept.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-        found = surprises(*play(Path(folder).resolve()))
+        found = play(Path(folder).resolve(), QUICK if args.quick else CLASS)
     print(f"\nplayed in {time.monotonic() - started:.0f} s")
     for line in found:
         print(f"not as planned: {line}")
@@ -312,7 +384,7 @@ def main(argv: list[str] | None = None) -> int:
         print("do not grade a class on this machine before this is understood: docs/staff.md, When something is wrong")
         return 1
     if args.folder:
-        print(f"everything is in {kept}: see grades/summary.md and grades/feedback/")
+        print(f"everything is in {kept}: see grades/summary.html and grades/feedback/")
     print("next: docs/staff.md, from Release on")
     return 0
 

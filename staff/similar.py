@@ -68,11 +68,11 @@ def nearly_equal(one: Code, other: Code) -> bool:
     return filled and not hidden(one) and common >= SIMILAR_CODE * every
 
 
-def compare(rows: list[Row], lab: str = catalog.MAIN) -> list[str]:
+def compare(rows: list[Row], lab: str = catalog.MAIN) -> list[tuple[str, str, str]]:
     """Note equal parameters in the rows' ``notes``, and nearly equal code with them in their ``review``.
 
     Returns:
-        lines on the pairs with the most similar code, whatever their parameters.
+        the pairs with the most similar code, whatever their parameters, and what they share in words.
     """
     rows = in_order([row for row in rows if row.record])
     codes = {row.hand_in: code_of(row) for row in rows}
@@ -99,8 +99,8 @@ def one_student(one: Row, other: Row) -> bool:
     return bool(one.student_id) and one.student_id.casefold() == other.student_id.casefold()
 
 
-def hints(rows: list[Row], codes: dict[str, Code], lab: str) -> list[str]:
-    """A line for each of the most similar pairs; those come first that share most of what the fewest others have."""
+def hints(rows: list[Row], codes: dict[str, Code], lab: str) -> list[tuple[str, str, str]]:
+    """The most similar pairs; those come first that share most of what the fewest others have."""
     owners = defaultdict(list)  # of each hash, the rows that have it
     for row in rows:
         for value in set().union(*codes[row.hand_in].values()) - known(lab):
@@ -125,9 +125,9 @@ def hints(rows: list[Row], codes: dict[str, Code], lab: str) -> list[str]:
             told = f"{shared.total()} of {whole} rare pieces of code ({where}), {comments} equal comments"
             telling = sum(1 / (len(owners[value]) - 1) for values in both.values() for value in values)
             found.append((-telling - LEAST * comments, one, other, told))
-    lines, listed = [], set()
+    chosen, listed = [], set()
     for _, one, other, told in sorted(found):
         if not {one, other} <= listed:  # else many copies of one file would fill the list with their pairs
             listed |= {one, other}
-            lines.append(f"{one} and {other}: {told}")
-    return lines[:LONGEST_LIST]
+            chosen.append((one, other, told))
+    return chosen[:LONGEST_LIST]

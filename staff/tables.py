@@ -222,12 +222,15 @@ def refuse(path: Path, errors: list[str]) -> None:
 
 
 def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:
-    """Write a table whole or not at all, with the byte order mark that Excel needs; all cells quoted, no formulas."""
+    """Write a table whole or not at all, with the byte order mark that Excel needs."""
+    files.write_text(path, as_csv([columns, *([row[column] for column in columns] for row in rows)], mark=True))
+
+
+def as_csv(lines: Iterable[list], mark: bool = False) -> str:
+    """Lines of a table as text, all cells quoted and no formulas; ``mark`` puts a byte order mark before them."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([guarded(row[column]) for column in columns] for row in rows)
-    files.write_text(path, "\ufeff" + text.getvalue())
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(map(guarded, line) for line in lines)
+    return "\ufeff" * mark + text.getvalue()
 
 
 def guarded(value: str | float | None) -> str:

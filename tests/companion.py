@@ -46,6 +46,13 @@ def check_mistakes(lab, cases) -> None:
         assert word in entry["message"] and entry["hint"], (points, word, entry)
 
 
+def check_right(lab, cases) -> None:
+    """Each other way to write a name of the submission gets all points."""
+    for name, right in cases:
+        entry = scored(lab, name.lower(), **{name: right})
+        assert entry["verdict"] == "PASS", entry
+
+
 def check_refused(run_script, command, cases, flags: str = "") -> None:
     """Each bad command line ends with status 2 and one line that names the cause; for each in ``flags`` its flag."""
     for arguments, cause in [*cases, *((flag, flag.split()[0].strip("-")) for flag in flags.split(", ") if flag)]:

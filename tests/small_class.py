@@ -13,7 +13,7 @@ import pytest
 from conftest import wait_until
 
 from sandbox import bubblewrap
-from staff import archives, grade_class, grade_one, gradebook
+from staff import archives, grade_class, grade_one, gradebook, merge
 
 UNSANDBOXED = ["--unsandboxed"] * bool(bubblewrap.unavailable())
 RIGHT = b"# a solution\n"
@@ -104,5 +104,18 @@ def grade(handins, tmp_path, standin):
         arguments = [handins, "--out", tmp_path / out, "--dataset", "digits", "--jobs", jobs, *UNSANDBOXED, *options]
         grade_class.grade_class(grade_class.build_parser().parse_args([str(a) for a in arguments]), grader)
         return {row["hand_in"].partition("+")[0]: row for row in table(tmp_path / out / "gradebook.csv")}
+
+    return run
+
+
+@pytest.fixture
+def final(grade, tmp_path):
+    """Grade the class if it was not, merge these marks, and return final.csv by student id."""
+
+    def run(marks: str, *options) -> dict[str, dict]:
+        grade(*options, "--resume")
+        (tmp_path / "marks.csv").write_text(marks, encoding="utf-8-sig")
+        merge.merge(tmp_path / "out", tmp_path / "marks.csv")
+        return {row["student_id"]: row for row in table(tmp_path / "out" / "final.csv")}
 
     return run

@@ -15,7 +15,7 @@ from staff import grade_class, grade_one, similar
 pytest_plugins = ["small_class"]
 
 
-def test_another_key_or_data_set_is_refused(handins, grade, tmp_path):
+def test_another_key_data_set_or_class_is_refused(handins, grade, tmp_path, files_below):
     add(handins, "PB1")
     grade("--seed", "2026")
     before, key = (tmp_path / "out" / "gradebook.csv").read_bytes(), tmp_path / "out" / "key"
@@ -35,6 +35,12 @@ def test_another_key_or_data_set_is_refused(handins, grade, tmp_path):
     assert (tmp_path / "out" / "gradebook.csv").read_bytes() == before
     grade("--resume", "--seed", "2026")
     assert key.read_text() == made
+    before = files_below(tmp_path / "out")
+    (handins / "PB1+Ann+LAB3.zip").rename(handins / "PB2+Ann+image_clustering.zip")
+    (tmp_path / "own.yaml").write_text("- {id: a, part: p, points: 2, text: t}\n")
+    with pytest.raises(LabError, match="add --lab main, or name another --out"):
+        grade("--resume", "--lab", "image_clustering", "--rubric", tmp_path / "own.yaml")
+    assert files_below(tmp_path / "out") == before
 
 
 def test_the_key_is_made_once_for_its_owner_and_told_to_nobody(handins, grade, tmp_path, files_below):

@@ -563,7 +563,8 @@ def test_names_cannot_forge_lines_or_directions(tmp_path):
 
 def test_digest_tells_what_grading_would_see(hand_in):
     first = hand_in(files()).digest()
-    assert hand_in(files() | {f"{RUN_PATH}/cluster_pca.png": b"png"}).digest() == first
+    assert hand_in(files() | {f"{RUN_PATH}/other.png": b"png"}).digest() == first
+    assert hand_in(files() | {f"{RUN_PATH}/cluster_pca.png": b"png"}).digest() != first
     assert hand_in(files() | {"submission.py": CODE + b"#"}).digest() != first
     assert hand_in(files() | {f"{RUN_PATH}/grade.json": b"{}"}).digest() != first
     assert hand_in(files(without=(".pdf",))).digest() != first

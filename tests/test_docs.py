@@ -4,6 +4,7 @@ links and columns that exist."""
 import importlib
 import re
 import shlex
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from grading import checks
 from grading.questions import e_step, m_step, pca_fit
 from hi_mnist.files import ROOT
-from staff import appeal, grade_class, gradebook, handout, merge, tables
+from labs import catalog
+from staff import appeal, export, grade_class, gradebook, handout, marks, regrade, rubric, tables
 
 STUDENT_FILES = handout.find(handout.STUDENT_FILES)
 BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -34,7 +36,10 @@ def commands(text: str) -> list[str]:
 
 
 LAB = {language: read(f"docs/lab.{language}.md") for language in ("en", "zh")}
-GUIDE = read("docs/staff.md")
+TERM = read("docs/staff.md")
+GUIDE = TERM + read("docs/staff_reference.md")
+PARSERS = {"merge": grade_class.build_merge_parser}
+PARSERS |= {"regrade": regrade.build_parser, "repeat": appeal.build_parser, "export": export.build_parser}
 
 
 def test_both_languages_have_the_same_structure():
@@ -114,17 +119,15 @@ def test_every_command_is_one_that_the_programs_take():
         module = importlib.import_module(name)
         if module.__spec__.submodule_search_locations:  # python -m of a package runs its __main__.py
             module = importlib.import_module(f"{name}.__main__")
-        if arguments[:1] == ["merge"]:
-            grade_class.build_merge_parser().parse_args(arguments[1:])
-        elif arguments[:1] == ["repeat"]:
-            appeal.build_parser().parse_args(arguments[1:])
+        if arguments and arguments[0] in PARSERS:
+            PARSERS[arguments[0]]().parse_args(arguments[1:])
         else:
             module.build_parser().parse_args(arguments)  # a LabError names what it does not know
         assert "__main__" in read(module.__file__) and callable(module.main), line
 
 
 def test_the_rehearsal_comes_first():
-    first, second, *_ = commands(GUIDE)
+    first, second, *_ = commands(TERM)
     assert first.startswith("python -m pip install -r requirements")
     assert second == "python -m staff.rehearse"
 
@@ -132,11 +135,12 @@ def test_the_rehearsal_comes_first():
 def test_what_the_commands_read_and_write_is_not_committed():
     ignored = read(".gitignore").split()
     given = [word for line in commands(GUIDE) if " -m staff." in line for word in shlex.split(line)[3:]]
-    names = {word for word in given if re.fullmatch(r"[a-z]+_?[a-z\d]+(\.csv)?", word)}
-    names -= {"merge", "repeat", "e_step", "dask", "mnist"}
-    assert {"hand_ins", "grades", "first_look", "lab3", "rehearsal", "marks.csv", "indices.csv"} == names
-    assert {f"/{name}" if "." in name else f"/{name}/" for name in names} <= set(ignored)
-    assert {"/lab3.zip", "/autograder*.zip"} <= set(ignored)
+    names = {word for word in given if re.fullmatch(r"[a-z]\w+(\.csv|\.zip)?", word)}
+    names -= {*PARSERS, *catalog.names(), "e_step", "dask", "mnist", "moodle", "zero"}
+    assert {"hand_ins", "grades", "first_look", "lab3", "rehearsal", "marks.csv", "roster.csv"} < names
+    for name in names:
+        path = f"/{name}" if "." in name else f"/{name}/"
+        assert any(fnmatch(path, pattern) for pattern in ignored), name
 
 
 def test_example_of_marks_is_read(tmp_path):
@@ -145,16 +149,16 @@ def test_example_of_marks_is_read(tmp_path):
     path = tmp_path / "marks.csv"
     path.write_text("\n".join(lines[start : start + 3]) + "\n", encoding="utf-8")
     graded = [{"student_id": i, "hand_in": f"{i}+x+LAB3"} for i in ("2100000003", "2100000004")]
-    marks, _ = merge.read_marks(path, gradebook.Graded("main", graded, 0))
-    assert marks["2100000003+x+LAB3"].points["sample_index"] == 5
-    assert marks["2100000004+x+LAB3"].settled
-    columns = [*merge.REPORT, *gradebook.questions("main"), "status", "comment"]
+    found, _ = marks.read(path, gradebook.Graded("main", graded, 0), rubric.load("main"))
+    assert found["2100000003+x+LAB3"].points["sample_index"] == 5
+    assert found["2100000004+x+LAB3"].settled
+    columns = [*rubric.parts("main"), *gradebook.questions("main"), "status", "comment"]
     assert tables.read(path, ["student_id"], columns)[1] == []
 
 
 def test_points_columns_files_and_statuses_are_the_programs():
-    for name, points in merge.REPORT.items():
+    for name, points in rubric.parts("main").items():
         assert f"`{name}` (0-{points})" in " ".join(GUIDE.split())
     for name in [*gradebook.questions("main"), *(f"| {status} |" for status in gradebook.STATUSES)]:
         assert name in GUIDE, name
-    assert f"`grades/{merge.TEMPLATE}`" in GUIDE and f'"{merge.FINAL.removeprefix("## ")}"' in GUIDE
+    assert f"`grades/{marks.TEMPLATE}`" in GUIDE

@@ -73,13 +73,6 @@ def edited(handin: archives.HandIn, name: str, edit) -> archives.HandIn:
     return handin
 
 
-def test_performance_is_that_of_the_saved_parameters(handin, grade_run, trained_run):
-    record, _, performance = grade_run(handin)
-    scored = scores.score_run(runs.load_run(trained_run))
-    assert performance == scored.pop("questions")[1]
-    assert {name: record[name] for name in scored} == scored
-
-
 def test_damaged_runs_lose_the_points_for_one_line_of_cause(handin, grade_run):
     for damage, name, how, cause in (  # test_runs.py has all that a run may suffer from
         (changed, "config.yaml", None, "config.yaml is missing"),
@@ -135,7 +128,7 @@ def test_what_this_machine_cannot_do_is_never_a_verdict(handin, settings, monkey
         assert verdicts == {"INTERNAL" if is_ours else "ERROR"}, error
 
 
-def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, grade_run):
+def test_what_cannot_be_scored_is_reviewed_skipped_or_lost(handin, grade_run):
     edited(handin, "means", lambda a: a * 0 + 1e6)
     edited(handin, "pi", lambda a: np.eye(10)[0])
     performance = grade_run(handin)[2]
@@ -143,11 +136,14 @@ def test_one_cluster_for_all_and_what_would_take_us_hours_are_reviewed(handin, g
     for line in ("n_components: 5000", "embedding_dim: 700"):
         changed(handin, "config.yaml", f"use_pca: true\ndataset: digits\n{line}\n".encode())
         assert grade_run(handin)[2]["verdict"] == "REVIEW", line
+    # Its AutoEncoder may be anything anywhere: nobody looks for it.
+    changed(handin, "config.yaml", b"use_pca: false\ndataset: digits\nae: nobody/nothing\n")
+    assert [q["verdict"] for q in grade_run(handin)[1:]] == ["SKIPPED", "SKIPPED"]
+    no_run = grade_run(archives.HandIn("PB1", source=SOURCE))
+    assert [(q["verdict"], q["score"]) for q in no_run[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_decides(
-    handin, grade_run, settings, right_index
-):
+def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_decides(handin, grade_run, right_index):
     good = handin.files | {"grade.json": b'{"sample_index": %d}' % right_index}
     for damage, name, how, cause in (
         (changed, "gmm/gmm.safetensors", handin.files["gmm/gmm.safetensors"][:-9], "damaged"),
@@ -167,19 +163,10 @@ def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_
         assert line.startswith("results/1 cannot be scored (") and cause in line and "results/-1" in line
         assert record["notes"] == []
         assert record["signature"] and record["config"]["use_pca"]
-        record["questions"] = [index, performance]
-        assert grade_one.answered(record, one, None, settings)["sample_index"] == right_index, cause
+        assert record["sample_index"] == right_index, cause
         one.others = {"results/0": one.files}
         again = grade_run(one)
         assert (again[1:], again[0]["review"]) == (alone[1:], []), cause
-
-
-def test_no_run_and_an_ae_run(handin, grade_run):
-    # Its AutoEncoder may be anything anywhere: nobody looks for it.
-    changed(handin, "config.yaml", b"use_pca: false\ndataset: digits\nae: nobody/nothing\n")
-    assert [q["verdict"] for q in grade_run(handin)[1:]] == ["SKIPPED", "SKIPPED"]
-    empty = archives.HandIn("PB1", source=SOURCE)
-    assert [(q["verdict"], q["score"]) for q in grade_run(empty)[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
 CODE = [q | {"score": float(q["points"])} for q in grade_one.entries(checks.QUESTIONS, "PASS", "")]
@@ -203,35 +190,26 @@ def judged(handin, settings, monkeypatch):
     return call
 
 
-def test_only_what_is_reproduced_has_points(judged, handin):
-    for way, our_fault, verdict in (("own", False, "PASS"), (None, False, "REVIEW"), (None, True, "INTERNAL")):
-        performance, record = judged(way, our_fault=our_fault)
-        assert performance["verdict"] == verdict
-        assert (performance["score"] > 0) == (verdict == "PASS")
-        assert "the handed-in fit: Davies-Bouldin 3.0000" in performance["message"]
-        assert record["reproduced"]["way"] == way and len(record["reproduced"]["attempts"]) == 1
-    handin.source = None
-    assert judged("own")[0]["verdict"] == "REVIEW"
-
-
-def test_steps_without_points_made_no_run(judged):
-    for code, verdict, cause in (
-        (code_with("WRONG", "pca_fit", "sample_from_gmm"), "PASS", "reproduced by"),
-        (code_with("INTERNAL", "e_step"), "PASS", "reproduced by"),  # not the student's fault
-        (code_with("WRONG", "e_step"), "REVIEW", "1.1 E-step earned no points"),
-        (code_with("ERROR", "m_step"), "REVIEW", "1.2 M-step earned no points"),
-    ):
-        performance, _ = judged("own", code)
-        assert (performance["verdict"], performance["score"] > 0) == (verdict, verdict == "PASS"), cause
-        assert cause in performance["message"], cause
-
-
-def test_what_cannot_even_be_loaded_in_time_is_not_run_again(judged):
+def test_performance_has_points_if_it_is_reproduced_by_steps_that_have_points(judged, handin):
     names = QUESTIONS[:4]
     some = code_with("TIMEOUT", *names)[:2] + code_with("INTERNAL", *names)[2:]
-    for code, verdict in ((code_with("TIMEOUT", *names), "REVIEW"), (some, "INTERNAL")):
-        performance, record = judged("own", code)
-        assert (performance["verdict"], record["reproduced"]) == (verdict, None)
+    for way, code, our_fault, verdict, cause in (
+        ("own", CODE, False, "PASS", "the handed-in fit: Davies-Bouldin 3.0000"),
+        (None, CODE, False, "REVIEW", "the handed-in fit: Davies-Bouldin 3.0000"),
+        (None, CODE, True, "INTERNAL", "the handed-in fit: Davies-Bouldin 3.0000"),
+        ("own", code_with("WRONG", "pca_fit", "sample_from_gmm"), False, "PASS", "reproduced by"),
+        ("own", code_with("INTERNAL", "e_step"), False, "PASS", "reproduced by"),  # not the student's fault
+        ("own", code_with("WRONG", "e_step"), False, "REVIEW", "1.1 E-step earned no points"),
+        ("own", code_with("ERROR", "m_step"), False, "REVIEW", "1.2 M-step earned no points"),
+        ("own", code_with("TIMEOUT", *names), False, "REVIEW", "no question on the code"),  # not even loaded in time
+        ("own", some, False, "INTERNAL", "no question on the code"),
+    ):
+        performance, record = judged(way, code, our_fault=our_fault)
+        assert (performance["verdict"], performance["score"] > 0) == (verdict, verdict == "PASS"), cause
+        assert cause in performance["message"]
+        assert (record["reproduced"] is None) == cause.startswith("no question"), cause
+    handin.source = None
+    assert judged("own")[0]["verdict"] == "REVIEW"
 
 
 def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_run, right_index):
@@ -247,64 +225,49 @@ def test_what_a_hand_in_says_of_itself_is_a_claim_that_is_judged(handin, grade_r
 
 
 NO_CLAIM = [
-    None, b"", b"{", b"[]", b"null", b"{}", b'{"sample_index": null}', b'{"sample_index": true}',
-    b'{"sample_index": 3.0}', b'{"sample_index": "3"}', b'{"sample_index": [3]}', b"[" * 100_000, b"\xff\xfe\x00",
+    b"", b"{", b"[]", b"null", b"{}", b'{"sample_index": null}', b'{"sample_index": true}', b'{"sample_index": 3.0}',
+    b'{"sample_index": "3"}', b'{"sample_index": [3]}', b"[" * 100_000, b"\xff\xfe\x00",
     b'{"sample_index": ' + b"9" * 5000 + b"}", b'{"sample_index": NaN}',
 ]  # fmt: skip
 
 
 def test_what_is_not_an_answer_leaves_the_question_to_the_list_or_a_person(handin):
     for content in NO_CLAIM:
-        if content is not None:
-            changed(handin, "grade.json", content)
-        assert grade_one.claimed_index(handin, None) is None, content
-        assert grade_one.claimed_index(handin, 3) == 3, content
-    changed(handin, "grade.json", b'{"sample_index": 4}')  # comes before the list
-    assert grade_one.claimed_index(handin, 3) == 4
+        changed(handin, "grade.json", content)
+        assert [grade_one.claimed_index(handin, listed) for listed in (None, 3)] == [None, 3], content
+    assert grade_one.claimed_index(changed(handin, "grade.json", b'{"sample_index": 4}'), 3) == 4  # before the list
+    assert grade_one.claimed_index(changed(handin, "grade.json", None), 3) == 3
 
 
-def test_a_whole_record_with_real_children(handin, settings, right_index):
+def test_a_whole_record_with_real_children(handin, settings, right_index, trained_run):
     changed(handin, "grade.json", b'{"sample_index": %d}' % right_index)
     record = grade_one.grade_one(handin, None, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 6
+    scored = scores.score_run(runs.load_run(trained_run), sample_index=right_index)
+    assert record["questions"][4:] == scored.pop("questions") and record | scored == record
     assert all(record["fingerprint"][name] for name in ("e_step", "m_step", "pca_fit", "sample_from_gmm"))
+    assert all(0 < record["seconds"][name] < 20 for name in checks.QUESTIONS)
+    assert record.pop("files") == {"submission.py": SOURCE}  # the only bytes, kept beside it
     assert settings.key not in json.dumps(record)
     assert record == json.loads(json.dumps(record, allow_nan=False))
     assert gradebook.own_status(record) == "OK"
 
 
-def test_another_answer_of_the_staff_changes_only_that(handin, settings, right_index, monkeypatch):
-    monkeypatch.setattr(grade_one, "grade_code", lambda *_: CODE)
-    changed(handin, "grade.json", b"{}")
-    open_one, right, wrong = (grade_one.grade_one(handin, i, settings) for i in (None, right_index, right_index ^ 1))
-    assert open_one["questions"][4]["verdict"] == "SKIPPED"
-    monkeypatch.setattr(grade_one, "grade_code", None)
-    steps = (open_one, right_index, right), (right, right_index ^ 1, wrong), (wrong, None, open_one)
-    for before, index, after in steps:
-        assert grade_one.answered(before, handin, index, settings) == after
+def test_faults_are_reviewed_lose_points_or_are_ours_each_for_itself(handin, settings, monkeypatch):
+    def graded(one: archives.HandIn) -> tuple[list[str], dict]:
+        record = grade_one.grade_one(one, None, settings)
+        return [q["verdict"] for q in record["questions"]], record
 
-
-def test_a_refused_archive_is_for_a_person_and_other_images_are_a_fault_of_ours(handin, settings):
-    record = grade_one.grade_one(archives.HandIn("PB1", refused="it is encrypted"), None, settings)
-    assert {q["verdict"] for q in record["questions"]} == {"REVIEW"}
-    assert record["review"] == ["it is encrypted"]
-    with pytest.raises(RuntimeError, match="other images"):
-        grade_one.grade_one(handin, None, dataclasses.replace(settings, data="other"))
-
-
-def test_a_hand_in_without_code_has_errors_not_reviews(handin, settings):
-    handin.source = None
-    record = grade_one.grade_one(handin, None, settings)
-    assert [q["verdict"] for q in record["questions"]][:4] == ["ERROR"] * 4
-    assert record["questions"][5]["verdict"] == "PASS"
-
-
-def test_a_fault_of_ours_in_the_run_spares_the_code(handin, settings, monkeypatch):
+    verdicts, record = graded(archives.HandIn("PB1", refused="it is encrypted"))
+    assert (set(verdicts), record["review"]) == ({"REVIEW"}, ["it is encrypted"])
+    verdicts, _ = graded(dataclasses.replace(handin, source=None))
+    assert verdicts[:4] == ["ERROR"] * 4 and verdicts[5] == "PASS"
     monkeypatch.setattr(grade_one, "grade_code", lambda *_: CODE)
     monkeypatch.setattr(runs, "load_run", lambda path: 1 / 0)
-    record = grade_one.grade_one(handin, None, settings)
-    assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 4 + ["INTERNAL"] * 2
-    assert "ZeroDivisionError" in record["questions"][5]["message"]
+    verdicts, record = graded(handin)
+    assert verdicts == ["PASS"] * 4 + ["INTERNAL"] * 2 and "ZeroDivisionError" in record["questions"][5]["message"]
+    with pytest.raises(RuntimeError, match="other images"):
+        grade_one.grade_one(handin, None, dataclasses.replace(settings, data="other"))
 
 
 def test_signature_ignores_order_and_signs(handin, trained_run):

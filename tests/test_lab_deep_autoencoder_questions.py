@@ -7,7 +7,6 @@ import textwrap
 import companion
 import numpy as np
 import torch
-import yaml
 from companion import one_thread  # noqa: F401
 from scipy.special import expit
 
@@ -16,6 +15,7 @@ from hi_mnist.files import ROOT
 from labs import deep_autoencoder as lab
 from labs.deep_autoencoder import colored, colourings, questions, rbm_questions, submission, tasks  # noqa: F401, found through lab
 from sandbox import worker
+from staff import rubric
 
 FOLDER = ROOT / "labs" / "deep_autoencoder"
 SOURCE = (FOLDER / "submission.py").read_text(encoding="utf-8")
@@ -69,12 +69,12 @@ SLIPS = [
     ("rbm_down", 2, "logistic", "return h @ self.fc.T + self.bias_v"),
     ("rbm_down", 2, "not transposed", "return torch.sigmoid(h @ self.fc + self.bias_v)"),
     ("rbm_down", 2, "bias_h stands for", "return torch.sigmoid(h @ self.fc.T + self.bias_h)"),
-    ("rbm_down", 0, "of shape (4, 6)", "return torch.sigmoid(h @ self.fc.T + self.bias_v).T"),
+    ("rbm_down", 0, "shape (4, 6)", "return torch.sigmoid(h @ self.fc.T + self.bias_v).T"),
     ("rbm_cd", 10, "fc has the wrong sign", (FC, f"-{FC}")),
     ("rbm_cd", 12.5, "bias_h has the wrong sign", ("(pos_p_h - p_h)", "(p_h - pos_p_h)")),
     ("rbm_cd", 12.5, "bias_v is summed", ("(x - p_v).mean", "(x - p_v).sum")),
     ("rbm_cd", 10, "fc is summed", (" / len(x)", "")),
-    ("rbm_cd", 6, "of shape (3, 4)", (FC, f"({FC}).T")),
+    ("rbm_cd", 6, "shape (3, 4)", (FC, f"({FC}).T")),
     ("rbm_cd", 7, "k is not used", ("for _ in range(self.k)", "for _ in range(1)")),
     ("rbm_cd", 7, "no hidden state that was drawn", ("self.sample_h(p_h)", "p_h")),
     ("rbm_cd", 10, "changes the batch in place", ("p_h = self.propup(x)", "p_h = self.propup(x); x[0, 0] = 0.5")),
@@ -98,7 +98,7 @@ SLIPS = [
     ("squared_error", 3, "mean over the pixels", (".sum(dim=1)", ".mean(dim=1)")),
     ("squared_error", 3, "one number for all", (".sum(dim=1)", ".sum()")),
     ("squared_error", 3, "shape (9, 1), wanted is (9,)", (".sum(dim=1)", ".sum(dim=1, keepdim=True)")),
-    ("squared_error", 0, "of shape (9, 20)", (".sum(dim=1)", "")),
+    ("squared_error", 0, "shape (9, 20)", (".sum(dim=1)", "")),
     ("probe", 3, "honest is fitted on test and scored on test", ("train_codes, train_labels", TEST)),
     ("probe", 0, "same_set is fitted on train and scored on test",
      "same_set, honest = [classifier.fit(*a).score(*b) for a, b in "
@@ -222,10 +222,10 @@ def test_both_languages_have_the_same_structure_and_the_rubric_the_points_by_han
 
     for name in ("README", "report_template"):
         assert structure(f"{name}.md") == structure(f"{name}.zh.md"), name
-    rubric = yaml.safe_load((FOLDER / "rubric.yaml").read_text(encoding="utf-8"))
-    assert sum(item["points"] for item in rubric) == questions.BY_HAND
+    by_hand = list(rubric.parts("deep_autoencoder").values())
     skeleton = (FOLDER / "report_template.md").read_text(encoding="utf-8")
-    assert all(f"## {item['part']} ({item['points']} point" in skeleton and item["text"] for item in rubric)
+    assert by_hand == [int(points) for points in re.findall(r"^## .*\((\d) point", skeleton, re.MULTILINE)]
+    assert sum(by_hand) == questions.BY_HAND
 
 
 def test_the_bonus_ladder_of_hidden_colourings():

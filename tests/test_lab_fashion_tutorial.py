@@ -4,14 +4,21 @@ import csv
 import json
 import os
 import re
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import companion
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from companion import one_thread  # noqa: F401
+from sklearn.decomposition import PCA
+from sklearn.manifold import MDS, TSNE
+from sklearn.manifold import LocallyLinearEmbedding as LLE
+from torch import nn
 
 from hi_mnist import data, prepare
 from hi_mnist.cli import LabError
@@ -30,41 +37,89 @@ def test_solution_gets_all_points():
     companion.check_solution(lab, seeds=2)
 
 
-def changed(side: str, change):
-    """An autoencoder with something done to one side."""
+def dense(*sizes, inner=nn.ReLU, last=(), **how):
+    layers = [part for pair in pairwise(sizes) for part in (nn.Linear(*pair, **how), inner())]
+    return nn.Sequential(*layers[:-1], *(last if sizes[-1] < 30 else last or [nn.Sigmoid()]))
 
-    def make(*sizes):
-        net = submission.AutoEncoder(*sizes)
-        setattr(net, side, change(getattr(net, side)))
+
+def built(encoder=dense, decoder=dense):
+    """An autoencoder of other layers."""
+
+    def make(d, h, z):
+        net = submission.AutoEncoder()
+        net.encoder, net.decoder = encoder(d, h, h, z), decoder(z, h, h, d)
         return net
 
     return make
 
 
-def step(*left_out: str, reduction: str = "mean"):
-    """A training step without some of its parts."""
+def step(order=("zero", "backward", "step"), loss=F.binary_cross_entropy, returned=lambda loss, again: loss.item()):
+    """A training step of other parts, or in another order."""
 
     def train_step(net, images, optimizer):
-        loss = torch.nn.functional.binary_cross_entropy(net(images), images, reduction=reduction)
-        for name, part in (("zero", optimizer.zero_grad), ("backward", loss.backward), ("step", optimizer.step)):
-            if name not in left_out:
-                part()
-        return loss.item()
+        value = loss(net(images), images)
+        parts = {"zero": optimizer.zero_grad, "backward": value.backward, "step": optimizer.step}
+        for name in order:
+            parts[name]()
+        return returned(value, lambda: loss(net(images), images).item())
 
     return train_step
 
 
-def test_a_mistake_is_named_and_costs_its_part():
+def by_hand(p, x):
+    return -(x * p.log() + (1 - x) * (1 - p).log()).mean()
+
+
+def planes(changes):
+    return lambda n, width, seed: submission.projections(n, width, seed) | changes
+
+
+def test_a_slip_is_named_and_costs_its_part():
+    make, ident = submission.AutoEncoder, nn.Identity
     cases = (
-        ("AutoEncoder", changed("decoder", lambda layers: layers[:-1]), 5, "sigmoid"),
-        ("AutoEncoder", changed("encoder", lambda layers: layers.append(torch.nn.ReLU())), 5, "encoder"),
-        ("train_step", step("zero"), 5, "earlier"),
-        ("train_step", step(reduction="sum"), 5, "sum"),
-        ("train_step", step("step"), 2, "change"),
-        ("projections", lambda n, width, seed: submission.projections(n, None, seed), 8, "kernel_pca"),
-        ("projections", lambda *a: {}, 0, "missing"),
+        ("AutoEncoder", built(decoder=partial(dense, last=[ident()])), 5, "decoder ends with no function"),
+        ("AutoEncoder", built(encoder=partial(dense, last=[nn.ReLU()])), 5, "encoder ends with ReLU"),
+        ("AutoEncoder", built(encoder=partial(dense, inner=ident)), 5, "encoder has no function between"),
+        ("AutoEncoder", built(decoder=partial(dense, inner=nn.Sigmoid)), 5, "decoder has a sigmoid between"),
+        ("AutoEncoder", built(partial(dense, inner=nn.LeakyReLU), partial(dense, inner=nn.Tanh)), 0, "something else"),
+        ("AutoEncoder", built(encoder=lambda d, h, _, z: dense(d, h, z)), 5, "[(30, 12), (12, 4)], not those of 30-12"),
+        ("AutoEncoder", built(encoder=lambda *sizes: dense(784, 128, 128, 10)), 5, "encoder's dense layers are"),
+        ("AutoEncoder", built(decoder=partial(dense, bias=False)), 5, "with biases"),
+        ("AutoEncoder", lambda *sizes: make(*sizes).double(), 0, "float32"),
+        ("AutoEncoder", dense, 0, "encoder's dense layers are []"),
+        ("train_step", step(order=("backward", "step")), 5, "earlier"),
+        ("train_step", step(order=("zero", "backward")), 2, "no parameter changes"),
+        ("train_step", step(order=("zero", "backward", "step", "step")), 5, "two steps"),
+        ("train_step", step(loss=partial(F.binary_cross_entropy, reduction="sum")), 5, "sum"),
+        ("train_step", step(loss=lambda p, x: F.binary_cross_entropy(x, p)), 5, "compares the images"),
+        ("train_step", step(loss=F.mse_loss), 5, "squared"),
+        ("train_step", step(loss=F.binary_cross_entropy_with_logits), 5, "second sigmoid"),
+        ("train_step", step(loss=lambda p, x: -by_hand(p, x)), 5, "goes up"),
+        ("train_step", step(returned=lambda loss, again: again()), 7, "the loss returned is not"),
+        ("projections", lambda n, width, seed: submission.projections(n + 3, None, seed), 4, "kernel PCA has other"),
+        ("projections", planes({"t-SNE": PCA(2), "LLE": PCA(2)}), 6, 'under the name "t-SNE" stands PCA'),
+        ("projections", planes({"t-SNE": TSNE(2, perplexity=10)}), 8, "perplexity 10"),
+        ("projections", planes({"t-SNE": MDS(2, n_init=1, init="random")}), 8, "tears neighbours apart"),
+        ("projections", planes({"PCA": PCA(3)}), 8, "(150, 3), wanted is (150, 2)"),
+        ("projections", lambda *given: {}, 0, "missing"),
     )
     companion.check_mistakes(lab, cases)
+
+
+def test_a_right_variant_gets_all_points():
+    cases = (
+        ("AutoEncoder", submission.AutoEncoder),
+        ("AutoEncoder", built(lambda *sizes: nn.Sequential(dense(*sizes)))),
+        ("AutoEncoder", built(partial(dense, inner=partial(nn.ReLU, inplace=True)))),
+        ("train_step", step(loss=by_hand)),
+        ("train_step", step(loss=nn.BCELoss())),
+        ("train_step", step(returned=lambda loss, again: loss)),
+        ("train_step", step(returned=lambda loss, again: loss.detach().numpy().reshape(1))),
+        ("train_step", step(order=("backward", "step", "zero"))),
+        ("projections", planes({"PCA": PCA(2, svd_solver="full"), "LLE": LLE(n_neighbors=9, random_state=1)})),
+        ("projections", planes({"t-SNE": TSNE(2, init="random", random_state=1)})),
+    )
+    companion.check_right(lab, cases)
 
 
 def test_training_lowers_the_loss_and_is_repeatable(digits):
@@ -89,6 +144,13 @@ def test_the_kernel_follows_the_scale_of_the_codes():
     assert tutorial.kernel_width(10 * codes) == pytest.approx(tutorial.kernel_width(codes) / 100)
 
 
+def test_a_plane_is_scored_by_the_neighbours_of_each_point_without_the_point_itself():
+    labels = np.repeat([3, 7], 20)
+    apart = np.arange(40.0)[:, None] + 100 * labels[:, None]
+    assert tutorial.neighbour_accuracy(apart, labels) == 1
+    assert tutorial.neighbour_accuracy(np.arange(32.0)[:, None] // 16, np.arange(32) % 16 // 15) == 30 / 32
+
+
 def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path, monkeypatch):
     path = tmp_path / "run"
     # UMAP takes longer to compile itself than all of these tests together.
@@ -100,11 +162,14 @@ def test_command_writes_pictures_tables_and_model(run_script, standin, tmp_path,
     pictures = {f"{name}.png" for name in ("samples", "losses", "reconstructions", "projections")}
     assert {p.name for p in path.iterdir()} == pictures | {"losses.csv", "projections.csv", "model", "config.yaml"}
     rows = list(csv.DictReader((path / "projections.csv").open()))
-    assert [row["method"] for row in rows] == ["PCA", "kernel PCA", "t-SNE", "LLE", "Isomap"]
-    assert all(float(row["seconds"]) >= 0 and 0 <= float(row["trustworthiness"]) <= 1 for row in rows)
+    names = [tutorial.PIXELS_PCA, "PCA", "kernel PCA", "t-SNE", "LLE", "Isomap"]
+    assert [row["method"] for row in rows] == [*names, "pixels", "10 principal components", "10 code numbers"]
+    assert all(float(row["seconds"]) >= 0 and 0 <= float(row["trustworthiness"]) <= 1 for row in rows[:6])
+    assert all(0.1 < float(row["accuracy"]) <= 1 for row in rows)
     settings = yaml.safe_load((path / "config.yaml").read_text())
     assert (settings["dataset"], settings["epochs"], settings["seed"]) == ("digits", 1, 123)
     loaded = submission.AutoEncoder.from_pretrained(path / "model")
+    assert (submission.AutoEncoder().encoder[0].out_features, loaded.encoder[0].out_features) == (256, 128)
     test = tutorial.load("digits")[1]
     assert tutorial.test_loss(loaded, test.images) == pytest.approx(settings["test_loss"], abs=1e-4)
     companion.check_refused(run_script, command, [(["--dataset", "digits", "--results_path", path], "not empty")])
@@ -127,13 +192,8 @@ def test_bad_input_is_one_line(run_script):
         (["--results_path", ""], "--results_path is empty"),
     ]
     companion.check_refused(run_script, command, cases, flags)
-
-
-def test_more_images_a_batch_than_there_are_is_one_line(run_script, standin, tmp_path):
-    done = run_script(command, "--dataset", "digits", "--batch_size", 2000, "--results_path", tmp_path / "run")
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "1437" in done.err
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(LabError, match="at most 10"):
+        tutorial.fit(torch.zeros(10, 784), tutorial.Settings(batch_size=20))
 
 
 def test_where_fashion_mnist_cannot_be_had_the_stand_in_is_taken(monkeypatch, standin, capsys):

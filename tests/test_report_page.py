@@ -181,7 +181,7 @@ def test_pictures_lose_their_legends_not_their_dots(run_folder):
     path = run_folder / "true_pca.png"
     scatter.plot_plane(plane, np.arange(300) % 2, ["0", "1"], path, "title", "legend")
     whole = pages.read_picture(path)
-    cut = report_page._cut(whole)
+    cut = scatter.cut(whole)
     inked = [(np.asarray(image.convert("HSV"))[..., 1] > 60).sum() for image in (whole, cut)]
     assert 0.95 * inked[0] < inked[1] <= inked[0]  # the legend's two dots are all that is lost
     assert cut.width < 0.85 * whole.width

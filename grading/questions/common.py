@@ -4,9 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 
 Arrays = dict[str, np.ndarray]
 MOMENT_TOLERANCE = 3e-5  # relative to the largest entry
+FLOAT32 = 1e-5  # absolute, on numbers of about 1 that float32 computed
+Slips = list[tuple[dict, str, str]]
+ACTIVATIONS = {
+    "no function": np.asarray, "ReLU": lambda x: np.maximum(x, 0), "tanh": np.tanh, "a sigmoid": scipy.special.expit
+}  # fmt: skip
 
 
 class Question(NamedTuple):
@@ -75,9 +81,65 @@ def shown(array: np.ndarray) -> str:
 
 
 def comparison(given: str, got: np.ndarray, want: np.ndarray) -> str:
-    """The lines that follow a message about a wrong number; they name the shapes where these differ."""
-    shapes = [f", of shape {array.shape}" if got.shape != want.shape else "" for array in (got, want)]
-    return f"\ninput: {given}\ngot: {shown(got)}{shapes[0]}\nwant: {shown(want)}{shapes[1]}"
+    """The lines that follow a message about a wrong number; where the shapes differ, they say so."""
+    shapes = [""] * 2 if got.shape == want.shape else [f"shape {array.shape}, " for array in (got, want)]
+    return f"\ninput: {given}\ngot: {shapes[0]}{shown(got)}\nwant: {shapes[1]}{shown(want)}"
+
+
+def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callable) -> tuple[str, str] | None:
+    """What is wrong between and after the layers of one side of a network, and a hint; None where nothing is.
+
+    Args:
+        side: its name.
+        got: its output.
+        passed: ``passed(inner, last)`` is what its layers give with these functions between and after them.
+        last: the right one; the right one between them is the first argument that ``passed`` has by default.
+    """
+    right = passed(last=last)
+    if close(got, right, 10 * FLOAT32):
+        return None
+    hint = "look at what stands between the layers and after the last one"
+    for name, function in ACTIVATIONS.items():
+        if close(got, passed(last=function), 10 * FLOAT32):
+            return f"the {side} ends with {name}", hint
+        if close(got, passed(inner=function, last=last), 10 * FLOAT32):
+            return f"the {side} has {name} between its layers", hint
+    lines = comparison("the first image", got[:1], right[:1])
+    return f"the {side} computes something else than its layers{lines}", hint
+
+
+def descent(
+    losses: list[np.ndarray], after: list[np.ndarray], before: list[np.ndarray], descend: Callable, slips: Slips
+) -> tuple[float, str, str]:
+    """Judge some steps of gradient descent, each a call of ``train_step`` that returns its loss: 10 points.
+
+    Args:
+        losses: what each call returned.
+        after: the parameters, after each step or after all.
+        before: those before the first step, of the same shapes.
+        descend: ``descend()`` gives the right losses and parameters; by keywords, those of a slip.
+        slips: the keywords of ``descend``, a message and a hint for each known slip. It keeps 5 points.
+    """
+
+    def same(found: list[np.ndarray], wanted: list) -> bool:
+        return all(close(f, np.asarray(w, np.float64), FLOAT32) for f, w in zip(found, wanted, strict=True))
+
+    want_losses, want = descend()
+    told = [loss.reshape(()) if loss.size == 1 else loss for loss in losses]
+    first = 2 if same(told[:1], want_losses[:1]) else 0
+    if same(after, want):
+        if same(told, want_losses):
+            return 10, "the step is right", ""
+        lines = comparison("the first batch", told[0], np.asarray(want_losses[0]))
+        return 7, f"the parameters are right, the loss returned is not{lines}", "return the loss, from before the step"
+    if same(after, before):
+        return first, "no parameter changes", "zero_grad(), then loss.backward(), then optimizer.step()"
+    for slip, message, hint in slips:
+        if same(after, descend(**slip)[1]):
+            return 5, message, hint
+    lines = comparison("the first batch", after[0], np.asarray(want[0]))
+    hint = "loss, zero_grad(), backward(), step(), once each"
+    return first, f"the parameters after the step are wrong{lines}", hint
 
 
 def judgement(points: float, faults: list[tuple[str, str]]) -> tuple[float, str, str]:

@@ -20,11 +20,7 @@ LAB = "fashion_tutorial"
 
 def build_parser() -> argparse.ArgumentParser:
     text = "Train a dense autoencoder on Fashion-MNIST and show its codes in the plane."
-    parser = shared.build_parser(LAB, Settings, text, "", "--latent_dim 2 --epochs 10")
-    text = "what to learn (default: Fashion-MNIST, or the offline stand-in where it cannot be had)"
-    parser.add_argument("--dataset", type=str.lower, choices=list(DATASETS), help=text)
-    cli.add_options(parser, data_dir="folder of the IDX files (default: FASHION_MNIST_DIR, else download)")
-    return parser
+    return shared.build_parser(LAB, Settings, text, "", "--latent_dim 2 --epochs 10", wanted="fashion_mnist")
 
 
 def run(args: argparse.Namespace, config: Settings, path: Path) -> int:
@@ -41,9 +37,12 @@ def run(args: argparse.Namespace, config: Settings, path: Path) -> int:
 
     points = tutorial.Split(*(part[: tutorial.N_POINTS] for part in test))
     codes = tutorial.encode(result.autoencoder, points.images)
-    done = tutorial.project(codes, config.seed, announce=lambda name: print(f"projecting: {name}", flush=True))
+    done = tutorial.project(points, codes, config.seed, announce=lambda name: print(f"projecting: {name}", flush=True))
+    print(f"  {'':<14}{'seconds':>8}{'trustworthiness':>17}{f'{tutorial.N_VOTERS}-NN accuracy':>16}")
     for p in done:
-        print(f"  {p.name:<12}{p.seconds:8.3f} s   trustworthiness {p.trustworthiness:.3f}")
+        print(f"  {p.name:<14}{p.seconds:>8.3f}{p.trustworthiness:>17.3f}{p.accuracy:>16.3f}")
+    for name, accuracy in (unprojected := tutorial.unprojected(points, codes)).items():
+        print(f"  {f'no plane: {name}':<39}{accuracy:>16.3f}")
     if not shared.has_umap():
         print("  UMAP is not installed (python -m pip install umap-learn), so it is left out")
 
@@ -53,10 +52,11 @@ def run(args: argparse.Namespace, config: Settings, path: Path) -> int:
         "reconstructions": tutorial.plot_reconstructions(result.autoencoder, test, dataset),
         "projections": tutorial.plot_projections(done, points.labels, dataset),
     }
-    rows = [(p.name, f"{p.seconds:.4f}", f"{p.trustworthiness:.4f}") for p in done]
+    rows = [(p.name, *(f"{value:.4f}" for value in (p.seconds, p.trustworthiness, p.accuracy))) for p in done]
+    rows += [(name, "", "", f"{accuracy:.4f}") for name, accuracy in unprojected.items()]
     tables = {
         "losses": (["epoch", "loss"], enumerate(result.losses, start=1)),
-        "projections": (["method", "seconds", "trustworthiness"], rows),
+        "projections": (["method", "seconds", "trustworthiness", "accuracy"], rows),
     }
     facts = {"dataset": dataset, **dataclasses.asdict(config), "test_loss": loss}
     shared.write_run(path, LAB, facts, pictures, tables, result.autoencoder)

@@ -4,147 +4,145 @@ Judged by NumPy, SciPy and scikit-learn, never by a solution of the lab: the net
 that it has, the training step by hand.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit, logit, xlogy
 
-from grading.questions.common import Arrays, Question, close, get, shown
+from grading.questions.common import ACTIVATIONS, Arrays, Question, activation_fault, close, descent, get, judgement
 
-FLOAT32 = 1e-5  # absolute, on numbers of about 1
-# Of t-SNE and LLE, which have no one right answer: how far neighbours in the plane are neighbours among the codes.
-LEAST_TRUST = {"t_sne": 0.9, "lle": 0.6}
+METHODS = {"pca": "PCA", "kernel_pca": "kernel PCA", "t_sne": "t-SNE", "lle": "LLE", "isomap": "Isomap"}
+# t-SNE has no one right answer: how far neighbours in its plane are neighbours among the points. PCA reaches 0.83.
+LEAST_TRUST = 0.88
+PERPLEXITY = 30  # scikit-learn's default
 
 
 def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
-    return {"sizes": np.array([30, 12, 4]), "x": rng.uniform(size=(7, 30)).astype(np.float32).astype(np.float64)}
+    x, z = rng.uniform(size=(7, 30)), rng.normal(size=(7, 4))
+    return {"sizes": np.array([30, 12, 4]), "x": x.astype(np.float32), "z": z.astype(np.float32)}
 
 
 def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     d_in, hidden, latent = (int(size) for size in inputs["sizes"])
-    codes, output = get(answers, "codes"), get(answers, "output")
-    score, faults, hints = 0, [], []
-    for side, sizes, given, got in (
-        ("encoder", (d_in, hidden, hidden, latent), inputs["x"], codes),
-        ("decoder", (latent, hidden, hidden, d_in), codes, output),
+    score, faults = 0, []
+    for side, sizes, given, name, last in (
+        ("encoder", (d_in, hidden, hidden, latent), "x", "codes", np.asarray),
+        ("decoder", (latent, hidden, hidden, d_in), "z", "output", expit),
     ):
         count = sum(f"{side}_weight" in key for key in answers)
         layers = [tuple(get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")) for i in range(count)]
         if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(sizes)]:
             found, chain = [w.shape[::-1] for w, _ in layers], "-".join(map(str, sizes))
-            faults.append(f"the {side}'s dense layers are {found}, not those of {chain}, each with its bias")
-            hints.append(f"three nn.Linear in the {side}, in that order, with nn.Linear's bias")
+            hint = f"self.{side}: an nn.Sequential with three nn.Linear in that order, each with its bias"
+            faults.append((f"the {side}'s dense layers are {found}, not those of {chain} with biases", hint))
             continue
-        x = given.reshape(-1, sizes[0]) if given.size else np.zeros((7, sizes[0]))
-        for i, (weight, bias) in enumerate(layers):
-            x = x @ weight.T + bias
-            if i < 2:
-                x = np.maximum(x, 0)
-        want = expit(x) if side == "decoder" else x
-        if close(got, want, FLOAT32):
-            score += 5
+        if not get(answers, f"{side}_is_float32").all():
+            faults.append((f"the {side}'s parameters are not float32, as the pictures are", "leave dtype= out"))
             continue
-        if close(got, x, FLOAT32):
-            faults.append("the decoder's output is not a pixel: its sigmoid is missing")
-        else:
-            row = got[0] if got.shape == want.shape else got
-            faults.append(f"the {side} computes something else\ngot: {shown(row)}\nwant: {shown(want[0])}")
-        last = "none after the last" if side == "encoder" else "sigmoid last"
-        hints.append(f"relu between the layers, {last}")
-    return score, "; ".join(faults) or "the layers are right", "; ".join(hints)
+
+        def passed(inner=ACTIVATIONS["ReLU"], last=last, x=inputs[given], layers=layers) -> np.ndarray:
+            for weight, bias in layers[:-1]:
+                x = inner(x @ weight.T + bias)
+            return last(x @ layers[-1][0].T + layers[-1][1])
+
+        fault = activation_fault(side, get(answers, name), passed, last)
+        score += 5 * (fault is None)
+        faults += [fault] if fault else []
+    return judgement(score, faults or [("the layers are right", "")])
 
 
 def train_step_inputs(rng: np.random.Generator) -> Arrays:
     arrays = {"weight": rng.normal(size=(3, 3)), "learning_rate": np.array(0.5)}
     arrays |= {f"x_{i}": rng.uniform(0.1, 0.9, size=(4, 3)) for i in range(3)}
-    return arrays
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-def three_steps(inputs: Arrays, accumulate: bool = False, total: bool = False) -> tuple[list, list]:
+STEP_SLIPS = [
+    (
+        {"accumulate": True},
+        "the gradients of earlier steps are added to each step's own",
+        "zero_grad() before backward()",
+    ),
+    ({"total": True}, "the loss is the sum over the pixels, not their mean", "leave reduction= out, or take the mean"),
+    ({"loss": "swapped"}, "the loss compares the images with the output", "the output first, then the images"),
+    ({"loss": "squares"}, "the loss is the squared error", "F.binary_cross_entropy, or nn.BCELoss()"),
+    ({"loss": "logits"}, "the loss applies a second sigmoid to the output", "F.binary_cross_entropy, without logits"),
+    ({"sign": -1}, "the step goes up: the loss grows", "cross-entropy has a minus in front"),
+    ({"times": 2}, "each call takes two steps", "optimizer.step() once"),
+]
+
+
+def three_steps(inputs: Arrays, accumulate=False, total=False, loss="", sign=1, times=1) -> tuple[list, list]:
     """Losses and weights of three steps of gradient descent on sigmoid(x W^T), the gradient by hand.
 
-    ``accumulate`` keeps the gradients of earlier steps, ``total`` takes the sum over pixels instead of the mean.
+    ``accumulate`` keeps the gradients of earlier steps, ``total`` takes the sum over pixels instead of the mean;
+    ``loss`` names another one than binary cross-entropy, ``sign`` -1 climbs, ``times`` repeats the step.
     """
-    weight, kept = inputs["weight"], 0
+    weight, kept = inputs["weight"].astype(np.float64), 0
     losses, weights = [], []
     for i in range(3):
-        x = inputs[f"x_{i}"]
+        x = inputs[f"x_{i}"].astype(np.float64)
         p = expit(x @ weight.T)
         scale = 1 if total else x.size
         losses.append(-(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum() / scale)
-        gradient = (p - x).T @ x / scale
+        slope = p * (1 - p)
+        wrong = {"swapped": -logit(x) * slope, "squares": 2 * (p - x) * slope, "logits": (expit(p) - x) * slope}
+        gradient = wrong.get(loss, p - x).T @ x / scale
         kept = kept + gradient if accumulate else gradient
-        weight = weight - inputs["learning_rate"] * kept
+        weight = weight - sign * times * inputs["learning_rate"] * kept
         weights.append(weight)
     return losses, weights
 
 
 def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     losses, weights = ([get(answers, f"{name}_{i}") for i in range(3)] for name in ("loss", "weight"))
-
-    def same(found: list, wanted: list) -> bool:
-        return all(close(f.reshape(np.shape(w)), np.asarray(w), FLOAT32) for f, w in zip(found, wanted, strict=True))
-
-    if any(loss.size != 1 for loss in losses):
-        return 0, "train_step does not return a number", "return loss.item()"
-    if any(weight.shape != (3, 3) for weight in weights):
-        return 0, "the network's weights were replaced", "let the optimizer change them: optimizer.step()"
-    want_losses, want_weights = three_steps(inputs)
-    start = 2 if same(losses[:1], want_losses[:1]) else 0
-    if same(weights, want_weights):
-        if same(losses, want_losses):
-            return 10, "the step is right", ""
-        message = f"the weights are right, the loss returned is not\ngot: {losses[0]}\nwant: {want_losses[0]}"
-        return 7, message, "return the mean over all N x D pixels, before the step"
-    if same(weights, three_steps(inputs, accumulate=True)[1]):
-        message = "the gradients of earlier steps are added to each step's own"
-        return 5, message, "optimizer.zero_grad() before backward()"
-    if same(weights, [inputs["weight"]] * 3):
-        return start, "the weights do not change", "loss.backward(), then optimizer.step()"
-    if same(weights, three_steps(inputs, total=True)[1]):
-        return 5, "the loss is the sum over the pixels, not their mean", "F.binary_cross_entropy's default is the mean"
-    lines = f"\ngot: {shown(weights[0])}\nwant: {shown(want_weights[0])}"
-    hint = "binary cross-entropy of autoencoder(images) against images, in this order; one step"
-    return start, f"the weights after the first step are wrong{lines}", hint
+    return descent(losses, weights, [inputs["weight"]] * 3, partial(three_steps, inputs), STEP_SLIPS)
 
 
 def projections_inputs(rng: np.random.Generator) -> Arrays:
-    """A curved sheet in four dimensions, so that the methods differ."""
-    angle, height = rng.uniform(0, 3, size=120), rng.uniform(-1, 1, size=120)
-    x = np.stack([np.cos(angle), np.sin(angle), height, 0.3 * height**2], axis=1) * [2, 2, 1.5, 1]
-    return {"x": x, "n_neighbors": np.array(9), "kernel_width": np.array(0.37)}
+    """A cloud in six dimensions: no plane holds it, so that the methods differ."""
+    x = rng.normal(size=(150, 6)) * [2, 2, 1.5, 1.5, 1, 1]
+    return {"x": x, "n_neighbors": np.array(9), "kernel_width": np.array(0.037)}
 
 
 def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     from sklearn.decomposition import PCA, KernelPCA
-    from sklearn.manifold import Isomap, trustworthiness
+    from sklearn.manifold import Isomap, LocallyLinearEmbedding, trustworthiness
 
     x, k = inputs["x"], int(inputs["n_neighbors"])
     oracles = {
         "pca": PCA(2),
         "kernel_pca": KernelPCA(2, kernel="rbf", gamma=float(inputs["kernel_width"])),
+        "lle": LocallyLinearEmbedding(n_components=2, n_neighbors=k),
         "isomap": Isomap(n_components=2, n_neighbors=k),
     }
+    planes = {name: method.fit_transform(x) for name, method in oracles.items()}
+    perplexity = get(answers, "t_sne_perplexity")
+
+    def same(got: np.ndarray, want: np.ndarray) -> bool:  # the sign of an axis is arbitrary
+        return close(got * np.sign((got * want).sum(axis=0)), want, 1e-3 * np.abs(want).max())
+
     score, faults = 0, []
-    for name in ("pca", "kernel_pca", "t_sne", "lle", "isomap"):
+    for name, label in METHODS.items():
         got = get(answers, name)
-        if got.shape != (len(x), 2) or not np.isfinite(got).all():
-            faults.append(f"{name}: no plane of shape ({len(x)}, 2)" if got.size else f"{name} is missing")
-            continue
-        if name in oracles:
-            want = oracles[name].fit_transform(x)
-            signs = np.sign((got * want).sum(axis=0))  # the sign of an axis is arbitrary
-            right = close(got * signs, want, 1e-4 * np.abs(want).max())
-            fault = "other settings than were asked for"
+        other = [METHODS[key] for key, plane in planes.items() if got.shape == plane.shape and same(got, plane)]
+        if not got.size:
+            faults.append((f'"{label}" is missing', "a dict with an object under each of the five names"))
+        elif got.shape != (len(x), 2) or not np.isfinite(got).all():
+            faults.append((f"{label}: shape {got.shape}, wanted is ({len(x)}, 2), finite", "two dimensions each"))
+        elif other and label not in other:
+            faults.append((f'under the name "{label}" stands {other[0]}', "each method under its own name"))
+        elif name in planes and not other:
+            hint = "gamma=kernel_width for kernel PCA; n_neighbors for LLE and Isomap; all else as scikit-learn has it"
+            faults.append((f"{label} has other settings than were asked for", hint))
+        elif name == "t_sne" and (trust := trustworthiness(x, got, n_neighbors=k)) < LEAST_TRUST:
+            faults.append((f"{label} tears neighbours apart (trustworthiness {trust:.2f})", "TSNE of scikit-learn"))
+        elif name == "t_sne" and perplexity.size and perplexity != PERPLEXITY:
+            faults.append((f"{label} has perplexity {perplexity:g}", f"leave the default, {PERPLEXITY}"))
         else:
-            trust = trustworthiness(x, got, n_neighbors=k)
-            right, fault = trust >= LEAST_TRUST[name], f"neighbours are torn apart (trustworthiness {trust:.2f})"
-        if right:
             score += 2
-        else:
-            faults.append(f"{name}: {fault}")
-    hint = "two dimensions each; gamma=kernel_width for kernel PCA; n_neighbors for LLE and Isomap"
-    return score, "; ".join(faults) or "all five are right", hint
+    return judgement(score, faults or [("all five are right", "")])
 
 
 QUESTIONS = {

@@ -2,7 +2,7 @@
 
     >>> import torch
     >>> from labs.fashion_tutorial.submission import AutoEncoder
-    >>> AutoEncoder().encoder(torch.rand(5, 784)).shape
+    >>> AutoEncoder().get_latent_rep(torch.rand(5, 784)).shape
     torch.Size([5, 10])
 
 Your code goes between BEGIN_YOUR_CODE and END_YOUR_CODE, three times: 1.1 the layers, 1.2 one step of training,
@@ -28,7 +28,7 @@ class AutoEncoder(nn.Module, PyTorchModelHubMixin):
         latent_dim: d.
     """
 
-    def __init__(self, input_dim: int = 784, hidden_dim: int = 128, latent_dim: int = 10):
+    def __init__(self, input_dim: int = 784, hidden_dim: int = 256, latent_dim: int = 10):
         super().__init__()
         # BEGIN_YOUR_CODE 1.1 Dense autoencoder
         self.encoder = nn.Sequential(
@@ -51,6 +51,10 @@ class AutoEncoder(nn.Module, PyTorchModelHubMixin):
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct: float32 (N, D) -> float32 (N, D), both in [0, 1]."""
         return self.decoder(self.encoder(x))
+
+    def get_latent_rep(self, x: Tensor) -> Tensor:
+        """Encode: float32 (N, D) -> the codes, float32 (N, d)."""
+        return self.encoder(x)
 
 
 def train_step(autoencoder: nn.Module, images: Tensor, optimizer: torch.optim.Optimizer) -> float:
@@ -78,12 +82,12 @@ def projections(n_neighbors: int, kernel_width: float, seed: int) -> dict:
 
     Args:
         n_neighbors: how many neighbours LLE and Isomap look at.
-        kernel_width: gamma of kernel PCA's kernel exp(-gamma |x - y|^2).
+        kernel_width: gamma of kernel PCA's kernel exp(-gamma |x - y|^2), which says how far a point sees.
         seed: of what is random (LLE, t-SNE).
 
     Returns:
         name -> an object with ``fit_transform(codes (N, d)) -> (N, 2)``, for the names "PCA", "kernel PCA", "t-SNE",
-        "LLE" and "Isomap".
+        "LLE" and "Isomap". What is not given stays as scikit-learn has it.
     """
     # BEGIN_YOUR_CODE 2.1 Projections
     return {

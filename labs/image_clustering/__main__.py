@@ -1,7 +1,8 @@
 """Tell two kinds of pictures apart without labels: autoencoder, second reduction, clustering.
 
-    python -m labs.image_clustering --best       on digits and clothing, in the best way
-    python -m labs.image_clustering --compare    the table of improvements
+    python -m labs.image_clustering --best                             on digits and clothing, in the best way
+    python -m labs.image_clustering --compare                          the table of improvements
+    python -m labs.image_clustering --convert FOLDER --images FILE     a folder of pictures for --images
 
 README.md tells of all flags and of what a run's folder holds.
 """
@@ -31,8 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", type=str.lower, choices=["mnist", "digits"], help=text)
     jobs = parser.add_mutually_exclusive_group()
-    jobs.add_argument("--best", action="store_true", help="spectral clustering, the best way of the table in README.md")
+    chosen = " ".join(f"--{name} {value}" for name, value in BEST.items())
+    jobs.add_argument("--best", action="store_true", help=f"the way that --choose found: {chosen}")
     jobs.add_argument("--compare", action="store_true", help="measure all improvements (needs the default images)")
+    jobs.add_argument("--choose", action="store_true", help="rank the ways without labels: by agreement of seeds")
+    jobs.add_argument("--convert", metavar="FOLDER", help="make the file that --images names from pictures, and stop")
     return parser
 
 
@@ -46,26 +50,29 @@ def read_images(options: Options, dataset: str | None, seed: int) -> tuple[np.nd
     datasets = ["mnist", "fashion_mnist"] if dataset != "digits" else ["digits"]
     if "digits" in (shared.prepare(name, dataset and name) for name in datasets):
         datasets = ["digits"]
-    if options.known.strip("0"):
-        raise LabError(f"--known: the first default images are digits, of kind 0, got {options.known[:20]!r}")
-    images, kinds = pictures.two_kinds(datasets, options.count, seed)
+    images, kinds = pictures.two_kinds(datasets, options.count, seed, options.classes)
     if len(datasets) == 2:
         return images, kinds, "digits (MNIST) and clothing (Fashion-MNIST), tinted"
     return images, kinds, "stand-in digits and pieces of two photographs (both of scikit-learn), tinted"
 
 
 def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
-    from labs.image_clustering import compare
+    from labs.image_clustering import compare, pictures
 
     reductions = [name for name in REDUCTIONS if name != "umap" or shared.has_umap()]
     if "umap" not in reductions:
         print("UMAP is not installed (python -m pip install umap-learn), so it is left out")
-    rows = compare.compare(images, kinds, config, reductions)
-    shared.write_run(path, LAB, facts, {}, {"comparison": (compare.Row._fields, rows)})
-    print(f"\n{'training':<36}{'reduction':<11}{'clusterer':<11}{'loss':>8}{'accuracy':>10}{'seconds':>9}")
-    for r in rows:
-        loss = "-" if np.isnan(r.loss) else f"{r.loss:.4f}"
-        print(f"{r.training:<36}{r.reduction:<11}{r.clusterer:<11}{loss:>8}{r.accuracy:>10.4f}{r.seconds:>9.1f}")
+    rows, made = compare.compare(images, kinds, config, reductions)
+    figure = pictures.plot_reconstructions(images, made)
+    shared.write_run(path, LAB, facts, {"reconstructions": figure}, {"comparison": (compare.Row._fields, rows)})
+
+
+def do_choose(path, images, config: Settings, facts: dict) -> None:
+    from labs.image_clustering import compare
+
+    ways = compare.choose(images, config)
+    shared.write_run(path, LAB, facts, {}, {"stability": (compare.Way._fields, ways)})
+    print(f"most stable: {ways[0].training}, {ways[0].clusterer} (no label was used)")
 
 
 def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray) -> None:
@@ -73,9 +80,12 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
 
     result = pipeline.run(images, config, known)
     trained, labels = result.trained, result.labels
+    made, errors = pipeline.reconstruct(trained.autoencoder, pipeline.as_tensor(images))
+    facts["l1_error"] = float(errors.mean())
     if kinds is not None:
         facts["accuracy"] = float((labels == kinds).mean())
     figures = {
+        "reconstructions": pictures.plot_reconstructions(images, {"reconstructions": made}, errors),
         "clusters": pictures.plot_clusters(images, labels, config.seed),
         "plane": pictures.plot_plane(result.plane, labels),
     }
@@ -84,7 +94,8 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
         "losses": (["epoch", "loss"], enumerate(trained.losses, start=1)),
     }
     shared.write_run(path, LAB, facts, figures, tables, trained.autoencoder)
-    print(f"autoencoder: {config.epochs} epochs, {trained.seconds:.1f} s, loss {trained.losses[-1]:.4f}")
+    loss = f"loss {trained.losses[-1]:.4f}, L1 error of the reconstructions {facts['l1_error']:.4f}"
+    print(f"autoencoder: {config.epochs} epochs, {trained.seconds:.1f} s, {loss}")
     way = f"{config.reduction}, {config.clusterer}"
     if config.ensemble > 1:
         agreement = [max(np.mean(m == labels), np.mean(m != labels)) for m in result.members]
@@ -94,6 +105,19 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
         print(f"accuracy: {facts['accuracy']:.4f} (the kinds are used for nothing else)")
 
 
+def do_convert(folder: str, images: str | None) -> int:
+    from labs.image_clustering import pictures
+
+    if not images:
+        raise LabError(f"--convert makes a file; name it: --convert {folder} --images trainX.npy")
+    file = Path(images).expanduser().resolve()
+    if file.exists():
+        raise LabError(f"--images {file} exists and is not overwritten; name another file")
+    print(f"wrote {file}: {pictures.convert(folder, file):,} images")
+    print("next: give the first files' kinds, 0 or 1, in the order of the names: --images FILE --known 00000")
+    return 0
+
+
 def run(args: argparse.Namespace, options: Options, config: Settings, path: Path) -> int:
     files.check_new_folder(path)
     images, kinds, description = read_images(options, args.dataset, config.seed)
@@ -101,22 +125,33 @@ def run(args: argparse.Namespace, options: Options, config: Settings, path: Path
     facts = {"images": description, **dataclasses.asdict(config)}
     if args.compare:
         do_compare(path, images, kinds, config, facts)
+    elif args.choose:
+        do_choose(path, images, config, facts)
     else:
         do_run(path, images, kinds, config, facts, np.array([int(digit) for digit in options.known]))
     print(f"wrote {path}")
-    if not (args.compare or args.images or args.best):
-        print(f"next: python -m labs.{LAB} --best, or change one step: --clusterer gmm, --reduction tsne, --loss mse")
+    if not (args.compare or args.choose or args.images or args.best):
+        print(f"next: python -m labs.{LAB} --best, or change one step: --latent_dim 64, --reduction tsne, --loss mse")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     options = settings.from_args(Options, args)
+    if args.convert:
+        return do_convert(args.convert, options.images)
     if args.compare and args.images:
         raise LabError("--compare scores by the kinds of the default images; leave --images out")
     if args.images and args.dataset:
         raise LabError("--dataset chooses the default images; leave it out beside --images")
-    config = settings.check(Settings(**(BEST if args.best else {}) | settings.given(Settings, args)))
+    if not args.images and options.known != Options.known:
+        raise LabError(
+            f"--known {options.known[:20]} is for --images; the default ones begin with five digits: leave it out"
+        )
+    given = settings.given(Settings, args)
+    if other := [f"--{name} {given[name]}" for name in BEST if args.best and given.get(name, BEST[name]) != BEST[name]]:
+        raise LabError(f"--best is another way than {' '.join(other)}; leave out either of them")
+    config = settings.check(Settings(**(BEST if args.best else {}) | given))
     if config.reduction == "svd" and config.latent_dim < 3:
         raise LabError(f"--reduction svd needs --latent_dim of 3 or more, got {config.latent_dim}; take pca")
     if config.reduction == "umap" and not shared.has_umap():

@@ -1,32 +1,38 @@
-"""The text's improvements, one at a time: what each is worth on images whose kinds are known.
+"""The text's improvements one at a time, scored by the kinds; and a choice among ways that no kind enters.
 
-    rows = compare(images, kinds, Settings(), ["pca", "tsne"])
+    rows, pictures = compare(images, kinds, Settings(), ["pca", "tsne"])
+    ways = choose(images, Settings())
 
-The kinds score the finished labels; no row sees more of them than the known first five.
+The kinds score the finished labels; no row sees more of them than the known first five, and ``choose`` sees none.
 """
 
 from dataclasses import replace
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import adjusted_rand_score
 
 from labs.image_clustering import submission
 from labs.image_clustering.pictures import KNOWN
-from labs.image_clustering.pipeline import Trained, as_tensor, cluster, reduce, train
-from labs.image_clustering.settings import CLUSTERERS, Settings
+from labs.image_clustering.pipeline import as_tensor, cluster, reconstruct, reduce, train
+from labs.image_clustering.settings import BEST, CLUSTERERS, Settings
 
+TEXT = "as in the text"
+LATENTS = {f"relu, {d} numbers": {"activation": "relu", "latent_dim": d} for d in (1024, 64, 32, 16)}
 TRAININGS = {
-    "as in the text": {},
+    TEXT: {},
     "5 epochs": {"epochs": 5},
     "40 epochs": {"epochs": 40},
-    "latent size 64": {"latent_dim": 64},
-    "activation relu": {"activation": "relu"},
     "loss MSE": {"loss": "mse"},
     "optimiser SGD": {"optimizer": "sgd"},
     "optimiser RMSprop": {"optimizer": "rmsprop"},
     "learning rate 1e-2": {"learning_rate": 1e-2},
     "learning rate 1e-4": {"learning_rate": 1e-4},
-}
+} | LATENTS
+STABLE = {TEXT: {}} | {name: changes for name, changes in LATENTS.items() if changes["latent_dim"] < 1024}
+SEEDS = 3  # runs that a stable way must agree in
+LEAST_SHARE = 0.1  # of the images in each cluster: to cut off a handful is stable, and says nothing
 
 
 class Row(NamedTuple):
@@ -38,6 +44,16 @@ class Row(NamedTuple):
     loss: float  # of the last epoch; MAE and MSE are not comparable
     accuracy: float
     seconds: float  # training of the autoencoder
+    l1_error: float  # of the reconstructions, the mean over pixels in [-1, 1]
+
+
+class Way(NamedTuple):
+    """A training and a clusterer: how well the labels of runs with several seeds agree."""
+
+    training: str
+    clusterer: str
+    agreement: float  # mean adjusted Rand index of two runs: 1 the same clusters, 0 chance
+    smallest: float  # the smallest share of images that a cluster holds in any run
 
 
 def accuracy(labels: np.ndarray, kinds: np.ndarray) -> float:
@@ -45,50 +61,79 @@ def accuracy(labels: np.ndarray, kinds: np.ndarray) -> float:
     return float((submission.flip(labels, kinds[:KNOWN]) == kinds).mean())
 
 
-def compare(images: np.ndarray, kinds: np.ndarray, base: Settings, reductions: list[str]) -> list[Row]:
-    """Measure each training with k-means and spectral clustering, and each reduction with each way to cluster.
+def compare(
+    images: np.ndarray, kinds: np.ndarray, base: Settings, reductions: list[str]
+) -> tuple[list[Row], dict[str, np.ndarray]]:
+    """Measure pixels and their PCA, each training with each clusterer, and with the best each reduction.
 
-    Prints each step, for all take minutes.
+    Prints each step, for all take many minutes.
 
     Args:
         images: uint8 (N, 32, 32, 3).
         kinds: int (N,).
         base: what the variants differ from.
         reductions: which of ``settings.REDUCTIONS``.
-    """
-    tensor, rows, labellings = as_tensor(images), [], []
 
-    def add(name: str, settings: Settings, trained: Trained, points: np.ndarray) -> None:
+    Returns:
+        The rows; and what the autoencoders of each size make of the images, uint8, by size and L1 error.
+    """
+    tensor, rows, labellings, shown = as_tensor(images), [], [], {}
+
+    def add(name: str, settings: Settings, points: np.ndarray, loss=np.nan, seconds=0.0, error=np.nan) -> None:
         labels = cluster(points, settings)
         labellings.append(labels)
-        score = accuracy(labels, kinds)
-        rows.append(Row(name, settings.reduction, settings.clusterer, trained.losses[-1], score, trained.seconds))
-        print(f"  {settings.reduction}, {settings.clusterer}: accuracy {score:.4f}", flush=True)
+        rows.append(Row(name, settings.reduction, settings.clusterer, loss, accuracy(labels, kinds), seconds, error))
+        print(f"  {settings.reduction}, {settings.clusterer}: accuracy {rows[-1].accuracy:.4f}", flush=True)
 
-    first = None
+    print("no autoencoder", flush=True)
+    pixels = images.reshape(len(images), -1) / np.float32(255)
+    add("none: pixels", replace(base, reduction="none", clusterer="kmeans"), pixels)
+    points = reduce(pixels, replace(base, reduction="pca"))
+    for clusterer in CLUSTERERS:
+        add("none: pixels", replace(base, reduction="pca", clusterer=clusterer), points)
+    n_without = len(rows)
     for name, changes in TRAININGS.items():
         print(f"training: {name}", flush=True)
         settings = replace(base, **changes)
         trained = train(tensor, settings)
-        first = first or trained
-        points = reduce(trained.codes, settings)
-        for clusterer in ("kmeans", "spectral"):
-            add(name, replace(settings, clusterer=clusterer), trained, points)
-    n_trainings = len(rows)
-    for reduction in reductions:
-        print(f"reducing: {reduction}", flush=True)
-        settings = replace(base, reduction=reduction)
-        points = reduce(first.codes, settings)
-        for clusterer in CLUSTERERS:
-            # The first two are measured above; the last has two covariances of 1,024 x 1,024 numbers, from few images.
-            if (reduction, clusterer) not in (("pca", "kmeans"), ("pca", "spectral"), ("none", "gmm")):
-                add("as in the text", replace(settings, clusterer=clusterer), first, points)
+        made, errors = reconstruct(trained.autoencoder, tensor)
+        if name in LATENTS:
+            shown[f"{settings.latent_dim} numbers, L1 {errors.mean():.3f}"] = made
+        for reduction in reductions if changes.items() <= BEST.items() and changes else [base.reduction]:
+            points = reduce(trained.codes, replace(settings, reduction=reduction))
+            for clusterer in CLUSTERERS:
+                way = replace(settings, reduction=reduction, clusterer=clusterer)
+                add(name, way, points, trained.losses[-1], trained.seconds, float(errors.mean()))
+    ways = list(zip(rows, labellings, strict=True))[n_without:]
+    for kind in (*CLUSTERERS, "every clusterer and reduction"):
+        chosen = [labels for row, labels in ways if kind not in CLUSTERERS or (row[1:3] == (base.reduction, kind))]
+        score = accuracy(submission.consensus(np.array(chosen)), kinds)
+        rows.append(Row(f"ensemble: {kind}", "-", "consensus", np.nan, score, 0.0, np.nan))
+        print(f"consensus of all trainings, {kind}: accuracy {score:.4f}", flush=True)
+    return rows, shown
 
-    def agree(name: str, chosen: list[np.ndarray]) -> None:
-        labels = submission.consensus(np.array(chosen))
-        rows.append(Row(name, "-", "consensus", float("nan"), accuracy(labels, kinds), 0.0))
 
-    agree("ensemble: all trainings, k-means", labellings[0:n_trainings:2])
-    agree("ensemble: all trainings, spectral", labellings[1:n_trainings:2])
-    agree("ensemble: every row above", labellings)
-    return rows
+def choose(images: np.ndarray, base: Settings) -> list[Way]:
+    """Rank ways to the labels without any label: by how well runs with other seeds agree, the most stable first.
+
+    Prints each step. Ways that cut off a small cluster come last.
+
+    Args:
+        images: uint8 (N, 32, 32, 3).
+        base: what the ways differ from; its seed is the first.
+    """
+    tensor, ways = as_tensor(images), []
+    for name, changes in STABLE.items():
+        print(f"training with {SEEDS} seeds: {name}", flush=True)
+        labellings = {clusterer: [] for clusterer in CLUSTERERS}
+        for i in range(SEEDS):
+            settings = replace(base, **changes, seed=(base.seed + i) % 2**32)
+            points = reduce(train(tensor, settings).codes, settings)
+            for clusterer, labels in labellings.items():
+                labels.append(cluster(points, replace(settings, clusterer=clusterer)))
+        for clusterer, labels in labellings.items():
+            agreement = np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)])
+            smallest = min(np.bincount(one, minlength=2).min() / len(one) for one in labels)
+            ways.append(Way(name, clusterer, float(agreement), float(smallest)))
+            print(f"  {clusterer}: agreement {agreement:.3f}, smallest cluster {smallest:.1%}", flush=True)
+    return sorted(ways, key=lambda way: (way.smallest >= LEAST_SHARE, way.agreement), reverse=True)

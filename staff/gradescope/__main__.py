@@ -30,6 +30,7 @@ TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope expects them at the top
 READING = ["archives.py", "encodings.py", "entries.py", "tables.py"]
 STAFF_FILES = ["__init__.py", *READING, "gradescope/__init__.py", "gradescope/autograder.py"]
 FILES_FOR_RUNS = ["fingerprint.py", "grade_one.py", "gradebook.py", "handout.py", "refit.py", "rerun.py", "similar.py"]
+FILES_FOR_RUNS += ["thumbnails.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,

@@ -1,0 +1,135 @@
+"""The points that are given by hand, and for what: a lab's rubric, a YAML list of items ``{id, part, points, text}``.
+
+``staff/rubric.yaml`` is the main lab's and says what the fields mean; ``labs/NAME/rubric.yaml`` is a companion lab's. A
+lab without one has no points by hand. A class that has its own keeps it in its OUT_DIR.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from hi_mnist import files
+from hi_mnist.cli import LabError
+from hi_mnist.files import ROOT
+from hi_mnist.text import one_line
+from labs import catalog
+from staff import tables
+from staff.gradebook import questions
+
+NAME = "rubric.yaml"
+FIELDS = {"id", "part", "points", "text"}
+# Columns of marks.csv, and what the rows of final.csv hold besides the points of a part.
+TAKEN = ["student_id", "hand_in", "name", "marker", "status", "comment", "comment_ids", "auto_score", "report_score"]
+TAKEN += ["late", "penalty", "total", "undecided", "markers", "difference", "note", "marks", "items"]
+TAKEN += ["look", "email", "section"]
+_ID = re.compile(r"(?!\d)[\w.-]{1,40}")
+# What each kind of value must be, and how a fault is told.
+_KINDS = {
+    "name": (
+        lambda one: isinstance(one, str) and _ID.fullmatch(one),
+        "is no name; use letters, digits and _, a letter first",
+    ),
+    "text": (lambda one: isinstance(one, str) and one.strip(), "is not text; put it in quotes"),
+    "points": (
+        lambda one: type(one) in (int, float) and 0 < one <= 1000,
+        "is not a number of points above 0",
+    ),  # nor NaN
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """``points`` for what ``text`` says; ``comments`` are ready ones by id."""
+
+    id: str
+    part: str
+    points: float
+    text: str
+    comments: dict[str, str]
+
+
+class Rubric(dict[str, list[Item]]):
+    """The items by part of the report, in order; empty if nothing is marked by hand."""
+
+    def points(self) -> dict[str, float]:
+        """The points by part."""
+        return {part: sum(item.points for item in items) for part, items in self.items()}
+
+    def most(self) -> dict[str, float]:
+        """The points by column of marks.csv: each part, and its items after it."""
+        found = {}
+        for part, points in self.points().items():
+            found |= {part: points} | {item.id: item.points for item in self[part]}
+        return found
+
+    def comments(self) -> dict[str, str]:
+        return {name: text for items in self.values() for item in items for name, text in item.comments.items()}
+
+
+def parts(lab: str, out: Path | None = None) -> dict[str, float]:
+    """The points that are given by hand, by part; ``out`` is the class's folder."""
+    return load(lab, out).points()
+
+
+def load(lab: str, out: Path | None = None, own: Path | None = None) -> Rubric:
+    """The rubric that somebody names (``own``), else the class's in ``out`` or the lab's; errors as in ``read``."""
+    folder = ROOT / "staff" if lab == catalog.MAIN else ROOT / "labs" / lab
+    kept = (path for path in (out and out / NAME, folder / NAME) if path and path.is_file())
+    path = own.expanduser() if own else next(kept, None)
+    return read(path, lab) if path else Rubric()
+
+
+def keep(out: Path, own: Path | None) -> None:
+    """Make a rubric that ``load`` has read the class's from now on, if there is one."""
+    if own:
+        with files.atomic_path(out / NAME) as partial:
+            partial.write_bytes(own.expanduser().read_bytes())
+
+
+def read(path: Path, lab: str) -> Rubric:
+    """Read a rubric that a person wrote.
+
+    Raises:
+        LabError: naming the line or the item, and what is wrong with it.
+    """
+    try:
+        entries = yaml.safe_load(path.read_bytes())
+        if not isinstance(entries, list) or not entries:
+            raise ValueError(f"it is no list of items; write it as staff/{NAME}")
+        rubric = Rubric()
+        for number, entry in enumerate(entries, start=1):
+            item = _item(entry, f"item {number}")
+            rubric.setdefault(item.part, []).append(item)
+    except OSError as error:
+        raise LabError(f"{path} cannot be read: {error.strerror}; name a rubric in YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that there is not is a ValueError
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise LabError(f"{path}{where}: {one_line(getattr(error, 'problem', error))}; mend it there") from None
+    # The only item of a part may have its name.
+    ids = [item.id for part, items in rubric.items() for item in items if not (item.id == part and len(items) == 1)]
+    names = Counter([*ids, *rubric, *TAKEN, *questions(lab)])
+    ready = Counter(name for items in rubric.values() for item in items for name in item.comments)
+    if twice := [name for counter in (names, ready) for name, count in counter.items() if count > 1]:
+        raise LabError(f"{path}: {', '.join(twice)}: there is a column or a comment of this name already; rename it")
+    return rubric
+
+
+def _item(entry: object, where: str) -> Item:
+    """An item as it was read; a ``ValueError`` says what is wrong."""
+    if not isinstance(entry, dict) or not FIELDS <= entry.keys() <= FIELDS | {"comments"}:
+        found = ", ".join(map(str, entry)) if isinstance(entry, dict) else entry
+        raise ValueError(f"{where} needs id, part, points and text, and may have comments; it has: {found}")
+    name, part, points, text = (entry[key] for key in ("id", "part", "points", "text"))
+    if not isinstance(comments := entry.get("comments") or {}, dict):
+        raise ValueError(f"{where}: comments is {comments!r}, not ready comments by id")
+    values = {"name": (name, part, *comments), "text": (text, *comments.values()), "points": (points,)}
+    for kind, (is_good, fault) in _KINDS.items():
+        for one in values[kind]:
+            if not is_good(one):
+                raise ValueError(f"{where}: {'points: ' * (kind == 'points')}{one!r} {fault}")
+    ready = {tables.key(key): one_line(value, 2000) for key, value in comments.items()}
+    return Item(tables.key(name), tables.key(part), points, one_line(text, 2000), ready)

@@ -1,0 +1,172 @@
+"""Points by hand: rubrics, their items and ready comments in marks.csv, and several markers."""
+
+import pytest
+from small_class import add, table
+
+from hi_mnist.cli import LabError
+from labs import catalog
+from staff import grade_class, marks, merge, rubric
+
+pytest_plugins = ["small_class"]
+ITEM = "- {id: a, part: p, points: 2, text: t}\n"
+OWN = """
+- {id: figure, part: results, points: 3, text: 'a | figure', comments: {blur: It is blurred., late_figure: Too late.}}
+- {id: table, part: results, points: 1.5, text: a table}
+- {id: words, part: words, points: 0.5, text: some words}
+"""
+
+
+@pytest.fixture
+def merged(final, tmp_path):
+    """Grade the class by ``OWN``, merge this marks.csv, return final.csv by id."""
+    (tmp_path / "own.yaml").write_text(OWN, encoding="utf-8")
+    return lambda text, *options: final(text, "--rubric", tmp_path / "own.yaml", *options)
+
+
+def test_the_labs_rubrics_hold_what_their_reports_ask_for(tmp_path, monkeypatch):
+    assert rubric.parts(catalog.MAIN) == {"log": 2, "tuning": 5, "results": 2, "questions": 20, "feedback": 1}
+    questions = {item.id: item.points for item in rubric.load(catalog.MAIN)["questions"]}
+    for start in ("projections_", "generators_"):
+        assert sum(points for name, points in questions.items() if name.startswith(start)) == 10
+    for lab in catalog.names():
+        assert all(item.text for items in rubric.load(lab).values() for item in items)  # each can be read
+    monkeypatch.setattr(rubric, "ROOT", tmp_path)
+    assert rubric.parts("fashion_tutorial") == {}
+    (tmp_path / "labs/fashion_tutorial").mkdir(parents=True)
+    (tmp_path / "labs/fashion_tutorial" / rubric.NAME).write_text(ITEM)
+    assert rubric.parts("fashion_tutorial") == {"p": 2}
+
+
+def test_a_fault_in_a_rubric_is_one_line_with_its_place(tmp_path, run_script):
+    path = tmp_path / "own.yaml"
+    for text, cause in {
+        "": "no list of items",
+        "a: 1": "no list of items",
+        "- 1": "item 1 needs id, part, points and text",
+        ITEM.replace("text", "txt"): "item 1 needs",
+        ITEM + ITEM: "a: there is a column",
+        ITEM.replace("id: a", "id: e_step"): "e_step: there is a column",
+        **{
+            ITEM.replace("part: p", f"part: {name}"): f"{name}: there is a column"
+            for name in ("total", "marks", "email")
+        },
+        ITEM + ITEM.replace("id: a", "id: p"): "p: there is a column",
+        ITEM.replace("id: a", "id: yes"): "item 1: True is no name",
+        ITEM.replace("id: a", "id: a b"): "'a b' is no name",
+        ITEM + ITEM.replace("id: a", "id: b").replace("2", "two"): "item 2: points: 'two' is not",
+        ITEM.replace("2", "-1"): "points: -1",
+        ITEM.replace("2", ".nan"): "points: nan",
+        ITEM.replace("2", "true"): "points: True",
+        ITEM.replace("text: t", "text: ''"): "'' is not text",
+        ITEM.replace("text: t", "text: t, comments: [x]"): "not ready comments by id",
+        ITEM.replace("text: t", "text: t, comments: {x: 1}"): "1 is not text",
+        "- id: a\n  text: one: two\n": "line 2: mapping values",
+        "- {id: a": "line 1",
+        "- !!python/object:os.system {}": "line 1: could not",
+        "- 2026-13-45": "month",
+    }.items():
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(LabError) as caught:
+            rubric.read(path, catalog.MAIN)
+        assert str(path) in str(caught.value) and cause in str(caught.value), text
+    path.write_bytes(ITEM.replace("text: t", "text: 中文").encode("gbk"))
+    for command in (["merge", "--marks", path], [tmp_path, "--unsandboxed", "--dataset", "digits"]):
+        add(tmp_path, "PB1")
+        done = run_script(grade_class, *command, "--out", tmp_path.parent / f"{tmp_path.name}.out", "--rubric", path)
+        assert (done.status, done.err.count("\n")) == (2, 1) and "grading:" not in done.out
+    assert "own.yaml: " in done.err and "invalid" in done.err
+
+
+def test_items_ticks_and_ready_comments_make_points_and_feedback(merged, handins, tmp_path):
+    for i in range(1, 6):
+        add(handins, f"PB{i}")
+    (tmp_path / "out").mkdir()
+    rows = merged(
+        "student_id,results,figure,table,words,comment,comment_ids\n"
+        "PB1,,x,✔️,ｘ,Well done,\nPB2,3.5,,,0.5,,blur;LATE_figure\nPB3,,2.5,,√,,\nPB4,4.5,3,1.5,0,,\nPB5,3,1,,x,,\n"
+    )
+    columns = ("results", "words", "report_score", "total", "undecided")
+    assert {i: tuple(row[name] for name in columns) for i, row in rows.items()} == {
+        "PB1": ("4.5", "0.5", "5", "75", ""),
+        "PB2": ("3.5", "0.5", "4", "74", ""),
+        "PB3": ("", "0.5", "0.5", "", "results"),
+        "PB4": ("4.5", "0", "4.5", "74.5", ""),
+        "PB5": ("3", "0.5", "3.5", "73.5", ""),
+    }
+    told = [(tmp_path / f"out/feedback/PB{i}+Ann+LAB3/feedback.md").read_text(encoding="utf-8") for i in (1, 2)]
+    assert "| report: results | 4.5 / 4.5 | |\n| - a \\| figure | 3 / 3 | |\n| - a table | 1.5 / 1.5 | |\n" in told[0]
+    assert "| total | 75 / 75 | |\n\n    Well done\n" in told[0]
+    assert "| - a \\| figure | of 3 | |" in told[1] and "\n\n    It is blurred.\n    Too late.\n" in told[1]
+    template = list(table(tmp_path / "out" / marks.TEMPLATE)[0])
+    assert template[3:] == ["results", "figure", "table", "words", *marks.OTHERS]  # words is a part and its only item
+
+
+def test_wrong_items_name_line_and_column(merged, handins, tmp_path):
+    add(handins, "PB1")
+    head = "student_id,results,figure,table,words,comment_ids,marker\n"
+    other = tmp_path / "other.yaml"
+    other.write_text(ITEM)
+    for text, cause in {
+        f"{head}PB1,4,3,1.5,0,,\n": "line 2, column results: 4, but its items make 4.5",
+        f"{head}PB1,,3.5,1,0,,\n": "line 2, column figure: 3.5 is not between 0 and 3",
+        f"{head}PB1,,no,1,0,,\n": "line 2, column figure: 'no' is not a number",
+        f"{head}PB1,1,,,0,blurr,\n": "line 2, column comment_ids: 'blurr' is none of the rubric's: blur, late_figure",
+        f"{head}PB1,1,,,0,,\nPB1,2,,,0,,Bob\n": "line 3, column marker: the student has another row",
+        f"{head}PB1,1,,,0,,Bob\nPB1,2,,,0,,bob\n": "line 3, column student_id: PB1 is already in line 2",
+        "student_id,results,words,log\nPB1,1,0,1\n": "unknown column log",
+    }.items():
+        with pytest.raises(LabError) as caught:
+            merged(text)
+        assert cause in str(caught.value), text
+        with pytest.raises(LabError):  # and the class keeps its rubric
+            merge.merge(tmp_path / "out", tmp_path / "marks.csv", other)
+    assert not {"final.csv", "audit.csv"} & {path.name for path in (tmp_path / "out").iterdir()}
+    assert (tmp_path / "out" / rubric.NAME).read_text(encoding="utf-8") == OWN
+
+
+def test_several_markers_count_in_the_mean_where_they_are_near(merged, handins, tmp_path):
+    for i in range(1, 8):
+        add(handins, f"PB{i}")
+    rows = merged(
+        "student_id,results,figure,table,words,performance,comment,marker\n"
+        "PB1,,3,0,x,,Good.,Ann\nPB1,,2,1.5,x,,Good.,Bob\n"  # near, and far in an item
+        "PB2,1,,,x,,,Ann\nPB2,3,,,x,,,Bob\n"  # far
+        "PB3,1,,,x,,,Ann\nPB3,3,,,x,,,Bob\nPB3,2,,,,,,final\n"  # far, and decided
+        "PB4,,2,,,,,Ann\nPB4,,,1,x,,,Bob\n"  # each marked some of it
+        "PB5,2,,,x,20,,Ann\nPB5,2,,,x,30,,Bob\n"  # of a question
+        "PB6,2,,,x,,,Ann\n"
+        "PB7,,3,1,x,,,Ann\nPB7,,0,1,x,,,Bob\nPB7,,1,,,,,Final\n"  # far, and an item of it decided
+    )
+    columns = ("results", "total", "undecided", "markers", "difference")
+    apart = "results differs by 2 (Ann 1, Bob 3)"
+    assert {i: tuple(row[name] for name in columns) for i, row in rows.items()} == {
+        "PB1": ("3.25", "73.75", "", "Ann, Bob", "results differs by 0.5 (Ann 3, Bob 3.5)"),
+        "PB2": ("", "", apart, "Ann, Bob", apart),
+        "PB3": ("2", "72.5", "", "Ann, Bob, final", ""),
+        "PB4": ("3", "73.5", "", "Ann, Bob", ""),
+        "PB5": ("2", "", "performance differs by 10 (Ann 20, Bob 30)", "Ann, Bob", rows["PB5"]["undecided"]),
+        "PB6": ("2", "72.5", "", "Ann", ""),
+        "PB7": ("2", "72.5", "", "Ann, Bob, Final", ""),
+    }
+    assert rows["PB1"]["comment"] == "Good."
+    told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    assert "| report: results | 3.25 / 4.5 | |\n| - a \\| figure | of 3 | |\n| - a table | of 1.5 | |\n" in told
+    assert "markers differ on 3 students" in merge.merge(tmp_path / "out", tmp_path / "marks.csv")[1][0]
+
+
+def test_late_work_costs_its_penalty_and_who_is_absent_has_no_total(merged, handins, tmp_path):
+    for name, text in {
+        "roster": "student_id,extension\nPB1,1d\nPB2,\nPB8,\nPB9,\n",
+        "times": "student_id,submitted\nPB1,2026-12-03 04:00\nPB2,2026-12-09 00:00\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    for i in (1, 2):
+        add(handins, f"PB{i}", "wrong 1" if i == 1 else b"right")
+    due = ["--roster", tmp_path / "roster", "--times", tmp_path / "times", "--deadline", "2026-12-01T00:00Z"]
+    rows = merged("student_id,results,words\nPB1,4.5,x\nPB2,0,0\nPB9,2,0\nPB8,,\n", *due, "--penalty", "10")
+    assert {i: (row["late"], row["penalty"], row["total"]) for i, row in rows.items()} == {
+        "PB1": ("1 d 4 h", "20", "50"), "PB2": ("8 d 0 h", "80", "0"), "PB8": ("", "0", ""), "PB9": ("", "0", ""),
+    }  # fmt: skip
+    assert rows["PB8"]["undecided"] == "" and rows["PB9"]["undecided"].startswith("e_step")
+    told = (tmp_path / "out/feedback/PB1+Ann+LAB3/feedback.md").read_text(encoding="utf-8")
+    assert "| late: 1 d 4 h | -20 | |\n| total | 50 / 75 | |\n" in told
