@@ -224,8 +224,10 @@ def test_both_languages_have_the_same_structure_and_the_rubric_the_points_by_han
         assert structure(f"{name}.md") == structure(f"{name}.zh.md"), name
     by_hand = list(rubric.parts("deep_autoencoder").values())
     skeleton = (FOLDER / "report_template.md").read_text(encoding="utf-8")
-    assert by_hand == [int(points) for points in re.findall(r"^## .*\((\d) point", skeleton, re.MULTILINE)]
-    assert sum(by_hand) == questions.BY_HAND
+    assert (
+        by_hand == [int(points) for points in re.findall(r"^## .*\((\d) point", skeleton, re.MULTILINE)]
+        and sum(by_hand) == questions.BY_HAND
+    )
 
 
 def test_the_bonus_ladder_of_hidden_colourings():
