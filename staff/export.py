@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 from hi_mnist import cli
@@ -15,7 +16,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from labs import catalog
 from staff import archives, gradebook, marks, roster, rubric, tables
-from staff.roster import Course, Student
+from staff.roster import Course, Match, Student
 from staff.tables import Sheet, guarded
 
 POINTS = {  # the header of a column of points
@@ -62,21 +63,25 @@ def main(argv: list[str]) -> int:
     column = points_column(system, sheet.rows[0], args.column, title) if args.gradebook else len(sheet.rows[0]) - 1
     theirs = Course(system, students)  # with the emails, because Moodle's worksheet may have nothing else
     matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
-    unknown = [row for row in rows if row["email"] and matched[row["hand_in"]][0] is None]
+    unknown = [row for row in rows if row["email"] and matched[row["hand_in"]].student is None]
     matched |= roster.match(theirs, [(row["email"], row["hand_in"]) for row in unknown])
+    uploaders = [one.other for one in matched.values()]  # under another's id: to be settled, not absent
     names = [i for i, header in enumerate(sheet.rows[0]) if header.strip().casefold() in sum(roster.NAMES, ())]
+    absent = 0 if args.absent == "zero" else None
     for student in students:
         cells = sheet.rows[sheet.numbers.index(student.line)]
-        points = [row["total"] for row in rows if matched[row["hand_in"]][0] == student]
+        points = [row["total"] for row in rows if matched[row["hand_in"]].student == student]
+        points = points or [None if student in uploaders else absent]
         cells += [""] * (column + 1 - len(cells))
-        points = points or [0 if args.absent == "zero" else None]
         cells[column] = guarded(points[0] if len(points) == 1 else None)
         for i in names:
             cells[i] = guarded(cells[i])  # it may be a formula
     write(table, sheet, quoted=system == "blackboard")
     told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
     told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
-    told[f"ids in {system}"] = [f"{hand_in}: {why}" for hand_in, (_, why) in matched.items() if why]
+    told[f"ids in {system}"] = [f"{name}: {one.remark}" for name, one in matched.items() if one.remark]
+    counts = Counter(str(one.student) for one in matched.values() if one.student)
+    told["more than one hand-in, so empty"] = [student for student, count in counts.items() if count > 1]
     for note in [*notes, *(f"{what}: {tables.shortened(names, '; ')}" for what, names in told.items() if names)]:
         print(f"note: {note}")
     print(f"wrote {table.name} with {len(students)} students, and {system}_feedback.zip, in {args.out}")
@@ -84,16 +89,20 @@ def main(argv: list[str]) -> int:
 
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
-    """The rows of hand-ins with their ``total``, None if it is undecided, and the lab. LabError asks to merge again."""
+    """The rows with a hand-in or a ``total``, which is None if undecided, and the lab. LabError asks to merge again.
+
+    ``hand_in`` of those who handed nothing in is ``marks.called``.
+    """
     graded, path = gradebook.load(out), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
-    found = [row.cells for row in tables.read(path, ["hand_in", "total"], None)[0]]
-    totals = {tables.key(cells["hand_in"]): marks.number(cells["total"], 1e6) for cells in found}
-    rows = [row for row in graded.rows if row["hand_in"]]
-    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys() - {""}:
+    found = [row.cells for row in tables.read(path, ["student_id", "hand_in", "total"], None)[0]]
+    totals = {tables.key(marks.called(cells)): marks.number(cells["total"], 1e6) for cells in found}
+    rows = [row | {"hand_in": marks.called(row)} for row in graded.rows]
+    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys():
         raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")
-    return [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows], graded.lab
+    rows = [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows]
+    return [row for row in rows if row["status"] != "ABSENT" or row["total"] is not None], graded.lab
 
 
 def points_column(system: str, headers: list[str], named: str | None, title: str) -> int:
@@ -129,14 +138,14 @@ def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
         partial.write_bytes(text.getvalue().encode(sheet.encoding))
 
 
-def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, tuple]) -> list[str]:
-    """Write the zip of all decided hand-ins' feedback; returns the hand-ins that are not in it."""
+def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, Match]) -> list[str]:
+    """Write the zip of all decided hand-ins' feedback; returns those that are not in it."""
     without, contents = [], {}
-    for row in rows:
+    for row in (row for row in rows if row["total"] is not None):
         folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
         there = {name: (folder / name).read_bytes() for name in FEEDBACK if (folder / name).is_file()}
-        name = upload_name(system, hand_in, matched[hand_in][0])
-        if row["total"] is None or not there or not name:
+        name = upload_name(system, hand_in, matched[hand_in].student)
+        if not there or not name:
             without.append(hand_in)
         elif system == "canvas":  # shown under the name of the student's own file, which is a zip
             contents[f"{name}.zip"] = zipped(there)

@@ -14,7 +14,7 @@ import argparse
 import re
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +215,7 @@ def grade_class(
     names, answers = [(one.student_id, one.hand_in) for one in found], {}
     course, notes = roster.given(args, names)
     if args.indices:
-        answers, more = tables.answers(args.indices, "sample_index", names, index)
+        answers, more = tables.answers(args.indices, "sample_index", course.named(names), index)
         notes += more
     if args.scheduler is None and not args.unsandboxed:  # a cluster's workers are asked by the pool
         bubblewrap.require()
@@ -337,10 +337,6 @@ def class_rows(
             row.student_id, row.name = row.record["student_id"], row.record["name"]
         if row.record is not None or one.hand_in not in to_grade:
             rows.append(row)
-    ids = Counter(row.student_id.casefold() for row in rows if row.record is not None and row.student_id)
-    for row in rows:
-        if row.record is not None and not row.review and ids[row.student_id.casefold()] > 1:
-            row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
     return rows
 
 
@@ -354,7 +350,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
-    print(gradebook.counted(rows))
+    print(gradebook.counted(row.status() for row in rows))
     print(f"wrote gradebook.csv, {TEMPLATE}, summary.html, summary.md and feedback/ in {args.out}")
     print(f"next: read summary.html, fill in {TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")

@@ -11,6 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from grading.questions.common import Question
@@ -296,11 +297,11 @@ def _markdown(template: str, lab: str, **values) -> str:
     return pages.render(template, folder=TEMPLATES, **values).rstrip() + "\n"
 
 
-def counted(rows: list[Row]) -> str:
+def counted(statuses: Iterable[str]) -> str:
     """The number of hand-ins by status, and that of absent students."""
-    statuses = Counter(row.status() for row in rows)
-    told = ", ".join(f"{statuses[s]} {s}" for s in STATUSES if s in statuses)
-    return f"{len(rows) - statuses['ABSENT']} hand-ins: {told or 'none'}"
+    counts = Counter(statuses)
+    told = ", ".join(f"{counts[s]} {s}" for s in STATUSES if s in counts)
+    return f"{counts.total() - counts['ABSENT']} hand-ins: {told or 'none'}"
 
 
 def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]) -> str:
@@ -310,24 +311,40 @@ def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]
         entries = [row.record["questions"][i] for row in graded]
         closed = [q for q in entries if decided(q) is not None]
         lost = [q for q in closed if q["score"] < asked.points - 0.005]
-        every = Counter(cause for q in lost for cause in causes(q))
         parts.append({"label": asked.label, "points": asked.points, "closed": [q["score"] for q in closed]})
         parts[-1] |= {"lost": len(lost), "open": len(entries) - len(closed)}
-        parts[-1]["causes"] = sorted(every.items(), key=lambda item: (-item[1], item[0]))
-    values = {"rows": graded, "counted": counted(rows), "facts": facts, "parts": parts, "alike": alike}
+        parts[-1]["causes"] = causes(zip(lost, range(len(lost)), strict=True))
+    values = {
+        "rows": graded,
+        "counted": counted(row.status() for row in rows),
+        "facts": facts,
+        "parts": parts,
+        "alike": alike,
+    }
     values["without_report"] = [row.hand_in for row in graded if archives.NO_REPORT in row.record["notes"]]
     return _markdown("summary.md.j2", lab, **values, similar=SIMILAR, undecided_causes=undecided_causes)
 
 
-def causes(question: dict) -> list[str]:
-    """Why a question lost points: each check that failed, without numbers and places, so that equal ones are counted.
+def causes(lost: Iterable[tuple[dict, object]]) -> list[tuple[str, list]]:
+    """Why points were lost or are open: each check that failed, with all whom it failed for, the most frequent first.
 
-    Performance passes with any points: that is no cause.
+    ``lost`` has each question with whose it is. Messages that differ in numbers only (a line, a shape) are one cause,
+    with N for those numbers. Performance passes with any points: that is no cause.
     """
-    verdict, lines = question["verdict"], question["message"].splitlines()
-    if verdict == "WRONG":  # a line for each check, with examples below it
-        lines = [line for line in lines if not re.match("(input|got|want): ", line)]
-    else:
-        lines = [] if verdict == "PASS" else [re.sub("^(not attempted): .*", r"\1", "".join(lines[:1]))]
-    lines = [re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "N", line)[:160] for line in lines]
-    return [f"{verdict}: {line}" for line in dict.fromkeys(lines)]
+    found = {}
+    for question, whose in lost:
+        verdict, lines = question["verdict"], question["message"].splitlines()
+        if verdict == "WRONG":  # a line for each check, with examples below it
+            lines = [line for line in lines if not re.match("(input|got|want): ", line)]
+        else:
+            lines = [] if verdict == "PASS" else [re.sub("^(not attempted): .*", r"\1", "".join(lines[:1]))]
+        for line in lines:
+            words = re.split(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)", f"{verdict}: {line[:160]}")
+            numbers, its = found.setdefault(tuple(words[::2]), ([], []))
+            numbers.append(words[1::2])
+            its += [whose] if its[-1:] != [whose] else []
+    told = []
+    for words, (numbers, its) in found.items():
+        same = [one.pop() if len(one) == 1 else "N" for one in map(set, zip(*numbers, strict=True))]
+        told.append(("".join(map("".join, zip_longest(words, same, fillvalue=""))), its))
+    return sorted(told, key=lambda cause: (-len(cause[1]), cause[0]))

@@ -7,14 +7,13 @@ They are made of gradebook.json and the records alone, so they can be written ag
 that works offline and without scripts. What students wrote is escaped; their pictures come as the sandbox made them.
 """
 
-from collections import Counter
 from pathlib import Path
 
 from grading.scores import FIGURES
 from hi_mnist import files
 from labs import catalog
 from report import pages
-from staff import archives, gradebook, handout, statistics, tables
+from staff import archives, gradebook, handout, marks, statistics, tables
 from staff.gradebook import FEEDBACK, kept_files
 from staff.statistics import Class
 
@@ -28,16 +27,13 @@ GAP = ("\N{VERTICAL ELLIPSIS}", False)
 def write(out: Path, final: list[dict] | None = None, only: str = "") -> None:
     """Write ``summary.html``, each ``feedback.html`` and ``mail_merge.csv`` into the folder of a graded class.
 
-    Args:
-        out: where ``gradebook.write`` wrote.
-        final: the rows of final.csv, if the class is merged.
-        only: the only hand-in whose page is written; empty for all.
+    ``final`` has the rows of final.csv, if the class is merged; ``only`` is the one hand-in whose page is written.
     """
     graded = Class(out, final)
     files.write_text(out / "summary.html", summary(graded))
-    scored, lines = {row["hand_in"]: row for row in graded.scored}, []
+    merged, lines = {marks.called(row): row for row in final or []}, []
     for row in graded.rows:
-        row, page = row | scored.get(row["hand_in"], {}), ""
+        row, page = row | merged.get(marks.called(row), {}), ""
         if record := graded.records.get(row["hand_in"]):
             page = link(row)["address"]
         if page and only in ("", row["hand_in"]):
@@ -57,9 +53,9 @@ def link(row: dict) -> dict:
     return {"who": row["student_id"] or row["hand_in"], "address": address}
 
 
-def _render(name: str, graded: Class, **values) -> str:
+def _render(name: str, graded: Class, of: str, **values) -> str:
     values |= {use.__name__: use for use in (short, link, pages.shown)}
-    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, graded=graded, **values)
+    return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, of=of, graded=graded, **values)
 
 
 # --------------------------------------------------------------------------- for staff
@@ -74,9 +70,9 @@ def summary(graded: Class) -> str:
         if graded.runs:
             plots.append(("Performance against accuracy", statistics.scatter(graded.runs), BAD_CLUSTERS))
     pairs = [beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.alike]
-    values = {"counts": Counter(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
+    values = {"counted": gradebook.counted(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
     values |= {"closed": len(totals), "quartiles": statistics.quartiles(totals), "similar": gradebook.SIMILAR}
-    return _render("summary.html.j2", graded, few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
+    return _render("summary.html.j2", graded, "the class", few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
 
 
 def beside(graded: Class, pair: list[dict], told: str) -> dict:
@@ -113,6 +109,7 @@ def feedback(graded: Class, record: dict, row: dict) -> str:
     return _render(
         "feedback.html.j2",
         graded,
+        row["name"] or its.hand_in,
         record=shown,
         row=row,
         changed=[q["id"] for q in shown["questions"] if gradebook.decided(q) != row[q["id"]]],

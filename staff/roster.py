@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hi_mnist import files, settings
 from hi_mnist.cli import LabError
@@ -24,7 +25,7 @@ EMAILS = (("email",), ("email address",), ("e-mail",), ("邮箱",), ("电子邮�
 SECTIONS = (("section",), ("class",), ("group",), ("groups",), ("班级",))
 ACCOUNTS = {"canvas": "id", "moodle": "identifier", "blackboard": "username"}
 # Lines of an export that are no student's: points, and the account in which staff see a course as students do.
-_NOBODY = re.compile(r"points possible|student, test|.*_previewuser", re.I)
+_NO_STUDENT = re.compile(r"points possible|student, test|.*_previewuser", re.I)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ class Student:
         return f"{self.ids[0]} {self.name}".strip()
 
 
+class Match(NamedTuple):
+    """Whose a hand-in is, what a person should know of that, and who uploaded it if that is another student."""
+
+    student: Student | None
+    remark: str = ""
+    other: Student | None = None
+
+
 @dataclass
 class Course:
     """A class: its roster, with the course system that exported it, the policy on late work, and times by hand-in."""
@@ -58,25 +67,44 @@ class Course:
         if self != Course() or (out / COURSE).exists():
             files.write_text(out / COURSE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
+    def named(self, hand_ins: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Ids and names of hand-ins, with the roster's ids, and its students without one: lists may name them, too."""
+        owners = {hand_in: one.student for hand_in, one in match(self, hand_ins).items()}
+        absent = [(s.ids[0], f"absent/{s.ids[0]}") for s in self.students if s not in owners.values()]
+        return [(owners[name].ids[0] if owners[name] else one, name) for one, name in hand_ins] + absent
+
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
-        """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary."""
-        matched = match(self, [(row.student_id, row.hand_in) for row in rows]) if self.students else {}
-        absent = {student.ids[0]: student for student in self.students}
+        """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary.
+
+        A row gets its student's id as the roster has it: from here on, a student has one id.
+        """
+        matched = match(self, [(row.student_id, row.hand_in) for row in rows])
+        absent, remarks, facts = {student.ids[0]: student for student in self.students}, [], []
+        others = {one.other.ids[0]: f"{hand_in}: {one.remark}" for hand_in, one in matched.items() if one.other}
         for row in rows:
-            student, remark = matched.get(row.hand_in, (None, ""))
-            student, upload = student or Student(0, [""]), archives.UPLOAD.match(row.hand_in)
-            row.email, row.section = student.email, student.section
-            absent.pop(student.ids[0], None)
+            student, remark, other = matched[row.hand_in]
+            remarks += [f"{row.hand_in}: {remark}"] if remark else []
+            if student:
+                absent.pop(student.ids[0], None)
+                row.student_id, row.name = student.ids[0], row.name or student.name
+                row.email, row.section = student.email, student.section
             if row.record:
+                student, upload = student or Student(0, [""]), archives.UPLOAD.match(row.hand_in)
                 at = self.times.get(row.hand_in) or (upload and upload["at"]) or ""
                 row.late, row.penalty, note = self.late.judge(at, student.extension, student.late_days)
                 told = "Canvas says LATE, not when" if row.late == UNKNOWN and "_LATE_" in row.hand_in else ""
-                row.notes += filter(None, (remark, note, told))
-        remarks, facts = [f"{hand_in}: {remark}" for hand_in, (_, remark) in matched.items() if remark], []
+                row.notes += filter(None, ("" if other else remark, note, told))
+                row.review += [remark] if other else []
+        ids = Counter(tables.key(row.student_id) for row in rows if row.record and row.student_id)
+        for row in rows:
+            if row.record and not row.review and ids[tables.key(row.student_id)] > 1:
+                row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
         if self.students and complete:
-            named = tables.shortened(list(map(str, absent.values()))) or "nobody"
+            named = tables.shortened(list(map(str, absent.values())), "; ") or "nobody"
             facts.append(f"roster: {len(self.students)} students; absent: {named}")
-            rows += [gradebook.Row("", one, s.name, None, [], [], s.email, s.section) for one, s in absent.items()]
+            for one, s in absent.items():
+                notes = [others[one]] if one in others else []
+                rows.append(gradebook.Row("", one, s.name, None, notes, [], s.email, s.section))
         facts += [f"roster: {tables.shortened(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
@@ -116,7 +144,9 @@ def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Co
         except ValueError as error:
             raise LabError(f"deadline of {student}: {error}") from None
     if args.times:
-        course.times, more = tables.answers(args.times, "submitted", hand_ins, lambda at: late.instant(at) and at)
+        course.times, more = tables.answers(
+            args.times, "submitted", course.named(hand_ins), lambda at: late.instant(at) and at
+        )
         notes += more
     return course, notes
 
@@ -133,7 +163,7 @@ def read(path: Path) -> tuple[str, list[Student], list[str]]:
     system = system or ("blackboard" if columns >= {"last name", "first name", "username"} else "")
     students, lines, errors = [], {}, []
     for one in (_student(system, row) for row in rows):
-        if _NOBODY.fullmatch(one.name) or _NOBODY.fullmatch(one.account) or not (one.ids or one.name):
+        if _NO_STUDENT.fullmatch(one.name) or _NO_STUDENT.fullmatch(one.account) or not (one.ids or one.name):
             continue
         first = lines.setdefault(tables.key(one.ids[0]), one.line) if one.ids else None
         errors += [f"line {one.line}: {one.name} has no id"] if first is None else []
@@ -159,8 +189,8 @@ def _student(system: str, row: tables.Row) -> Student:
     return Student(row.line, ids, first(NAMES), email, first(SECTIONS), account, *rest)
 
 
-def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, tuple[Student | None, str]]:
-    """The students of hand-ins, by name of the hand-in, each with a remark if a person should know why it is that one.
+def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
+    """Whose hand-ins are, by name of the hand-in.
 
     An id counts as written, then in another case or form; then the uploader counts, and then an id that a spreadsheet
     may have changed (zeros in front lost or added, 2.1E+09), if only one student has such an id.
@@ -169,23 +199,19 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, tuple[St
     by_id |= {tables.key(student.ids[0]): student for student in course.students}
     found = {}
     for student_id, hand_in in hand_ins:
-        right, uploader, remark = by_id.get(tables.key(student_id) or None), _uploader(course, hand_in), ""
-        near = [s for s in [right or uploader] if s] or [s for s in course.students if _near(s, student_id)]
-        if len(near) != 1:
+        named = student_id or tables.narrow(hand_in).partition("+")[0]  # an id in wide digits is none to archives.py
+        right, uploader, remark = by_id.get(tables.key(named) or None), _uploader(course, hand_in), ""
+        near = [s for s in course.students if any(tables.same_id(one, named) for one in s.ids)]
+        near = [right or uploader] if right or uploader else near
+        other = uploader if right and uploader != right else None
+        if len(near) != 1 and course.students:
             remark = f"not in the roster{'; perhaps ' if near else ''}{tables.shortened(list(map(str, near)))}"
-        elif not student_id or student_id not in (*near[0].ids, near[0].email):
+        elif other:
+            remark = f"its id is that of {right}, but {other} uploaded it"
+        elif near and (not student_id or student_id not in (*near[0].ids, near[0].email)):
             remark = f"in the roster as {near[0]}"
-        elif uploader not in (None, right):
-            remark = f"its id is that of {right}, but {uploader} uploaded it"
-        found[hand_in] = near[0] if len(near) == 1 else None, remark
+        found[hand_in] = Match(near[0] if len(near) == 1 else None, remark, other)
     return found
-
-
-def _near(student: Student, student_id: str) -> bool:
-    """Whether an id differs from a student's only as spreadsheets make them differ."""
-    pairs = [(one, student_id) for one in student.ids]
-    zeros = ({re.sub("(?<![0-9])0+(?=[0-9])", "", tables.key(text)) for text in pair} for pair in pairs)
-    return any(len(plain) == 1 for plain in zeros) or any(tables.same_number(*pair) for pair in pairs)
 
 
 def _uploader(course: Course, hand_in: str) -> Student | None:

@@ -1,7 +1,6 @@
 """What a class's points tell: quartiles, why points were lost, and the plots of ``summary.html``."""
 
 import io
-from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +20,7 @@ LABELS = ("nothing open", "with open points")
 
 
 class Class:
-    """A class that is graded, and perhaps merged.
-
-    Args:
-        out: its folder.
-        final: the rows of final.csv; None if it is not merged.
+    """A class in its folder ``out`` that is graded, and merged if the rows ``final`` of final.csv are given.
 
     Attributes:
         lab, facts, alike: as in ``gradebook.Graded``.
@@ -78,17 +73,15 @@ class Class:
 
     def _told(self, name: str) -> dict:
         """What the records tell of a part: ``seconds`` and ``causes``."""
-        times, causes = [], defaultdict(list)
+        times, lost = [], []
         for row in self.scored:
             record = self.records.get(row["hand_in"], {"questions": []})
             times += [(record["seconds"][name], row)] if name in record.get("seconds", {}) else []
-            for q in record["questions"]:
-                if q["id"] == name and (q["score"] < q["points"] - LOST or gradebook.decided(q) is None):
-                    for cause in gradebook.causes(q):
-                        causes[cause].append(row)
+            asked = (q for q in record["questions"] if q["id"] == name)
+            lost += [(q, row) for q in asked if q["score"] < q["points"] - LOST or gradebook.decided(q) is None]
         times.sort(key=lambda pair: pair[0])
         seconds = (times[len(times) // 2][0], *times[-1]) if times else None
-        return {"seconds": seconds, "causes": sorted(causes.items(), key=lambda item: (-len(item[1]), item[0]))}
+        return {"seconds": seconds, "causes": gradebook.causes(lost)}
 
     @cached_property
     def runs(self) -> list[dict]:
@@ -151,7 +144,9 @@ def scatter(found: list[dict]) -> str:
             places = ([run[name] for run in some] for name in ("accuracy", "points"))
             colours = [RED if run["odd"] else BLUE for run in some]
             axes.scatter(*places, c=colours, marker=marker, label=LABELS[is_open], alpha=0.75, s=28)
+        lowest = min(run["points"] for run in found)
         axes.set(xlabel="accuracy of the clusters", ylabel="Performance, points by formula")
+        axes.set_ylim(min(lowest - 1, PERFORMANCE_POINTS - 10), PERFORMANCE_POINTS + 0.5)
         axes.grid(alpha=0.3)
         for handle in axes.legend(frameon=False).legend_handles:
             handle.set_color("black")

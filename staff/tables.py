@@ -45,7 +45,20 @@ class Sheet(NamedTuple):
 
 def sheet(path: Path) -> tuple[Sheet, list[str]]:
     """A table's lines, at least one, and notes on how the file was read; form of the file and errors as in ``read``."""
-    text, encoding, notes = _text(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise LabError(f"there is no file {path}") from None
+    except OSError as error:
+        raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
+    if len(raw) > LARGEST:
+        raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
+    if (decoded := encodings.decode(raw)) is None:
+        raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
+    text, guess = decoded
+    encoding = "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8-sig" if raw[:1] == b"\xef" else "utf-8"
+    notes = [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
     first = text.partition("\n")[0]
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
     delimiter = said[1] if said else max(",;\t", key=first.count)
@@ -62,20 +75,14 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
 
 
 def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = ()) -> tuple[list[Row], list[str]]:
-    """Read a table whose first line names the columns.
+    """The lines that are not empty of a table whose first line names the columns, and notes on how it was read.
 
-    Args:
-        path: UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252; separated by commas,
-            semicolons or tabs. Without comma separators, numbers may have a decimal comma. A first line like
-            ``sep=;`` sets the separator.
-        required, optional: the columns; ``name`` and ``hand_in`` are always allowed. None allows all others.
-
-    Returns:
-        the lines that are not empty, and notes on how the file was read.
+    It is UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252, separated by commas, semicolons
+    or tabs; a first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The
+    columns ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
 
     Raises:
-        LabError: the file cannot be read, its encoding is not clear, a column is missing, unknown or duplicated, or a
-            line is too long.
+        LabError: the file or its encoding is not clear, a column is missing, unknown or twice, or a line is too long.
     """
     (lines, numbers, delimiter, _), notes = sheet(path)
     (columns, *lines), rows = [[_unguarded(cell.strip()) for cell in cells] for cells in lines], []
@@ -90,25 +97,6 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = (
             by_column[column] = re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", by_column[column])
         rows += [Row(line, by_column)] * any(cells)
     return rows, notes
-
-
-def _text(path: Path) -> tuple[str, str, list[str]]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-    except FileNotFoundError:
-        raise LabError(f"there is no file {path}") from None
-    except OSError as error:
-        raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
-    if len(raw) > LARGEST:
-        raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
-    decoded = encodings.decode(raw)
-    if decoded is None:
-        raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
-    text, guess = decoded
-    encoding = "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8-sig" if raw[:1] == b"\xef" else "utf-8"
-    notes = [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
-    return text, encoding, notes
 
 
 def _unguarded(cell: str) -> str:
@@ -135,19 +123,12 @@ def narrow(text: str) -> str:
     return text.translate(_WIDE)
 
 
-def _changed_id(value: str, known: Iterable[str]) -> str:
-    """A remedy to append to a message if a spreadsheet seems to have taken an id for a number; else empty."""
-    meant = {name for name in known if same_number(value, name)}
-    if len(meant) == 1:
-        return f" (did you mean {meant.pop()}? {CHANGED.capitalize()})"
-    return f" ({CHANGED})" if _NUMBER.fullmatch(value) and not value.isdigit() else ""
-
-
-def same_number(value: str, student_id: str) -> bool:
-    """Whether a spreadsheet may show an id as ``value``: 23001 for 0023001, 2.1E+09 for 2100000003."""
+def same_id(value: str, student_id: str) -> bool:
+    """Whether a spreadsheet may show an id as ``value``: without zeros in front, or 2.1E+09 for 2100000003."""
+    one, other = (re.sub("(?<![0-9])0+(?=[0-9])", "", key(text)) for text in (value, student_id))
     shown = _NUMBER.fullmatch(value)
-    if not shown or not _NUMBER.fullmatch(student_id):
-        return False
+    if one == other or not shown or not _NUMBER.fullmatch(student_id):
+        return one == other
     digits = min(len(shown[1] or ""), 14) if shown[2] else 14  # spreadsheets keep 15 digits
     one, other = (f"{float(text.replace(',', '.')):.{digits}e}" for text in (value, student_id))
     return one == other
@@ -157,11 +138,7 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
     """Find the hand-ins that rows mean: by ``student_id``, which may also hold a hand-in's name, or by ``hand_in``.
 
     ``hand_in`` counts if ``student_id`` is empty. It also counts if no hand-in has that id, and the one that is named
-    has none, or one that a spreadsheet may have changed to it.
-
-    Args:
-        rows: of a table with the column ``student_id``.
-        hand_ins: ids and names of all that may be meant.
+    has none, or one that a spreadsheet may have changed to it. ``hand_ins`` are ids and names of all.
 
     Returns:
         each row with the names of its hand-ins and what is wrong with it, empty if nothing is; and notes.
@@ -174,13 +151,16 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         named = by_name.get(key(hand_in))
         column, shown = ("student_id", student_id) if student_id else ("hand_in", hand_in)
         meant, wrong = by_id.get(key(student_id), []) if student_id else [], ""
-        if named and not meant and (not ids[named] or not student_id or same_number(student_id, ids[named])):
+        if named and not meant and (not ids[named] or not student_id or same_id(student_id, ids[named])):
             meant = by_id[key(ids[named])] if student_id and ids[named] else [named]
             changed += [f"{student_id} ({named})"] if student_id else []
         if not shown:
             wrong = "column student_id: it is empty, and hand_in is empty, too"
         elif not meant:
-            wrong = f"column {column}: {shown!r} is not in the gradebook{_changed_id(shown, [*ids.values(), *ids])}"
+            near = {name for name in (*ids.values(), *ids) if same_id(shown, name)}
+            hint = f" (did you mean {near.pop()}? {CHANGED.capitalize()})" if len(near) == 1 else ""
+            hint = hint or f" ({CHANGED})" * bool(_NUMBER.fullmatch(shown) and not shown.isdigit())
+            wrong = f"column {column}: {shown!r} is not in the gradebook{hint}"
         elif named and named not in meant:
             wrong = f"column hand_in: {hand_in} is not a hand-in of {student_id}"
         elif first := next((taken[one] for one in meant if one in taken), None):
@@ -258,9 +238,6 @@ def called(hand_ins: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """The names that the column ``student_id`` may use for hand-ins, by ``key``: their ids or their full names.
 
     A file that merely has another student's id as its name is not found by it: it would get that student's marks.
-
-    Args:
-        hand_ins: ids and names of the rows.
     """
     hand_ins = list(hand_ins)
     ids = {key(student_id) for student_id, _ in hand_ins}

@@ -79,7 +79,7 @@ def test_the_class_in_numbers(out):
     assert found.parts["e_step"]["correlation"] is None  # all have the same
     causes = [(cause, [row["student_id"] for row in rows]) for cause, rows in part["causes"]]
     whose = ["PB5", "PB6", "PB7", "PB8"]
-    assert causes == [("WRONG: covs has shape (N, N)", whose), ("WRONG: means are wrong", whose)]
+    assert causes == [("WRONG: covs has shape (N, 2)", whose), ("WRONG: means are wrong", whose)]
     median, longest, row = part["seconds"]
     assert (median, longest, row["student_id"]) == (0.04, 0.08, "PB8")
     assert [run["row"]["student_id"] for run in found.runs if run["odd"]] == ["PB8"]
@@ -87,7 +87,7 @@ def test_the_class_in_numbers(out):
 
 def test_the_summary_answers_what_went_wrong_and_why(out):
     tags, text = read(out / "summary.html"), said(out / "summary.html")
-    assert "9 students: 9 OK" in text and "1.2 M-step 10 / 10 2 to 10 56 %" in text
+    assert "9 hand-ins: 9 OK" in text and "1.2 M-step 10 / 10 2 to 10 56 %" in text
     assert "4 WRONG: means are wrong PB5, PB6, PB7, PB8" in text and "Good index, bad clusters" in text
     assert all((out / a["href"]).is_file() for a in tags.named("a"))
     assert len(tags.named("img")) == 2 and len(tags.named("pre")) == 2  # both plots, and a pair side by side
@@ -157,7 +157,7 @@ def test_late_and_absent_students_and_classes_of_before(out):
     path.write_text(json.dumps(kept | {"rows": [*kept["rows"], nobody]}), encoding="utf-8")
     pages.write(out)
     text = said(out / "summary.html")
-    assert "10 students: 9 OK, 1 ABSENT. 1 late. For 1, nobody knows" in text and "PB0 1 d 4 h -7 points" in text
+    assert "9 hand-ins: 9 OK, 1 ABSENT. 1 late. For 1, nobody knows" in text and "PB0 1 d 4 h, -7 points" in text
     assert "7 points are deducted" in said(page(out, 0))
     absent = table(out / "mail_merge.csv")[-1]
     assert (absent["email"], absent["status"], absent["feedback"]) == ("gone@example.org", "ABSENT", "")
@@ -167,7 +167,7 @@ def test_late_and_absent_students_and_classes_of_before(out):
         record.write_text(json.dumps({k: v for k, v in old.items() if k != "seconds"}), encoding="utf-8")
     path.write_text(json.dumps({"missing": 0, "rows": kept["rows"]}), encoding="utf-8")
     pages.write(out)
-    assert "9 students" in said(out / "summary.html")
+    assert "9 hand-ins" in said(out / "summary.html")
 
 
 def test_a_companion_lab_has_its_pages(handins, grade, tmp_path):
