@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from hi_mnist import data, files, runs
 from hi_mnist.projections import PROJECTIONS
@@ -114,8 +113,8 @@ def plot_plane(
         figure.savefig(partial)
 
 
-def cut(image: Image.Image) -> Image.Image:
-    """The plane of a picture, without title and legend; one of other proportions than ours stays as it is."""
+def cut(image):
+    """The plane of a picture, a Pillow image, without title and legend; one of other proportions stays as it is."""
     left, bottom, width, height = AXES
     w, h = image.size
     edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)

@@ -6,6 +6,8 @@ dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
 """
 
 import argparse
+import ast
+import contextlib
 import csv
 import dataclasses
 import importlib.util
@@ -19,6 +21,7 @@ from tqdm import tqdm
 from hi_mnist import cli, files, networks, runs, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
+from hi_mnist.files import ROOT
 from hi_mnist.prepare import IDX_DIR_VARIABLE, ensure
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import setting
@@ -152,6 +155,26 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
         ax.set_title(text, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def check_filled(lab: str, but: tuple[str, ...] = ()) -> None:
+    """Raise LabError where tasks of a lab's ``submission.py`` are as they were handed out, so that no run begins.
+
+    ``but`` are the numbers of tasks that may be left, as "4.1".
+    """
+    path, left, tree = ROOT / "labs" / lab / "submission.py", [], ast.Module([], [])
+    with contextlib.suppress(SyntaxError, ValueError):  # which the import tells
+        tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        for statement in getattr(node, "body", []) if isinstance(node, ast.FunctionDef) else []:
+            match statement:
+                case ast.Raise(exc=ast.Call(ast.Name("NotImplementedError"), [ast.Constant(str(label))])):
+                    left += [] if label.startswith(but) else [(statement.lineno, label.partition(":")[0])]
+            if isinstance(statement, ast.Return | ast.Raise):
+                break  # what follows is not reached
+    if left:
+        told = "; ".join(f"line {line}: {label}" for line, label in sorted(left))
+        raise LabError(f"tasks of {path} are not filled in, or their `raise` still stands: {told}")
 
 
 def check_submission(lab: str) -> int:

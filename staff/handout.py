@@ -28,7 +28,7 @@ STUDENT_FILES = [
     "submission.py", "train.py", "visualization.py", "grade.py", "load_resources.py", "model.py", "utils.py",
     "hi_mnist/*.py", "sandbox/*.py", "grading/*.py", "grading/*/*.py",
     "report/*.py", "report/templates/*.j2", "report/templates/*.css",
-    "labs/*.py", "labs/*/*.py", "labs/*/README*.md", "labs/*/*.ipynb",
+    "labs/*.py", "labs/*/*.py", "labs/*/README*.md", "labs/*/report_template*.md", "labs/*/*.ipynb",
     "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*.png",
     "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
     "results/README.md", "tests/test_submission.py",

@@ -201,11 +201,11 @@ raise ValueError('\\x1b[2J\\u202eread ' + seen)
 
 @pytest.mark.slow
 def test_bundle_of_a_companion_lab_grades_it(tmp_path):
-    lab = catalog.load("image_clustering")
+    lab = catalog.load("deep_autoencoder")
     build.main([str(tmp_path / "lab.zip"), "--lab", lab.name])
     for container in laid_out(tmp_path / "lab.zip"):
         assert "torch" in (container / "source/requirements.txt").read_text()
-        assert "NotImplementedError" in (container / "source/labs/image_clustering/submission.py").read_text("utf-8")
+        assert "NotImplementedError" in (container / "source/labs/deep_autoencoder/submission.py").read_text("utf-8")
         (container / "submission" / "submission.py").write_bytes(lab.source.read_bytes())
         assert scores(run(container)) == {asked.label: asked.points for asked in lab.questions.values()}
 

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import pprint
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,7 +21,7 @@ from hi_mnist import cli, files, networks, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, SHORT_NAMES, load_data_set
 from labs import shared
-from labs.deep_autoencoder.settings import LAB, Config, Options, Settings
+from labs.deep_autoencoder.settings import LAB, PAPER, STAND_IN, Config, Options, Settings
 
 RESULTS = "results.json"  # written last: a run without it is unfinished
 
@@ -72,9 +73,12 @@ def read_run(args: argparse.Namespace, path: Path) -> tuple[Options, Config | No
         if not saved:
             raise LabError(f"--resume: {path} holds no run of this lab; leave --resume out to start one there")
         before = dataclasses.asdict(saved)
-    options = settings.check(Options(**before | settings.given(Options, args)))
+    chosen = settings.given(Options, args)
+    options = settings.check(Options(**(PAPER if chosen.get("paper") else {}) | before | chosen))
     if options.student_id.lower() == "table":
         raise LabError("--student_id table would overwrite table.csv; choose another name")
+    if options.without_scratch and not options.do_train_rbm:
+        raise LabError("--without_scratch leaves nothing to train; add --do_train_rbm, or leave it out")
     if not saved:
         files.check_new_folder(path)
     return options, saved
@@ -103,6 +107,7 @@ def open_folder(path: Path, options: Options, saved: Config | None) -> dict:
 
 def run(args: argparse.Namespace, path: Path) -> int:
     options, saved = read_run(args, path)
+    shared.check_filled(LAB, but=() if options.bonus else ("4.1",))
     # torch and scikit-learn stand behind these: a mistake in the command is told without them.
     import torch
 
@@ -110,18 +115,23 @@ def run(args: argparse.Namespace, path: Path) -> int:
 
     device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
     dataset = shared.prepare("mnist", options.dataset, args.data_dir)
+    if dataset == "digits" and not options.paper:
+        values, chosen = dataclasses.asdict(saved) if saved else STAND_IN, settings.given(Options, args)
+        left = {name: values[name] for name in STAND_IN if name not in chosen}
+        options = dataclasses.replace(options, **left)
     options = dataclasses.replace(options, dataset=dataset)
     images = load_data_set(dataset)
     config = open_folder(path, options, saved)
     print(f"data: {DATASETS[dataset]}, {len(images.train):,} training and {len(images.test):,} test images")
-    print(f"run: {path}", flush=True)
+    print(f"run: {path}")
+    pprint.pprint(config, sort_dicts=False)
     try:
         trained = training.train(options, path, images, device, options.num_workers)
     except KeyboardInterrupt:
         option = "" if path.parent == files.results_dir() else f" {cli.quoted('--results_path', path)}"
         print(f"\nwhole epochs are kept; go on with: python -m labs.{LAB} --resume{option}", file=sys.stderr)
         raise
-    rows = analysis.analyse(path, trained, images, options.student_id, options.loss_fn, device)
+    rows = analysis.analyse(path, trained, images, options, device)
     print(f"\n{analysis.table(rows)}\n")
     results = {
         "config": config,
@@ -134,7 +144,7 @@ def run(args: argparse.Namespace, path: Path) -> int:
         print(f"bonus: Colored MNIST, severity {options.severity}, codes of the autoencoder ({name})", flush=True)
         title = f"Colored {SHORT_NAMES[dataset]}, severity {options.severity}"
         encode = functools.partial(training.in_batches, stage.model.encoder, device=device)
-        results["bonus"] = bonus.run(path, images, encode, options.severity, options.seed, title)
+        results["bonus"] = bonus.run(path, images, encode, options, title, device)
         print(f"\n{bonus.table(results['bonus'])}\n")
     files.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")
     print(f"wrote {path}")

@@ -1,6 +1,6 @@
 """The assignment's analysis of a trained run: errors, probes, t-SNE, the table, the CSV file and the pictures.
 
-    rows = analyse(folder, trained, load_data_set("mnist"), "STUDENT_ID", "nn-mse", device)
+    rows = analyse(folder, trained, load_data_set("mnist"), options, device)
 
 Symbols: N images, D = 784 pixels, d numbers of a code. Pixels lie in [0, 1]; errors are squared errors per image,
 summed over its pixels, as in the paper.
@@ -23,17 +23,15 @@ from hi_mnist.data import N_CLASSES, DataSet
 from labs import shared
 from labs.deep_autoencoder import submission, training
 
-PCA_DIMENSIONS = 30  # as many as the assignment's code has
+PAPER = {"the paper's autoencoder": 3.00, "the paper's logistic PCA": 8.01, "the paper's PCA": 13.87}  # MNIST, code 30
 PROBE_ITERATIONS = 300  # of L-BFGS; on raw pixels it would go on for thousands that change the third digit
 N_TSNE = 2000
 TSNE_SEED = 929  # the assignment's
 TITLES = {
     "raw": "raw pixels",
-    "pca": f"PCA to {PCA_DIMENSIONS}",
+    "pca": "PCA, as many numbers",
     "stack": "RBM stack, not fine-tuned",
-    "pretrained": "autoencoder with pretraining",
-    "scratch": "autoencoder without pretraining",
-}
+} | training.TITLES
 HEADER = (
     "representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s",
 )  # fmt: skip
@@ -64,14 +62,13 @@ class Row:
     cpu_seconds: float
 
 
-def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: str, device) -> list[Row]:
+def analyse(folder: Path, trained, images: DataSet, options, device) -> list[Row]:
     """Probes, errors and pictures of a trained run, written into its folder: the rows of the table.
 
-    ``trained`` comes from ``training.train``, its models on ``device``; ``student_id`` names the assignment's CSV file,
-    ``loss_fn`` is that of fine-tuning, for a picture.
+    ``trained`` comes from ``training.train``, its models on ``device``; ``options`` are those of the run.
     """
     train, test = training.pixels(images.train), training.pixels(images.test)
-    found = representations(trained, train, test, device)
+    found = representations(trained, train, test, options.layers[-1], device)
     rows = []
     for r in shared.progress(found, desc="probes", unit="probe"):
         error = None
@@ -82,21 +79,23 @@ def analyse(folder: Path, trained, images: DataSet, student_id: str, loss_fn: st
     shared.write_csv(folder / "table.csv", HEADER, map(astuple, rows))
     first = next(row for row in rows if row.name in trained.autoencoders)
     # The assignment's own form: a name, and the accuracy of its own variant of the probe.
-    files.write_text(folder / f"{student_id}.csv", f"{first.name},{first.probe_same_set}\n")
+    files.write_text(folder / f"{options.student_id}.csv", f"{first.name},{first.probe_same_set}\n")
     plot_reconstructions(test, images.test_labels, found[1:], rows[1:], folder / "reconstructions.png")
-    plot_training(trained.rbms, trained.autoencoders, loss_fn, folder / "training.png")
+    plot_training(trained.rbms, trained.autoencoders, options.loss_fn, folder / "training.png")
+    plot_errors(trained, rows, folder / "test-error.png", (options.dataset, options.layers[-1]) == ("mnist", 30))
     if trained.rbms:
         plot_filters(trained.rbms[0].model.fc.cpu().numpy(), folder / "rbm-filters.png")
+    seen = {"raw", "pretrained", "modern", "scratch" if "scratch" in trained.autoencoders else "longer"}
     for r in found:
-        if r.name in ("raw", "pretrained", "scratch"):
+        if r.name in seen:
             print(f"t-SNE: {TITLES[r.name]}", flush=True)
             plot_tsne(r.test, images.test_labels, folder / f"t-sne-{r.name}.png", TITLES[r.name])
     return rows
 
 
-def representations(trained, train: np.ndarray, test: np.ndarray, device) -> list[Representation]:
+def representations(trained, train: np.ndarray, test: np.ndarray, dimensions: int, device) -> list[Representation]:
     """All ways to encode pixels, float32 (N, D) in [0, 1]; training after pretraining has the times of both."""
-    found = [Representation("raw", train, test), pca_representation(train, test)]
+    found = [Representation("raw", train, test), pca_representation(train, test, dimensions)]
     ways = [("stack", trained.stack.v2h, trained.stack.h2v, trained.rbms)] if trained.rbms else []
     for name, stage in trained.autoencoders.items():
         stages = [*(trained.rbms if name == "pretrained" else []), stage]
@@ -108,9 +107,9 @@ def representations(trained, train: np.ndarray, test: np.ndarray, device) -> lis
     return found
 
 
-def pca_representation(train: np.ndarray, test: np.ndarray) -> Representation:
+def pca_representation(train: np.ndarray, test: np.ndarray, dimensions: int = 30) -> Representation:
     """scikit-learn's PCA of pixels, float32 (N, D) in [0, 1], fitted on the training images."""
-    pca = PCA(min(PCA_DIMENSIONS, *train.shape), svd_solver="covariance_eigh").fit(train)
+    pca = PCA(min(dimensions, *train.shape), svd_solver="covariance_eigh").fit(train)
     codes = pca.transform(test)
     return Representation("pca", pca.transform(train), codes, pca.inverse_transform(codes).astype(np.float32))
 
@@ -121,9 +120,9 @@ class Probe(LogisticRegression):
     def __init__(self):
         super().__init__(max_iter=PROBE_ITERATIONS)
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # the limit is meant
-            return super().fit(X, y)
+            return super().fit(X, y, sample_weight)
 
 
 def table(rows: list[Row]) -> str:
@@ -198,6 +197,34 @@ def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
         label = f"squared error per image ({training.EVALUATED:,} training images)"
         ax.set(title="Pretraining: up through the stack and down again", xlabel="epoch", ylabel=label)
     right.set(title="Fine-tuning", xlabel="epoch", ylabel=f"mean training loss ({loss_fn})", yscale="log")
+    shared.save_figure(figure, path)
+
+
+def plot_errors(trained, rows: list[Row], path: Path, paper: bool) -> None:
+    """Squared error of the test images by epoch, and by processor time, in which pretraining counts.
+
+    ``paper`` adds the paper's figures; PCA is a line in any case.
+    """
+    curves = {name: stage for name, stage in trained.autoencoders.items() if stage.test_error}
+    figure = Figure(figsize=(11, 4.8), dpi=120, layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for name, stage in curves.items():
+        before = sum(rbm.cpu_seconds for rbm in trained.rbms) if name == "pretrained" else 0
+        epochs = np.arange(1, len(stage.test_error) + 1)
+        for ax, x in zip(axes, (epochs, before + epochs * stage.cpu_seconds / len(epochs)), strict=True):
+            ax.plot(x, stage.test_error, "o-", ms=3, label=f"{TITLES[name]}: {stage.test_error[-1]:.2f}")
+    lines = {f"PCA: {row.squared_error:.2f}": row.squared_error for row in rows if row.name == "pca"}
+    lines |= {f"{name}: {error:.2f}": error for name, error in PAPER.items() if paper}
+    for ax, axis in zip(axes, ("epoch of fine-tuning", "seconds of processor time, pretraining included"), strict=True):
+        for (name, error), style in zip(lines.items(), ("-", "--", "-.", ":"), strict=False):
+            ax.axhline(error, color="black", lw=0.9, ls=style, label=name)
+        ax.set(xlabel=axis, yscale="log")
+        ax.grid(alpha=0.3, which="both")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
+    axes[0].set(ylabel="squared error per test image")
+    figure.suptitle("How well the test images are rebuilt")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     shared.save_figure(figure, path)
 
 

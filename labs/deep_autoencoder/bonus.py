@@ -1,93 +1,189 @@
-"""The bonus on ColoredMNIST: how far the grey autoencoder's codes still work, and who finds the odd colours.
+"""The bonus on ColoredMNIST: what the codes of a grey and of a colour autoencoder hold, and who finds the odd colours.
 
 Training images are biased, nine in ten in their class's colour; test images wear all ten colours alike, so that what
 holds on to colour fails on them. Symbols: N images, D = 784 pixels, d numbers of a code.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
-from hi_mnist import scatter
-from hi_mnist.data import N_CLASSES, DataSet
+from hi_mnist import scatter, training
+from hi_mnist.cli import LabError
+from hi_mnist.data import N_CLASSES, N_PIXELS, DataSet
 from hi_mnist.scatter import PALETTE
 from labs import shared
-from labs.deep_autoencoder import analysis, colored
+from labs.deep_autoencoder import analysis, colored, submission
+from labs.deep_autoencoder.training import in_batches, modernise
 
 PROBED = 10_000  # training images to which the probes are fitted
 UNBIASED = 1 / N_CLASSES
+LADDER = 10_000  # training images that each step of the ladder colours anew
+SHARES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of odd colours
+COLOUR_LAYERS = (3 * N_PIXELS, 512, 128, 30)  # of the colour autoencoder
 DETECTORS = {  # name: what it is, and the colour of its bars
-    "grey pixels": ("nearest neighbours, grey pixels (assignment)", "#b0b0b0"),
-    "codes": ("nearest neighbours, codes of the autoencoder", "#4c78a8"),
-    "ink": ("distance to the median ink of the class (ours)", "#e45756"),
+    "grey pixels": ("neighbours, grey pixels (assignment)", "#b0b0b0"),
+    "codes": ("neighbours, codes of the grey autoencoder", "#4c78a8"),
+    "colour pixels": ("neighbours, colour pixels", "#e2b04a"),
+    "colour PCA": ("neighbours, PCA of the colours to 30", "#72b7b2"),
+    "colour codes": ("neighbours, codes of the colour autoencoder", "#54a24b"),
+    # BEGIN_SOLUTION_ONLY
+    "one number": ("one robust number: the share of red", "#b279a2"),
+    # END_SOLUTION_ONLY
+    "score": ("score() of submission.py", "#e45756"),
 }
-Encoder = Callable[[np.ndarray], np.ndarray]  # grey pixels float32 (N, D) in [0, 1] -> codes float32 (N, d)
+Encoder = Callable[[np.ndarray], np.ndarray]  # pixels float32 (N, D) or (N, 3 D) in [0, 1] -> codes float32 (N, d)
 
 
-def run(folder: Path, images: DataSet, encode: Encoder, severity: int, seed: int, title: str) -> dict:
+def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, device="cpu") -> dict:
     """Colour the grey data set by ``colored.colorize``, probe, detect, and write the pictures into the run's folder.
 
+    Args:
+        encode: of the grey autoencoder.
+        settings: the run's ``Options``.
+
     Returns:
-        ``severity``, ``probes`` (see ``probe_all``) and by name the ``detectors``, in plain numbers for JSON, which
-        knows no NaN: the recall of an absent class is None.
+        ``severity``, ``probes`` (see ``probed``), ``weighted`` (see ``weigh_up``), ``detectors`` by name, and the
+        ``ladder``, in plain numbers for JSON, which knows no NaN: the recall of an absent class is None.
     """
+    severity, seed = settings.severity, settings.seed
     train = colored.colorize(images.train, images.train_labels, severity, seed)
     test = colored.colorize(images.test, images.test_labels, severity, seed + 1, aligned=UNBIASED)
     plot_samples(train, folder / "colored-mnist.png", title)
-    grey, test_grey = colored.grey(train.images), colored.grey(test.images)
-    codes, test_codes = encode(grey), encode(test_grey)
-    probes = probe_all(train, test, {"grey pixels": (grey, test_grey), "codes": (codes, test_codes)}, seed)
-    plot_tsne(test, test_codes, folder / "t-sne-colored-mnist-test.png", title)
-    scores = {  # each detector sees training images and digit labels, never colours
-        "grey pixels": colored.neighbour_distance(grey, train.labels),
-        "codes": colored.neighbour_distance(codes, train.labels),
-        "ink": colored.colour_distance(train.images, train.labels),
-    }
-    detectors = {name: colored.evaluate(values, train) for name, values in scores.items()}
+    encode_colours = colour_encoder(train, settings.max_epoch, seed, device)
+    ways = {"colour pixels": flat, "grey pixels": colored.grey, "codes": lambda x: encode(colored.grey(x))}
+    ways["colour codes"] = lambda x: encode_colours(flat(x))
+    chosen = np.random.default_rng(seed).permutation(len(train.images))[:PROBED]
+    suspicious = scored(train)
+    probes = [
+        probed(name, way(train.images[chosen]), train.labels[chosen], way(test.images), test)
+        for name, way in shared.progress(ways.items(), desc="probes", unit="probe")
+    ]
+    weighted = weigh_up(train, test, suspicious, chosen)
+    plot_tsne(test, ways["codes"](test.images), folder / "t-sne-colored-mnist-test.png", title)
+    ways["colour PCA"] = lambda x: PCA(min(30, len(x)), random_state=0).fit_transform(flat(x))
+
+    def detect(data):
+        """Each detector sees images and digit labels, never colours."""
+        neighbours = [name for name in DETECTORS if name in ways]
+        found = {name: colored.neighbour_distance(ways[name](data.images), data.labels) for name in neighbours}
+        # BEGIN_SOLUTION_ONLY
+        red = data.images[:, 0].sum(axis=(1, 2)) / data.images.sum(axis=(1, 2, 3))
+        usual = {label: np.median(red[data.labels == label]) for label in np.unique(data.labels)}
+        found["one number"] = np.abs(red - np.array([usual[label] for label in data.labels]))
+        # END_SOLUTION_ONLY
+        return found | {"score": suspicious if data is train else scored(data)}
+
+    detectors = {name: colored.evaluate(values, train) for name, values in detect(train).items()}
     plot_recall(detectors, folder / "detectors.png", title)
     facts = {}
     for name, d in detectors.items():
         recalls = [None if np.isnan(recall) else recall for recall in d.by_class.tolist()]
         facts[name] = {"recall": d.overall, "recall_by_class": recalls, "auc": d.auc}
-    return {"severity": severity, "probes": probes, "detectors": facts}
+    ladder = climb(images, detect, severity, seed)
+    plot_ladder(ladder, severity, folder / "ladder.png", title)
+    return {"severity": severity, "probes": probes, "weighted": weighted, "detectors": facts, "ladder": ladder}
 
 
-def probe_all(train, test, representations: dict[str, tuple[np.ndarray, np.ndarray]], seed: int) -> list[dict]:
-    """Probes of colour pixels and of the representations (training, test), fitted to ``PROBED`` training images.
+def flat(images: np.ndarray) -> np.ndarray:
+    """Colour images uint8 (N, 3, 28, 28) as float32 (N, 3 D) in [0, 1]."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255
+
+
+def scored(data: colored.Colored) -> np.ndarray:
+    """What ``submission.score`` says of coloured images, float64 (N,). Raises LabError where it is no such array."""
+    scores = np.asarray(submission.score(data.images.transpose(0, 2, 3, 1), data.labels), np.float64)
+    if scores.shape != data.labels.shape or not np.isfinite(scores).all():
+        raise LabError(
+            f"score() of submission.py gives shape {scores.shape}; wanted: {len(data.labels)} finite numbers"
+        )
+    return scores
+
+
+def colour_encoder(train: colored.Colored, epochs: int, seed: int, device) -> Encoder:
+    """The encoder of an autoencoder of colour pixels, trained here, without a label."""
+    training.set_seed(seed)
+    model = submission.Autoencoder(COLOUR_LAYERS, linear_code=True).to(device)
+    modernise(model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    pixels = torch.from_numpy(train.images).flatten(1)
+    for _ in shared.progress(range(epochs), desc="colour autoencoder", unit="epoch"):
+        for rows in torch.randperm(len(pixels)).split(256):
+            submission.train_step(model, pixels[rows].to(device) / 255, torch.nn.MSELoss(), optimizer)
+    return functools.partial(in_batches, model.encoder, device=device)
+
+
+def probed(name: str, x, labels, seen, test: colored.Colored, weights=None) -> dict:
+    """The probe fitted to x, float (n, d): its accuracies on the test images, seen as float (N, d).
 
     Returns:
-        the accuracies on the test images of each: ``name``, ``all``, and by kind ``aligned`` and ``conflicting``.
+        ``name``, ``all``, and by kind of test image ``aligned`` and ``conflicting``.
     """
-    chosen = np.random.default_rng(seed).permutation(len(train.images))[:PROBED]
-    colour_pixels = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (train.images[chosen], test.images))
-    pairs = {"colour pixels": tuple(colour_pixels)} | {name: (a[chosen], b) for name, (a, b) in representations.items()}
+    right = analysis.Probe().fit(x, labels, weights).predict(seen) == test.labels
+    kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
+    return {"name": name} | {kind: float(x.mean()) if len(x) else float("nan") for kind, x in kinds.items()}
+
+
+def weigh_up(train, test, suspicious: np.ndarray, chosen: np.ndarray) -> list[dict]:
+    """Are the flagged tenth outliers, or the key samples? The probe of colour pixels without them, and with them up.
+
+    Returns:
+        the accuracies as ``probed`` gives them, fitted to the training images ``chosen``: to all alike, to the others
+        only, and with as much weight on the flagged images as on the others.
+    """
+    flagged, x, seen = colored.flag(suspicious)[chosen], flat(train.images[chosen]), flat(test.images)
+    up = np.where(flagged, (~flagged).sum() / max(1, flagged.sum()), 1.0)
+    ways = (("all alike", up > 0, None), ("flagged left out", ~flagged, None), ("flagged weighted up", up > 0, up))
     rows = []
-    for name, (fitted, scored) in shared.progress(pairs.items(), desc="probes", unit="probe"):
-        right = analysis.Probe().fit(fitted, train.labels[chosen]).predict(scored) == test.labels
-        kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
-        rows.append({"name": name} | {k: float(x.mean()) if len(x) else float("nan") for k, x in kinds.items()})
+    for name, kept, weights in shared.progress(ways, desc="probes with weights", unit="probe"):
+        rows.append(probed(name, x[kept], train.labels[chosen][kept], seen, test, weights))
+    return rows
+
+
+def climb(images: DataSet, detect: Callable, severity: int, seed: int) -> list[dict]:
+    """Every detector on colourings of every severity, and of every share of odd colours, which nobody tells it.
+
+    Returns:
+        ``severity``, ``share``, and by detector ``recall``, where as many are flagged as are odd, and ``auc``.
+    """
+    settings = [(s, colored.SHARE) for s in range(1, len(colored.SEVERITIES) + 1)]
+    settings += [(severity, share) for share in SHARES if share != colored.SHARE]
+    rows = []
+    for step, (level, share) in enumerate(shared.progress(settings, desc="ladder", unit="colouring")):
+        data = colored.colorize(images.train[:LADDER], images.train_labels[:LADDER], level, seed + 2 + step, 1 - share)
+        if data.conflicting.any():  # a small data set has no odd ones at a small share
+            found = {name: colored.evaluate(values, data) for name, values in detect(data).items()}
+            numbers = {name: {"recall": d.overall, "auc": d.auc} for name, d in found.items()}
+            rows.append({"severity": level, "share": share, "detectors": numbers})
     return rows
 
 
 def table(result: dict) -> str:
     """Probes and detectors, from ``run``, as a person reads them on a console."""
 
-    def line(name, a, b, c):
-        return f"{name:<47}{a:>12}{b:>12}{c:>14}"
+    def line(name, *columns):
+        return f"{name:<47}" + "".join(f"{column:>14}" for column in columns)
 
-    lines = [line("probe, fitted on biased training images", "test images", "own colour", "other colour")]
-    for row in result["probes"]:
-        lines.append(line(row["name"], *(f"{row[kind]:.4f}" for kind in ("all", "aligned", "conflicting"))))
-    lines += ["", line("detector, 10 % flagged: recall", "all classes", "worst class", "ROC area")]
-    by_class = {name: np.array(d["recall_by_class"], float) for name, d in result["detectors"].items()}
+    lines = []
+    for what, head in (("probes", "probe, fitted on biased training images"), ("weighted", "probe of colour pixels")):
+        lines.append(line(head, "test images", "own colour", "other colour"))
+        for row in result[what]:
+            lines.append(line(row["name"], *(f"{row[kind]:.4f}" for kind in ("all", "aligned", "conflicting"))))
+        lines.append("")
+    lines.append(line("detector, 10 % flagged: recall", "all classes", "worst class", "ROC area"))
     for name, d in result["detectors"].items():
-        numbers = (d["recall"], np.nanmin(by_class[name]), d["auc"])
+        numbers = (d["recall"], np.nanmin(np.array(d["recall_by_class"], float)), d["auc"])
         lines.append(line(DETECTORS[name][0], *(f"{number:.4f}" for number in numbers)))
-    lines.append("recall by class (10 % flagged in each class by itself):")
-    for name, recalls in by_class.items():
-        lines.append(f"  {name:<14}" + " ".join(f"{value:6.3f}" for value in recalls))
+    lines += ["", "recall where as many are flagged as are odd, by severity and share of odd colours"]
+    lines.append(line("", *(f"{row['severity']}, {row['share']:.1%}" for row in result["ladder"])))
+    for name in result["detectors"]:
+        numbers = (row["detectors"][name]["recall"] for row in result["ladder"])
+        lines.append(line(DETECTORS[name][0], *(f"{number:.3f}" for number in numbers)))
     return "\n".join(lines)
 
 
@@ -110,7 +206,7 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
     plane, chosen = analysis.tsne_plane(codes)
     figure = Figure(figsize=(12.4, 6.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
-    inks = colored.ink_colour(data.images[chosen])
+    inks = data.images[chosen].max(axis=(2, 3)) / 255
     for ax, colours in ((left, np.array(PALETTE)[data.labels[chosen]]), (right, inks)):
         ax.scatter(*plane.T, s=9, c=colours, linewidths=0)
         ax.set(xticks=[], yticks=[])
@@ -128,16 +224,38 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
 
 def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) -> None:
     """Recall by class and over all classes, a bar for each detector."""
-    figure = Figure(figsize=(10, 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(12, 4.8), dpi=110, layout="constrained")
     ax = figure.subplots()
-    places, width = np.arange(N_CLASSES + 1), 0.8 / len(detectors)
+    places, width = np.arange(N_CLASSES + 1), 0.84 / len(detectors)
     for i, (name, d) in enumerate(detectors.items()):
         label, colour = DETECTORS[name]
-        ax.bar(places + (i - 1) * width, [*d.by_class, d.overall], width * 0.92, label=label, color=colour)
+        left = places + (i - (len(detectors) - 1) / 2) * width
+        ax.bar(left, [*d.by_class, d.overall], width * 0.92, label=label, color=colour)
     ax.axhline(0.1, color="black", lw=0.8, ls=":", label="flagging at random")
-    ax.axhline(0.95, color="black", lw=0.8, ls="--", label="0.95")
     ax.set_xticks(places, [*(f"{k}\n{colored.COLOUR_NAMES[k]}" for k in range(N_CLASSES)), "all\nclasses"])
     share = "share of the odd-coloured training images that each detector finds\n(no colour labels used)"
     ax.set(ylim=(0, 1.05), ylabel="recall when 10 % are flagged", title=f"{title}: {share}")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    shared.save_figure(figure, path)
+
+
+def plot_ladder(ladder: list[dict], severity: int, path: Path, title: str) -> None:
+    """Recall by severity on the left, by the share of odd colours on the right, a line for each detector."""
+    figure = Figure(figsize=(11, 4.8), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    by_severity = [row for row in ladder if row["share"] == colored.SHARE]
+    by_share = sorted((row for row in ladder if row["severity"] == severity), key=lambda row: row["share"])
+    for ax, rows, x in ((left, by_severity, "severity"), (right, by_share, "share")):
+        for name in rows[0]["detectors"] if rows else ():
+            label, colour = DETECTORS[name]
+            recalls = [row["detectors"][name]["recall"] for row in rows]
+            ax.plot([row[x] for row in rows], recalls, "o-", ms=4, color=colour, label=label if ax is left else None)
+        ax.grid(alpha=0.3)
+    left.set(xlabel="severity: the higher, the purer the colours", ylabel="recall, as many flagged as are odd")
+    left.set(title="10 % odd", ylim=(-0.03, 1.05), xticks=range(1, len(colored.SEVERITIES) + 1))
+    right.set(xlabel="share of odd colours", title=f"severity {severity}", xscale="log")
+    right.set_xticks(SHARES, [f"{100 * share:g} %" for share in SHARES])
+    right.minorticks_off()
+    figure.suptitle(f"{title.partition(',')[0]}: up to {LADDER:,} training images, coloured anew at each point")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     shared.save_figure(figure, path)

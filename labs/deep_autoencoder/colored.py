@@ -1,7 +1,7 @@
 """ColoredMNIST, and the search for the images whose colour goes against their class, without colour labels.
 
     train = colored.colorize(images, labels, severity=1, seed=0)
-    flagged = colored.flag(colored.colour_distance(train.images, train.labels), share=0.1)
+    flagged = colored.flag(scores, share=0.1)
     colored.recall(flagged, train.conflicting)
 
 Each class has a colour of its own, which most of its images wear ("bias-aligned"); the others wear one of the other
@@ -27,6 +27,7 @@ COLOURS = np.array([
 COLOUR_NAMES = ("red", "green", "blue", "yellow", "magenta", "cyan", "orange", "purple", "white", "grey-brown")
 SEVERITIES = (0.05, 0.02, 0.01, 0.005, 0.002)  # standard deviation of each RGB channel, severity 1 to 5
 ALIGNED = 0.9  # share of a class in its own colour
+SHARE = 0.1  # of the others
 N_NEIGHBOURS = 10
 
 
@@ -43,7 +44,9 @@ class Colored(NamedTuple):
         return self.colours != self.labels
 
 
-def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: int = 0, aligned: float = ALIGNED):
+def colorize(
+    images: np.ndarray, labels: np.ndarray, severity=1, seed=0, aligned: float = ALIGNED, palette: np.ndarray = COLOURS
+) -> Colored:
     """Colour grey digits, giving ``Colored``; the same arguments always give the same images.
 
     Args:
@@ -53,6 +56,7 @@ def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: in
         seed: of which image wears which colour, and of the noise.
         aligned: share of each class in its own colour, rounded to whole images; the other nine colours get equal parts
             of the rest, to within one image. 0.1 makes all ten alike: no bias.
+        palette: each class's colour, float (10, 3), RGB in [0, 1].
     """
     rng = np.random.default_rng([seed, severity])
     colours = np.empty(len(labels), np.int64)
@@ -63,7 +67,7 @@ def colorize(images: np.ndarray, labels: np.ndarray, severity: int = 1, seed: in
         colours[members[:n_own]] = label
         colours[members[n_own:]] = np.resize(others, len(members) - n_own)
     noise = rng.normal(0, SEVERITIES[severity - 1], size=(len(labels), 3))
-    ink = np.clip(COLOURS[colours] + noise, 0, 1).astype(np.float32)
+    ink = np.clip(palette[colours] + noise, 0, 1).astype(np.float32)
     coloured = np.empty((len(images), 3, *IMAGE_SHAPE[1:]), np.uint8)
     for channel in range(3):  # channel by channel: all at once would take a gigabyte
         coloured[:, channel] = np.rint(images[:, 0] * ink[:, channel, None, None])
@@ -94,34 +98,7 @@ def neighbour_distance(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return scores
 
 
-def ink_colour(images: np.ndarray) -> np.ndarray:
-    """The colour of each image's brightest ink: the largest value of each channel, (N, 3, H, W) 0..255 -> (N, 3) 0..1.
-
-    Every pixel is grey level times colour, so all three channels have their maximum at the same pixel, and hardly a
-    digit lacks a pixel at the full grey level.
-    """
-    return images.max(axis=(2, 3)).astype(np.float64) / 255
-
-
-def colour_distance(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The better detector: how far an image's ink lies from the median ink of its class.
-
-    Most of a class wears one colour, so the median of each channel lies in that colour whatever the others wear; shape
-    plays no part. Distances of all classes are on one scale: float64 (N,), RGB distance in units of the full channel.
-
-    Args:
-        images: uint8 (N, 3, H, W).
-        labels: int64 (N,).
-    """
-    ink = ink_colour(images)
-    scores = np.empty(len(images))
-    for label in np.unique(labels):
-        members = labels == label
-        scores[members] = np.linalg.norm(ink[members] - np.median(ink[members], axis=0), axis=1)
-    return scores
-
-
-def flag(scores: np.ndarray, share: float = 1 - ALIGNED) -> np.ndarray:
+def flag(scores: np.ndarray, share: float = SHARE) -> np.ndarray:
     """Flag the share of images with the highest scores, rounded to whole images: bool (N,)."""
     flagged = np.zeros(len(scores), bool)
     flagged[np.argsort(-scores, kind="stable")[: round(share * len(scores))]] = True
@@ -134,20 +111,21 @@ def recall(flagged: np.ndarray, conflicting: np.ndarray) -> float:
 
 
 class Detected(NamedTuple):
-    """Recall of a detector at one flagged share, and the area under its ROC curve."""
+    """Recall of a detector, and the area under its ROC curve."""
 
-    overall: float  # the share is flagged among all images at once
-    by_class: np.ndarray  # (K,), the share is flagged in each class by itself; NaN for an absent class
+    overall: float  # as many images are flagged as are odd
+    by_class: np.ndarray  # (K,), the same in each class by itself; NaN for an absent class
     auc: float
 
 
-def evaluate(scores: np.ndarray, data: Colored, share: float = 1 - ALIGNED) -> Detected:
+def evaluate(scores: np.ndarray, data: Colored) -> Detected:
     """Judge a detector's scores by the true colours."""
     from sklearn.metrics import roc_auc_score
 
-    by_class = np.full(N_CLASSES, np.nan)
-    for label in range(N_CLASSES):
-        members = data.labels == label
-        by_class[label] = recall(flag(scores[members], share), data.conflicting[members])
-    overall = recall(flag(scores, share), data.conflicting)
+    def found(members):
+        odd = data.conflicting[members]
+        return recall(flag(scores[members], odd.mean()), odd) if len(odd) else float("nan")
+
+    by_class = np.array([found(data.labels == label) for label in range(N_CLASSES)])
+    overall = found(np.ones(len(scores), bool))
     return Detected(overall, by_class, float(roc_auc_score(data.conflicting, scores)))

@@ -38,6 +38,8 @@ class Settings(shared.Settings):
     """What decides a run's numbers."""
 
     do_train_rbm: bool = setting(False, "pretrain by RBMs; left out, only the autoencoder without them is trained")
+    without_scratch: bool = setting(False, "leave out the autoencoders without pretraining")
+    paper: bool = setting(False, "the paper's network and figure, logistic PCA and a network of today beside it")
     max_epoch: int = setting(10, "epochs of each RBM and of each fine-tuning", low=1, high=10**6)
     max_epoch_rbm: int | None = setting(None, "epochs of each RBM (default: max_epoch)", low=1, high=10**6)
     batch_size: int = setting(256, "images in a batch", low=1, high=10**6)
@@ -57,6 +59,14 @@ class Settings(shared.Settings):
         parse=widths,
     )
     dataset: str | None = setting(None, "None is still to be chosen", choices=DATASETS, flag=False)
+
+
+# What replaces the defaults with --paper, and on the stand-in, whose images are few.
+PAPER = {
+    "do_train_rbm": True, "layers": (784, 1000, 500, 250, 30), "code": "linear", "loss_fn": "nn-bce", "k": 1,
+    "max_epoch": 30, "max_epoch_rbm": 10, "batch_size": 128, "lr_ae": 1e-3,
+}  # fmt: skip
+STAND_IN = {"layers": (784, 400, 100, 8), "batch_size": 20, "max_epoch": 30}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 Fill in what stands between ``# BEGIN_YOUR_CODE`` and ``# END_YOUR_CODE``; leave names and signatures as they are.
 ``python -m labs.deep_autoencoder --check`` checks each task by itself and says what is wrong.
 
-Symbols: N images, D = 784 pixels, V visible and H hidden units of one RBM, d = 30 numbers of a code. Pixels and
-probabilities lie in [0, 1], float32.
+The last task is a bonus. Symbols: N images, D = 784 pixels, V visible and H hidden units of one RBM, d = 30 numbers of
+a code. Pixels and probabilities lie in [0, 1], float32.
 Source: Hinton and Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, Science 313:504.
 """
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -85,12 +86,12 @@ class RBM(nn.Module):
     def propup(self, v: Tensor) -> Tensor:
         """p(h = 1 | v), (N, V) -> (N, H); the mean of h where the hidden units are Gaussian."""
         activation = v @ self.fc + self.bias_h
-        return activation if self.gaussian_hidden else torch.sigmoid(activation)
+        return activation if self.gaussian_hidden else F.sigmoid(activation)
 
     def propdown(self, h: Tensor) -> Tensor:
         """p(v = 1 | h), (N, H) -> (N, V)."""
         # BEGIN_YOUR_CODE 3.2 RBM downwards
-        return torch.sigmoid(h @ self.fc.T + self.bias_v)
+        return F.sigmoid(h @ self.fc.T + self.bias_v)
         # END_YOUR_CODE
 
     def sample_h(self, p_h: Tensor) -> Tensor:
@@ -273,3 +274,30 @@ def probe(
     same_set = classifier.fit(test_codes, test_labels).score(test_codes, test_labels)
     # END_YOUR_CODE
     return honest, same_set
+
+
+# --------------------------------------------------------------------------- 4.1 bonus: odd colours (10 points)
+
+
+def score(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How suspicious each coloured digit is: higher for one whose colour is probably not that of most of its class.
+
+    Nobody tells the colours, how many images of a class are odd (0.5 % to 10 %), or where to draw the line: only the
+    order of the scores counts, over all classes together.
+
+    Args:
+        images: uint8 (N, 28, 28, 3), RGB, the background black.
+        labels: int64 (N,), the digits.
+
+    Returns:
+        float (N,).
+    """
+    # BEGIN_YOUR_CODE 4.1 odd colours
+    ink = images.max(axis=(1, 2)) / 255  # grey times colour, so every channel is largest where the ink is
+    suspicious = np.empty(len(images))
+    for label in np.unique(labels):
+        members = labels == label
+        usual = np.median(ink[members], axis=0)  # which the odd ones cannot move far
+        suspicious[members] = np.linalg.norm(ink[members] - usual, axis=1)
+    return suspicious
+    # END_YOUR_CODE

@@ -9,12 +9,14 @@ Each epoch draws from generators seeded by (seed, stage, epoch): a run that was 
 Symbols: N images, D = 784 pixels.
 """
 
+import ast
+import hashlib
 import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,19 +34,32 @@ from labs.deep_autoencoder import submission
 from labs.deep_autoencoder.settings import Settings
 from labs.deep_autoencoder.submission import RBM, Autoencoder, RBMHandle
 
+TITLES = {  # of the autoencoders
+    "pretrained": "autoencoder with pretraining",
+    "scratch": "autoencoder without pretraining",
+    "longer": "without pretraining, equal time",
+    "modern": "today's: ReLU, no pretraining",
+    "logistic": "logistic PCA",
+}
 CRITERIA = {"nn-mse": nn.MSELoss, "nn-bce": nn.BCELoss}
 FIRST_MOMENTUM = 0.5  # at most, in an RBM's first epoch, whose gradients are large (paper's supporting material)
 GAUSSIAN_LR = 0.01  # of lr_rbm: linear hidden units have no bound, and diverge at the rate of binary ones (as there)
 WARM_UP = 50  # fine-tuning steps in which the learning rate rises
 EVALUATED = 1000  # training images by which an RBM's epochs are judged
+SOURCE = ast.parse(Path(submission.__file__).read_bytes())  # now, as it was loaded: it may be edited during a run
+RBM_COST = 1.25  # processor time of a multiplication in contrastive divergence, which also draws, by one in fine-tuning
+# What a stage's weights do not depend on: these parts of submission.py may change without its being trained anew.
+ANALYSIS = frozenset({"squared_error_per_image", "probe", "score"})
+TUNING = ANALYSIS | {"reconstruct", "basic_block", "Autoencoder", "load_rbm_pretrained_models", "train_step"}
 
 
 @dataclass
 class Stage:
-    """A trained RBM or autoencoder: ``loss`` by epoch; wall and processor time in seconds, over all its epochs."""
+    """A trained RBM or autoencoder; wall and processor time in seconds, over all its epochs."""
 
     model: nn.Module
-    loss: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)  # by epoch
+    test_error: list[float] = field(default_factory=list)  # of an autoencoder by epoch: squared error per test image
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -82,9 +97,50 @@ def train(settings: Settings, folder: Path, images: DataSet, device="cpu", num_w
     trained = Trained([], {})
     if settings.do_train_rbm:
         trained.rbms = trainer.rbms(torch.from_numpy(pixels(images.train[:EVALUATED])).to(device))
-        trained.autoencoders["pretrained"] = trainer.autoencoder("pretrained", 100, trained.stack)
-    trained.autoencoders["scratch"] = trainer.autoencoder("scratch", 101, RBMHandle())
+    for kind, number in kinds(settings).items():
+        trained.autoencoders[kind] = trainer.autoencoder(kind, number, trained.stack, pixels(images.test))
     return trained
+
+
+def kinds(settings: Settings) -> dict[str, int]:
+    """The autoencoders that a run trains, each with the number that seeds it."""
+    with_rbms = settings.do_train_rbm
+    wanted = {
+        "pretrained": with_rbms,
+        "scratch": not (settings.without_scratch or settings.paper),
+        "longer": with_rbms and not settings.without_scratch,
+        "modern": settings.paper,
+        "logistic": settings.paper,
+    }
+    return {kind: 100 + i for i, kind in enumerate(wanted) if wanted[kind]}
+
+
+def equal_epochs(settings: Settings) -> int:
+    """Epochs of fine-tuning alone that take the processor time of pretraining and fine-tuning, by multiplications."""
+    weights = [a * b for a, b in pairwise(settings.layers)]
+    rbms = sum((3 + 2 * settings.k) * n + sum(weights[:i]) for i, n in enumerate(weights))
+    share = RBM_COST * rbms / (6 * sum(weights))
+    return settings.max_epoch + math.ceil(share * (settings.max_epoch_rbm or settings.max_epoch))
+
+
+def modernise(model: Autoencoder) -> None:
+    """Make an autoencoder of today of one with a linear code: rectified layers in place of sigmoid ones, He's weights.
+
+    Source: He et al. 2015, Delving Deep into Rectifiers, arXiv 1502.01852.
+    """
+    for block in [*model.encoder, *model.decoder]:
+        nn.init.kaiming_normal_(block[0].weight, nonlinearity="relu")
+        nn.init.zeros_(block[0].bias)
+        if isinstance(block[-1], nn.Sigmoid) and block is not model.decoder[-1]:
+            block[-1] = nn.ReLU()
+
+
+@cache
+def code_key(without: frozenset[str], source: ast.Module) -> str:
+    """A hash of a submission.py but for some of its functions and classes; comments and its docstring do not count."""
+    kept = [node for node in source.body if getattr(node, "name", "") not in without]
+    parts = [ast.unparse(node) for node in kept if not isinstance(node, ast.Expr)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -128,16 +184,32 @@ class _Trainer:
                     rebuilt = submission.reconstruct(rbm, stack, evaluated)
                 return float(nn.functional.mse_loss(rebuilt, evaluated)) * N_PIXELS
 
-            stage = self.run(f"rbm-{i + 1}", i, name, "squared error per image", rbm, None, step, loss)
+            stage = self.run(
+                f"rbm-{i + 1}",
+                i,
+                name,
+                "squared error per image",
+                s.max_epoch_rbm or s.max_epoch,
+                rbm,
+                None,
+                step,
+                loss,
+                None,
+            )
             stack.append(rbm)
             stages.append(stage)
         return stages
 
-    def autoencoder(self, kind: str, number: int, stack: RBMHandle) -> Stage:
+    def autoencoder(self, kind: str, number: int, stack: RBMHandle, test: np.ndarray) -> Stage:
         s = self.settings
         self.seed(number, 0)
-        model = Autoencoder(s.layers, s.code == "linear").to(self.device)
-        submission.load_rbm_pretrained_models(model, stack)
+        layers = (s.layers[0], s.layers[-1]) if kind == "logistic" else s.layers
+        model = Autoencoder(layers, s.code == "linear").to(self.device)
+        if kind == "pretrained":
+            submission.load_rbm_pretrained_models(model, stack)
+        if kind == "modern":
+            modernise(model)
+        epochs = equal_epochs(s) if kind == "longer" else s.max_epoch
         criterion = CRITERIA[s.loss_fn]()
         options = {"lr": s.lr_ae, "weight_decay": s.weight_decay, "fused": True}  # on a CPU a quarter of the time
         make = torch.optim.Adam if s.optimizer == "adam" else partial(torch.optim.SGD, momentum=0.9)
@@ -148,7 +220,7 @@ class _Trainer:
         def step(x, epoch):
             done = epoch * per_epoch + len(losses)
             for group in optimizer.param_groups:
-                group["lr"] = s.lr_ae * learning_rate_factor(done, s.max_epoch * per_epoch)
+                group["lr"] = s.lr_ae * learning_rate_factor(done, epochs * per_epoch)
             losses.append(submission.train_step(model, x, criterion, optimizer))
 
         def loss():
@@ -156,13 +228,16 @@ class _Trainer:
             losses.clear()
             return mean
 
-        name = f"autoencoder {'with' if kind == 'pretrained' else 'without'} pretraining"
-        return self.run(f"ae-{kind}", number, name, s.loss_fn, model, optimizer, step, loss)
+        def error():
+            return float(((in_batches(model, test, self.device) - test) ** 2).sum(axis=1).mean())
 
-    def run(self, file: str, number: int, name: str, measure: str, model, optimizer, step, loss) -> Stage:
+        return self.run(f"ae-{kind}", number, TITLES[kind], s.loss_fn, epochs, model, optimizer, step, loss, error)
+
+    def run(
+        self, file: str, number: int, name: str, measure: str, epochs, model, optimizer, step, loss, error
+    ) -> Stage:
         """Train one stage from the epoch that its file holds to the last."""
         path, per_epoch = self.folder / f"{file}.safetensors", len(self.loader)
-        epochs = (None if optimizer else self.settings.max_epoch_rbm) or self.settings.max_epoch
         stage = self.restored(path, model, optimizer)
         epoch = min(len(stage.loss), epochs)
         if stage.loss:
@@ -182,6 +257,8 @@ class _Trainer:
                     raise LabError(f"{name}: the loss is {stage.loss[-1]} after epoch {epoch}; lower {flag}")
                 stage.seconds += time.monotonic() - wall
                 stage.cpu_seconds += time.process_time() - cpu
+                if error:
+                    stage.test_error.append(error())
                 bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}")
                 self.save(path, stage, optimizer, final=epoch == epochs)
         times = f"{stage.seconds:.0f} s ({stage.cpu_seconds:.0f} s of processor time)"
@@ -203,7 +280,8 @@ class _Trainer:
             for i, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        facts = {key: getattr(stage, key) for key in ("loss", "seconds", "cpu_seconds")}
+        facts = {key: getattr(stage, key) for key in ("loss", "test_error", "seconds", "cpu_seconds")}
+        facts["code"] = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
         with files.atomic_path(path) as partial:
             safetensors.torch.save_file(tensors, partial, {"stage": json.dumps(facts)})
 
@@ -214,6 +292,12 @@ class _Trainer:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = json.loads(file.metadata()["stage"])
+                key = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
+                if facts.get("code", key) != key:  # files of earlier versions tell nothing
+                    print(
+                        f"{path.stem} was trained by other code of submission.py: its training begins anew", flush=True
+                    )
+                    return Stage(model)
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             weights = {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
             velocities = {key: v for key, v in model.state_dict().items() if key.startswith("velocity_")}
@@ -224,8 +308,8 @@ class _Trainer:
                 remembered.setdefault(int(i), {})[what] = tensors[key]
             if optimizer is not None and remembered:
                 optimizer.load_state_dict(optimizer.state_dict() | {"state": remembered})
-            losses = [float(value) for value in facts["loss"]]
-            return Stage(model, losses, float(facts["seconds"]), float(facts["cpu_seconds"]))
+            curves = [[float(value) for value in facts.get(key, [])] for key in ("loss", "test_error")]
+            return Stage(model, *curves, float(facts["seconds"]), float(facts["cpu_seconds"]))
         except (safetensors.SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise LabError(
                 f"{path} cannot be read ({text.one_line(error)}); delete it, and its training begins anew"

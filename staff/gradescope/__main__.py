@@ -32,7 +32,6 @@ STAFF_FILES = ["__init__.py", *READING, "gradescope/__init__.py", "gradescope/au
 FILES_FOR_RUNS = ["fingerprint.py", "grade_one.py", "gradebook.py", "handout.py", "refit.py", "rerun.py", "similar.py"]
 FILES_FOR_RUNS += ["thumbnails.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
-LAB_FILES = ("submission", "tasks", "questions")
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
 TIMEOUT_FOR_RUNS = 2340  # or up to 40 if the assignment's settings say so
@@ -55,7 +54,7 @@ def bundle(settings: dict) -> dict[str, bytes]:
     """The files of the bundle by name; the regions of submission.py are empty, as in the student's copy."""
     dataset = settings["dataset"]
     of_staff = STAFF_FILES + (FILES_FOR_RUNS if dataset else [])
-    its_own = [] if settings["lab"] == catalog.MAIN else [f"labs/{settings['lab']}/{name}.py" for name in LAB_FILES]
+    its_own = [] if settings["lab"] == catalog.MAIN else ["labs/shared.py", f"labs/{settings['lab']}/*.py"]
     names = handout.find(handout.GRADING_FILES + its_own) + [f"staff/{name}" for name in of_staff]
     files = {name: handout.student_copy(name)[0] for name in names}
     files |= {name: (Path(__file__).parent / name).read_bytes() for name in TEMPLATES}
