@@ -367,7 +367,8 @@ def test_a_killed_class_goes_on_where_it_was_and_takes_its_workers_with_it(halfw
 
 
 def test_a_worker_that_ends_costs_one_row_and_nothing_where_it_ends_once(handins, grade, tmp_path):
-    for i, word in enumerate((f"exit_once {tmp_path / 'mark'}", "exit", RIGHT)):  # the first one starts in any case
+    mark = tmp_path / "mark"
+    for i, word in enumerate((f"exit_once {mark}", f"exit {mark}", RIGHT)):  # the first one always ends by itself
         add(handins, f"PB{i}", word)
     rows = grade(jobs=2)
     assert statuses(rows) == ["OK", "REVIEW", "OK"]
