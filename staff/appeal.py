@@ -69,9 +69,10 @@ def main(argv: list[str]) -> int:
     if key is None:
         raise LabError(f"{out} has no file {KEY}; put it back, or the numbers are others")
     source = handed_in(code, out, row["hand_in"], graded.lab) if code.is_dir() else checks.read_source(code)
-    record = gradebook.load_record(out, row["hand_in"]) or {"settings": {}}
+    # The hand-in's own id, with which it was graded: the gradebook has the roster's.
+    record = gradebook.load_record(out, row["hand_in"]) or row | {"settings": {}}
     variant = record["settings"].get("variant", "id")
-    seeds = grade_one.seeds(key, variant, row["student_id"] or row["hand_in"], lab)
+    seeds = grade_one.seeds(key, variant, record["student_id"] or record["hand_in"], lab)
     print(f"{row['hand_in']}\n{table.table(lab.check(source, only=names, seed=seeds))}")
     return 0
 

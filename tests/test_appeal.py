@@ -63,6 +63,24 @@ def test_the_key_is_made_once_for_its_owner_and_told_to_nobody(handins, grade, t
     assert (tmp_path / "other" / "key").read_text() != key
 
 
+def test_a_repeated_question_has_its_numbers_also_where_the_roster_has_another_id(
+    handins, grade, tmp_path, monkeypatch, run_script
+):
+    asked = []
+    monkeypatch.setattr(checks, "check_code", lambda source, *, seed, **_: asked.append(seed) or [])
+    monkeypatch.setattr(similar, "hashes", lambda box: {})
+
+    def graded(handin, index, settings):
+        grade_one.grade_code(handin, settings, {"notes": []}, None)
+        return play(handin, index, settings)
+
+    add(handins, "PB2")
+    (tmp_path / "roster.csv").write_text("student_id,name\nPB02,Ann\n", encoding="utf-8")
+    grade("--roster", tmp_path / "roster.csv", grader=graded)
+    done = run_script(grade_class, "repeat", "PB02", handins, "--out", tmp_path / "out", "--unsandboxed")
+    assert done.status == 0 and asked[0] == asked[1], done.err
+
+
 def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tmp_path, monkeypatch, run_script):
     asked = []
 
