@@ -7,6 +7,7 @@ A companion lab is a folder in ``labs/`` with ``submission.py``, the solved sour
 sandbox; and ``questions.py``, with ``QUESTIONS`` and ``REGIONS``. docs/new_lab.md leads through the making of one.
 """
 
+import functools
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,9 @@ def names() -> list[str]:
     return [MAIN, *sorted(path.parent.name for path in (ROOT / "labs").glob("*/questions.py"))]
 
 
+@functools.cache
 def load(name: str) -> Lab:
-    """A lab by name.
+    """A lab by name, read once per process.
 
     Raises:
         LabError: there is none.

@@ -294,8 +294,9 @@ def grade_found(
                 facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
                 if again:
                     again.end(args.out, rows, regrades)
-                gradebook.write(args.out, args.lab, rows, facts, missing, alike, again.hand_in if again else "")
-                pages.write(args.out, only=again.hand_in if again else "")
+                only = again.hand_in if again else ""
+                gradebook.write(args.out, args.lab, rows, facts, missing, alike, only)
+                pages.write(args.out, only=only)
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")

@@ -14,10 +14,9 @@ from hi_mnist import files
 from labs import catalog
 from report import pages
 from staff import archives, gradebook, handout, marks, statistics, tables
-from staff.gradebook import FEEDBACK, kept_files
+from staff.gradebook import FEEDBACK, TEMPLATES, kept_files
 from staff.statistics import Class
 
-TEMPLATES = Path(__file__).with_name("templates")
 MAIL = ["student_id", "name", "email", "points", "total", "status", "feedback"]
 LONGEST_CODE = 400  # lines of a file, shown beside another's
 BAD_CLUSTERS = "Each dot is a run. High on the left: a low Davies-Bouldin index by a bad clustering."
@@ -71,7 +70,7 @@ def summary(graded: Class) -> str:
             plots.append(("Performance against accuracy", statistics.scatter(graded.runs), BAD_CLUSTERS))
     pairs = [beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.alike]
     values = {"counted": gradebook.counted(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
-    values |= {"closed": len(totals), "quartiles": statistics.quartiles(totals), "similar": gradebook.SIMILAR}
+    values |= {"closed": len(totals), "quartiles": graded.quartiles, "similar": gradebook.SIMILAR}
     return _render("summary.html.j2", graded, "the class", few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
 
 
@@ -114,7 +113,7 @@ def feedback(graded: Class, record: dict, row: dict) -> str:
         row=row,
         changed=[q["id"] for q in shown["questions"] if gradebook.decided(q) != row[q["id"]]],
         total=row[graded.total],
-        box=statistics.quartiles(graded.totals()),
+        box=graded.quartiles,
         figures=[(text, shown[name]) for name, text in FIGURES.items() if shown[name] is not None],
         attempts=(shown["reproduced"] or {}).get("attempts", []),
         has_run=graded.lab == catalog.MAIN,

@@ -21,7 +21,8 @@ from staff.grade_one import Settings
 
 # Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
 # joblib needs this, because Dask does not tell it of tasks that it has given up.
-LONGEST = sandbox.longest(*[checks.LAB_LIMITS] * 15, *[rerun.LIMITS] * rerun.CHILDREN) + 300
+MOST_QUESTIONS = 15  # of a lab; the deep autoencoder has 12, the fingerprint and the pictures are two more
+LONGEST = sandbox.longest(*[checks.LAB_LIMITS] * MOST_QUESTIONS, *[rerun.LIMITS] * rerun.CHILDREN) + 300
 Grader = Callable[[archives.HandIn, int | None, Settings], dict]
 
 

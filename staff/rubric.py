@@ -33,10 +33,10 @@ _KINDS = {
         "is no name; use letters, digits and _, a letter first",
     ),
     "text": (lambda one: isinstance(one, str) and one.strip(), "is not text; put it in quotes"),
-    "points": (
+    "points": (  # NaN is none
         lambda one: type(one) in (int, float) and 0 < one <= 1000,
         "is not a number of points above 0",
-    ),  # nor NaN
+    ),
 }
 
 

@@ -51,6 +51,11 @@ class Class:
         return [row[self.total] for row in self.scored if row[self.total] is not None and self.is_closed(row) == closed]
 
     @cached_property
+    def quartiles(self) -> list[float] | None:
+        """Of the totals in which nothing is open."""
+        return quartiles(self.totals())
+
+    @cached_property
     def parts(self) -> dict[str, dict]:
         """What is known of each part, by column.
 

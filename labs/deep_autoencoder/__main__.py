@@ -28,11 +28,9 @@ RESULTS = "results.json"  # written last: a run without it is unfinished
 
 def build_parser() -> argparse.ArgumentParser:
     text = "Train a deep autoencoder with and without pretraining by restricted Boltzmann machines."
-    parser = shared.build_parser(LAB, Options, text, "--do_train_rbm --max_epoch 10 --bonus", "--resume")
+    examples = ("--do_train_rbm --max_epoch 10 --bonus", "--resume")
+    parser = shared.build_parser(LAB, Options, text, *examples, wanted="mnist")
     parser.add_argument("--resume", action="store_true", help="go on with the newest unfinished run, as it was started")
-    text = "default: MNIST, or the offline stand-in where it cannot be had"
-    parser.add_argument("--dataset", type=str.lower, choices=list(DATASETS), help=text)
-    cli.add_options(parser, "data_dir")
     return parser
 
 
