@@ -16,6 +16,12 @@ LOST = 0.005  # points; less is rounding
 ODD = 0.1  # so far below the class's median accuracy, a Performance above the median is looked at
 MERGED = {"comment": "", "items": []}  # what a row has of the marks
 BLUE, PALE, RED = "#1f6fb2", "#9ecae1", "#c8501e"
+LEGEND = {
+    "frameon": False,
+    "loc": "lower left",
+    "bbox_to_anchor": (0, 1),
+    "ncols": 2,
+}  # above the bars
 LABELS = ("nothing open", "with open points")
 
 
@@ -135,7 +141,7 @@ def histogram(totals: list[float], opens: list[float], most: float) -> str:
         axes.hist([totals, opens], edges, stacked=True, color=[BLUE, PALE], edgecolor="white", label=LABELS)
         axes.set(xlabel=f"points of {most:g}", ylabel="students", xlim=(0, edges[-1]))
         axes.yaxis.get_major_locator().set_params(integer=True)
-        axes.legend(frameon=False)
+        axes.legend(**LEGEND)
 
     return _plot(draw)
 
@@ -153,7 +159,7 @@ def scatter(found: list[dict]) -> str:
         axes.set(xlabel="accuracy of the clusters", ylabel="Performance, points by formula")
         axes.set_ylim(min(lowest - 1, PERFORMANCE_POINTS - 10), PERFORMANCE_POINTS + 0.5)
         axes.grid(alpha=0.3)
-        for handle in axes.legend(frameon=False).legend_handles:
+        for handle in axes.legend(**LEGEND).legend_handles:
             handle.set_color("black")
 
     return _plot(draw)
