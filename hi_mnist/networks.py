@@ -297,11 +297,20 @@ def sample_from_ddpm(
 
 
 def draw_digits(
-    ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, interval: tuple[float, float] | None = None, seed=None
+    ddpm,
+    labels,
+    *,
+    steps: int = DDPM_STEPS,
+    guidance: float = DEFAULT_GUIDANCE,
+    interval: tuple[float, float] | None = None,
+    seed: int | None = None,
+    watch=None,
+    bar: bool = True,
 ) -> np.ndarray:
     """Draw digits with the diffusion model, all in one batch: uint8 (N, 1, 28, 28).
 
     ``interval`` is the part of the process in which guidance acts; None stands for ``guidance_interval(steps)``.
+    ``watch`` is that of ``model.ddpm_sample``; ``bar`` shows the progress.
 
     Raises:
         LabError: a label, the number of steps or the guidance is out of range.
@@ -327,7 +336,8 @@ def draw_digits(
         "guidance": guidance,
         "guidance_interval": interval or guidance_interval(steps),
         "generator": generator,
-        "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
+        "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False, disable=not bar),
+        "watch": watch,
     }
     # A second thread hardly speeds up one image; if another program needs its core, each of a thousand steps waits.
     with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
