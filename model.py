@@ -292,9 +292,7 @@ def ddpm_sample(
         float32 (N, C, 28, 28) in [-1, 1], on the network's device.
     """
     schedule = schedule or cosine_schedule()
-    predict = _Denoiser(
-        net, labels, schedule, guidance, guidance_interval, watch, freeze=True, refresh=GUIDANCE_REFRESH
-    )
+    predict = _Denoiser(net, labels, schedule, guidance, guidance_interval, watch, often=True)
     x = predict.noise(generator)
     # Python floats: for a single image, tensor indexing would cost as much as the network.
     alphas, abars = schedule.alphas.tolist(), schedule.alpha_bars.tolist()
@@ -364,7 +362,7 @@ class _Denoiser:
 
     tracing = threading.Lock()  # torch traces one network at a time
 
-    def __init__(self, net, labels, schedule, guidance, interval, watch, freeze=False, refresh=1):
+    def __init__(self, net, labels, schedule, guidance, interval, watch, often=False):
         self.guidance, self.watch = guidance, watch
         self.device = next(net.parameters()).device
         self.labels = labels.to(self.device)
@@ -372,9 +370,9 @@ class _Denoiser:
         self.both = torch.cat([self.labels, self.null])
         self.abars = schedule.alpha_bars.tolist()
         self.first, self.last = (fraction * len(self.abars) for fraction in interval)
-        self.refresh, self.age, self.direction = refresh, 0, None
+        self.refresh, self.age, self.direction = GUIDANCE_REFRESH if often else 1, 0, None
         self.shape = (len(labels), net.conv_out.out_channels // 4, 28, 28)
-        self.net = self._frozen(net) if freeze and isinstance(net, ClassUNet) and self.device.type == "cpu" else net
+        self.net = self._frozen(net) if often and isinstance(net, ClassUNet) and self.device.type == "cpu" else net
 
     def _frozen(self, net: ClassUNet):
         """The network traced for many calls: the convolutions' weights are laid out for the CPU once, not in each call.

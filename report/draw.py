@@ -80,4 +80,4 @@ def draw_sixes(run: SavedRun, k: int, source: bytes, drawn: Callable[[], Arrays]
             Image.fromarray(image).save(folder / name)
         for name in SIXES:
             files.move(folder / name, run.path / name)
-    stations.keep(run, k, pictures | {"gmm": np.array(more)})
+    stations.kept(run, k, pictures | {"gmm": np.array(more)})

@@ -1,9 +1,5 @@
 """How noise becomes a six, and how a point does: what both generators draw for report.html, with the steps to it.
 
-    >>> with stations.diffusing(ddpm, steps=1000, guidance=1.0, seed=None) as drawn:
-    ...     report = scores.grade(run, source, k)          # meanwhile
-    ...     pictures = drawn()
-
 Nothing of this lies in a run's folder but the two sixes: a cache keeps the rest until they are drawn again.
 Symbols: S stations, d embedding dimensions. Pictures are uint8, 0..255.
 """
@@ -92,21 +88,23 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
             pool.shutdown(cancel_futures=True)
 
 
-def keep(run: SavedRun, k: int, drawn: Arrays) -> None:
-    """Keep the arrays of ``KEPT`` for the page, until others are drawn of this run's component k."""
-    files.cache_path("sixes", _key(run, k)).unlink(missing_ok=True)
-    _cached(run, k, lambda: {name: drawn[name] for name in KEPT})
+def kept(run: SavedRun, k: int, drawn: Arrays | None = None) -> Arrays:
+    """The arrays of ``KEPT``, the last ones drawn of this run's component k; ``drawn`` takes their place.
 
+    Raises:
+        LabError: there are none.
+    """
+    key = [files.data_hash(run.means, run.covs, run.pi, run.components, run.mean), k, STATIONS, MORE, MORE_STEPS]
+    if drawn:
+        files.cache_path("sixes", key).unlink(missing_ok=True)
 
-def _key(run: SavedRun, k: int) -> list:
-    return [files.data_hash(run.means, run.covs, run.pi, run.components, run.mean), k, STATIONS, MORE, MORE_STEPS]
+    def compute() -> Arrays:
+        if not drawn:
+            raise LabError("grade.py draws these")
+        return {name: drawn[name] for name in KEPT}
 
-
-def _cached(run: SavedRun, k: int, compute: Callable[[], Arrays]) -> Arrays:
-    def valid(kept: Arrays) -> bool:
-        return all(kept[name].dtype == np.uint8 for name in ("gmm", "ddpm", "ways"))
-
-    return files.cached("sixes", _key(run, k), KEPT, compute, valid)
+    pictures = ("gmm", "ddpm", "ways")
+    return files.cached("sixes", key, KEPT, compute, lambda found: all(found[p].dtype == np.uint8 for p in pictures))
 
 
 # --------------------------------------------------------------------------- for the page
@@ -124,18 +122,14 @@ def section(run: SavedRun, k: int | None) -> dict:
     if k is None:
         return shown
     with suppress(LabError):
-        kept = _cached(run, k, _lost)
-        shown["strips"] = {name: [pages.digit_uri(image) for image in kept[name]] for name in ("gmm", "ddpm")}
-        if found["ddpm"] is not None and np.array_equal(kept["ways"][0, -1:, 1], found["ddpm"][None]):
-            shown["times"] = kept["times"].tolist()
-            shown["ways"] = [(f"{w:g}", _sprite(way)) for w, way in zip(kept["guidance"], kept["ways"], strict=True)]
+        drawn = kept(run, k)
+        shown["strips"] = {name: [pages.digit_uri(image) for image in drawn[name]] for name in ("gmm", "ddpm")}
+        if found["ddpm"] is not None and np.array_equal(drawn["ways"][0, -1:, 1], found["ddpm"][None]):
+            shown["times"] = drawn["times"].tolist()
+            shown["ways"] = [(f"{w:g}", _sprite(way)) for w, way in zip(drawn["guidance"], drawn["ways"], strict=True)]
     if found["gmm"] is not None:
         shown["steps"] = mixture_steps(run, found["gmm"])
     return shown
-
-
-def _lost() -> Arrays:
-    raise LabError("these are drawn by grade.py only")
 
 
 def _six(run: SavedRun, name: str) -> np.ndarray | None:

@@ -79,7 +79,7 @@ def add_sixes(run, k: int) -> dict:
     ways = np.random.default_rng(0).integers(0, 256, (2, 12, 2, 28, 28), dtype=np.uint8)
     drawn = {"ways": ways, "times": np.arange(12)[::-1], "guidance": np.array([1.0, 0.0])}
     drawn |= {"gmm": ways[0, :10, 0], "ddpm": ways[1, :10, 0]}
-    stations.keep(run, k, drawn)
+    stations.kept(run, k, drawn)
     six = np.clip(run.means[k] @ run.components + run.mean, 0, 255).round().reshape(28, 28)
     for name, image in (("gmm", six.astype(np.uint8)), ("ddpm", ways[0, -1, 1])):
         Image.fromarray(image).save(run.path / f"{name}_sample.png")
