@@ -1,0 +1,97 @@
+"""``trace.safetensors``: how EM moved the mixture, in the embedding's first two dimensions.
+
+    >>> trace = Trace(codes)
+    >>> with training.observed(gmm, trace):
+    ...     gmm.fit(codes)
+    >>> arrays = trace.arrays()
+
+State 0 is the M-step on k-means' clusters, state i the i-th iteration. T states are kept, of K components and n images:
+``iteration`` int32 (T,), ``means`` (T, K, 2), ``covs`` (T, K, 2, 2), ``pi`` (T, K) and ``points`` (n, 2), the images,
+all float32; ``clusters`` uint8 (T, n), the most probable component of each image in the iteration's E-step.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from hi_mnist.cli import LabError
+from hi_mnist.files import read_tensors
+
+FILE = "trace.safetensors"
+MOST_BYTES = 2_000_000
+# With these numbers, a trace has at most 1.2 MB, and report.html becomes at most 1.5 MB larger by it.
+MOST_STATES = 120
+MOST_POINTS = 2500
+MOST_CLUSTERS = 256  # mixtures of more components are not traced: nobody could tell them apart
+REMEDY = "the report is whole without it, and python train.py writes a new one"
+
+
+class Trace:
+    """A listener of ``training.observed``; ``codes`` are the images that the mixture is fitted to, float (N, d).
+
+    Of a long training it keeps the first and the last state, and between them each second, fourth ... one.
+    """
+
+    def __init__(self, codes: np.ndarray):
+        count = min(len(codes), MOST_POINTS)
+        self.shown = np.sort(np.random.default_rng(0).choice(len(codes), count, replace=False))
+        self.points = _plane(codes[self.shown], 1)
+        self.states, self.iteration, self.every = [], 0, 1
+
+    def __call__(self, gmm, task: str, arguments: tuple, result) -> None:
+        if task != "m_step" or gmm.n_components > MOST_CLUSTERS:
+            return
+        if self.states and self.states[-1]["iteration"] % self.every:
+            self.states.pop()  # it was kept as the last one
+        self.states.append(
+            {
+                "iteration": np.int32(self.iteration),
+                "means": _plane(gmm.means, 1),
+                "covs": _plane(gmm.covs, 2),
+                "pi": np.asarray(gmm.pi, np.float32),
+                "clusters": np.asarray(arguments[1])[self.shown].argmax(axis=1).astype(np.uint8),
+            }
+        )
+        if len(self.states) > MOST_STATES:
+            self.every *= 2
+            self.states = [state for state in self.states if state["iteration"] in (0, self.iteration)
+                           or state["iteration"] % self.every == 0]  # fmt: skip
+        self.iteration += 1
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the file holds; empty if the mixture has too many components."""
+        if not self.states:
+            return {}
+        return {name: np.stack([s[name] for s in self.states]) for name in self.states[0]} | {"points": self.points}
+
+
+def _plane(values, axes: int) -> np.ndarray:
+    """The first two entries of the last ``axes`` axes, float32; a single one gets a zero beside it."""
+    values = np.asarray(values)
+    first = values[(..., *(slice(2),) * axes)]
+    widths = [(0, 0)] * (values.ndim - axes) + [(0, 2 - first.shape[-1])] * axes
+    return np.pad(first.astype(np.float32), widths)
+
+
+def read(folder: Path, K: int) -> dict[str, np.ndarray] | None:
+    """The arrays of the trace in the folder of a run of K components; None if there is no trace.
+
+    Raises:
+        LabError: it is damaged, or not of such a mixture.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    if path.stat().st_size > MOST_BYTES:
+        raise LabError(f"{path} is damaged (more than 2 MB); {REMEDY}")
+    arrays = read_tensors(path, ("iteration", "means", "covs", "pi", "points", "clusters"), REMEDY)
+    T, n = arrays["iteration"].shape[:1], arrays["points"].shape[:1]
+    shapes = {"iteration": T, "means": (*T, K, 2), "covs": (*T, K, 2, 2), "pi": (*T, K), "clusters": (*T, *n)}
+    for name, shape in (shapes | {"points": (*n, 2)}).items():
+        array, dtype = arrays[name], {"iteration": "int32", "clusters": "uint8"}.get(name, "float32")
+        if array.shape != shape or array.dtype != dtype or not array.size:
+            raise LabError(f"{path}: {name} is {array.dtype} {array.shape} instead of {dtype} {shape}; {REMEDY}")
+    iteration, largest = arrays["iteration"], np.max([np.abs(array).max() for array in arrays.values()])
+    if iteration[0] or (np.diff(iteration) < 1).any() or arrays["clusters"].max() >= K or not largest < 1e30:  # or NaN
+        raise LabError(f"{path} holds numbers that no training leaves; {REMEDY}")
+    return arrays
