@@ -10,12 +10,11 @@ State 0 is the M-step on k-means' clusters, state i the i-th iteration. T states
 all float32; ``clusters`` uint8 (T, n), the most probable component of each image in the iteration's E-step.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_tensors
+from hi_mnist.runs import SavedRun
 
 FILE = "trace.safetensors"
 MOST_BYTES = 2_000_000
@@ -73,16 +72,14 @@ def _plane(values, axes: int) -> np.ndarray:
     return np.pad(first.astype(np.float32), widths)
 
 
-def read(folder: Path, K: int) -> dict[str, np.ndarray] | None:
-    """The arrays of the trace in the folder of a run of K components; None if there is no trace.
+def read(run: SavedRun, values: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The arrays of a run's trace; ``values`` are its likelihoods, from ``runs.read_trace``.
 
     Raises:
-        LabError: it is damaged, or not of such a mixture.
+        LabError: the file is missing or damaged, or not of such a mixture or such likelihoods.
     """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    if path.stat().st_size > MOST_BYTES:
+    path, K = run.path / FILE, run.n_components
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
         raise LabError(f"{path} is damaged (more than 2 MB); {REMEDY}")
     arrays = read_tensors(path, ("iteration", "means", "covs", "pi", "points", "clusters"), REMEDY)
     T, n = arrays["iteration"].shape[:1], arrays["points"].shape[:1]
@@ -94,4 +91,6 @@ def read(folder: Path, K: int) -> dict[str, np.ndarray] | None:
     iteration, largest = arrays["iteration"], np.max([np.abs(array).max() for array in arrays.values()])
     if iteration[0] or (np.diff(iteration) < 1).any() or arrays["clusters"].max() >= K or not largest < 1e30:  # or NaN
         raise LabError(f"{path} holds numbers that no training leaves; {REMEDY}")
+    if values is None or iteration[-1] != len(values):
+        raise LabError(f"{path} and trace.csv are not of one training; {REMEDY}")
     return arrays
