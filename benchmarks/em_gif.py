@@ -6,7 +6,6 @@ python train.py --use_pca && python -m benchmarks.em_gif
 import argparse
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hi_mnist import cli, files, runs, scatter, trace
 from report import player
 
+OUT = files.ROOT / "docs" / "gallery" / "em.gif"
 SIZE, SHARP = (880, 460), 2  # pixels; drawn twice as large and made smaller, edges are smooth
 PLANE, CURVE, LEFT, TOP = 0.55, 0.58, 572, 270  # scales of the player's drawings; the place of the curve
 GLIDE, REST, HOLD = 3, 700, 5000  # frames from a state to the next; milliseconds at a state, and at the last one
@@ -23,9 +23,7 @@ N_POINTS = 1000  # more make the file large
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("python -m benchmarks.em_gif", "Draw how EM found a run's clusters.",
                              "python -m benchmarks.em_gif --results_path results/d20")  # fmt: skip
-    parser.add_argument("--results_path", metavar="DIR", help="the run's folder (default: the newest PCA run)")
-    parser.add_argument("--out", type=Path, default=files.ROOT / "docs" / "gallery" / "em.gif", metavar="FILE",
-                        help="the animation (default: docs/gallery/em.gif)")  # fmt: skip
+    cli.add_options(parser, "results_path")
     return parser
 
 
@@ -68,7 +66,7 @@ def draw(found: dict, values: np.ndarray, time: float) -> Image.Image:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    run = runs.load_run(runs.find_run(args.results_path, pca_first=True))
+    run = runs.load_run(args.results_path)
     values = runs.read_trace(run.path)
     found = trace.read(run, values)
     times = np.arange(0, len(found["iteration"]) - 1 + 1e-9, 1 / GLIDE).round(6)
@@ -77,9 +75,9 @@ def main(argv: list[str] | None = None) -> int:
     palette = frames[-1].quantize(96, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     first, *others = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
     waits = [90 if time % 1 else REST for time in times[:-1]] + [HOLD]
-    with files.atomic_path(args.out) as partial:
+    with files.atomic_path(OUT) as partial:
         first.save(partial, save_all=True, append_images=others, duration=waits, loop=0, optimize=False)
-    print(f"wrote {args.out}")
+    print(f"wrote {OUT}")
     return 0
 
 

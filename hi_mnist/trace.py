@@ -14,7 +14,7 @@ import numpy as np
 
 from hi_mnist.cli import LabError
 from hi_mnist.files import read_tensors
-from hi_mnist.runs import SavedRun
+from hi_mnist.runs import LARGEST_NUMBER, SavedRun
 
 FILE = "trace.safetensors"
 MOST_BYTES = 2_000_000
@@ -32,8 +32,7 @@ class Trace:
     """
 
     def __init__(self, codes: np.ndarray):
-        count = min(len(codes), MOST_POINTS)
-        self.shown = np.sort(np.random.default_rng(0).choice(len(codes), count, replace=False))
+        self.shown = np.sort(np.random.default_rng(0).permutation(len(codes))[:MOST_POINTS])
         self.points = _plane(codes[self.shown], 1)
         self.states, self.iteration, self.every = [], 0, 1
 
@@ -42,26 +41,19 @@ class Trace:
             return
         if self.states and self.states[-1]["iteration"] % self.every:
             self.states.pop()  # it was kept as the last one
-        self.states.append(
-            {
-                "iteration": np.int32(self.iteration),
-                "means": _plane(gmm.means, 1),
-                "covs": _plane(gmm.covs, 2),
-                "pi": np.asarray(gmm.pi, np.float32),
-                "clusters": np.asarray(arguments[1])[self.shown].argmax(axis=1).astype(np.uint8),
-            }
-        )
+        state = {"iteration": np.int32(self.iteration), "means": _plane(gmm.means, 1), "covs": _plane(gmm.covs, 2)}
+        state["pi"] = np.asarray(gmm.pi, np.float32)
+        state["clusters"] = np.asarray(arguments[1])[self.shown].argmax(axis=1).astype(np.uint8)
+        self.states.append(state)
         if len(self.states) > MOST_STATES:
             self.every *= 2
-            self.states = [state for state in self.states if state["iteration"] in (0, self.iteration)
-                           or state["iteration"] % self.every == 0]  # fmt: skip
+            self.states = [*self.states[:-1:2], self.states[-1]]
         self.iteration += 1
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What the file holds; empty if the mixture has too many components."""
-        if not self.states:
-            return {}
-        return {name: np.stack([s[name] for s in self.states]) for name in self.states[0]} | {"points": self.points}
+        stacked = {name: np.stack([state[name] for state in self.states]) for name in (self.states or [{}])[0]}
+        return stacked and stacked | {"points": self.points}
 
 
 def _plane(values, axes: int) -> np.ndarray:
@@ -82,15 +74,14 @@ def read(run: SavedRun, values: np.ndarray | None) -> dict[str, np.ndarray]:
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         raise LabError(f"{path} is damaged (more than 2 MB); {REMEDY}")
     arrays = read_tensors(path, ("iteration", "means", "covs", "pi", "points", "clusters"), REMEDY)
-    T, n = arrays["iteration"].shape[:1], arrays["points"].shape[:1]
+    iteration, T, n = arrays["iteration"], arrays["iteration"].shape[:1], arrays["points"].shape[:1]
     shapes = {"iteration": T, "means": (*T, K, 2), "covs": (*T, K, 2, 2), "pi": (*T, K), "clusters": (*T, *n)}
-    for name, shape in (shapes | {"points": (*n, 2)}).items():
-        array, dtype = arrays[name], {"iteration": "int32", "clusters": "uint8"}.get(name, "float32")
-        if array.shape != shape or array.dtype != dtype or not array.size:
-            raise LabError(f"{path}: {name} is {array.dtype} {array.shape} instead of {dtype} {shape}; {REMEDY}")
-    iteration, largest = arrays["iteration"], np.max([np.abs(array).max() for array in arrays.values()])
-    if iteration[0] or (np.diff(iteration) < 1).any() or arrays["clusters"].max() >= K or not largest < 1e30:  # or NaN
-        raise LabError(f"{path} holds numbers that no training leaves; {REMEDY}")
+    types = dict.fromkeys(arrays, "float32") | {"iteration": "int32", "clusters": "uint8"}
+    good = {name: array.shape for name, array in arrays.items()} == shapes | {"points": (*n, 2)}
+    good = good and {name: array.dtype for name, array in arrays.items()} == types and len(iteration) and n[0]
+    good = good and iteration[0] == 0 and (np.diff(iteration) > 0).all() and arrays["clusters"].max() < K
+    if not good or not all(np.abs(array).max() < LARGEST_NUMBER**2 for array in arrays.values()):  # or NaN
+        raise LabError(f"{path} holds what no training of this run leaves; {REMEDY}")
     if values is None or iteration[-1] != len(values):
         raise LabError(f"{path} and trace.csv are not of one training; {REMEDY}")
     return arrays

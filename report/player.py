@@ -24,12 +24,11 @@ CURVE = (14, 506, 52, 208)  # left, right, top and bottom of the curve in its dr
 def section(run: SavedRun) -> dict | None:
     """What the page shows of a run's training; None without a valid trace.csv.
 
-    ``film`` is the player's, from ``film``, or None without a trace.safetensors; ``damage``, why there is none.
+    ``film`` is the player's, None without a trace.safetensors; ``damage`` says why there is none.
     """
-    values = runs.read_trace(run.path)
+    values, found, damage = runs.read_trace(run.path), None, ""
     if values is None:
         return None
-    found, damage = None, ""
     if (run.path / trace.FILE).is_file():  # runs of earlier years have none
         try:
             found = trace.read(run, values)
@@ -42,40 +41,33 @@ def section(run: SavedRun) -> dict | None:
         "rows": [(i, f"{value:.4f}") for i, value in enumerate(values[:MOST_ROWS], start=1)],
         "fall": runs.fall(values),
         "curve": curve(values).tolist(),
-        "film": film(found, values) if found else None,
+        "film": found and film(found, values),
         "damage": damage,
     }
 
 
 def curve(values: np.ndarray) -> np.ndarray:
-    """Where the likelihoods float (n,) lie in the curve's drawing: float (n + 1, 2); the k-means start has no value of
-    its own and takes the first.
-    """
+    """Where likelihoods, float (n,), lie in the curve's drawing: float (n + 1, 2), the start as high as the first."""
     left, right, top, bottom = CURVE
-    low, span = values.min(), max(np.ptp(values), 1e-9)
-    x, y = np.linspace(left, right, len(values) + 1), bottom - (values - low) / span * (bottom - top)
-    return np.column_stack([x, np.concatenate([y[:1], y])]).round(1)
+    height = (values - values.min()) / max(np.ptp(values), 1e-9) * (bottom - top)
+    return np.column_stack(
+        [np.linspace(left, right, len(values) + 1), bottom - height[[0, *range(len(values))]]]
+    ).round(1)
 
 
 def film(found: dict[str, np.ndarray], values: np.ndarray) -> dict:
     """What the player needs: of ``trace.read`` and the likelihoods float (n,)."""
     points, mixtures, height = layout(found)
-    T, K = found["pi"].shape
+    binary = {"points": points, "mixtures": mixtures, "clusters": found["clusters"]}
+    data = {name: base64.b64encode(array.tobytes()).decode("ascii") for name, array in binary.items()}
+    data |= {"marks": curve(values)[found["iteration"]].tolist(), "captions": captions(found, values), "radius": RADIUS}
     return {
         "height": height,
-        "colours": scatter.colours(K),
-        "moved": f"{np.count_nonzero(found['clusters'][0] != found['clusters'][-1]):,}",
-        "images": f"{len(points):,}",
-        "last": T - 1,
+        "colours": scatter.colours(mixtures.shape[1]),
+        "moved": np.count_nonzero(found["clusters"][0] != found["clusters"][-1]),
+        "images": len(points),
         "nonce": secrets.token_hex(16),  # the page runs this one script and no other
-        "data": {
-            "points": _packed(points),
-            "mixtures": _packed(mixtures),
-            "clusters": _packed(found["clusters"]),
-            "marks": curve(values)[found["iteration"]].tolist(),
-            "captions": captions(found, values),
-            "radius": RADIUS,
-        },
+        "data": data,
     }
 
 
@@ -87,35 +79,22 @@ def layout(found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
         weight; the drawing's height.
     """
     points = found["points"].astype(np.float64)
-    low, high = points.min(axis=0), points.max(axis=0)
-    wide, tall = np.maximum(high - low, 1e-9)
+    middle, (wide, tall) = (points.min(axis=0) + points.max(axis=0)) / 2, np.maximum(np.ptp(points, axis=0), 1e-9)
     height = round(WIDTH * float(np.clip(tall / wide, 0.6, 1)))
-    scale = 0.95 * min(WIDTH / wide, height / tall) * np.array([1, -1])
-    centre = np.array([WIDTH, height]) / 2
-
-    def placed(spots):
-        return (spots - (low + high) / 2) * scale + centre
-
-    covs = found["covs"] * np.outer(scale, scale)
-    parts = [placed(found["means"]), covs[..., [0, 0, 1], [0, 1, 1]], found["pi"][..., None]]
-    return placed(points).astype(np.float32), np.concatenate(parts, axis=-1).astype(np.float32), height
+    scale, centre = 0.95 * min(WIDTH / wide, height / tall) * np.array([1, -1]), (WIDTH / 2, height / 2)
+    points, means = ((spots - middle) * scale + centre for spots in (points, found["means"]))
+    covs = (found["covs"] * np.outer(scale, scale))[..., [0, 0, 1], [0, 1, 1]]
+    mixtures = np.concatenate([means, covs, found["pi"][..., None]], axis=-1)
+    return points.astype(np.float32), mixtures.astype(np.float32), height
 
 
 def captions(found: dict[str, np.ndarray], values: np.ndarray) -> list[str]:
     """What happened up to each state, in a sentence or two."""
     iteration, clusters, n = found["iteration"].tolist(), found["clusters"], len(values)
     told = [f"Start: k-means has made {found['pi'].shape[1]} clusters, and each ellipse is fitted to one."]
-    for before, i in zip(iteration, iteration[1:], strict=False):
-        at = len(told)
-        moved = np.count_nonzero(clusters[at] != clusters[at - 1])
+    for before, i, old, new in zip(iteration, iteration[1:], clusters, clusters[1:], strict=False):
         since = f" since iteration {before}" if i - before > 1 else ""
         gain = f" ({values[i - 1] - values[before - 1]:+.4f})" if before else ""
-        told.append(
-            f"Iteration {i} of {n}: {moved:,} of {clusters.shape[1]:,} images changed cluster{since}. "
-            f"Mean log-likelihood {values[i - 1]:.4f}{gain}."
-        )
+        moved = f"{np.count_nonzero(old != new):,} of {len(new):,} images changed cluster{since}"
+        told.append(f"Iteration {i} of {n}: {moved}. Mean log-likelihood {values[i - 1]:.4f}{gain}.")
     return told
-
-
-def _packed(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
