@@ -1,10 +1,5 @@
 """``trace.safetensors``: how EM moved the mixture, in the embedding's first two dimensions.
 
-    >>> trace = Trace(codes)
-    >>> with training.observed(gmm, trace):
-    ...     gmm.fit(codes)
-    >>> arrays = trace.arrays()
-
 State 0 is the M-step on k-means' clusters, state i the i-th iteration. T states are kept, of K components and n images:
 ``iteration`` int32 (T,), ``means`` (T, K, 2), ``covs`` (T, K, 2, 2), ``pi`` (T, K) and ``points`` (n, 2), the images,
 all float32; ``clusters`` uint8 (T, n), the most probable component of each image in the iteration's E-step.
@@ -80,8 +75,7 @@ def read(run: SavedRun, values: np.ndarray | None) -> dict[str, np.ndarray]:
     good = {name: array.shape for name, array in arrays.items()} == shapes | {"points": (*n, 2)}
     good = good and {name: array.dtype for name, array in arrays.items()} == types and len(iteration) and n[0]
     good = good and iteration[0] == 0 and (np.diff(iteration) > 0).all() and arrays["clusters"].max() < K
+    good = good and values is not None and iteration[-1] == len(values)
     if not good or not all(np.abs(array).max() < LARGEST_NUMBER**2 for array in arrays.values()):  # or NaN
-        raise LabError(f"{path} holds what no training of this run leaves; {REMEDY}")
-    if values is None or iteration[-1] != len(values):
-        raise LabError(f"{path} and trace.csv are not of one training; {REMEDY}")
+        raise LabError(f"{path} is damaged or not of the training that trace.csv tells of; {REMEDY}")
     return arrays

@@ -1,8 +1,6 @@
 """How EM found the clusters: the likelihood's curve, and a player that moves the mixture over the images.
 
-    >>> how = player.section(runs.load_run(None))       # the values of the template player.html.j2
-
-The player's texts and places are made here; its script only shows them.
+Texts and places are made here; the script in the template player.html.j2 only shows them.
 """
 
 import base64

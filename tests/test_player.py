@@ -50,15 +50,10 @@ def test_a_damaged_trace_is_one_line_and_the_page_is_whole(run_folder):
     run, path = runs.load_run(run_folder), run_folder / trace.FILE
     whole, values = load_file(path), runs.read_trace(run_folder)
     wrong = [b"", b"junk", b"\0" * 2_000_001, save({"points": whole["points"]})]
-    for name, change in {
-        "means": lambda a: a[:, :9],
-        "covs": lambda a: a * np.float32("nan"),
-        "pi": lambda a: a.astype(np.float64),
-        "clusters": lambda a: a + np.uint8(9),
-        "iteration": lambda a: a * np.int32(2),  # of another training
-        "points": lambda a: a[:0],
-    }.items():
-        wrong.append(save(whole | {name: np.ascontiguousarray(change(whole[name]))}))
+    changes = {"covs": whole["covs"] * np.float32("nan"), "pi": whole["pi"].astype(np.float64), "means": whole["covs"]}
+    changes |= {"clusters": whole["clusters"] + np.uint8(9), "points": whole["points"][:0]}
+    changes |= {"iteration": whole["iteration"] * np.int32(2)}  # of another training
+    wrong += [save(whole | {name: array}) for name, array in changes.items()]
     for content in wrong:
         path.write_bytes(content)
         found = player.section(run)
