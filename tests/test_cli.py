@@ -194,7 +194,8 @@ def test_a_moved_run_of_the_original_lab_is_graded_where_it_lies_without_change(
     run = Path(shutil.move(run, tmp_path / "moved"))
     text = "embedding_dim: 10\nmax_iter: 100\nn_components: 10\nresults_path: ./results/x\nseed: 42\nuse_pca: true\n"
     (run / "config.yaml").write_text(text + "dataset: digits\n")
-    (run / "trace.csv").unlink()
+    for name in ("trace.csv", "trace.safetensors"):
+        (run / name).unlink()
     before = files_below(run)
     assert run_script(grade, "--results_path", run).status == 0
     assert set(files_below(run)) - ALLOWED == set(before) | {"grade.json"}
