@@ -78,8 +78,8 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
         def drawn() -> Arrays:
             six, times, seen = asked.result()
             ways = np.stack([seen, beside.result()[2]])
-            found = {"ways": ways, "times": times, "guidance": np.array([guidance, other])}
-            return {"six": six, "ddpm": more.result()[:, 0]} | found
+            how = {"times": times, "guidance": np.array([guidance, other])}
+            return {"six": six, "ways": ways, "ddpm": more.result()[:, 0]} | how
 
         try:
             yield drawn
