@@ -23,15 +23,14 @@ from staff.grade_one import Settings
 # joblib needs this, because Dask does not tell it of tasks that it has given up.
 MOST_QUESTIONS = 15  # of a lab; the deep autoencoder has 12, the fingerprint and the pictures are two more
 LONGEST = sandbox.longest(*[checks.LAB_LIMITS] * MOST_QUESTIONS, *[rerun.LIMITS] * rerun.CHILDREN) + 300
-Grader = Callable[[archives.HandIn, int | None, Settings], dict]
+Grader = Callable[[archives.HandIn, Settings], dict]
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A hand-in to be graded, its answer to question 6 from the staff's list, and its record of an earlier run."""
+    """A hand-in to be graded, and its record of an earlier run."""
 
     found: archives.Found
-    index: int | None
     record: dict | None = None
 
 
@@ -39,23 +38,16 @@ def read(job: Job, settings: Settings) -> archives.HandIn | dict:
     """What is to be graded; or its record, because an earlier one still holds or a fault of ours prevents reading."""
     try:
         handin = archives.read(job.found)
-        return (job.record and kept(job.record, handin, job.index, settings)) or handin
+        return (job.record and kept(job.record, handin, settings)) or handin
     except Exception as error:
-        return grade_one.internal_record(job.found, job.index, settings, grade_one.fault(error))
+        return grade_one.internal_record(job.found, settings, grade_one.fault(error))
 
 
-def kept(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run; None if it is not valid.
-
-    It is valid for the same hand-in under the same settings, unless grading itself failed. ``index`` matters only where
-    there is no answer in the hand-in.
-    """
-    before = record["settings"].get("index")
+def kept(record: dict, handin: archives.HandIn, settings: Settings) -> dict | None:
+    """The record of an earlier run, if it is of the same hand-in under the same settings and grading did not fail."""
     fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    if fault or record.get("digest") != handin.digest() or record["settings"] != grade_one.made_under(settings, before):
-        return None
-    one = next((one for one in handin.runs() if one.run == record["run"]), handin)
-    return record if index == before or grade_one.claimed_index(one, None) is not None else None
+    same = record.get("digest") == handin.digest() and record["settings"] == grade_one.made_under(settings)
+    return record if same and not fault else None
 
 
 def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandIn | dict | None = None) -> dict:
@@ -65,9 +57,9 @@ def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandI
         return handin
     try:
         with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
-            return grader(handin, job.index, settings)
+            return grader(handin, settings)
     except Exception as error:
-        return grade_one.internal_record(handin, job.index, settings, grade_one.fault(error))
+        return grade_one.internal_record(handin, settings, grade_one.fault(error))
 
 
 def read_apart(job: Job, settings: Settings) -> archives.HandIn | dict:
@@ -77,7 +69,7 @@ def read_apart(job: Job, settings: Settings) -> archives.HandIn | dict:
         return get_reusable_executor(max_workers=1, **options).submit(read, job, settings).result(timeout=LONGEST)
     except Exception as error:
         get_reusable_executor().shutdown(wait=False, kill_workers=True)
-        return grade_one.internal_record(job.found, job.index, settings, grade_one.fault(error))
+        return grade_one.internal_record(job.found, settings, grade_one.fault(error))
 
 
 def attempt_below(parent: int, *arguments) -> dict:
@@ -200,4 +192,4 @@ def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
         except Exception as error:
             pool.check()
             cause = f"a fault of the grading program: its worker ended ({type(error).__name__})"
-            yield grade_one.internal_record(job.found, job.index, pool.settings, cause)
+            yield grade_one.internal_record(job.found, pool.settings, cause)

@@ -67,13 +67,12 @@ class Again:
                 raise LabError(f"{one_line(error.args[0][0][2])}; take it out of {self.file}") from None
         return f"{folder.relative_to(out / FOLDER).as_posix()}/{name}"
 
-    def end(self, out: Path, rows: list[gradebook.Row], regrades: dict) -> None:
-        """Log what changed, and then let it count."""
+    def end(self, out: Path, rows: list[gradebook.Row]) -> None:
+        """Log what changed, before it counts."""
         self.new = next(row.cells() for row in rows if row.hand_in == self.hand_in)
         student, names = self.old["student_id"] or self.hand_in, gradebook.questions(self.graded.lab)
         changed = [name for name in (*names, "auto_score") if self.old[name] != self.new[name] or name == "auto_score"]
         audit.add(out, [("regrade", student, name, self.old[name], self.new[name], self.reason) for name in changed])
-        save(out, regrades)
 
 
 def load(out: Path) -> dict:

@@ -1,7 +1,7 @@
 """The points that are given by hand, and for what: a lab's rubric, a YAML list of items ``{id, part, points, text}``.
 
 ``staff/rubric.yaml`` is the main lab's and says what the fields mean; ``labs/NAME/rubric.yaml`` is a companion lab's. A
-lab without one has no points by hand. A class that has its own keeps it in its OUT_DIR.
+lab without one has no points by hand. A class may have its own, ``OUT_DIR/rubric.yaml``.
 """
 
 import re
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import yaml
 
-from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from hi_mnist.text import one_line
@@ -74,19 +73,12 @@ def parts(lab: str, out: Path | None = None) -> dict[str, float]:
     return load(lab, out).points()
 
 
-def load(lab: str, out: Path | None = None, own: Path | None = None) -> Rubric:
-    """The rubric that somebody names (``own``), else the class's in ``out`` or the lab's; errors as in ``read``."""
+def load(lab: str, out: Path | None = None) -> Rubric:
+    """The class's own rubric, in its folder ``out``, or else the lab's; errors as in ``read``."""
     folder = ROOT / "staff" if lab == catalog.MAIN else ROOT / "labs" / lab
     kept = (path for path in (out and out / NAME, folder / NAME) if path and path.is_file())
-    path = own.expanduser() if own else next(kept, None)
+    path = next(kept, None)
     return read(path, lab) if path else Rubric()
-
-
-def keep(out: Path, own: Path | None) -> None:
-    """Make a rubric that ``load`` has read the class's from now on, if there is one."""
-    if own:
-        with files.atomic_path(out / NAME) as partial:
-            partial.write_bytes(own.expanduser().read_bytes())
 
 
 def read(path: Path, lab: str) -> Rubric:

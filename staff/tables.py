@@ -1,5 +1,6 @@
 """CSV files that staff edit in a spreadsheet: read in any form it saves, written so that it changes nothing."""
 
+import codecs
 import csv
 import io
 import re
@@ -12,7 +13,6 @@ from typing import NamedTuple
 from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.text import one_line, size
-from staff import encodings
 
 LARGEST = 10 << 20  # bytes
 LONGEST_CELL = 32_000  # characters; a spreadsheet's cell holds little more
@@ -54,11 +54,14 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
         raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
     if len(raw) > LARGEST:
         raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
-    if (decoded := encodings.decode(raw)) is None:
-        raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
-    text, guess = decoded
-    encoding = "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8-sig" if raw[:1] == b"\xef" else "utf-8"
-    notes = [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
+    encoding = encoding_of(raw)
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text or (encoding == "gb18030" and not is_chinese(text)):
+        raise LabError(f"{path} is not text, or neither UTF-8 nor clearly GBK; save it as CSV UTF-8")
+    notes = [f"{path.name} is not UTF-8 and was read as GBK; check names and comments"] * (encoding == "gb18030")
     first = text.partition("\n")[0]
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
     delimiter = said[1] if said else max(",;\t", key=first.count)
@@ -77,9 +80,9 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
 def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = ()) -> tuple[list[Row], list[str]]:
     """The lines that are not empty of a table whose first line names the columns, and notes on how it was read.
 
-    It is UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252, separated by commas, semicolons
-    or tabs; a first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The
-    columns ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
+    It is UTF-8 with or without a byte order mark, UTF-16 with one, or GBK, separated by commas, semicolons or tabs; a
+    first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The columns
+    ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
 
     Raises:
         LabError: the file or its encoding is not clear, a column is missing, unknown or twice, or a line is too long.
@@ -97,6 +100,30 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = (
             by_column[column] = re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", by_column[column])
         rows += [Row(line, by_column)] * any(cells)
     return rows, notes
+
+
+def encoding_of(raw: bytes) -> str:
+    """UTF-16 by its byte order mark, UTF-8, or else what Windows writes in China."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if raw.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "gb18030"
+    return "utf-8"
+
+
+def is_chinese(text: str) -> bool:
+    """Whether most characters outside ASCII are GB 2312's and stand where Chinese text has them.
+
+    Misread European text and damaged UTF-8 have rare ones, or single ones after a letter.
+    """
+    likely = re.sub(r"(?<=[A-Za-z])[^\0-\x7f](?![^\0-\x7f])", "", text)
+    codes = [c.encode("gb18030") for c in likely if c > "\x7f"]
+    usual = sum((c[0] in (0xA1, 0xA3) or 0xB0 <= c[0] <= 0xF7) and c[1] > 0xA0 for c in codes)
+    return 2 * usual > sum(c > "\x7f" for c in text)
 
 
 def _unguarded(cell: str) -> str:

@@ -37,9 +37,8 @@ def test_another_key_data_set_or_class_is_refused(handins, grade, tmp_path, file
     assert key.read_text() == made
     before = files_below(tmp_path / "out")
     (handins / "PB1+Ann+LAB3.zip").rename(handins / "PB2+Ann+image_clustering.zip")
-    (tmp_path / "own.yaml").write_text("- {id: a, part: p, points: 2, text: t}\n")
     with pytest.raises(LabError, match="add --lab main, or name another --out"):
-        grade("--resume", "--lab", "image_clustering", "--rubric", tmp_path / "own.yaml")
+        grade("--resume", "--lab", "image_clustering")
     assert files_below(tmp_path / "out") == before
 
 
@@ -70,9 +69,9 @@ def test_a_repeated_question_has_its_numbers_also_where_the_roster_has_another_i
     monkeypatch.setattr(checks, "check_code", lambda source, *, seed, **_: asked.append(seed) or [])
     monkeypatch.setattr(similar, "hashes", lambda box: {})
 
-    def graded(handin, index, settings):
+    def graded(handin, settings):
         grade_one.grade_code(handin, settings, {"notes": []}, None)
-        return play(handin, index, settings)
+        return play(handin, settings)
 
     add(handins, "PB2")
     (tmp_path / "roster.csv").write_text("student_id,name\nPB02,Ann\n", encoding="utf-8")
@@ -88,9 +87,9 @@ def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tm
         asked.append((source, seed))
         return grade_one.entries({name: checks.QUESTIONS[name] for name in only or checks.QUESTIONS}, "PASS", "")
 
-    def graded(handin, index, settings):
+    def graded(handin, settings):
         grade_one.grade_code(handin, settings, {"notes": []}, None)
-        return play(handin, index, settings)
+        return play(handin, settings)
 
     add_copies(handins, new=2_000_000, old=1_000_000)
     add(handins, "PB2")

@@ -47,9 +47,9 @@ def test_the_lab_of_the_guide_is_handed_out_and_graded(tmp_path):
     assert [(row["means"], row["auto_score"], row["status"]) for row in rows] == [
         ("10", "10", "OK"), ("0", "0", "OK"), ("0", "0", "OK"),
     ]  # fmt: skip
-    told = [(out / f"feedback/PB{i}+Ann+average/feedback.md").read_text(encoding="utf-8") for i in range(3)]
+    told = [(out / f"feedback/PB{i}+Ann+average/feedback.html").read_text(encoding="utf-8") for i in range(3)]
     assert "not attempted" in told[1] and "return the mean of each column" in told[1]
-    assert "one mean for each column" in told[2] and told[2].startswith("# Average: ")
+    assert "one mean for each column" in told[2] and "<title>Average: " in told[2]
 
 
 def test_every_lab_is_graded_by_one_command(tmp_path):

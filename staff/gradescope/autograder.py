@@ -52,8 +52,8 @@ def failure() -> dict:
 # --------------------------------------------------------------------------- the first process
 
 
-def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
-    """Copy what grading needs from ``root``/submission into ``folder``; returns further remarks on the hand-in.
+def unpack(root: Path, folder: Path) -> list[str]:
+    """Copy submission.py from ``root``/submission into ``folder``; returns further remarks on the hand-in.
 
     Raises:
         LabError: submission.py is missing, or nothing could be read; the student can hand in again.
@@ -68,9 +68,7 @@ def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
         raise LabError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
     folder.mkdir()
     (folder / "submission.py").write_bytes(found.source)
-    if not code_only:
-        archives.unpack(found, folder / "results")
-    # The report is handed in elsewhere, and a run is not always required.
+    # Run and report are handed in elsewhere.
     return [line for line in found.review + found.notes if not line.startswith(("no results", "no report"))]
 
 
@@ -140,9 +138,6 @@ def results(report: dict, visibility: str) -> dict:
         verdict = str(question["verdict"])
         lines = [f"{verdict}: {for_student(question['message'])}"]
         lines += [f"hint: {question['hint']}"] if question["hint"] else []
-        if verdict in ("REVIEW", "SKIPPED"):
-            score = 0.0
-            lines.append("No points yet: the course staff decide.")
         if verdict == "INTERNAL":
             ours.append(str(question["label"]))
             score, lines = 0.0, [lines[0], OUR_FAULT]
@@ -166,7 +161,7 @@ def grade_hand_in(root: Path) -> dict:
     with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch, "hand_in")
         try:
-            notes = unpack(root, folder, settings["dataset"] is None)
+            notes = unpack(root, folder)
         except LabError as error:
             told = {"verdict": "ERROR", "message": str(error), "hint": ""}
             entry = {"label": "submission.py", "points": settings["points"], "score": 0} | told
@@ -174,7 +169,7 @@ def grade_hand_in(root: Path) -> dict:
         if user is not None:
             os.chown(scratch, user, user)
         report = run_second(folder, settings, user)
-    report["notes"] = notes + report["notes"]
+    report["notes"] = notes
     own = "The code runs as a separate user, which cannot change the results or the grading program."
     report["guards"].append(own if separate else "Not enforced: the code runs as the same user as the grading program.")
     return results(report, settings["visibility"])
@@ -184,29 +179,16 @@ def grade_hand_in(root: Path) -> dict:
 
 
 def grade(folder: Path, settings: dict) -> dict:
-    """Grade an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
+    """Grade an unpacked hand-in: ``questions`` as in grade.json, and ``guards``."""
     source = (folder / "submission.py").read_bytes()
     content = hashlib.sha256(source).hexdigest()  # a rerun of the same file has the same numbers
-    if settings["dataset"] is None:
-        import sandbox
-        from grading import checks  # only in the second process, which has no privileges to lose
-        from labs import catalog
+    import sandbox
+    from grading import checks  # only in the second process, which has no privileges to lose
+    from labs import catalog
 
-        lab = catalog.load(settings["lab"])
-        questions = lab.check(source, seed=checks.secret_seeds(settings["key"], content, lab.questions))
-        return {"questions": questions, "notes": [], "guards": sandbox.guards(lab.limits)}
-    from staff import grade_one  # only in a bundle for runs
-
-    name = f"{settings['dataset']}_encoded"
-    (folder.parent / name).symlink_to(SOURCE / "data" / name)  # LAB_HOME is our scratch folder, where caches go
-    shutil.copytree(SOURCE / "data" / "cache", folder.parent / "cache")
-    facts = grade_one.facts(settings["dataset"])
-    found = archives.read(archives.Found(folder, "hand-in", content, ""))
-    class_settings = grade_one.Settings(settings["key"], True, settings["dataset"], *facts)
-    record = grade_one.grade_one(found, None, class_settings)
-    open_questions = [q["label"] for q in record["questions"] if q["verdict"] in ("REVIEW", "SKIPPED")]
-    notes = [f"Decided by the course staff: {', '.join(open_questions)}."] if open_questions else []
-    return {"questions": record["questions"], "notes": notes, "guards": record["guards"]}
+    lab = catalog.load(settings["lab"])
+    questions = lab.check(source, seed=checks.secret_seeds(settings["key"], content, lab.questions))
+    return {"questions": questions, "guards": sandbox.guards(lab.limits)}
 
 
 def check() -> int:
