@@ -53,17 +53,14 @@ def build_parser() -> argparse.ArgumentParser:
     about = "Grade a class's hand-ins: gradebook, summary and feedback for each student."
     parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
-        f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}\n\n"
-        "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
-        "They need this version of the lab and its packages, and the same data set prepared:\n"
-        "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
+        f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}\n"
+        "Dask: workers get the hand-ins over the network; see docs/staff_reference.md"
     )
     parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder with one zip or folder per hand-in")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all output")
     parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or interrupted")
     parser.add_argument("--no-rerun", action="store_true", help="accept Performance without reproducing it")
     parser.add_argument("--unsandboxed", action="store_true", help="no bubblewrap: code can do what your account can")
-    parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask cluster, e.g. tcp://host:8786")
     parser.add_argument("--lab", choices=catalog.names(), default=catalog.MAIN, help="whose hand-ins (default: main)")
     text = "whether students get numbers of their own (id, the default) or all the same (class)"
@@ -102,8 +99,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
     if args.handins in (args.out, *args.out.parents):
         raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
-    if (args.backend == "dask") != (args.scheduler is not None):
-        raise LabError("--backend dask and --scheduler ADDRESS must be given together")
 
 
 # --------------------------------------------------------------------------- the hand-ins
@@ -122,21 +117,17 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     for one in found:
         by_id[one.student_id.casefold() or f"?{one.hand_in}"].append(one)
     for rivals in by_id.values():
-        one_name = len({one.name.casefold() for one in rivals}) == 1
-        one_uploader = len({one.uploader for one in rivals}) == 1
-        all_count = len(rivals) == 1 or not (one_name and one_uploader)
-        newest = rivals if all_count else [one for one in rivals if rank(one) == max(map(rank, rivals))]
+        same = len({(one.name.casefold(), one.uploader) for one in rivals}) == 1
+        newest = [one for one in rivals if not same or rank(one) == max(map(rank, rivals))]
         to_grade += newest
         for one in rivals if len(rivals) > 1 else ():
             row = rows[one.hand_in] = gradebook.Row(one.hand_in, one.student_id, one.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not one))
             if one not in newest:
-                why = "is newer and counts" if rank(one)[0] else "holds more than a report and counts"
-                row.notes = [f"{newest[0].hand_in} with the same id {why}"]
+                row.notes = [f"{newest[0].hand_in} with the same id counts"]
             elif len(newest) > 1:
-                why = "as new as" if one_name else "another name than"
-                why = why if one_uploader else "uploaded by another than"
-                row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
+                why = "is as new" if same else "has another name or was uploaded by another"
+                row.review = [f"{others} with the same id {why}; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"it counts for its id; not counted: {others}"]
     return to_grade, rows
@@ -163,12 +154,9 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
     for made in (files.read_json(path).get("settings") for path in paths):
         was_under = {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now_under
         for name, now in now_under.items():
-            was, told, remedy = was_under.get(name), "another key or --seed", "leave --seed out, put back the file key"
-            if was == now or (name, was) == ("key", None):  # of version 0.2
-                continue
-            if name != "key":
-                told, remedy = f"{name} {was}, not {now}", f"add --{name}{'-by' * (name == 'variant')} {was}"
-            raise LabError(f"{args.out} holds records made with {told}; {remedy}, or name another --out")
+            if was_under.get(name) not in (now, None if name == "key" else now):  # version 0.2 kept no key
+                told = f"{args.out} holds records made with another {name} ({was_under.get(name)}, now {now})"
+                raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
     loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
     return {hand_in: record for hand_in, record in loaded.items() if record}
 

@@ -23,7 +23,7 @@ LEFT_OUT = {
     "-m pip install": "the environment is there already",
     "-m pytest": "this is it",
     "--dataset mnist": "needs MNIST, which the stand-in is not",
-    "--backend dask": "needs a cluster; test_grade_class.py starts one",
+    "--scheduler": "needs a cluster; test_grade_class.py starts one",
     "tutorial.ipynb": "test_lab_fashion_tutorial.py runs the notebook",
 }
 SMALLER = {"--max_epoch 10": "--max_epoch 1 --layers 784-40-20"}  # a run's length proves nothing about its command
