@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hi_mnist.text import listed
 from labs import catalog
 from staff import entries, tables
 from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, FOR_STAFF, Contents, Entry, Refused, display
@@ -185,7 +186,7 @@ def unpack(handin: HandIn, folder: Path) -> Path:
 def _take(handin: HandIn, contents: Contents) -> None:
     for what, names in contents.passed.items():
         if names:
-            handin.review.append(f"it holds {what}, which were not read: {_first(sorted(names))}")
+            handin.review.append(f"it holds {what}, which were not read: {listed(sorted(names))}")
     folders = {part for entry in contents.entries for part in entry.parts[:-1][:3]}
     named = {parse_name(folder, handin.lab): folder for folder in folders if "+" in folder or "\uff0b" in folder}
     named.pop(("", ""), None)
@@ -203,13 +204,9 @@ def _take(handin: HandIn, contents: Contents) -> None:
     if not reports:
         handin.notes.append(NO_REPORT)
         if like := [e.path for e in contents.entries if _LIKE_REPORT.search(e.parts[-1])]:
-            handin.notes.append(f"no report, but {_first(like)}")
+            handin.notes.append(f"no report, but {listed(like)}")
     elif not any(name.lower().endswith(".pdf") for name in reports):
         handin.notes.append(f"the report is not a PDF: {reports[0]}")
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _missing(what: str, contents: Contents, like: re.Pattern) -> str:
@@ -217,7 +214,7 @@ def _missing(what: str, contents: Contents, like: re.Pattern) -> str:
     order = sorted(contents.entries, key=lambda e: ("submission" not in e.parts[-1].lower(), len(e.parts), e.parts))
     found = [e.path for e in order if like.search(e.parts[-1]) and e.path not in contents.unread]
     found += [f"another archive, {path}" for path in sorted(contents.unread)]
-    return f"{what}; it holds {_first(found)}" if found else what
+    return f"{what}; it holds {listed(found)}" if found else what
 
 
 def _take_code(handin: HandIn, contents: Contents) -> None:
@@ -238,7 +235,7 @@ def _take_code(handin: HandIn, contents: Contents) -> None:
         (handin.review if equal > 1 else handin.notes).append(line)
     nearer = [e.path for e in contents.entries if len(e.archives) < len(chosen.archives) and _MISNAMED.search(e.path)]
     if nearer:  # perhaps the archive is the student's copy of the lab as it was handed out
-        handin.review.append(f"{chosen.path} was graded, not {_first(nearer)}")
+        handin.review.append(f"{chosen.path} was graded, not {listed(nearer)}")
     handin.source = chosen.read(CODE_LIMIT)
 
 
@@ -272,8 +269,5 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
         except (Refused, *DAMAGE) as error:
             entries.told(error)  # raises a fault of this machine
     if len(runs) > 1:
-        passed = [f"{path[f]} lacks {_first(lacks[f])}" for f in sorted(runs) if lacks[f] and not lacks[chosen]]
-        kind = "complete " * bool(passed) + "PCA " * (0 < len(with_pca) < len(runs))
-        newest = f"newest {kind}run by name" if kind else "newest by name"
-        told = [f"{len(runs)} results folders", *passed[:3], f"{handin.run}, the {newest}, was graded"]
-        handin.notes.append("; ".join(told))
+        kind = "complete PCA " if chosen in with_pca and not lacks[chosen] else ""
+        handin.notes.append(f"{len(runs)} results folders; {handin.run}, the newest {kind}run by name, was graded")

@@ -14,10 +14,11 @@ from pathlib import Path
 from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
+from hi_mnist.text import listed
 from labs import catalog
 from staff import archives, gradebook, marks, pages, roster, tables
 from staff.roster import Course, Match, Student
-from staff.tables import Sheet, guarded
+from staff.tables import guarded
 
 POINTS = {  # the header of a column of points
     "canvas": r"(.+) \([0-9]+\)",
@@ -71,13 +72,16 @@ def main(argv: list[str]) -> int:
         for i in names:
             cells[i] = guarded(cells[i])  # it may be a formula
     table = out / f"{system}_grades{path.suffix}"
-    write(table, sheet, quoted=system == "blackboard")
+    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if system == "blackboard" else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
+    with atomic_path(table) as partial:
+        partial.write_bytes(text.getvalue().encode(sheet.encoding))
     told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
     told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
     told[f"ids in {system}"] = [f"{name}: {one.remark}" for name, one in matched.items() if one.remark]
     counts = Counter(str(one.student) for one in matched.values() if one.student)
     told["more than one hand-in, so empty"] = [student for student, count in counts.items() if count > 1]
-    for note in [*notes, *(f"{what}: {tables.shortened(names, '; ')}" for what, names in told.items() if names)]:
+    for note in [*notes, *(f"{what}: {listed(names, '; ')}" for what, names in told.items() if names)]:
         print(f"note: {note}")
     print(f"wrote {table.name} with {len(students)} students, and {system}_feedback.zip, in {args.out}")
     return 0
@@ -106,16 +110,9 @@ def points_column(system: str, headers: list[str], named: str | None, title: str
     right = [i for i, match in found.items() if title.casefold() in map(str.casefold, filter(None, match.group(0, 1)))]
     right = list(found) if named is None and len(found) == 1 else right
     if len(right) != 1:
-        there = tables.shortened([match[0] for match in found.values()]) or "none"
+        there = listed([match[0] for match in found.values()]) or "none"
         raise LabError(f"{len(right)} columns of points are named {title!r}; choose one with --column: {there}")
     return right[0]
-
-
-def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
-    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
-    with atomic_path(path) as partial:
-        partial.write_bytes(text.getvalue().encode(sheet.encoding))
 
 
 def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, Match]) -> list[str]:

@@ -4,7 +4,7 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
     python -m staff.grade_class regrade ID --out OUT_DIR --file corrected.zip --reason "the wrong file"
-    python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
+    python -m staff.grade_class repeat ID --out OUT_DIR --only e_step
 
 Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html and feedback/<hand-in>/ into OUT_DIR.
 A broken hand-in affects only its own row.
@@ -27,10 +27,10 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
-from hi_mnist.text import one_line
+from hi_mnist.text import listed, one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric, tables
+from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric
 from staff.grade_one import Settings
 from staff.late import Policy
 from staff.marks import TEMPLATE, write_template
@@ -194,7 +194,7 @@ def grade_class(
         facts = [f"data: {DATASETS[args.dataset]}", f"Performance was {how}"]
         prepare.ensure(args.dataset, args.data_dir)
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
-    left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
+    left = [f"not hand-ins, left alone: {listed(others)}"] if others else []
     facts += [*left, *notes]
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
@@ -242,7 +242,7 @@ def grade_found(
             facts += course.enter(rows, complete=not missing)
             alike = compare(rows, args.lab)
             without = [row.hand_in for row in rows if row.record and archives.NO_REPORT in row.record["notes"]]
-            facts += [f"no report: {tables.shortened(without)}"] if without else []
+            facts += [f"no report: {listed(without)}"] if without else []
             facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
             if again:
                 again.end(args.out, rows)

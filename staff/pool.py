@@ -62,16 +62,6 @@ def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandI
         return grade_one.internal_record(handin, settings, grade_one.fault(error))
 
 
-def read_apart(job: Job, settings: Settings) -> archives.HandIn | dict:
-    """``read`` in another process of this machine, which nobody else needs if the hand-in ends it."""
-    try:
-        options = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-        return get_reusable_executor(max_workers=1, **options).submit(read, job, settings).result(timeout=LONGEST)
-    except Exception as error:
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
-        return grade_one.internal_record(job.found, settings, grade_one.fault(error))
-
-
 def attempt_below(parent: int, *arguments) -> dict:
     """``attempt`` in a process of this machine, which ends when its parent ends, even if that was killed."""
     end_with(parent)
@@ -156,8 +146,7 @@ class Pool:
         arguments = ((grader, job, self.settings) for job in jobs)
         options = {"return_as": "generator_unordered", "batch_size": 1, "timeout": LONGEST}
         if self.client is not None and not alone:
-            self.has_processes = True
-            calls = (joblib.delayed(attempt)(*a, read_apart(*a[1:])) for a in arguments)
+            calls = (joblib.delayed(attempt)(*a, read(*a[1:])) for a in arguments)
             with joblib.parallel_config(backend="dask", client=self.client):
                 yield from joblib.Parallel(**options)(calls)
         elif self.jobs > 1 or alone:

@@ -25,18 +25,6 @@ TAKEN = ["student_id", "hand_in", "name", "marker", "status", "comment", "commen
 TAKEN += ["late", "penalty", "total", "undecided", "markers", "difference", "note", "marks", "items"]
 TAKEN += ["look", "email", "section"]
 _ID = re.compile(r"(?!\d)[\w.-]{1,40}")
-# What each kind of value must be, and how a fault is told.
-_KINDS = {
-    "name": (
-        lambda one: isinstance(one, str) and _ID.fullmatch(one),
-        "is no name; use letters, digits and _, a letter first",
-    ),
-    "text": (lambda one: isinstance(one, str) and one.strip(), "is not text; put it in quotes"),
-    "points": (  # NaN is none
-        lambda one: type(one) in (int, float) and 0 < one <= 1000,
-        "is not a number of points above 0",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -118,10 +106,13 @@ def _item(entry: object, where: str) -> Item:
     name, part, points, text = (entry[key] for key in ("id", "part", "points", "text"))
     if not isinstance(comments := entry.get("comments") or {}, dict):
         raise ValueError(f"{where}: comments is {comments!r}, not ready comments by id")
-    values = {"name": (name, part, *comments), "text": (text, *comments.values()), "points": (points,)}
-    for kind, (is_good, fault) in _KINDS.items():
-        for one in values[kind]:
-            if not is_good(one):
-                raise ValueError(f"{where}: {'points: ' * (kind == 'points')}{one!r} {fault}")
+    for one in (name, part, *comments):
+        if not isinstance(one, str) or not _ID.fullmatch(one):
+            raise ValueError(f"{where}: {one!r} is no name; use letters, digits and _, a letter first")
+    for one in (text, *comments.values()):
+        if not isinstance(one, str) or not one.strip():
+            raise ValueError(f"{where}: {one!r} is not text; put it in quotes")
+    if type(points) not in (int, float) or not 0 < points <= 1000:  # NaN is not, either
+        raise ValueError(f"{where}: points: {points!r} is not a number of points above 0")
     ready = {tables.key(key): one_line(value, 2000) for key, value in comments.items()}
     return Item(tables.key(name), tables.key(part), points, one_line(text, 2000), ready)

@@ -6,17 +6,17 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
-from hi_mnist.text import one_line, size
+from hi_mnist.text import listed, one_line, size
 
 LARGEST = 10 << 20  # bytes
 LONGEST_CELL = 32_000  # characters; a spreadsheet's cell holds little more
-SHOWN_ERRORS = 5
 CHANGED = "a spreadsheet changed it; format the column as text and enter the id again"
 TEXTS = {"student_id", "hand_in", "name", "status", "comment", "note"}  # no numbers, so their commas stay
 # Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms. An apostrophe makes it
@@ -54,13 +54,9 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
         raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
     if len(raw) > LARGEST:
         raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
-    encoding = encoding_of(raw)
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text or (encoding == "gb18030" and not is_chinese(text)):
+    if (decoded := _decoded(raw)) is None:
         raise LabError(f"{path} is not text, or neither UTF-8 nor clearly GBK; save it as CSV UTF-8")
+    text, encoding = decoded
     notes = [f"{path.name} is not UTF-8 and was read as GBK; check names and comments"] * (encoding == "gb18030")
     first = text.partition("\n")[0]
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
@@ -102,20 +98,19 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = (
     return rows, notes
 
 
-def encoding_of(raw: bytes) -> str:
-    """UTF-16 by its byte order mark, UTF-8, or else what Windows writes in China."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if raw.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return "gb18030"
-    return "utf-8"
+def _decoded(raw: bytes) -> tuple[str, str] | None:
+    """A file's text and encoding: UTF-16 by its mark, UTF-8, or what Windows writes in China; None if it is neither."""
+    utf8 = "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ["utf-16"] if utf16 else [utf8, "gb18030"]:
+        with suppress(UnicodeDecodeError):
+            text = raw.decode(encoding)
+            if "\0" not in text and (encoding != "gb18030" or _is_chinese(text)):
+                return text, encoding
+    return None
 
 
-def is_chinese(text: str) -> bool:
+def _is_chinese(text: str) -> bool:
     """Whether most characters outside ASCII are GB 2312's and stand where Chinese text has them.
 
     Misread European text and damaged UTF-8 have rare ones, or single ones after a letter.
@@ -195,7 +190,7 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         else:
             taken |= dict.fromkeys(meant, row.line)
         found.append((row, meant, wrong and f"line {row.line}, {wrong}"))
-    notes = [f"found by hand_in, because no hand-in has the id: {shortened(changed)}"] if changed else []
+    notes = [f"found by hand_in, because no hand-in has the id: {listed(changed)}"] if changed else []
     return found, notes
 
 
@@ -216,16 +211,10 @@ def answers(path: Path, column: str, hand_ins: list[tuple[str, str]], value: Cal
     return found, notes + changed
 
 
-def shortened(names: list[str], separator: str = ", ") -> str:
-    """The first names, and how many more there are."""
-    more = f"{separator}and {len(names) - SHOWN_ERRORS} more" if len(names) > SHOWN_ERRORS else ""
-    return separator.join(names[:SHOWN_ERRORS]) + more
-
-
 def refuse(path: Path, errors: list[str]) -> None:
     """Raise one ``LabError`` for all errors in a table, if there are any."""
     if errors:
-        raise LabError(f"{path.name}, {shortened(errors, '; ')}; nothing was written")
+        raise LabError(f"{path.name}, {listed(errors, '; ')}; nothing was written")
 
 
 def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:

@@ -1,7 +1,6 @@
 """Grade one hand-in on Gradescope: /autograder/submission in, /autograder/results/results.json out.
 
-    python -m staff.gradescope.autograder             what run_autograder calls
-    python -m staff.gradescope.autograder --check     whether this image can grade; setup.sh calls it
+    python -m staff.gradescope.autograder     what run_autograder calls
 
 Gradescope runs us as root, so two processes share the work. The first keeps root, reads the key, copies the hand-in
 and writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
@@ -15,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -175,21 +173,8 @@ def grade(folder: Path, settings: dict) -> dict:
     return {"questions": questions, "guards": sandbox.guards(lab.limits)}
 
 
-def check() -> int:
-    """Grade the empty skeleton in this image and print the active guards; returns 0 if that works."""
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        (root / "submission").mkdir()
-        shutil.copy(next(SOURCE.glob("labs/*/submission.py"), SOURCE / "submission.py"), root / "submission")
-        answer = grade_hand_in(root)
-    wrong = [test["output"] for test in answer["tests"] if OUR_FAULT in test["output"] or test["score"]]
-    print(*(wrong or ["this image can grade"]), answer["output"], sep="\n")
-    return 1 if wrong else 0
-
-
 def build_parser() -> argparse.ArgumentParser:
     parser = make_parser("python -m staff.gradescope.autograder", "Grade one hand-in in Gradescope's container.")
-    parser.add_argument("--check", action="store_true", help="only check whether this image can grade")
     parser.add_argument("--grade", type=Path, help=argparse.SUPPRESS)  # the second process
     return parser
 
@@ -205,8 +190,6 @@ def main(argv: list[str] | None = None) -> int:
             os.dup2(2, 1)  # output of libraries must not mix with the answer
             json.dump(grade(args.grade, settings), answer)
         return 0
-    if args.check:
-        return check()
     root = Path(os.environ.get("LAB_AUTOGRADER", "/autograder"))
     started = time.monotonic()
     try:
