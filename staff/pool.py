@@ -7,22 +7,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from itertools import islice
 
-import joblib
 from joblib.externals.loky import get_reusable_executor
 
-import sandbox
-from grading import checks
 from hi_mnist.cli import LabError
 from sandbox import bubblewrap
-from staff import archives, grade_one, rerun
+from staff import archives, grade_one
 from staff.grade_one import Settings
 
-# Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
-# joblib needs this, because Dask does not tell it of tasks that it has given up.
-MOST_QUESTIONS = 15  # of a lab; the deep autoencoder has 12, the fingerprint and the pictures are two more
-LONGEST = sandbox.longest(*[checks.LAB_LIMITS] * MOST_QUESTIONS, *[rerun.LIMITS] * rerun.CHILDREN) + 300
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # in each process, else they wait for each other
 Grader = Callable[[archives.HandIn, Settings], dict]
 
 
@@ -56,8 +52,7 @@ def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandI
     if isinstance(handin, dict):
         return handin
     try:
-        with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
-            return grader(handin, settings)
+        return grader(handin, settings)
     except Exception as error:
         return grade_one.internal_record(handin, settings, grade_one.fault(error))
 
@@ -91,7 +86,7 @@ def interrupt_ignored():
 
 
 class Pool:
-    """joblib's processes on this machine, or those of an existing Dask cluster.
+    """Processes of this machine, or those of an existing Dask cluster.
 
     Args:
         jobs: hand-ins at a time on this machine.
@@ -104,7 +99,7 @@ class Pool:
     """
 
     def __init__(self, jobs: int, scheduler: str | None, settings: Settings, unsandboxed: bool = True):
-        self.jobs, self.settings, self.client, self.has_processes = jobs, settings, None, False
+        self.jobs, self.settings, self.client, self.executor = jobs, settings, None, None
         if not scheduler:
             return
         try:
@@ -128,9 +123,8 @@ class Pool:
     def close(self) -> None:
         if self.client is not None:
             self.client.close()
-        if self.has_processes:
-            # After an interruption joblib leaves its processes running.
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        if self.executor is not None:
+            self.executor.shutdown(wait=False, kill_workers=True)
 
     def map(self, grader: Grader, jobs: list[Job], alone: bool = False) -> Iterator[dict]:
         """Records as they come. Hand-ins are read where they are graded, but for a cluster on this machine.
@@ -141,23 +135,29 @@ class Pool:
             alone: grading may end its process, so use another process of this machine, never this one.
 
         Raises:
-            Exception: joblib's and Dask's own, when workers die.
+            Exception: loky's and Dask's own, when workers die.
         """
-        arguments = ((grader, job, self.settings) for job in jobs)
-        options = {"return_as": "generator_unordered", "batch_size": 1, "timeout": LONGEST}
-        if self.client is not None and not alone:
-            calls = (joblib.delayed(attempt)(*a, read(*a[1:])) for a in arguments)
-            with joblib.parallel_config(backend="dask", client=self.client):
-                yield from joblib.Parallel(**options)(calls)
-        elif self.jobs > 1 or alone:
-            self.has_processes = True
-            options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}
-            calls = (joblib.delayed(attempt_below)(os.getpid(), *a) for a in arguments)
-            with interrupt_ignored():  # joblib starts them here
-                results = joblib.Parallel(**options)(calls)
-            yield from results
-        else:
-            yield from (attempt(*a) for a in arguments)
+        if self.client is None and self.jobs == 1 and not alone:
+            yield from (attempt(grader, job, self.settings) for job in jobs)
+            return
+        waiting, running = iter(jobs), set()
+        submit = self._submit_here if self.client is None or alone else self._submit_there
+        most = 2 * (self.jobs if self.client is None else sum(self.client.nthreads().values()))
+        while True:
+            running |= {submit(grader, job) for job in islice(waiting, max(1, most) - len(running))}
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+    def _submit_here(self, grader: Grader, job: Job) -> Future:
+        with interrupt_ignored():  # processes are started here
+            self.executor = get_reusable_executor(max(2, self.jobs), timeout=300, env=ONE_THREAD)
+            return self.executor.submit(attempt_below, os.getpid(), grader, job, self.settings)
+
+    def _submit_there(self, grader: Grader, job: Job) -> Future:
+        arguments = grader, job, self.settings, read(job, self.settings)
+        return self.client.get_executor(pure=False).submit(attempt, *arguments)
 
     def check(self) -> None:
         """Raise a ``LabError`` if the cluster is gone."""
