@@ -141,14 +141,11 @@ def test_who_uploaded_under_anothers_id_replaces_nobody(handins, grade, tmp_path
 # --------------------------------------------------------------------------- feedback and summary
 
 
-def test_feedback_tells_what_was_lost_and_nothing_is_interpreted(handins, grade, tmp_path):
-    add(handins, "PB1", "wrong <script>alert(1)</script>\n\n# forged")
+def test_a_student_reads_nothing_that_is_for_staff(handins, grade, tmp_path):
     (handins / "PB2+Ann+LAB3.rar").write_bytes(b"Rar!")
     note, told = grade()["PB2"]["note"], feedback(tmp_path / "out", "PB2")
     assert "it is not a zip" in note and "--resume" in note
-    assert "it is not a zip" in told and "--resume" not in told and "staff" not in told  # which they do not read
-    told = feedback(tmp_path / "out", "PB1")
-    assert "65 of 70 points" in told and "1.1 E-step WRONG 5 / 10 row <script>alert(1)</script> # forged" in told
+    assert "it is not a zip" in told and "--resume" not in told and "staff" not in told
 
 
 def test_summary_counts_losses_and_their_causes(handins, grade, tmp_path):

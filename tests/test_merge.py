@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small_class import add, add_copies, feedback, said, table, zipped
+from small_class import add, add_copies, said, table, zipped
 
 from hi_mnist.cli import LabError
 from hi_mnist.text import one_line
@@ -244,20 +244,6 @@ def test_the_template_has_a_line_for_each_student_and_is_accepted_once_it_is_fil
     assert "is filled in and was left as it is" in said(tmp_path / "out" / "summary.html")
     totals = {row["hand_in"]: row["total"] for row in merge.merge(tmp_path / "out", path)[0]}
     assert totals == {"homework": 95, "PB1+Ann+LAB3_a": None, "PB1+Ann+LAB3_b": None, "PB2+张三+LAB3": 95}
-
-
-def test_the_feedback_has_the_final_points(handins, final, tmp_path, files_below):
-    for student, word in {"PB1": "wrong x", "PB2": "right"}.items():
-        add(handins, student, word)
-    final(f"{REPORT},comment\nPB1,{FULL},\n")
-    told = feedback(tmp_path / "out", "PB1")
-    assert "95 of 100 points" in told and "report: feedback 1 / 1" in told
-    assert "open of 100 points so far" in feedback(tmp_path / "out", "PB2")
-    final(f"{REPORT},e_step,comment\nPB1,{FULL},7.5,<b>Good\n")
-    told = feedback(tmp_path / "out", "PB1")
-    assert "97.5 of 100 points" in told and "1.1 E-step by hand 7.5 / 10" in told and "<b>Good" in told
-    files, again = files_below(tmp_path / "out"), merge.merge(tmp_path / "out", tmp_path / "marks.csv")
-    assert again and files_below(tmp_path / "out") | {"audit.csv": b""} == files | {"audit.csv": b""}
 
 
 def test_wrong_marks_name_line_and_column(handins, final, tmp_path):

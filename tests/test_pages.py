@@ -86,7 +86,7 @@ def test_the_summary_answers_what_went_wrong_and_why(out):
     assert "4 WRONG: means are wrong PB5, PB6, PB7, PB8" in text and "Good index, bad clusters" in text
     assert all((out / a["href"]).is_file() for a in tags.named("a"))
     assert len(tags.named("img")) == 2 and len(tags.named("pre")) == 2  # both plots, and a pair side by side
-    assert "PB1, PB2" in text and "40 of 40" in text
+    assert "not proof" in text and "PB1, PB2" in text and "40 of 40" in text
     assert len(tags.named("mark")) == 2  # the line that both have, on both sides
 
 
@@ -128,11 +128,14 @@ def test_of_a_small_class_nothing_is_told_and_files_stay_with_their_record(handi
     assert [file.name for file in folder.iterdir()] == ["submission.py"] and not read(page(out, 7)).named("img")
 
 
-def test_pages_of_a_merged_class_have_the_final_points(out, tmp_path):
+def test_pages_of_a_merged_class_have_the_final_points(out, tmp_path, files_below):
     head = "student_id,log,tuning,results,questions,feedback,pca_fit,comment"
     lines = [f"PB{i},2,5,2,{'' if i == 3 else 20},1,{'6.5' if i == 7 else ''},<b>Good" for i in range(9)]
     (tmp_path / "marks.csv").write_text("\n".join([head, *lines]), encoding="utf-8")
     merge.merge(out, tmp_path / "marks.csv")
+    files = files_below(out)
+    merge.merge(out, tmp_path / "marks.csv")  # once more
+    assert files_below(out) | {"audit.csv": b""} == files | {"audit.csv": b""}
     text = said(page(out, 7))
     assert "of 100 points" in text and "<b>Good" in text and "report: questions 20 20 / 20" in text
     assert "2.1 PCA.fit by hand 8 6.5 / 8" in text and "open of 100 points so far" in said(page(out, 3))

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import handins
 import numpy as np
-from small_class import add, feedback, play, said
+from small_class import add, feedback
 
 import sandbox
 from staff import fingerprint, gradebook, similar
@@ -121,20 +121,6 @@ def test_code_is_read_in_the_child_and_what_it_leaves_is_not_believed():
         kept = similar.hashes(Mock(run=lambda *_, arrays=arrays, **__: sandbox.Outcome("done", arrays=arrays)))
         assert all(0 <= value < 2**32 for values in kept.values() for value in values), arrays
         assert set(kept) <= set(fingerprint.PARTS) and all(len(values) <= fingerprint.MOST for values in kept.values())
-
-
-def test_similar_code_is_a_hint_in_the_summary_and_nowhere_else(handins, grade, tmp_path):
-    def shared(handin, settings):
-        first = 0 if handin.student_id == "PB1" else 1000
-        return play(handin, settings) | {"fingerprint": {"m_step": [*range(first, first + 40)]}}
-
-    for i in (1, 2, 3):
-        add(handins, f"PB{i}")
-    assert {row["status"] for row in grade(grader=shared).values()} == {"OK"}
-    *_, section = said(tmp_path / "out" / "summary.html").split("Similar code")
-    assert "not proof" in section and "PB2, PB3 40 of 40" in section
-    assert "PB1" not in section
-    assert "PB3" not in feedback(tmp_path / "out", "PB2")
 
 
 def test_equal_parameters_are_reviewed_where_the_code_is_equal_or_hidden(handins, grade, tmp_path):

@@ -2,8 +2,8 @@
 
     python -m staff.gradescope.autograder     what run_autograder calls
 
-Gradescope runs us as root, so two processes share the work. The first keeps root, reads the key, copies the hand-in
-and writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
+Gradescope runs us as root, so two processes share the work. The first keeps root, reads the key and the hand-in, and
+writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
 below it, cannot write the results or the grading program. Its answer is checked before it is passed on.
 """
 
@@ -50,8 +50,8 @@ def failure() -> dict:
 # --------------------------------------------------------------------------- the first process
 
 
-def unpack(root: Path, folder: Path) -> list[str]:
-    """Copy submission.py from ``root``/submission into ``folder``; returns further remarks on the hand-in.
+def read(root: Path) -> tuple[bytes, list[str]]:
+    """The submission.py in ``root``/submission, and further remarks on the hand-in.
 
     Raises:
         LabError: submission.py is missing, or nothing could be read; the student can hand in again.
@@ -64,17 +64,17 @@ def unpack(root: Path, folder: Path) -> list[str]:
     if found.source is None:
         (cause,) = [line for line in found.review if line.startswith("no submission.py")]
         raise LabError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
-    folder.mkdir()
-    (folder / "submission.py").write_bytes(found.source)
     # Run and report are handed in elsewhere.
-    return [line for line in found.review + found.notes if not line.startswith(("no results", "no report"))]
+    return found.source, [
+        line for line in found.review + found.notes if not line.startswith(("no results", "no report"))
+    ]
 
 
-def run_second(folder: Path, settings: dict, user: int | None) -> dict:
-    """Grade ``folder`` in the second process.
+def run_second(source: bytes, settings: dict, user: int | None) -> dict:
+    """Grade a submission in the second process.
 
     Args:
-        folder: a copy of the hand-in that ``user`` may read.
+        source: its bytes.
         settings: the bundle's; they go through a pipe, because only root may read the file.
         user: id of the user who grades; None for our own.
 
@@ -83,22 +83,24 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
     """
     identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LAB_BUBBLEWRAP") if key in os.environ}
-    environment |= dict.fromkeys(("HOME", "TMPDIR", "LAB_HOME"), str(folder.parent))
-    command = [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade", str(folder)]
+    command = [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade"]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True} | identity
-    process = subprocess.Popen(command, cwd=SOURCE, env=environment, **options)
-    try:
-        answer, _ = process.communicate(json.dumps(settings).encode(), timeout=settings["timeout"])
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"no answer within {settings['timeout']} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.returncode != 0:
-        raise RuntimeError(f"the grading process ended with status {process.returncode}")
-    if len(answer) > LONGEST_ANSWER:
-        raise RuntimeError("the grading process said too much")
+    with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
+        if user is not None:
+            os.chown(scratch, user, user)
+        environment |= dict.fromkeys(("HOME", "TMPDIR", "LAB_HOME"), scratch)
+        process = subprocess.Popen(command, cwd=SOURCE, env=environment, **options)
+        try:
+            given = json.dumps(settings | {"source": source.decode("latin-1")})  # any bytes
+            answer, _ = process.communicate(given.encode(), timeout=settings["timeout"])
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"no answer within {settings['timeout']} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode != 0 or len(answer) > LONGEST_ANSWER:
+        raise RuntimeError(f"the grading process ended with status {process.returncode} and said {len(answer)} bytes")
     return json.loads(answer)
 
 
@@ -139,30 +141,23 @@ def grade_hand_in(root: Path) -> dict:
     settings = json.loads((SOURCE / "settings.json").read_text(encoding="utf-8"))
     # LAB_OTHER_USER=0 is for trials in which the interpreter is in root's home.
     separate = os.geteuid() == 0 and os.environ.get("LAB_OTHER_USER") != "0"
-    user = USER if separate else None
-    with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch, "hand_in")
-        try:
-            notes = unpack(root, folder)
-        except LabError as error:
-            told = {"verdict": "ERROR", "message": str(error), "hint": ""}
-            entry = {"label": "submission.py", "points": settings["points"], "score": 0} | told
-            return results({"questions": [entry], "notes": [], "guards": []}, settings["visibility"])
-        if user is not None:
-            os.chown(scratch, user, user)
-        report = run_second(folder, settings, user)
-    report["notes"] = notes
+    try:
+        source, notes = read(root)
+    except LabError as error:
+        told = {"verdict": "ERROR", "message": str(error), "hint": ""}
+        entry = {"label": "submission.py", "points": settings["points"], "score": 0} | told
+        return results({"questions": [entry], "notes": [], "guards": []}, settings["visibility"])
+    report = run_second(source, settings, USER if separate else None)
     own = "The code runs as a separate user, which cannot change the results or the grading program."
     report["guards"].append(own if separate else "Not enforced: the code runs as the same user as the grading program.")
-    return results(report, settings["visibility"])
+    return results(report | {"notes": notes}, settings["visibility"])
 
 
 # --------------------------------------------------------------------------- the second process
 
 
-def grade(folder: Path, settings: dict) -> dict:
-    """Grade an unpacked hand-in: ``questions`` as in grade.json, and ``guards``."""
-    source = (folder / "submission.py").read_bytes()
+def grade(source: bytes, settings: dict) -> dict:
+    """Grade a submission: ``questions`` as in grade.json, and ``guards``."""
     content = hashlib.sha256(source).hexdigest()  # a rerun of the same file has the same numbers
     import sandbox
     from grading import checks  # only in the second process, which has no privileges to lose
@@ -175,7 +170,7 @@ def grade(folder: Path, settings: dict) -> dict:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = make_parser("python -m staff.gradescope.autograder", "Grade one hand-in in Gradescope's container.")
-    parser.add_argument("--grade", type=Path, help=argparse.SUPPRESS)  # the second process
+    parser.add_argument("--grade", action="store_true", help=argparse.SUPPRESS)  # the second process
     return parser
 
 
@@ -188,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = json.load(sys.stdin)
         with os.fdopen(os.dup(1), "w") as answer:
             os.dup2(2, 1)  # output of libraries must not mix with the answer
-            json.dump(grade(args.grade, settings), answer)
+            json.dump(grade(settings["source"].encode("latin-1"), settings), answer)
         return 0
     root = Path(os.environ.get("LAB_AUTOGRADER", "/autograder"))
     started = time.monotonic()
