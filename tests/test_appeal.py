@@ -94,9 +94,6 @@ def test_a_question_is_repeated_with_the_numbers_of_the_class(handins, grade, tm
         done = run_script(grade_class, "repeat", student, *code, "--out", out, "--only", "e_step", "--unsandboxed")
         assert (done.status, asked) == (0, [(source, seeds[source])]), done.err
         assert "1.1 E-step" in done.out and "1.2 M-step" not in done.out
-    for arguments, cause in (
-        (("PB9",), "'PB9'"),
-        (("PB1", tmp_path / "nothing.py"), "no file"),
-    ):
+    for arguments, cause in ((("PB9",), "'PB9'"), (("PB1", tmp_path / "nothing.py"), "no file")):
         done = run_script(grade_class, "repeat", *arguments, "--out", out, "--unsandboxed")
         assert (done.status, done.err.count("\n")) == (2, 1) and cause in done.err, arguments
