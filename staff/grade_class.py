@@ -230,12 +230,13 @@ def grade_found(
     else:  # first what may be done already
         ordered = sorted(to_grade, key=lambda one: one.hand_in not in earlier)
         jobs, done = [Job(one, earlier.get(one.hand_in)) for one in ordered], {}
-    unsaved = []
+    unsaved, pool = [], Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)
     try:
-        grade_jobs(args, grader, jobs, settings, found, done, unsaved)
+        with closing(pool):
+            grade_jobs(args, pool, grader, jobs, found, done, unsaved)
     finally:
         missing = len(to_grade) - len(done)
-        if not (again and missing):  # else nothing happened
+        if not again or again.hand_in in done:  # else nothing happened
             if missing:
                 facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
             rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
@@ -256,17 +257,16 @@ def grade_found(
 
 
 def grade_jobs(
-    args, grader: Grader, jobs: list[Job], settings: Settings, found: list, done: dict[str, dict], unsaved: list[str]
+    args, pool: Pool, grader: Grader, jobs: list[Job], found: list, done: dict[str, dict], unsaved: list[str]
 ) -> None:
     """Put the record of each job into ``done`` and on the disk; what cannot be saved is told in ``unsaved``."""
     told, kept = 0.0, {job.found.hand_in: job.record for job in jobs}
     waiting = [one.hand_in for one in found]
-    pool = Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)
-    with closing(pool), progress(len(jobs)) as bar:
+    with progress(len(jobs)) as bar:
         for record in records(pool, grader, jobs):
             if record != kept[record["hand_in"]]:
                 (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
-                record = stored(args.out, record, settings, unsaved)
+                record = stored(args.out, record, pool.settings, unsaved)
             done[record["hand_in"]] = record
             bar.update()
             if time.monotonic() > told and bar.n < len(jobs):  # the first row after seconds

@@ -102,9 +102,12 @@ class Row:
 
     def status(self) -> str:
         """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts; ABSENT."""
-        if self.record:
-            return own_status(self.record, self.review)
-        return "REPLACED" if self.hand_in else "ABSENT"
+        if not self.record:
+            return "REPLACED" if self.hand_in else "ABSENT"
+        verdicts = {q["verdict"] for q in self.record["questions"]}
+        if self.review or self.record["review"] or verdicts & {"REVIEW", "INTERNAL"}:
+            return "REVIEW"
+        return "SKIPPED" if "SKIPPED" in verdicts else "OK"
 
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
@@ -129,13 +132,6 @@ def total(points: Iterable[float | None]) -> float:
 def given(points: float | None) -> str:
     """Points as text for people."""
     return "open" if points is None else tables.guarded(points)
-
-
-def own_status(record: dict, review: list[str] = ()) -> str:
-    verdicts = {q["verdict"] for q in record["questions"]}
-    if review or record["review"] or verdicts & {"REVIEW", "INTERNAL"}:
-        return "REVIEW"
-    return "SKIPPED" if "SKIPPED" in verdicts else "OK"
 
 
 def undecided_causes(record: dict) -> list[str]:

@@ -401,6 +401,7 @@ def test_wrong_arguments_and_no_bubblewrap_are_one_line(handins, grade, tmp_path
     assert "Not enforced" in said(tmp_path / "out" / "summary.html")
     pytest.importorskip("distributed", reason="Dask is in requirements-extra.txt only")
     refused("no Dask cluster", handins, *out, "--resume", "--dataset", "digits", "--scheduler", "nonsense://")
+    assert len(table(tmp_path / "out" / "gradebook.csv")) == 1  # as it was
 
 
 # --------------------------------------------------------------------------- a cluster

@@ -238,7 +238,7 @@ def test_a_whole_record_with_real_children(handin, settings, right_index, traine
     assert record.pop("files") == {"submission.py": SOURCE}  # the only bytes, kept beside it
     assert settings.key not in json.dumps(record)
     assert record == json.loads(json.dumps(record, allow_nan=False))
-    assert gradebook.own_status(record) == "OK"
+    assert gradebook.Row("", "", "", record).status() == "OK"
 
 
 def test_faults_are_reviewed_lose_points_or_are_ours_each_for_itself(handin, settings, monkeypatch):
