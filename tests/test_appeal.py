@@ -15,11 +15,12 @@ from staff import grade_class, grade_one, similar
 pytest_plugins = ["small_class"]
 
 
-def test_another_key_data_set_or_class_is_refused(handins, grade, tmp_path, files_below):
+def test_another_key_data_set_or_class_is_refused(handins, grade, tmp_path, files_below, monkeypatch):
     add(handins, "PB1")
     grade("--seed", "2026")
     before, key = (tmp_path / "out" / "gradebook.csv").read_bytes(), tmp_path / "out" / "key"
     made = key.read_text()
+    monkeypatch.setattr(grade_class.prepare, "ensure", lambda *_: None)  # there is no MNIST here
     for options, content, cause in (
         (("--seed", "0"), made, "another key"),
         (("--dataset", "mnist"), made, "another dataset (digits"),
