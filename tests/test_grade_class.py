@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -18,7 +18,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import read_json
 from hi_mnist.holders import lock
 from sandbox import bubblewrap
-from staff import archives, grade_class, grade_one, gradebook, merge, pool
+from staff import archives, grade_class, grade_one, gradebook, merge
 
 pytest_plugins = ["small_class"]
 ROOT = Path(__file__).resolve().parent.parent
@@ -354,24 +354,6 @@ def test_a_worker_that_ends_costs_one_row_and_nothing_where_it_ends_once(handins
     rows = grade(jobs=2)
     assert statuses(rows) == ["OK", "REVIEW", "OK"]
     assert "its worker ended (TerminatedWorkerError)" in rows["PB1"]["note"]
-
-
-class Deadly(type(Path())):
-    """A hand-in that ends any process that opens it but this one."""
-
-    def is_dir(self) -> bool:
-        return os.getpid() == int(os.environ["TESTED"]) or os._exit(3)
-
-
-@pytest.mark.slow
-def test_a_hand_in_that_ends_its_reader_costs_one_row(handins, standin, monkeypatch):
-    monkeypatch.setenv("TESTED", str(os.getpid()))
-    settings = grade_one.Settings(0, False, "digits", *grade_one.facts("digits"))
-    (good,), _ = archives.find(add(handins, "PB1").parent)
-    jobs = [pool.Job(archives.Found(Deadly(handins), "PB0", "PB0", "")), pool.Job(good)]
-    with closing(pool.Pool(2, None, settings)) as two:
-        verdicts = {record["hand_in"]: record["questions"][0]["verdict"] for record in pool.records(two, play, jobs)}
-    assert verdicts == {"PB0": "INTERNAL", "PB1+Ann+LAB3": "PASS"}
 
 
 # --------------------------------------------------------------------------- arguments
