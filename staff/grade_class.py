@@ -178,7 +178,7 @@ def grade_class(
         the rows of the gradebook.
 
     Raises:
-        LabError: an argument, the list of indices or the cluster is wrong; another process uses ``--out``; or records
+        LabError: an argument, a list or the cluster is wrong; another process uses ``--out``; or records
             could not be saved, though everything else was.
     """
     check_arguments(args)

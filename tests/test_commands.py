@@ -131,4 +131,6 @@ def test_the_staff_guide(tmp_path, run, monkeypatch):
             shutil.copytree(copy / "rehearsal" / "hand_ins", copy / "hand_ins")
             for table in (copy / "rehearsal" / "staff").glob("*.csv"):
                 shutil.copy(table, copy)
+            shutil.copy(copy / "moodle.csv", copy / "worksheet.csv")
+            shutil.copy(copy / "hand_ins" / "2100000001+Ada Example+LAB3.zip", copy / "corrected.zip")
     assert rehearse.CLASS[0].name in (copy / "grades" / "final.csv").read_text(encoding="utf-8-sig")
