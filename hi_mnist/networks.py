@@ -9,7 +9,6 @@ import importlib.util
 import json
 import math
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,8 +144,6 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
             raise LabError(
                 f"{name} is not a folder, and the Hub does not have it ({error}); check name and network, or {remedy}"
             ) from None
-        for path in paths:
-            _check_blob(path, name, remedy)
     return NetworkFiles(network, name, *paths)
 
 
@@ -203,30 +200,6 @@ def load_found(found: NetworkFiles):
         raise LabError(f"{found.name} is damaged ({cause}); {found.network.remedy}")
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
     return net.eval().to(device, memory_format=torch.channels_last)
-
-
-def _check_blob(path: Path, name: str, remedy: str) -> None:
-    """Compare a file of the Hub's cache with its checksum: large files are stored in ``blobs`` under their SHA-256.
-
-    The Hub's client compares lengths only. Small files have other names, and on Windows without symbolic links there
-    are no blobs; those files pass.
-
-    Raises:
-        LabError: it names the blob, because the client would link a deleted ``path`` to it again.
-    """
-    if not path.is_symlink():
-        return
-    # Follow one link only: a blob may itself be a link into a store with other file names.
-    blob = Path(os.path.abspath(path.parent / os.readlink(path)))
-    if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
-        return
-    with open(blob, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != blob.name:
-        raise LabError(
-            f"{path.name} of {name} is damaged: delete {blob}, whose SHA-256 is {digest[:8]}..., to download it again, "
-            f"or {remedy}"
-        )
 
 
 def save_network(net, folder: Path | str) -> None:

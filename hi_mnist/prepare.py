@@ -247,8 +247,7 @@ def _sha256(images: np.ndarray) -> str:
 
 def _replace_folder(new: Path, target: Path, former: Path) -> None:
     """Move ``new`` to ``target``; the old content goes to ``former``, or comes back if the exchange fails."""
-    there = prepared_source(target)
-    if there and there["sha256"] == prepared_source(new)["sha256"] and _contents_match(there):
+    if prepared_source(target).get("sha256") == prepared_source(new)["sha256"]:
         return  # another process was faster
     if target.exists():
         files.move(target, former)
@@ -264,8 +263,7 @@ def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[
     """Take the two parquet files of a data set from the user's Hub cache, else from the Hub, and decode them."""
     repo_id, pattern = HUB_FILES[dataset]
     names = [pattern.format(split) for split in SPLITS]
-    cached = download.files_in_hub_cache("dataset", repo_id, names)
-    if cached:
+    if cached := download.files_in_hub_cache("dataset", repo_id, names):
         try:
             splits = _read_parquet_files(cached, dataset)
             print("  found in the Hub's cache", flush=True)
@@ -273,7 +271,8 @@ def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[
         except SourceDropped as error:  # download a good copy, or stay offline
             remedy = f"to mend the cache, delete {cached[0].parents[3]}"
             print(f"  dropped the copy in the Hub's cache, {cached[0].parent}: {error}; {remedy}", flush=True)
-    return _read_parquet_files(download.dataset_from_hub(repo_id, names, folder, patience), dataset)
+    urls = download.hub_urls(repo_id, names)
+    return _read_parquet_files(download.files_by_http(urls, folder, patience, idx.LARGEST_IDX), dataset)
 
 
 def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
@@ -282,7 +281,8 @@ def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
 
 def _from_mirror(url: str, dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
     """Download the four IDX files of a data set and read them."""
-    download.files_by_http(url, [f"{name}.gz" for name in idx.IDX_NAMES.values()], folder, patience, idx.LARGEST_IDX)
+    urls = [f"{url}{name}.gz" for name in idx.IDX_NAMES.values()]
+    download.files_by_http(urls, folder, patience, idx.LARGEST_IDX)
     try:
         return idx.read_idx_folder(folder, dataset)
     except SourceDropped as error:  # about files that the user will never see
