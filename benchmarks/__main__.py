@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 from benchmarks import results, timing
-from benchmarks.commands import chain, grading, startup
+from benchmarks.commands import chain, grading
 from benchmarks.functions import ae, ddpm, em, pca
-from benchmarks.plan import Plan
+from benchmarks.timing import Plan
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 
-CASES = {case.__name__: case for case in (em, pca, ae, ddpm, chain, grading, startup)}
+CASES = {case.__name__: case for case in (em, pca, ae, ddpm, chain, grading)}
 
 
 def build_parser() -> argparse.ArgumentParser:

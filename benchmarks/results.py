@@ -3,15 +3,34 @@
 Measuring a case again replaces only its own section. The text before the first section is written by hand and is kept.
 """
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from benchmarks.plan import Row
 from hi_mnist import files
 
 FOLDER = Path(__file__).resolve().parent
 FILE = "RESULTS.md"
 COLUMNS = ("what", "peer", "ours", "peer's", "ratio", "promised")
+
+
+@dataclass
+class Row:
+    """One line of the results.
+
+    Args:
+        what, peer: names; ``peer`` is empty if there is nothing to compare with.
+        ours, theirs: median seconds.
+        target: the promised ratio to the peer's time; None for no promise.
+        note: evidence that both did the same work, and what a reader must know.
+    """
+
+    what: str
+    peer: str
+    ours: float
+    theirs: float | None = None
+    target: float | None = None
+    note: str = ""
 
 
 def seconds(value: float | None) -> str:
@@ -27,8 +46,8 @@ def line(row: Row) -> str:
     """A row of the table, in the order of ``COLUMNS``."""
     ratio = row.theirs and row.theirs / row.ours
     promised = f"{row.target:g}x" + ", missed" * (ratio < row.target) if ratio and row.target else ""
-    theirs = seconds(row.theirs) + " (saved)" * row.saved
-    return _table_line(row.what, row.peer, seconds(row.ours), theirs, f"{ratio:.3g}x" if ratio else "", promised)
+    times = seconds(row.ours), seconds(row.theirs), f"{ratio:.3g}x" if ratio else ""
+    return _table_line(row.what, row.peer, *times, promised)
 
 
 def _table_line(*cells: str) -> str:

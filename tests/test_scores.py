@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalize
 from sklearn.mixture import GaussianMixture
 
 from grading import scores
-from hi_mnist import files, runs
+from hi_mnist import runs
 from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
 from hi_mnist.runs import SavedRun, TrainConfig
