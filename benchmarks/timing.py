@@ -9,6 +9,7 @@ Machines are noisy: other work slows both sides equally only if they take turns.
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -108,13 +109,11 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
 def machine() -> str:
     """Processor, memory, the load before (the average number of busy processes over a minute), and versions."""
     linux = Path("/proc/cpuinfo")
-    lines = linux.read_text().splitlines() if linux.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    names = re.findall(r"model name\s*: (.*)", linux.read_text()) if linux.exists() else []
     processor = (names or [platform.processor() or platform.machine()])[0]
     installed = {package.name: package.version for package in distributions()}
     versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
     return (
-        f"{os.cpu_count()} cores of {processor}, {memory}, {platform.system()} {platform.machine()}, load before "
-        f"{psutil.getloadavg()[0]:.3g}; python {platform.python_version()}, {', '.join(versions)}"
+        f"{os.cpu_count()} cores of {processor}, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}, "
+        f"load before {psutil.getloadavg()[0]:.3g}; python {platform.python_version()}, {', '.join(versions)}"
     )

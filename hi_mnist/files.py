@@ -99,19 +99,18 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
-    remedy = f"nothing is lost: it is whole in {partial}; close what holds that folder and rename it"
     try:
         check_new_folder(path)
         if path.is_dir():
             # Move the files one by one, the settings last: the folder may be the shell's working directory.
             for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
                 move(child, path / child.name)
-                remedy = f"nothing is lost: the rest is in {partial}; close what holds that folder and move it there"
             remove(partial)
         else:
             move(partial, path)
     except (OSError, LabError) as error:
         cause = getattr(error, "strerror", None) or str(error).partition(";")[0]
+        remedy = f"nothing is lost: what it lacks is in {partial}; close what holds that folder and move it there"
         raise LabError(f"{path} could not be made ({cause}); {remedy}") from None
 
 

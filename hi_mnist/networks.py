@@ -7,7 +7,6 @@ Symbols: N images, d embedding dimensions. Pixels are 0..255.
 import hashlib
 import importlib.util
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from hi_mnist import download
 from hi_mnist.cli import LabError
@@ -75,7 +74,6 @@ DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 1.0
 DDPM_STEPS = 1000
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: saved but not trained
 
 
 def guidance_interval(steps: int) -> tuple[float, float]:
@@ -145,22 +143,6 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
                 f"{name} is not a folder, and the Hub does not have it ({error}); check name and network, or {remedy}"
             ) from None
     return NetworkFiles(network, name, *paths)
-
-
-def count_parameters(found: NetworkFiles) -> int:
-    """The number of a network's parameters, from the header of its weights; torch is not imported.
-
-    Raises:
-        LabError: a file has the wrong format or is truncated.
-    """
-    try:
-        if not isinstance(json.loads(found.config.read_text(encoding="utf-8")), dict):
-            raise found.error("config.json is not an object")
-        with safe_open(found.weights, framework="numpy") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  not a dict
-    except (OSError, ValueError, SafetensorError) as error:
-        raise found.error(error) from None
-    return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
 
 
 def network_digest(network: _Network, source: str | Path | None = None) -> str:

@@ -61,20 +61,6 @@ def ensure(dataset: str | None = None, data_dir: Path | str | None = None, *, lo
     return prepared_source(folder)["dataset"]
 
 
-def verify(dataset: str | None = None, data_dir: Path | str | None = None) -> str:
-    """Like ``ensure``, but more thorough: a data set whose contents have changed is prepared again.
-
-    It reads the arrays, which takes a fraction of a second. If the stand-in is prepared, it looks for MNIST again.
-    """
-    folder = data.prepared_dir(dataset or "mnist")
-    source = prepared_source(folder)
-    if source and not _contents_match(source):
-        print(f"{folder} does not match its recorded checksums", flush=True)
-        # Mark it as damaged: ensure() looks at sizes only and would accept it.
-        files.write_text(folder / "source.json", json.dumps({"dataset": source["dataset"]}) + "\n")
-    return ensure(dataset, data_dir, look_again=True)
-
-
 def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | None:
     """The folder of IDX files that the user named, and the flag or variable that names it; None if there is none.
 
@@ -85,20 +71,18 @@ def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | No
         raise LabError("--data_dir does not apply to the data set digits, which comes with scikit-learn; leave it out")
     variable = IDX_DIR_VARIABLE.get(dataset, "")
     name, named_by = (data_dir, "--data_dir") if data_dir is not None else (os.environ.get(variable), variable)
-    if not name:
-        if data_dir is not None:
-            raise LabError("--data_dir is empty; name the folder with the four IDX files")
+    if not name and data_dir is None:
         return None
     path = Path(name).expanduser().resolve()
-    if data_dir is not None and not path.is_dir():
-        raise LabError(f"{named_by}: there is no folder {path}; name the folder with the four IDX files")
+    if data_dir is not None and not (name and path.is_dir()):
+        raise LabError(f"--data_dir: there is no folder {str(name)!r}; name the folder with the four IDX files")
     return path, named_by
 
 
 def prepared_source(folder: Path) -> dict:
     """What ``source.json`` says about a prepared folder; empty if the folder is missing or incomplete.
 
-    It compares sizes only: reading the contents would be too slow for a check at every start (see ``verify``).
+    It compares sizes only: reading the contents would be too slow for a check at every start.
     """
     source = files.read_json(folder / "source.json")
     try:
@@ -112,19 +96,6 @@ def prepared_source(folder: Path) -> dict:
     except (OSError, LookupError, TypeError):
         return {}
     return source if source.get("dataset") in list(DATASETS) else {}
-
-
-def _contents_match(source: dict) -> bool:
-    """Whether prepared data match their checksums: those of images in ``source.json``, known ones of labels."""
-    try:
-        for split in SPLITS:
-            images, labels = data.load_split(split, source["dataset"])
-            idx.check_array(source["dataset"], split, labels)
-            if _sha256(images) != source["sha256"][split]:
-                return False
-    except (LabError, SourceDropped):
-        return False
-    return True
 
 
 def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_name: bool) -> None:
@@ -200,23 +171,18 @@ def _adopt(dataset: str, folder: Path) -> bool:
     Raises:
         LabError: they are valid but other data, which must not be overwritten.
     """
-    if dataset not in idx.KNOWN_MD5:
+    if dataset not in idx.KNOWN_MD5 or files.read_json(folder / "source.json"):  # the latter: ours, and damaged
         return False
     try:
         splits = tuple(data.load_split(split, dataset) for split in SPLITS)
-    except LabError:
-        return False
-    try:
         for split, (images, labels) in zip(SPLITS, splits, strict=True):
             idx.check_array(dataset, split, images[:, 0])
             idx.check_array(dataset, split, labels)
+    except LabError:
+        return False
     except SourceDropped:
-        if files.read_json(folder / "source.json"):
-            return False  # ours, and damaged
-        raise LabError(
-            f"{folder} holds data that is not {DATASETS[dataset]} and was not written by load_resources.py; "
-            "move the folder away"
-        ) from None
+        what = f"data that is not {DATASETS[dataset]} and was not written by load_resources.py"
+        raise LabError(f"{folder} holds {what}; move the folder away") from None
     source = f"the files found in {folder}, whose checksums are right"
     files.write_text(folder / "source.json", _source_json(dataset, splits, source))
     print(f"taking {source}", flush=True)
