@@ -2,7 +2,7 @@
 
     patience = download.Patience(download.TOTAL_LIMIT)
     urls = download.hub_urls("ylecun/mnist", ["mnist/test-00000-of-00001.parquet"])
-    paths = download.files_by_http(urls, folder, patience, 10**8)
+    paths = download.files_by_http(urls, parent, patience, 10**8)
     config, weights = download.network_from_hub("owner/name", ["config.json", "model.safetensors"])
 
 Each returns the paths of complete files. It raises ``SourceDropped`` with the reason if the source refuses, and
@@ -13,6 +13,7 @@ download that makes progress, however slowly, is never cut off.
 import errno
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -63,15 +64,15 @@ class Patience:
             self.seconds -= time.monotonic() - started
 
 
-def files_by_http(urls: list[str], folder: Path, patience: Patience, largest: int) -> list[Path]:
-    """Download files, each of at most ``largest`` bytes, into a new folder."""
+def files_by_http(urls: list[str], parent: Path, patience: Patience, largest: int) -> list[Path]:
+    """Download files, each of at most ``largest`` bytes, into a new folder in ``parent``."""
     # Late: they would slow every script's start. The Hub's client brings certificates, unlike Python on some Macs.
     from huggingface_hub import get_session
     from huggingface_hub.utils import hf_raise_for_status
     from tqdm import tqdm
 
     session, headers = get_session(), {"Accept-Encoding": "identity"}
-    folder.mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp(dir=parent))
     paths = [folder / url.rpartition("/")[2] for url in urls]
     with _dropping():
         for url, path in zip(urls, paths, strict=True):

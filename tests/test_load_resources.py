@@ -7,7 +7,6 @@ import errno
 import functools
 import gzip
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -159,7 +158,8 @@ def test_the_hub_cache_is_used_where_it_holds_the_right_files(hub, lab, seed, ca
     assert prepare.ensure() == "mnist"
     assert_small_set(lab)
     assert bool(hub.requests) == (seed == 1)  # a bad copy does not stand in the way of a good one
-    assert (str(Path(held).parent) in capsys.readouterr().out) == (seed == 1)  # and is named
+    assert ("dropped the Hub's cache" in (said := capsys.readouterr().out)) == (seed == 1)
+    assert str(Path(held).parents[3]) in said
 
 
 # --------------------------------------------------------------------------- the IDX mirrors
@@ -176,16 +176,17 @@ def test_takes_the_data_from_a_mirror_when_the_hub_is_down(hub, lab, monkeypatch
     assert "the Hub" in dropped[0] and f"{hub.url}/none/" in dropped[1] and "404" in dropped[1] and len(dropped) == 2
 
 
-def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, tmp_path, monkeypatch):
+def test_a_mirror_that_fails_is_dropped_with_its_reason(hub, monkeypatch, capsys):
     monkeypatch.setattr(download, "SILENCE_LIMIT", 0.4)
     monkeypatch.setattr(idx, "LARGEST_IDX", 100_000)
-    own = {"corrupt": "broken download", "large": "far too large"}
-    for fault, reason in (REASONS | own).items():
+    monkeypatch.setattr(prepare, "IDX_MIRRORS", {"mnist": [f"{hub.url}/idx/"]})
+    for fault, reason in (REASONS | {"corrupt": "broken download", "large": "far too large"}).items():
         put_on_mirror(hub, small_set(), fault)
         if fault == "large":
             hub.add_path("/idx/train-images-idx3-ubyte.gz", bytes(200_000))
-        with pytest.raises(download.SourceDropped, match=reason):
-            prepare._from_mirror(f"{hub.url}/idx/", "mnist", tmp_path / fault, download.Patience(download.TOTAL_LIMIT))
+        with pytest.raises(LabError, match="cannot be had"):
+            prepare.ensure("mnist")
+        assert re.search(f"dropped the mirror .*{reason}", capsys.readouterr().out), fault
 
 
 # --------------------------------------------------------------------------- the user's IDX files
@@ -326,6 +327,11 @@ def test_choices_that_make_no_sense_are_one_line(lab, tmp_path):
     (lab / "mnist_encoded").write_text("")
     with pytest.raises(LabError, match="is a file"):
         prepare.ensure()
+    (lab / "mnist_encoded").unlink()
+    (lab / "mnist_encoded").mkdir()
+    (lab / "mnist_encoded" / "theirs").touch()
+    with pytest.raises(LabError, match="move the folder away"):
+        prepare.ensure()
 
 
 # --------------------------------------------------------------------------- damage, interruption, a full disk
@@ -336,7 +342,7 @@ def test_a_damaged_folder_is_prepared_again_and_never_replaced_by_the_stand_in(l
     prepare.ensure(data_dir=folder)
     for name in ("train.safetensors", "test.safetensors", "source.json"):
         path = lab / "mnist_encoded" / name
-        for content in (path.read_bytes()[:-60], b"", None):
+        for content in (path.read_bytes()[:-60], b"", *[None] * (name != "source.json")):
             path.write_bytes(content) if content is not None else path.unlink()
             assert prepare.ensure(data_dir=folder) == "mnist", name
             assert_small_set(lab)
@@ -344,25 +350,6 @@ def test_a_damaged_folder_is_prepared_again_and_never_replaced_by_the_stand_in(l
     before = snapshot(lab)
     with pytest.raises(LabError, match="cannot be had"):
         prepare.ensure()
-    assert snapshot(lab) == before
-
-
-def test_prepared_files_without_a_note_are_taken_over_if_they_are_mnist_and_else_never_touched(
-    lab, tmp_path, monkeypatch
-):
-    folder = write_idx(tmp_path / "idx", small_set())
-    prepare.ensure(data_dir=folder)
-    note = lab / "mnist_encoded" / "source.json"
-    before = json.loads(note.read_text())
-    note.unlink()
-    assert prepare.ensure() == "mnist"
-    assert_small_set(lab)
-    assert json.loads(note.read_text())["sha256"] == before["sha256"]
-    note.unlink()
-    monkeypatch.setitem(idx.KNOWN_MD5, "mnist", {("train", "images"): "0" * 32})  # so these are other data
-    before = snapshot(lab)
-    with pytest.raises(LabError, match="move the folder away"):
-        prepare.ensure(data_dir=folder)
     assert snapshot(lab) == before
 
 
