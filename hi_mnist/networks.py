@@ -8,8 +8,6 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -285,22 +283,13 @@ def draw_digits(
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
     }
     # A second thread hardly speeds up one image; if another program needs its core, each of a thousand steps waits.
-    with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if len(labels) == 1 else threads)
+    try:
         if steps == DDPM_STEPS:
             images = model.ddpm_sample(ddpm, labels, **options)
         else:
             images = model.ddim_sample(ddpm, labels, steps=steps, **options)
-    return model.to_pixels(images).cpu().numpy()
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Make torch use ``count`` CPU threads inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+    return model.to_pixels(images).cpu().numpy()

@@ -209,10 +209,6 @@ def _replace_folder(new: Path, target: Path, former: Path) -> None:
         raise
 
 
-def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
-    return tuple(idx.read_parquet(path, dataset, split) for path, split in zip(paths, SPLITS, strict=True))
-
-
 def stand_in() -> tuple[Split, Split]:
     """Scikit-learn's 1,797 handwritten digits in MNIST's form: 1,437 for training and 360 for testing.
 
