@@ -12,7 +12,6 @@ download that makes progress, however slowly, is never cut off.
 
 import errno
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -113,24 +112,17 @@ def files_in_hub_cache(repo_type: str, repo_id: str, names: list[str]) -> list[P
 def network_from_hub(repo_id: str, names: list[str]) -> list[Path]:
     """Get files of a model by the Hub's client, through the user's cache and with the user's token if there is one.
 
-    Each call asks for a newer version. If the Hub cannot be reached, the copy in the cache is used, and a line on
-    standard error says so.
+    The client asks for a newer version each time, and takes the copy in the cache if the Hub cannot be reached.
     """
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_download, hf_hub_url
 
-    endpoint, patience = os.environ.get("HF_ENDPOINT"), Patience(TOTAL_LIMIT)
-    copy = files_in_hub_cache("model", repo_id, names)
-    try:
-        with _dropping():
-            url = hf_hub_url(repo_id, names[0], endpoint=endpoint)
-            # First see whether it answers: the client would ask a silent Hub for minutes.
-            patience.answer(lambda: get_hf_file_metadata(url, token=get_token(), timeout=SILENCE_LIMIT))
-            return [Path(hf_hub_download(repo_id, name, endpoint=endpoint)) for name in names]
-    except SourceDropped as error:
-        if not copy:
-            raise
-        print(f"{repo_id}: taking the copy in the Hub's cache ({error})", file=sys.stderr, flush=True)
-        return copy
+    endpoint = os.environ.get("HF_ENDPOINT")
+    with _dropping():
+        if not files_in_hub_cache("model", repo_id, names):  # without a copy, it would ask a silent Hub for minutes
+            url, token = hf_hub_url(repo_id, names[0], endpoint=endpoint), get_token()
+            Patience(TOTAL_LIMIT).answer(lambda: get_hf_file_metadata(url, token=token, timeout=SILENCE_LIMIT))
+        how = {"endpoint": endpoint, "etag_timeout": SILENCE_LIMIT}
+        return [Path(hf_hub_download(repo_id, name, **how)) for name in names]
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_networks_on_the_hub_load(hub, saved, fault):
     assert all("/resolve/" in path for _, path in hub.requests)  # no telemetry
 
 
-def test_a_network_that_was_loaded_once_loads_whatever_becomes_of_the_hub(hub, saved, monkeypatch, offline, capfd):
+def test_a_network_that_was_loaded_once_loads_whatever_becomes_of_the_hub(hub, saved, monkeypatch, offline):
     monkeypatch.setattr(download, "SILENCE_LIMIT", 0.4)
     put(hub, saved[0][AE_ID])
     first = load_ae(AE_ID)
@@ -105,14 +105,11 @@ def test_a_network_that_was_loaded_once_loads_whatever_becomes_of_the_hub(hub, s
         assert all(torch.equal(value, newer[name]) for name, value in load_ae(AE_ID).state_dict().items())
 
     assert_newer()
-    for hub.mode in ("silent", "500", "loop", "refused"):
-        capfd.readouterr()
+    for hub.mode in ("silent", "500", "refused"):
         with monkeypatch.context() as patch:
             if hub.mode == "refused":
                 patch.setenv("HF_ENDPOINT", NOWHERE)
             assert_newer()
-        (line,) = capfd.readouterr().err.splitlines()
-        assert line.startswith(f"{AE_ID}: taking the copy in the Hub's cache ("), hub.mode
     hub.mode = "404"  # even a Hub that has lost the repository: what was downloaded stays usable offline
     offline()
     hub.requests.clear()
