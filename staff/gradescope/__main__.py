@@ -26,6 +26,7 @@ TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope expects them at the top
 STAFF_FILES = ["__init__.py", "archives.py", "entries.py", "tables.py"]
 STAFF_FILES += ["gradescope/__init__.py", "gradescope/autograder.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
+PACKAGES += ["filelock"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes
 
