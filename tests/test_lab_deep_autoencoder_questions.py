@@ -13,7 +13,8 @@ from scipy.special import expit
 from grading import checks
 from hi_mnist.files import ROOT
 from labs import deep_autoencoder as lab
-from labs.deep_autoencoder import colored, colourings, questions, rbm_questions, submission, tasks  # noqa: F401, found through lab
+from labs.deep_autoencoder import __main__ as command
+from labs.deep_autoencoder import colored, colourings, questions, rbm_questions, submission, tasks, training  # noqa: F401, found through lab
 from sandbox import worker
 from staff import rubric
 
@@ -133,6 +134,8 @@ VARIANTS = [
      "test_loader = loader((test[0][:, None], test[1]), batch_size=batch_size, num_workers=num_workers)"),
     ("rbm_parameters", 'for name, shape in ("fc", (in_features, out_features)), ("bias_v", in_features), '
      '("bias_h", out_features):\n    self.register_buffer(name, torch.empty(shape).uniform_(-0.1, 0.1))'),
+    ("rbm_parameters", "self.fc = nn.Parameter(torch.zeros(in_features, out_features).normal_(0, 0.01), False)\n"
+     "self.bias_v, self.bias_h = (nn.Parameter(torch.zeros(n), False) for n in (in_features, out_features))"),
     ("rbm_sampling", "return torch.bernoulli(p)"),
     ("rbm_sampling", "return torch.distributions.Bernoulli(p).sample()"),
     ("rbm_down", "return F.linear(h, self.fc, self.bias_v).sigmoid()"),
@@ -192,6 +195,26 @@ def test_right_variants_have_all_points():
     for name, code in VARIANTS:
         entry = scored(name, put({LABELS[name]: code}))
         assert entry["verdict"] == "PASS", (code, entry)
+
+
+def test_networks_of_another_structure_are_refused_before_a_run_begins(run_script, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    plain = "\n".join(f"self.{name} = torch.rand(9)" for name in tasks.PARAMETERS)
+    for name, said, label, code in (
+        ("Autoencoder", "no parameter is named encoder.0.0.weight", "3.3 autoencoder layers", FLAT),
+        (
+            "Autoencoder",
+            "forward",
+            "3.3 autoencoder layers",
+            ("nn.Sequential(*(basic_block(b", "nn.ModuleList((basic_block(b"),
+        ),
+        ("Autoencoder", "cannot be multiplied", "3.3 autoencoder layers", ("reversed(pairs)", "pairs")),
+        ("RBM", "no parameter is named fc", "3.2 RBM parameters", plain),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(training, name, getattr(worker.load(put({label: code}).encode(), "mutant"), name))
+            companion.check_refused(run_script, command, [("--do_train_rbm --dataset digits", said)])
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_task_that_is_not_filled_in_costs_no_other():

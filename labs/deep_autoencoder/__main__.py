@@ -111,6 +111,7 @@ def run(args: argparse.Namespace, path: Path) -> int:
 
     from labs.deep_autoencoder import analysis, bonus, training
 
+    training.check_networks()
     device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
     dataset = shared.prepare("mnist", options.dataset, args.data_dir)
     if dataset == "digits" and not options.paper:

@@ -9,10 +9,10 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import Arrays, Question, close, comparison, get, judgement
+from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, descent, get, judgement
 from hi_mnist import text
 from labs.deep_autoencoder import colourings, rbm_questions
-from labs.deep_autoencoder.rbm_questions import FLOAT32, PARAMETERS, as_float32, stack_inputs
+from labs.deep_autoencoder.rbm_questions import PARAMETERS, as_float32, stack_inputs
 
 BY_HAND = 8
 
@@ -144,50 +144,29 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
 
 
 def tuning_inputs(rng) -> Arrays:
-    arrays = {"weight": rng.normal(size=(6, 6)), "bias": rng.normal(size=6)}
-    arrays |= {f"x_{i}": rng.uniform(size=(5, 6)) for i in range(2)}
-    return {name: as_float32(array) for name, array in arrays.items()} | {"lr": np.array(0.5)}
+    arrays = {"weight": rng.normal(size=(6, 6))} | {f"x_{i}": rng.uniform(size=(5, 6)) for i in range(2)}
+    return {name: as_float32(array) for name, array in arrays.items()} | {"learning_rate": np.array(0.5)}
 
 
-def descended(inputs, accumulate: bool = False, scale: float = 1) -> tuple[list[np.ndarray], list[float]]:
-    """Two steps of gradient descent on the mean squared error times ``scale``: parameters, and the losses before."""
-    weight, bias, losses, kept = inputs["weight"], inputs["bias"], [], [0, 0]
-    for i in range(2):
-        x = inputs[f"x_{i}"]
-        off = x @ weight.T + bias - x
-        losses.append(scale * float((off**2).mean()))
-        off = 2 * scale * off / x.size
-        gradients = [off.T @ x, off.sum(axis=0)]
-        kept = [k * accumulate + g for k, g in zip(kept, gradients, strict=True)]
-        weight, bias = (p - float(inputs["lr"]) * g for p, g in zip((weight, bias), kept, strict=True))
-    return [weight, bias], losses
+def squares(x: np.ndarray, weight: np.ndarray, over: str = "") -> tuple[float, np.ndarray]:
+    """Mean squared error of x W^T, or its sum ``over`` pixels or images, and the gradient."""
+    off, scale = x @ weight.T - x, {"pixels": 1, "images": x.shape[1]}.get(over, x.size)
+    return (off**2).sum() / scale, 2 * off.T @ x / scale
+
+
+TUNING_SLIPS = [
+    ({"accumulate": True}, "the second step adds the gradients of the first", "zero_grad() before backward()"),
+    ({"over": "pixels"}, "the loss is the sum over the pixels, not their mean", "criterion(model(x), x) as it is"),
+    ({"over": "images"}, "the loss is the sum over the images, not their mean", "criterion(model(x), x) as it is"),
+]
 
 
 def judge_tuning(inputs, answers) -> tuple[float, str, str]:
-    got = [get(answers, name) for name in ("weight", "bias")]
-
-    def arrived(want):
-        return all(close(a, b, FLOAT32 * max(1, np.abs(b).max())) for a, b in zip(got, want, strict=True))
-
-    want, losses = descended(inputs)
-    returned = np.concatenate([get(answers, f"loss_{i}").ravel() for i in range(2)])
+    judged = descent(inputs, answers, squares, TUNING_SLIPS, without_loss=8, with_slip=6)
     if "is_a_number" in answers:
         hint = "backward() and what follows need the tensor: leave .item() to whoever prints the loss"
-        return 8 if arrived(want) else 2, "loss is a Python number", hint
-    if arrived(want):
-        if close(returned, np.array(losses), FLOAT32):
-            return 10, "fine-tuning is right", ""
-        return 8, "the steps are right, but what is returned is not the loss before the step", "loss, a scalar"
-    if all(np.array_equal(a, inputs[name]) for a, name in zip(got, ("weight", "bias"), strict=True)):
-        return 2 * bool(len(returned)), "no parameter changes", "loss.backward() and then optimizer.step()"
-    if arrived(descended(inputs, accumulate=True)[0]):
-        return 6, "the second step adds the gradients of the first", "optimizer.zero_grad() before backward()"
-    for size, axis in ((inputs["x_0"].size, "pixels and images"), (len(inputs["x_0"]), "images")):
-        if arrived(descended(inputs, scale=size)[0]):
-            return 6, f"the loss is the sum over the {axis}, not their mean", "criterion(model(x), x) as it is"
-    lines = comparison("two steps on a layer of 6 units; its bias", got[1], want[1])
-    hint = "forward pass, loss against x, zero_grad, backward, step"
-    return 0, f"after two steps the parameters are wrong{lines}", hint
+        return max(2, judged[0]), "loss is a Python number", hint
+    return judged
 
 
 def error_inputs(rng) -> Arrays:

@@ -9,9 +9,8 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import Arrays, close, comparison, get, judgement, shown
+from grading.questions.common import FLOAT32, Arrays, close, comparison, get, judgement, shown
 
-FLOAT32 = 1e-5  # absolute, on numbers of about 1
 NOISE = 6  # standard deviations that a mean over draws may lie from its expectation
 PARAMETERS = ("fc", "bias_v", "bias_h")
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -123,16 +123,35 @@ def equal_epochs(settings: Settings) -> int:
     return settings.max_epoch + math.ceil(share * (settings.max_epoch_rbm or settings.max_epoch))
 
 
+def check_networks() -> None:
+    """Raise LabError where submission.py builds networks that a run cannot save, unroll or encode by."""
+    model, cause = Autoencoder((4, 3, 2), linear_code=True), ""
+    blocks = product(("encoder", "decoder"), (0, 1), ("weight", "bias"))
+    wanted = ["fc", "bias_v", "bias_h", *(f"{side}.{i}.0.{what}" for side, i, what in blocks)]
+    if missing := [name for name in wanted if name not in {**RBM(4, 3).state_dict(), **model.state_dict()}]:
+        cause = f"no parameter is named {missing[0]}"
+    else:
+        try:
+            model.decoder(model.encoder(torch.zeros(1, 4)))
+        except RuntimeError as error:  # layers that do not fit each other, or no nn.Sequential
+            cause = text.one_line(error)
+    if cause:
+        raise LabError(f"{submission.__file__}: {cause}; keep the structure that its docstrings tell, and use --check")
+
+
 def modernise(model: Autoencoder) -> None:
     """Make an autoencoder of today of one with a linear code: rectified layers in place of sigmoid ones, He's weights.
 
     Source: He et al. 2015, Delving Deep into Rectifiers, arXiv 1502.01852.
     """
-    for block in [*model.encoder, *model.decoder]:
-        nn.init.kaiming_normal_(block[0].weight, nonlinearity="relu")
-        nn.init.zeros_(block[0].bias)
-        if isinstance(block[-1], nn.Sigmoid) and block is not model.decoder[-1]:
-            block[-1] = nn.ReLU()
+    parts = [*model.encoder.modules(), *model.decoder.modules()]
+    for layer in parts:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    sigmoids = [(part, name) for part in parts for name, child in part.named_children() if type(child) is nn.Sigmoid]
+    for part, name in sigmoids[:-1]:  # the last one makes pixels
+        setattr(part, name, nn.ReLU())
 
 
 @cache

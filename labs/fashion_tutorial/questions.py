@@ -4,7 +4,6 @@ Judged by NumPy, SciPy and scikit-learn, never by a solution of the lab: the net
 that it has, the training step by hand.
 """
 
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -59,45 +58,29 @@ def train_step_inputs(rng: np.random.Generator) -> Arrays:
 
 
 STEP_SLIPS = [
-    (
-        {"accumulate": True},
-        "the gradients of earlier steps are added to each step's own",
-        "zero_grad() before backward()",
-    ),
+    ({"accumulate": True}, "the gradients of earlier steps are added to each step", "zero_grad() before backward()"),
     ({"total": True}, "the loss is the sum over the pixels, not their mean", "leave reduction= out, or take the mean"),
     ({"loss": "swapped"}, "the loss compares the images with the output", "the output first, then the images"),
     ({"loss": "squares"}, "the loss is the squared error", "F.binary_cross_entropy, or nn.BCELoss()"),
     ({"loss": "logits"}, "the loss applies a second sigmoid to the output", "F.binary_cross_entropy, without logits"),
-    ({"sign": -1}, "the step goes up: the loss grows", "cross-entropy has a minus in front"),
-    ({"times": 2}, "each call takes two steps", "optimizer.step() once"),
+    ({"rate": -1}, "the step goes up: the loss grows", "cross-entropy has a minus in front"),
+    ({"rate": 2}, "each call takes two steps", "optimizer.step() once"),
 ]
 
 
-def three_steps(inputs: Arrays, accumulate=False, total=False, loss="", sign=1, times=1) -> tuple[list, list]:
-    """Losses and weights of three steps of gradient descent on sigmoid(x W^T), the gradient by hand.
+def cross_entropy(x: np.ndarray, weight: np.ndarray, total=False, loss="") -> tuple[float, np.ndarray]:
+    """Binary cross-entropy of sigmoid(x W^T) and x, and its gradient by hand.
 
-    ``accumulate`` keeps the gradients of earlier steps, ``total`` takes the sum over pixels instead of the mean;
-    ``loss`` names another one than binary cross-entropy, ``sign`` -1 climbs, ``times`` repeats the step.
+    ``total`` takes the sum over pixels instead of the mean; ``loss`` names another one, whose gradient it is then.
     """
-    weight, kept = inputs["weight"].astype(np.float64), 0
-    losses, weights = [], []
-    for i in range(3):
-        x = inputs[f"x_{i}"].astype(np.float64)
-        p = expit(x @ weight.T)
-        scale = 1 if total else x.size
-        losses.append(-(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum() / scale)
-        slope = p * (1 - p)
-        wrong = {"swapped": -logit(x) * slope, "squares": 2 * (p - x) * slope, "logits": (expit(p) - x) * slope}
-        gradient = wrong.get(loss, p - x).T @ x / scale
-        kept = kept + gradient if accumulate else gradient
-        weight = weight - sign * times * inputs["learning_rate"] * kept
-        weights.append(weight)
-    return losses, weights
+    p, scale = expit(x @ weight.T), 1 if total else x.size
+    slope = p * (1 - p)
+    wrong = {"swapped": -logit(x) * slope, "squares": 2 * (p - x) * slope, "logits": (expit(p) - x) * slope}
+    return -(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum() / scale, wrong.get(loss, p - x).T @ x / scale
 
 
 def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    losses, weights = ([get(answers, f"{name}_{i}") for i in range(3)] for name in ("loss", "weight"))
-    return descent(losses, weights, [inputs["weight"]] * 3, partial(three_steps, inputs), STEP_SLIPS)
+    return descent(inputs, answers, cross_entropy, STEP_SLIPS, without_loss=7, with_slip=5)
 
 
 def projections_inputs(rng: np.random.Generator) -> Arrays:
