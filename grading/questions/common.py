@@ -1,6 +1,7 @@
 """What the questions share: their form, reading answers safely, and comparing and showing numbers."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -106,6 +107,36 @@ def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callabl
             return f"the {side} has {name} between its layers", hint
     lines = comparison("the first image", got[:1], right[:1])
     return f"the {side} computes something else than its layers{lines}", hint
+
+
+def dense_fault(answers: Arrays, side: str, widths: tuple, x: np.ndarray, output: str, inner, last) -> tuple | None:
+    """What is wrong with one side of a network of dense layers, and a hint; None where nothing is.
+
+    Args:
+        answers: its ``SIDE_weight_i`` (out, in) and ``SIDE_bias_i``, and under ``output`` what it made of x.
+        side: its name.
+        widths: of its layers, from the input on.
+        x: (N, in).
+        inner, last: the functions between its layers and after the last.
+    """
+    layers = [
+        [get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")] for i in cases(answers, f"{side}_weight")
+    ]
+    if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(widths)]:
+        found = ", ".join("-".join(map(str, weight.shape[::-1])) for weight, _ in layers) or "none"
+        told = f"the {side}'s dense layers are {found}, wanted are {'-'.join(map(str, widths))}, each with its bias"
+        return (
+            told,
+            "one layer for each pair of neighbours in this chain, in its order; the decoder mirrors the encoder",
+        )
+
+    def passed(inner=inner, last=last) -> np.ndarray:
+        rows = x
+        for weight, bias in layers[:-1]:
+            rows = inner(rows @ weight.T + bias)
+        return last(rows @ layers[-1][0].T + layers[-1][1])
+
+    return activation_fault(side, get(answers, output), passed, last)
 
 
 def descent(

@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, descent, get, judgement
+from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, dense_fault, descent, get, judgement
 from hi_mnist import text
 from labs.deep_autoencoder import colourings, rbm_questions
 from labs.deep_autoencoder.rbm_questions import PARAMETERS, as_float32, stack_inputs
@@ -79,34 +79,23 @@ LAYERS = (7, 5, 4, 3)
 
 
 def layers_inputs(rng) -> Arrays:
-    return {"layers": np.array(LAYERS), "x": as_float32(rng.uniform(size=(6, LAYERS[0])))}
+    given = {"x": rng.uniform(size=(6, LAYERS[0])), "z": rng.uniform(size=(6, LAYERS[-1]))}
+    return {"layers": np.array(LAYERS)} | {name: as_float32(array) for name, array in given.items()}
 
 
 def judge_layers(inputs, answers) -> tuple[float, str, str]:
     """2 points for each side with a sigmoid code, 1 with a linear one, 2 for the whole; at most 5 for flat chains."""
     score, faults = 0, []
-    hint = "encoder: one basic_block for each pair of neighbours in layers; decoder: the mirror image"
     for kind, side in itertools.product(("sigmoid", "linear"), ("encoder", "decoder")):
-        widths, name = LAYERS if side == "encoder" else LAYERS[::-1], f"{kind}_{side}"
-        given = inputs["x"] if side == "encoder" else get(answers, f"{kind}_encoder")
-        n = sum(key.startswith(f"{name}_weight") for key in answers)
-        dense = [[get(answers, f"{name}_{what}_{i}") for what in ("weight", "bias")] for i in range(n)]
-        shapes = [weight.shape[::-1] for weight, _ in dense]
-        if shapes != list(itertools.pairwise(widths)) or any(b.shape != w.shape[:1] for w, b in dense):
-            told = ", ".join("-".join(map(str, shape)) for shape in shapes) or "none"
-            faults.append((f"with a {kind} code, the dense layers of the {side} are {told}, wanted are {widths}", hint))
-            continue
-        x = given
-        for i, (weight, bias) in enumerate(dense):
-            x = x @ weight.T + bias if x.shape[-1:] == weight.shape[1:] else np.zeros(0)
-            if not (kind == "linear" and side == "encoder" and i == n - 1):
-                x = expit(x)
-        if x.size and close(get(answers, name), x, FLOAT32):
-            score += 2 if kind == "sigmoid" else 1
+        encoding = side == "encoder"
+        widths, x = (LAYERS, inputs["x"]) if encoding else (LAYERS[::-1], inputs["z"])
+        last = np.asarray if encoding and kind == "linear" else expit
+        of_kind = {key.removeprefix(f"{kind}_"): array for key, array in answers.items() if key.startswith(kind)}
+        if fault := dense_fault(of_kind, side, widths, x, side, expit, last):
+            faults.append((f"with a {kind} code, {fault[0]}", fault[1]))
         else:
-            told = f"with a {kind} code, the {side} computes something else than its blocks in order"
-            faults.append((told, "nn.Sequential of basic_block, whose `linear` only the last of the encoder takes"))
-    whole = [(get(answers, f"{k}_whole"), get(answers, f"{k}_decoder")) for k in ("sigmoid", "linear")]
+            score += 2 if kind == "sigmoid" else 1
+    whole = [(get(answers, f"{k}_whole"), get(answers, f"{k}_rebuilt")) for k in ("sigmoid", "linear")]
     if all(a.size and close(a, b, FLOAT32) for a, b in whole):
         score += 2
     elif all(b.size for _, b in whole):
@@ -227,13 +216,7 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
 
 QUESTIONS = {
     "data": Question("3.1 data loaders", 20, data_inputs, judge_data),
-    "rbm_parameters": Question(
-        "3.2 RBM parameters", 3, rbm_questions.parameters_inputs, rbm_questions.judge_parameters
-    ),
-    "rbm_sampling": Question("3.2 RBM sampling", 4, rbm_questions.sampling_inputs, rbm_questions.judge_sampling),
-    "rbm_down": Question("3.2 RBM downwards", 5, rbm_questions.down_inputs, rbm_questions.judge_down),
-    "rbm_cd": Question("3.2 RBM CD-k", 14, rbm_questions.cd_inputs, rbm_questions.judge_cd),
-    "rbm_reconstruction": Question("3.2 RBM reconstruction", 4, stack_inputs, rbm_questions.judge_reconstruction),
+    **rbm_questions.QUESTIONS,
     "ae_layers": Question("3.3 layers and forward", 8, layers_inputs, judge_layers),
     "ae_unrolling": Question("3.3 unrolling", 12, stack_inputs, judge_unrolling),
     "ae_fine_tuning": Question("3.3 fine-tuning", 10, tuning_inputs, judge_tuning),

@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import FLOAT32, Arrays, close, comparison, get, judgement, shown
+from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, get, judgement, shown
 
 NOISE = 6  # standard deviations that a mean over draws may lie from its expectation
 PARAMETERS = ("fc", "bias_v", "bias_h")
@@ -260,3 +260,12 @@ def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
     if close(got, stack_passes(inputs, machines, machines - 1), FLOAT32):
         return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
     return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, through the model, down the stack"
+
+
+QUESTIONS = {
+    "rbm_parameters": Question("3.2 RBM parameters", 3, parameters_inputs, judge_parameters),
+    "rbm_sampling": Question("3.2 RBM sampling", 4, sampling_inputs, judge_sampling),
+    "rbm_down": Question("3.2 RBM downwards", 5, down_inputs, judge_down),
+    "rbm_cd": Question("3.2 RBM CD-k", 14, cd_inputs, judge_cd),
+    "rbm_reconstruction": Question("3.2 RBM reconstruction", 4, stack_inputs, judge_reconstruction),
+}

@@ -93,10 +93,8 @@ def machine(submission, inputs, end="", recorded=True):
         rbm.register_buffer(f"velocity_{name}", torch.zeros_like(like))
     if recorded:
         parts = ("asked", "answered")
-        rbm.strange, rbm.tables = (
-            {},
-            {name: [tensor(inputs[f"{name}_{part}{end}"]) for part in parts] for name in ("propup", "propdown")},
-        )
+        tables = {name: [tensor(inputs[f"{name}_{part}{end}"]) for part in parts] for name in ("propup", "propdown")}
+        rbm.strange, rbm.tables = {}, tables
     return rbm
 
 
@@ -151,7 +149,7 @@ def rbm_reconstruction(submission, inputs, settings) -> dict:
 
 
 def ae_layers(submission, inputs, settings) -> dict:
-    """The dense layers of encoder and decoder, and what they and the whole give for ``x`` with random weights."""
+    """The dense layers of encoder and decoder, and what they and the whole give for ``x`` and for codes ``z``."""
     layers = tuple(int(n) for n in inputs["layers"])
     answers = {}
     for kind, linear in (("sigmoid", False), ("linear", True)):
@@ -165,26 +163,22 @@ def ae_layers(submission, inputs, settings) -> dict:
                 answers |= {f"{kind}_{side}_weight_{i}": layer.weight, f"{kind}_{side}_bias_{i}": layer.bias}
         # Layers that do not fit each other raise RuntimeError: their shapes tell which.
         with contextlib.suppress(RuntimeError), torch.no_grad():
+            answers[f"{kind}_decoder"] = model.decoder(tensor(inputs["z"]))
+        with contextlib.suppress(RuntimeError), torch.no_grad():
             x = tensor(inputs["x"])
-            answers[f"{kind}_encoder"] = model.encoder(x)
-            answers[f"{kind}_decoder"] = model.decoder(answers[f"{kind}_encoder"])
-            answers[f"{kind}_whole"] = model(x)
+            answers[f"{kind}_encoder"] = codes = model.encoder(x)
+            answers |= {f"{kind}_rebuilt": model.decoder(codes), f"{kind}_whole": model(x)}
     return answers
 
 
 class Named(nn.Module):
     """Dense layers at given names, which keeps what is loaded into it, the names wrong or right."""
 
-    def __init__(self, weights: dict[str, torch.Tensor]):
+    def __init__(self, inputs: dict[str, np.ndarray]):
         super().__init__()
-        for name, weight in weights.items():
-            *path, last, _ = name.split(".")
-            owner = self
-            for part in path:
-                if part not in owner._modules:
-                    owner.add_module(part, nn.Sequential())
-                owner = owner._modules[part]
-            owner.add_module(last, nn.Linear(*weight.shape[::-1]))
+        for side in ("encoder", "decoder"):
+            shapes = [array.shape for name, array in inputs.items() if name.startswith(f"{side}_")]
+            setattr(self, side, nn.Sequential(*(nn.Sequential(nn.Linear(*shape[::-1])) for shape in shapes)))
         self.loaded = {}
 
     def load_state_dict(self, given, *_, **__):
@@ -196,8 +190,7 @@ def ae_unrolling(submission, inputs, settings) -> dict:
     stack = submission.RBMHandle()
     for i in range(int(inputs["machines"])):
         stack.append(machine(submission, inputs, f"_{i}", recorded=False))
-    weights = {name.replace("_", "."): tensor(inputs[name]) for name in inputs if name.endswith("_weight")}
-    model = Named(weights)
+    model = Named(inputs)
     names = list(model.state_dict())
     submission.load_rbm_pretrained_models(model, stack)
     found = model.state_dict() | model.loaded

@@ -4,12 +4,10 @@ Judged by NumPy, SciPy and scikit-learn, never by a solution of the lab: the net
 that it has, the training step by hand.
 """
 
-from itertools import pairwise
-
 import numpy as np
 from scipy.special import expit, logit, xlogy
 
-from grading.questions.common import ACTIVATIONS, Arrays, Question, activation_fault, close, descent, get, judgement
+from grading.questions.common import ACTIVATIONS, Arrays, Question, close, dense_fault, descent, get, judgement
 
 METHODS = {"pca": "PCA", "kernel_pca": "kernel PCA", "t_sne": "t-SNE", "lle": "LLE", "isomap": "Isomap"}
 # t-SNE has no one right answer: how far neighbours in its plane are neighbours among the points. PCA reaches 0.83.
@@ -24,31 +22,16 @@ def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
 
 def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     d_in, hidden, latent = (int(size) for size in inputs["sizes"])
-    score, faults = 0, []
-    for side, sizes, given, name, last in (
+    faults = []
+    for side, widths, given, name, last in (
         ("encoder", (d_in, hidden, hidden, latent), "x", "codes", np.asarray),
         ("decoder", (latent, hidden, hidden, d_in), "z", "output", expit),
     ):
-        count = sum(f"{side}_weight" in key for key in answers)
-        layers = [tuple(get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")) for i in range(count)]
-        if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(sizes)]:
-            found, chain = [w.shape[::-1] for w, _ in layers], "-".join(map(str, sizes))
-            hint = f"self.{side}: an nn.Sequential with three nn.Linear in that order, each with its bias"
-            faults.append((f"the {side}'s dense layers are {found}, not those of {chain} with biases", hint))
-            continue
+        fault = dense_fault(answers, side, widths, inputs[given], name, ACTIVATIONS["ReLU"], last)
         if not get(answers, f"{side}_is_float32").all():
-            faults.append((f"the {side}'s parameters are not float32, as the pictures are", "leave dtype= out"))
-            continue
-
-        def passed(inner=ACTIVATIONS["ReLU"], last=last, x=inputs[given], layers=layers) -> np.ndarray:
-            for weight, bias in layers[:-1]:
-                x = inner(x @ weight.T + bias)
-            return last(x @ layers[-1][0].T + layers[-1][1])
-
-        fault = activation_fault(side, get(answers, name), passed, last)
-        score += 5 * (fault is None)
+            fault = f"the {side}'s parameters are not float32, as the pictures are", "leave dtype= out"
         faults += [fault] if fault else []
-    return judgement(score, faults or [("the layers are right", "")])
+    return judgement(10 - 5 * len(faults), faults or [("the layers are right", "")])
 
 
 def train_step_inputs(rng: np.random.Generator) -> Arrays:
