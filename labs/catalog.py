@@ -57,11 +57,7 @@ class Lab:
         return checks.LAB_LIMITS if self.tasks else None
 
     def only(self, name: str | None) -> list[str] | None:
-        """The argument ``only`` of ``check_code`` for one question, or for all (None).
-
-        Raises:
-            LabError: the lab has no such question.
-        """
+        """The argument ``only`` of ``check_code`` for one question, or for all (None). LabError where it is unknown."""
         if name is not None and name not in self.questions:
             raise LabError(f"--only {name}: this lab's questions are {', '.join(self.questions)}")
         return None if name is None else [name]
@@ -89,11 +85,7 @@ def names() -> list[str]:
 
 @functools.cache
 def load(name: str) -> Lab:
-    """A lab by name, read once per process.
-
-    Raises:
-        LabError: there is none.
-    """
+    """A lab by name, read once per process. Raises LabError where there is none."""
     if name == MAIN:
         return Lab(MAIN, "Lab 3", ROOT / "submission.py", checks.QUESTIONS, MAIN_REGIONS)
     if name not in names():

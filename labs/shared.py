@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -64,14 +64,8 @@ def run_path(lab: str, results_path: str | None, name: str | None = None) -> Abs
 def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> str:
     """Make sure that a data set is prepared: ``dataset``, else ``wanted`` or ``digits``, the stand-in.
 
-    Args:
-        wanted: the data set that the lab is about.
-        dataset: what the user asked for by name, which is never replaced; None takes the offline stand-in where
-            ``wanted`` cannot be had.
-        data_dir: folder of IDX files of the data set.
-
-    Raises:
-        LabError: as ``prepare.ensure``; also where a folder of IDX files was named that is not usable.
+    What the user asked for, by name or as a folder ``data_dir`` of IDX files, is never replaced by the stand-in. Raises
+    LabError as ``prepare.ensure`` does.
     """
     if dataset is not None:
         return ensure(dataset, data_dir)
@@ -85,6 +79,14 @@ def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> st
     return found if found == wanted else ensure("digits")
 
 
+def in_batches(function: Callable, rows, device, size: int = 1000):
+    """``function`` of rows, an array or tensor (N, ...), on ``device`` and without gradients: an array (N, ...)."""
+    import torch
+
+    with torch.inference_mode():
+        return torch.cat([function(batch.to(device)).cpu() for batch in torch.as_tensor(rows).split(size)]).numpy()
+
+
 def has_umap() -> bool:
     return importlib.util.find_spec("umap") is not None
 
@@ -95,15 +97,10 @@ def progress(items: Iterable | None = None, **how) -> tqdm:
 
 
 def write_run(path: Path, lab: str, facts: dict, pictures: dict, tables: dict[str, tuple], model=None) -> None:
-    """Write a run's folder, whole or not at all.
+    """Write the folder of a run, which is new or empty, whole or not at all.
 
-    Args:
-        path: new or empty.
-        lab: its name, the first of the settings.
-        facts: the resolved settings, and what else goes into ``config.yaml``.
-        pictures: matplotlib's figures by name.
-        tables: the header and the rows of each CSV file, by name.
-        model: a trained network with ``save_pretrained``.
+    ``facts`` go into ``config.yaml`` after the name of the lab; ``pictures`` are matplotlib's figures, ``tables`` the
+    header and rows of CSV files, both by name; ``model`` is a trained network with ``save_pretrained``.
     """
     with files.new_folder(path) as folder:
         for name, figure in pictures.items():
@@ -127,14 +124,10 @@ def save_figure(figure, path: Path) -> None:
 
 
 def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterable[str] = (), title="", **how):
-    """A figure of small images in rows and columns.
+    """A figure of small images in rows, grey (H, W) or colour (H, W, 3); None leaves a gap.
 
-    Args:
-        rows: of images, grey (H, W) or colour (H, W, 3); None leaves a gap.
-        left: a text for each row.
-        top: a text for each column.
-        title: of the whole.
-        how: other arguments of ``imshow`` than those of grey images in [0, 1].
+    ``left`` and ``top`` hold a text for each row and column; ``how`` replaces arguments of ``imshow``, which are those
+    of grey images in [0, 1].
     """
     from matplotlib.figure import Figure
 

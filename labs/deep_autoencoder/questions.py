@@ -1,9 +1,10 @@
 """The questions on this lab's submission: what it is given, and what its answers are worth: 92 points.
 
 8 more are given by hand, and a bonus of 10 comes on top. Judged by NumPy and scikit-learn, and never by a solution of
-the lab. The RBM's questions are in ``rbm_questions.py``, the bonus is in ``colourings.py``.
+the lab. The RBM's questions are in ``rbm_questions.py``.
 """
 
+import hashlib
 import itertools
 
 import numpy as np
@@ -11,10 +12,9 @@ from scipy.special import expit
 
 from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, dense_fault, descent, get, judgement
 from hi_mnist import text
-from labs.deep_autoencoder import colourings, rbm_questions
+from hi_mnist.data import N_CLASSES
+from labs.deep_autoencoder import colored, rbm_questions
 from labs.deep_autoencoder.rbm_questions import PARAMETERS, as_float32, stack_inputs
-
-BY_HAND = 8
 
 
 def data_inputs(rng) -> Arrays:
@@ -53,10 +53,8 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     sizes = [get(answers, f"{name}_sizes").tolist() for name in ("first", "test")]
     counts = [len(images[name]) for name in ("first", "test")]
     want_sizes = [[batch_size] * (n // batch_size) + [n % batch_size] for n in counts]
-    labelled = all(
-        known[name] and np.array_equal(get(answers, f"{name}_y"), inputs[f"{splits[name]}_labels"][order[name]])
-        for name in ("first", "test")
-    )
+    given = {name: inputs[f"{splits[name]}_labels"][order[name]] for name in ("first", "test")}
+    labelled = all(known[name] and np.array_equal(get(answers, f"{name}_y"), y) for name, y in given.items())
     runs = f"pixels run from {x['test'].min():.4g} to {x['test'].max():.4g}, wanted is the byte divided by 255, 0 to 1"
     batches = f"batches of {sizes[0]} images, wanted are {want_sizes[0]}: a rest comes last"
     type_told = f"an image has shape {form[0]}, wanted is (1, 28, 28) in float32"
@@ -109,21 +107,20 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
 
 def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
     machines = int(inputs["machines"])
-    wanted, known = {}, []
+    wanted = {}
     for i in range(machines):
         fc, bias_v, bias_h = (inputs[f"{name}_{i}"] for name in PARAMETERS)
         encoder, decoder = f"encoder.{i}.0", f"decoder.{machines - 1 - i}.0"
-        parts = {f"fc.T of RBM {i}": fc.T, f"bias_h of RBM {i}": bias_h}
-        parts |= {f"fc of RBM {i}": fc, f"bias_v of RBM {i}": bias_v}
-        names = (f"{encoder}.weight", f"{encoder}.bias", f"{decoder}.weight", f"{decoder}.bias")
-        wanted |= dict(zip(names, parts.items(), strict=True))
-        known += parts.items()
+        wanted |= {f"{encoder}.weight": (f"fc.T of RBM {i}", fc.T), f"{encoder}.bias": (f"bias_h of RBM {i}", bias_h)}
+        wanted |= {f"{decoder}.weight": (f"fc of RBM {i}", fc), f"{decoder}.bias": (f"bias_v of RBM {i}", bias_v)}
     unknown = text.one_line(bytes(get(answers, "unknown").astype(np.uint8)).decode(errors="replace"))
     faults = [f"the autoencoder has no parameter {unknown!r}"] if unknown else []
     for name, (source, want) in wanted.items():
         got = get(answers, name.replace(".", "_"))
         if not close(got, want, FLOAT32):
-            found = next((k for k, array in known if close(got, array, FLOAT32)), f"something of shape {got.shape}")
+            found = next(
+                (k for k, array in wanted.values() if close(got, array, FLOAT32)), f"something of shape {got.shape}"
+            )
             faults.append(f"{name} is {found}, wanted is {source}")
     if not faults:
         return 12, "unrolling is right: the autoencoder computes the stack's pass up and down", ""
@@ -214,6 +211,62 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
     return judgement(6 - 3 * len(faults), faults or [("both probes are right", "")])
 
 
+# --------------------------------------------------------------------------- the bonus
+
+SETS = ((1, 0.1), (3, 0.05), (5, 0.02), (1, 0.005))  # severity, and share of odd ones
+WORTHLESS, BEST = 0.35, 0.97  # mean of recall and area: neighbours on grey pixels reach the one, our own way the other
+ODD: dict[bytes, np.ndarray] = {}  # by the pictures' hash: not among the inputs, which the student's process holds
+LEAST_APART = 0.45  # two colours of a palette, in RGB from 0 to 1
+
+
+def palette(rng: np.random.Generator) -> np.ndarray:
+    """Colours that can be told apart, none of them nearly black: float32 (10, 3), RGB in [0, 1]."""
+    found: list[np.ndarray] = []
+    while len(found) < N_CLASSES:
+        colour = rng.uniform(0.05, 1, size=3)
+        if colour.max() > 0.5 and all(np.linalg.norm(colour - other) >= LEAST_APART for other in found):
+            found.append(colour)
+        elif rng.random() < 0.002:  # no room is left
+            found = []
+    return np.array(found, np.float32)
+
+
+def score_inputs(rng: np.random.Generator) -> Arrays:
+    """scikit-learn's digits, each at another place of its picture, in the colourings of ``SETS``."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = np.rint(np.kron(digits.images, np.ones((1, 2, 2))) * (255 / 16)).astype(np.uint8)
+    arrays = {}
+    for i, (severity, share) in enumerate(SETS):
+        images = np.zeros((len(small), 1, 28, 28), np.uint8)
+        for picture, digit, (top, left) in zip(images, small, rng.integers(0, 13, size=(len(small), 2)), strict=True):
+            picture[0, top : top + 16, left : left + 16] = digit
+        coloured = colored.colorize(images, digits.target, severity, int(rng.integers(2**32)), 1 - share, palette(rng))
+        pictures = np.ascontiguousarray(coloured.images.transpose(0, 2, 3, 1))
+        arrays |= {f"images_{i}": pictures, f"labels_{i}": coloured.labels.astype(np.int64)}
+        ODD[hashlib.sha256(pictures).digest()] = coloured.conflicting
+    return arrays
+
+
+def judge_score(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
+    """A quarter of the points for each set, by the mean of recall (as many flagged as are odd) and area."""
+    points, faults = 0.0, []
+    for i, (severity, share) in enumerate(SETS):
+        scores, odd = get(answers, f"scores_{i}"), ODD[hashlib.sha256(inputs[f"images_{i}"]).digest()]
+        if scores.shape != odd.shape or not np.isfinite(scores).all():
+            found = f"of shape {scores.shape}" if scores.shape != odd.shape else "with NaN or infinity"
+            return 0, f"scores {found}, wanted are finite numbers of shape {odd.shape}", "one number for each image"
+        recall, area = colored.detected(scores, odd)
+        points += 10 / len(SETS) * np.clip(((recall + area) / 2 - WORTHLESS) / (BEST - WORTHLESS), 0, 1)
+        told = f"severity {severity}, {share:.1%} odd: recall {recall:.2f}, area under the ROC curve {area:.2f}"
+        faults.append((told, ""))
+    if points > 9.99:
+        return 10, "the odd colours are found", ""
+    faults[-1] = faults[-1][0], "what has one image of a class in common with the others, if shape is left aside?"
+    return judgement(round(points, 1), faults)
+
+
 QUESTIONS = {
     "data": Question("3.1 data loaders", 20, data_inputs, judge_data),
     **rbm_questions.QUESTIONS,
@@ -222,7 +275,7 @@ QUESTIONS = {
     "ae_fine_tuning": Question("3.3 fine-tuning", 10, tuning_inputs, judge_tuning),
     "squared_error": Question("3.4 squared error", 6, error_inputs, judge_error),
     "probe": Question("3.4 probe", 6, probe_inputs, judge_probe),
-    "score": Question("4.1 odd colours (bonus)", 10, colourings.inputs, colourings.judge, bonus=True),
+    "score": Question("4.1 odd colours (bonus)", 10, score_inputs, judge_score, bonus=True),
 }
 REGIONS = {
     "3.1 data": "set train_loader and test_loader",

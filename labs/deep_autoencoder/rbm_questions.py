@@ -116,9 +116,8 @@ def cd_inputs(rng) -> Arrays:
         machine = small_machine(rng, v, h, 2.0)
         down = expit(states(h) @ machine["fc"].T + machine["bias_v"])
         arrays |= passes(machine, np.vstack([patterns, down, states(v)]), states(h), f"_{i}")
-        numbers = {"k": k, "lr": 0.5, "times": CD_TIMES}
-        arrays |= {f"x_{i}": np.repeat(patterns, CD_COPIES, axis=0)}
-        arrays |= {f"{name}_{i}": np.array(value) for name, value in numbers.items()}
+        given = {"x": np.repeat(patterns, CD_COPIES, axis=0), "k": k, "lr": 0.5, "times": CD_TIMES}
+        arrays |= {f"{name}_{i}": np.asarray(value) for name, value in given.items()}
     return arrays
 
 
@@ -133,12 +132,9 @@ def passes(machine: dict, visible: np.ndarray, hidden: np.ndarray, end: str) -> 
 def expected_cd(x, fc, bias_v, bias_h, k: int, in_chain: bool = False, at_end: bool = False) -> dict[str, np.ndarray]:
     """Expected gradients of CD-k on x (N, V): the Gibbs chain as a matrix over all states of the hidden units.
 
-    Args:
-        in_chain: the visible units are drawn, too, instead of keeping their probabilities.
-        at_end: the same of the chain's last step.
-
-    Returns:
-        the mean over the batch of <v p_h> at the data less its expectation after k steps, and the same of v and p_h.
+    They are the mean over the batch of <v p_h> at the data less its expectation after k steps, and the same of v and
+    p_h. ``in_chain`` says that visible units are drawn, too, instead of keeping their probabilities; ``at_end`` says it
+    of the chain's last step.
     """
 
     def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (P, n): (P, S)
@@ -184,9 +180,8 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
     tolerance = NOISE * 0.5 / np.sqrt(CD_TIMES * CD_COPIES * 3)
 
     def changes(i, steps=None, drawn=(False, False)):
-        wanted = expected_cd(
-            inputs[f"x_{i}"], *(inputs[f"{name}_{i}"] for name in PARAMETERS), steps or CD_CASES[i][2], *drawn
-        )
+        given = (inputs[f"{name}_{i}"] for name in ("x", *PARAMETERS))
+        wanted = expected_cd(*given, steps or CD_CASES[i][2], *drawn)
         return {name: float(inputs[f"lr_{i}"]) * change for name, change in wanted.items()}
 
     best, best_score = {}, -1

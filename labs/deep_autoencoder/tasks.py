@@ -92,9 +92,8 @@ def machine(submission, inputs, end="", recorded=True):
     for name, like in (("fc", rbm.fc), ("v", rbm.bias_v), ("h", rbm.bias_h)):
         rbm.register_buffer(f"velocity_{name}", torch.zeros_like(like))
     if recorded:
-        parts = ("asked", "answered")
-        tables = {name: [tensor(inputs[f"{name}_{part}{end}"]) for part in parts] for name in ("propup", "propdown")}
-        rbm.strange, rbm.tables = {}, tables
+        names, parts, rbm.strange = ("propup", "propdown"), ("asked", "answered"), {}
+        rbm.tables = {name: [tensor(inputs[f"{name}_{part}{end}"]) for part in parts] for name in names}
     return rbm
 
 
@@ -243,10 +242,6 @@ def score(submission, inputs, settings) -> dict:
     return {f"scores_{i}": submission.score(*arrays) for i, arrays in enumerate(given)}
 
 
-TASKS = {
-    task.__name__: task
-    for task in (
-        data, rbm_parameters, rbm_sampling, rbm_down, rbm_cd, rbm_reconstruction, ae_layers, ae_unrolling,
-        ae_fine_tuning, squared_error, probe, score,
-    )
-}  # fmt: skip
+RBM_TASKS = (rbm_parameters, rbm_sampling, rbm_down, rbm_cd, rbm_reconstruction)
+AE_TASKS = (ae_layers, ae_unrolling, ae_fine_tuning, squared_error, probe)
+TASKS = {task.__name__: task for task in (data, *RBM_TASKS, *AE_TASKS, score)}

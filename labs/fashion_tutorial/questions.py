@@ -76,7 +76,7 @@ def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     from sklearn.decomposition import PCA, KernelPCA
     from sklearn.manifold import Isomap, LocallyLinearEmbedding, trustworthiness
 
-    x, k = inputs["x"], int(inputs["n_neighbors"])
+    x, k, perplexity = inputs["x"], int(inputs["n_neighbors"]), get(answers, "t_sne_perplexity")
     oracles = {
         "pca": PCA(2),
         "kernel_pca": KernelPCA(2, kernel="rbf", gamma=float(inputs["kernel_width"])),
@@ -84,7 +84,6 @@ def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
         "isomap": Isomap(n_components=2, n_neighbors=k),
     }
     planes = {name: method.fit_transform(x) for name, method in oracles.items()}
-    perplexity = get(answers, "t_sne_perplexity")
 
     def same(got: np.ndarray, want: np.ndarray) -> bool:  # the sign of an axis is arbitrary
         return close(got * np.sign((got * want).sum(axis=0)), want, 1e-3 * np.abs(want).max())
