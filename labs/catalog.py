@@ -29,23 +29,14 @@ MAIN_REGIONS = {
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab.
+    """A lab."""
 
-    Attributes:
-        name: of its folder in ``labs/``; ``MAIN`` for the lab at the top.
-        title: for people.
-        source: the solved ``submission.py``.
-        questions: on the code, by id.
-        regions: what is to be done in each region of the student's copy, by label.
-        tasks: its part of the worker; None for the lab at the top, whose part is the worker's own.
-    """
-
-    name: str
-    title: str
-    source: Path
-    questions: dict[str, Question]
-    regions: dict[str, str]
-    tasks: bytes | None = None
+    name: str  # of its folder in ``labs/``; ``MAIN`` for the lab at the top
+    title: str  # for people
+    source: Path  # the solved ``submission.py``
+    questions: dict[str, Question]  # on the code, by id
+    regions: dict[str, str]  # what is to be done in each region of the student's copy, by label
+    tasks: bytes | None = None  # its part of the worker; None for the lab at the top, whose part is the worker's own
 
     @property
     def points(self) -> int:

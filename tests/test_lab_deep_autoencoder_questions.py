@@ -71,7 +71,6 @@ SLIPS = [
     ("rbm_down", 2, "bias_h stands for", "return torch.sigmoid(h @ self.fc.T + self.bias_h)"),
     ("rbm_down", 0, "shape (4, 6)", "return torch.sigmoid(h @ self.fc.T + self.bias_v).T"),
     ("rbm_cd", 10, "fc has the wrong sign", (FC, f"-{FC}")),
-    ("rbm_cd", 12.5, "bias_h has the wrong sign", ("(pos_p_h - p_h)", "(p_h - pos_p_h)")),
     ("rbm_cd", 12.5, "bias_v is summed", ("(x - p_v).mean", "(x - p_v).sum")),
     ("rbm_cd", 10, "fc is summed", (" / len(x)", "")),
     ("rbm_cd", 6, "shape (3, 4)", (FC, f"({FC}).T")),

@@ -127,12 +127,9 @@ def test_training_lowers_the_loss_and_is_repeatable(digits):
     assert tutorial.fit(images, tutorial.Settings(epochs=1, seed=2)).losses[0] != first.losses[0]
 
 
-def test_a_perfect_reconstruction_still_costs_the_entropy_of_the_pixels():
+def test_the_kernel_follows_the_scale_of_the_codes_and_a_perfect_reconstruction_costs_the_pixels_entropy():
     assert tutorial.least_loss(torch.tensor([[0.0, 1.0]])) == pytest.approx(0)
     assert tutorial.least_loss(torch.full((2, 3), 0.5)) == pytest.approx(np.log(2))
-
-
-def test_the_kernel_follows_the_scale_of_the_codes():
     codes = np.random.default_rng(0).normal(size=(300, 5))
     distances = ((codes[:, None] - codes[None]) ** 2).sum(axis=2)
     assert tutorial.kernel_width(codes) * distances.mean() == pytest.approx(1)

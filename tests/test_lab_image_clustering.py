@@ -107,8 +107,7 @@ def test_pictures_are_half_of_each_kind_begin_with_five_digits_and_follow_their_
     low = (data.load_split("train", "digits")[1] < 5).sum()
     assert len(pictures.two_kinds(["digits"], 10**6, 0, "low")[0]) == 2 * low
     once, again, other = (pictures.two_kinds(["digits"], 80, seed) for seed in (3, 3, 4))
-    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
-    assert not np.array_equal(once[0], other[0])
+    assert all(map(np.array_equal, once, again)) and not np.array_equal(once[0], other[0])
 
 
 def test_neither_colour_nor_size_tells_the_kind(standin):
@@ -145,9 +144,8 @@ def test_an_island_is_not_cut_off_as_a_cluster():
     blobs = [rng.normal(size=(150, 2)) + [x, 0] for x in (0, 5)]
     island = rng.normal(size=(15, 2), scale=0.1) + [60, 0]
     labels = pipeline.cut(np.concatenate([*blobs, island]), seed=0)
-    assert len(set(labels[:150].tolist())) == 1 or np.bincount(labels[:150]).max() > 140
-    assert len(set(labels[300:].tolist())) == 1
-    assert labels[300] == np.bincount(labels[150:300]).argmax()  # goes with its nearest
+    assert np.bincount(labels[:150]).max() > 140
+    assert (labels[300:] == np.bincount(labels[150:300]).argmax()).all()  # goes with its nearest
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +164,12 @@ def test_every_reduction_gives_finite_points(small):
             assert np.isfinite(points).all() and points.shape == (240, dimensions), (reduction, latent_dim)
 
 
-def test_every_way_to_train_lowers_its_loss(small):
+def test_every_way_to_train_lowers_its_loss_and_one_that_is_no_number_is_one_line(small):
     for changes in ({"loss": "mse"}, {"optimizer": "sgd"}, {"optimizer": "rmsprop"}, {"optimizer": "adamw"}):
         losses = pipeline.train(pipeline.as_tensor(small[0]), replace(QUICK, epochs=3, **changes)).losses
         assert losses[-1] < losses[0], changes
+    with pytest.raises(LabError, match="take a smaller --learning_rate"):
+        pipeline.train(torch.full((40, 3, 32, 32), torch.nan), QUICK)
 
 
 def test_a_trained_autoencoder_is_kept_until_something_it_depends_on_changes(small, monkeypatch):
@@ -303,11 +303,6 @@ def test_a_bad_file_of_images_is_one_line(run_script, tmp_path):
     ):
         np.save(file, content, allow_pickle=True)
         companion.check_refused(run_script, command, [(["--images", file], cause)])
-
-
-def test_a_loss_that_is_no_number_is_one_line():
-    with pytest.raises(LabError, match="take a smaller --learning_rate"):
-        pipeline.train(torch.full((40, 3, 32, 32), torch.nan), QUICK)
 
 
 @pytest.mark.slow

@@ -112,12 +112,8 @@ def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callabl
 def dense_fault(answers: Arrays, side: str, widths: tuple, x: np.ndarray, output: str, inner, last) -> tuple | None:
     """What is wrong with one side of a network of dense layers, and a hint; None where nothing is.
 
-    Args:
-        answers: its ``SIDE_weight_i`` (out, in) and ``SIDE_bias_i``, and under ``output`` what it made of x.
-        side: its name.
-        widths: of its layers, from the input on.
-        x: (N, in).
-        inner, last: the functions between its layers and after the last.
+    ``answers`` hold its ``SIDE_weight_i`` (out, in) and ``SIDE_bias_i``, and under ``output`` what it made of x;
+    ``widths`` are wanted from the input on, ``inner`` and ``last`` stand between the layers and after them.
     """
     layers = [
         [get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")] for i in cases(answers, f"{side}_weight")
@@ -150,8 +146,7 @@ def descent(
         gradient: ``gradient(x, weight)`` gives the right loss and its gradient; by keywords, those of a slip.
         slips: a message and a hint for the keywords of each known slip: those of ``gradient``, ``accumulate`` for
             gradients that are added to those of the steps before, or ``rate``, a factor of the learning rate.
-        without_loss: the points of right steps that return something else.
-        with_slip: the points of a known slip.
+        without_loss, with_slip: the points of right steps that return something else, and of a known slip.
     """
     steps = cases(inputs, "x")
     told, after = ([get(answers, f"{name}_{i}") for i in steps] for name in ("loss", "weight"))

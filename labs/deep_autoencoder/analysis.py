@@ -145,8 +145,8 @@ def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # An autoencoder that never left its plateau: stretched, or t-SNE would only see rounding errors.
         drawn = (drawn - drawn.mean(axis=0)) / max(span, 1e-12)
         drawn += np.random.default_rng(0).normal(0, 1e-6, drawn.shape)
-    perplexity = min(30, (n - 1) / 3)
-    return TSNE(2, init="pca", random_state=TSNE_SEED, perplexity=perplexity).fit_transform(drawn), chosen
+    tsne = TSNE(2, init="pca", random_state=TSNE_SEED, perplexity=min(30, (n - 1) / 3))
+    return tsne.fit_transform(drawn), chosen
 
 
 def plot_tsne(codes: np.ndarray, labels: np.ndarray, path: Path, title: str) -> None:

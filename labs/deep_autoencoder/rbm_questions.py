@@ -223,11 +223,10 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
 def stack_inputs(rng, widths=(6, 5, 4, 3), n: int = 7) -> Arrays:
     """Machines on top of each other with all that a pass up and down through some of them can ask, and pixels x."""
     machines = [small_machine(rng, a, b) for a, b in itertools.pairwise(widths)]
-    x = as_float32(rng.uniform(size=(n, widths[0])))
-    arrays, ups = {"machines": np.array(len(machines)), "x": x}, [x]
+    ups = [as_float32(rng.uniform(size=(n, widths[0])))]
     for machine in machines:
         ups.append(expit(ups[-1] @ machine["fc"] + machine["bias_h"]))
-    asked = ups[-1]
+    arrays, asked = {"machines": np.array(len(machines)), "x": ups[0]}, ups[-1]
     for i, machine in reversed(list(enumerate(machines))):
         arrays |= passes(machine, ups[i], asked, f"_{i}")
         asked = np.vstack([ups[i], arrays[f"propdown_answered_{i}"]])

@@ -78,9 +78,8 @@ class Trained:
 def train(settings: Settings, folder: Path, images: DataSet, device="cpu", num_workers: int = 0) -> Trained:
     """Train what is not trained yet, and print a line for each stage that is done.
 
-    ``models/`` in the run's folder holds what an earlier call left; ``num_workers`` processes fetch batches.
-
-    Raises LabError where a saved model is damaged, or a loss is not finite.
+    ``models/`` in the run's folder holds what an earlier call left; ``num_workers`` processes fetch batches. Raises
+    LabError where a saved model is damaged, or a loss is not finite.
     """
     (folder / "models").mkdir(exist_ok=True)
     generator = torch.Generator()
@@ -165,8 +164,7 @@ class _Trainer:
     device: torch.device
 
     def rbms(self, evaluated: Tensor) -> list[Stage]:
-        s = self.settings
-        stack, stages = RBMHandle(), []
+        s, stack, stages = self.settings, RBMHandle(), []
         shapes = list(pairwise(s.layers))
         for i, (n_visible, n_hidden) in enumerate(shapes):
             gaussian = s.code == "linear" and i == len(shapes) - 1
