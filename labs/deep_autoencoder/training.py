@@ -244,7 +244,7 @@ class _Trainer:
                 stage.cpu_seconds += time.process_time() - cpu
                 if error:
                     stage.test_error.append(error())
-                bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}")
+                bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}", refresh=False)
                 self.save(path, stage, optimizer, code, final=epoch == epochs)
         times = f"{stage.seconds:.0f} s ({stage.cpu_seconds:.0f} s of processor time)"
         print(f"{name}: {measure} {stage.loss[-1]:.4g} after {epoch} epochs, {times}", flush=True)

@@ -95,7 +95,7 @@ def fit(images: torch.Tensor, settings: Settings) -> Fitted:
                 steps.append(float(submission.train_step(autoencoder, images[rows], optimizer)))
                 bar.update()
             losses.append(float(np.mean(steps[-per_epoch:])))
-            bar.set_postfix(loss=f"{losses[-1]:.4f}")
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)  # a bar shown early is not cleared
             if not np.isfinite(losses[-1]):
                 remedy = f"take a smaller --learning_rate or mend task 1.2 in {submission.__file__}"
                 raise LabError(f"the loss is {losses[-1]}; {remedy}")

@@ -125,7 +125,7 @@ def _descend(autoencoder: nn.Module, images: torch.Tensor, settings: Settings) -
                 optimizer.step()
                 total += loss.detach() * len(batch)
             losses.append(total.item() / len(images))
-            bar.set_postfix(loss=f"{losses[-1]:.4f}")
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             if not np.isfinite(losses[-1]):
                 raise LabError(f"the loss is {losses[-1]} in epoch {len(losses)}; take a smaller --learning_rate")
     return losses
