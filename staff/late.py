@@ -32,6 +32,7 @@ class Policy:
     )
     grace: str | None = setting(None, "that much later is still in time, as 15m or 2h", metavar="DURATION")
     penalty: float | None = setting(None, "points off for each day late or part of one", low=0, high=1000, metavar="P")
+    late_days: int | None = setting(None, "each student's days late that cost nothing", low=0, high=1000, metavar="N")
 
     def instant(self, text: str, last: bool = False) -> float:
         """A time as seconds since 1970; of one that the clocks show twice, the second (``last``) is a deadline's."""
@@ -44,22 +45,28 @@ class Policy:
             raise ValueError(f"{text[:40]!r} has no offset such as +08:00, and no timezone is given")
         return time.replace(tzinfo=time.tzinfo or zone, fold=int(last)).timestamp()
 
-    def judge(self, at: str, extension: str = "") -> tuple[str, float]:
-        """How late a hand-in is, and the points that it costs; empty and 0 without a deadline.
+    def judge(self, at: str, extension: str = "", late_days: str = "") -> tuple[str, float, str]:
+        """How late a hand-in is, the points that it costs, and a note; all empty without a deadline.
 
         Args:
             at: when it was handed in; empty if that is not known.
             extension: the student's own deadline, or how much later than the class's that is.
+            late_days: what is left of the student's account of days that cost nothing; empty for what all have.
         """
         if self.deadline is None:
-            return "", 0.0
+            return "", 0.0, ""
         own = re.match("[0-9]{4}", tables.narrow(extension))
         due = self.instant(extension if own else self.deadline, last=True) + (0 if own else _seconds(extension))
+        if not re.fullmatch("[0-9]{0,4}", late_days):
+            raise ValueError(f"late_days {late_days[:40]!r} is not a whole number of days")
         grace, over = _seconds(self.grace or ""), self.instant(at) - due if at else 0
         if over <= grace:
-            return "no" if at else UNKNOWN, 0.0
+            return "no" if at else UNKNOWN, 0.0, ""
         hours, days = math.ceil(over / 3600), math.ceil((over - grace) / DAY)
-        return f"{hours // 24} d {hours % 24} h", days * (self.penalty or 0.0)
+        account = int(late_days or self.late_days or 0)
+        free = min(days, account) if self.late_days is not None else 0
+        note = "" if self.late_days is None else f"{free} of {account} late days used, {days - free} more"
+        return f"{hours // 24} d {hours % 24} h", (days - free) * (self.penalty or 0.0), note
 
 
 def _seconds(text: str) -> int:

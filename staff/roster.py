@@ -40,6 +40,7 @@ class Student:
     section: str = ""
     account: str = ""
     extension: str = ""
+    late_days: str = ""
 
     def __str__(self) -> str:
         return f"{self.ids[0]} {self.name}".strip()
@@ -91,9 +92,9 @@ class Course:
             if row.record:
                 student, upload = student or Student(0, [""]), archives.UPLOAD.match(row.hand_in)
                 at = self.times.get(row.hand_in) or (upload and upload["at"]) or ""
-                row.late, row.penalty = self.late.judge(at, student.extension)
+                row.late, row.penalty, note = self.late.judge(at, student.extension, student.late_days)
                 told = "Canvas says LATE, not when" if row.late == UNKNOWN and "_LATE_" in row.hand_in else ""
-                row.notes += filter(None, ("" if other else remark, told))
+                row.notes += filter(None, ("" if other else remark, note, told))
                 row.review += [remark] if other else []
         ids = Counter(tables.key(row.student_id) for row in rows if row.record and row.student_id)
         for row in rows:
@@ -135,12 +136,12 @@ def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Co
     course, notes = load(args.out) if args.resume else Course(), []
     late = course.late = settings.check(Policy(**asdict(course.late) | settings.given(Policy, args)))
     if late.deadline is None and late != Policy():
-        raise LabError("grace, penalty and timezone need a deadline: --deadline 2026-12-01T23:59+08:00")
+        raise LabError("grace, penalty, late_days and timezone need a deadline: --deadline 2026-12-01T23:59+08:00")
     if args.roster:
         course.system, course.students, notes = read(args.roster)
     for student in (Student(0, ["all"]), *course.students):
         try:
-            late.judge(late.deadline or "", student.extension)
+            late.judge(late.deadline or "", student.extension, student.late_days)
         except ValueError as error:
             raise LabError(f"deadline of {student}: {error}") from None
     if args.times:
@@ -185,7 +186,8 @@ def _student(system: str, row: tables.Row) -> Student:
     if system == "moodle":  # "Participant 12345", in the site's language
         account = "".join(re.findall("[0-9]+$", account))
     ids = ids or [email.partition("@")[0]] * bool(email)
-    return Student(row.line, ids, first(NAMES), email, first(SECTIONS), account, row.cells.get("extension", ""))
+    rest = [row.cells.get(name, "") for name in ("extension", "late_days")]
+    return Student(row.line, ids, first(NAMES), email, first(SECTIONS), account, *rest)
 
 
 def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:

@@ -152,22 +152,25 @@ def test_absent_students_have_rows_and_another_roster_grades_nothing_again(handi
 
 def test_how_late_a_hand_in_is_and_what_it_costs():
     berlin = {"deadline": "2026-10-25T02:30", "timezone": "Europe/Berlin"}  # where clocks show that twice
-    for policy, at, extension, expected in (
-        ({}, "2026-12-01 23:59", "", ("no", 0)),
-        ({}, "2026/12/2 0:00", "", ("0 d 1 h", 0)),  # nothing is deducted unless asked
-        ({"penalty": 5}, "", "", ("unknown", 0)),
-        ({"penalty": 5}, "2026-12-02T00:00", "", ("0 d 1 h", 5)),
-        ({"penalty": 5}, "2026-12-01T16:00Z", "", ("0 d 1 h", 5)),  # another zone
-        ({"penalty": 5, "grace": "15m"}, "2026-12-02 00:14", "", ("no", 0)),
-        ({"penalty": 5, "grace": "15m"}, "2026-12-03 00:14", "", ("1 d 1 h", 5)),
-        ({"penalty": 5, "grace": "15m"}, "2026-12-03 00:15", "", ("1 d 1 h", 10)),
-        ({"penalty": 5}, "2026-12-03 12:00", "2 d", ("no", 0)),
-        ({"penalty": 5}, "2026-12-03 12:00", "2026-12-03T11:00", ("0 d 1 h", 5)),
-        (berlin, "2026-10-25 02:30", "", ("no", 0)),
-        (berlin, "2026-10-25T02:45+01:00", "", ("0 d 1 h", 0)),
+    for policy, at, student, expected in (
+        ({}, "2026-12-01 23:59", (), ("no", 0)),
+        ({}, "2026/12/2 0:00", (), ("0 d 1 h", 0)),  # nothing is deducted unless asked
+        ({"penalty": 5}, "", (), ("unknown", 0)),
+        ({"penalty": 5}, "2026-12-02T00:00", (), ("0 d 1 h", 5)),
+        ({"penalty": 5}, "2026-12-01T16:00Z", (), ("0 d 1 h", 5)),  # another zone
+        ({"penalty": 5, "grace": "15m"}, "2026-12-02 00:14", (), ("no", 0)),
+        ({"penalty": 5, "grace": "15m"}, "2026-12-03 00:14", (), ("1 d 1 h", 5)),
+        ({"penalty": 5, "grace": "15m"}, "2026-12-03 00:15", (), ("1 d 1 h", 10)),
+        ({"penalty": 5}, "2026-12-03 12:00", ("2 d",), ("no", 0)),
+        ({"penalty": 5}, "2026-12-03 12:00", ("2026-12-03T11:00",), ("0 d 1 h", 5)),
+        ({"penalty": 5, "late_days": 2}, "2026-12-04 12:00", (), ("2 d 13 h", 5)),
+        ({"penalty": 5, "late_days": 2}, "2026-12-04 12:00", ("", "0"), ("2 d 13 h", 15)),
+        ({"late_days": 1}, "2026-12-04 12:00", (), ("2 d 13 h", 0)),
+        (berlin, "2026-10-25 02:30", (), ("no", 0)),
+        (berlin, "2026-10-25T02:45+01:00", (), ("0 d 1 h", 0)),
     ):
-        judged = late.Policy(**{"deadline": DEADLINE} | policy).judge(at, extension)
-        assert judged == expected, (policy, at, extension)
+        judged = late.Policy(**{"deadline": DEADLINE} | policy).judge(at, *student)
+        assert judged[:2] == expected, (policy, at, student)
 
 
 def test_the_time_comes_from_blackboards_name_or_the_list_and_holds_on_resume(handins, grade, tmp_path, written):
@@ -200,6 +203,7 @@ def test_wrong_lists_and_deadlines_are_one_line(handins, tmp_path, run_script, w
         (["--roster"], "matriculation,grade\n1,2\n", "no line with an id"),
         (["--roster"], "", "the file is empty"),
         ([*due, "--roster"], "id,extension\nPB1,soon\n", "deadline of PB1: 'soon' is not a duration"),
+        ([*due, "--roster"], "id,late_days\nPB1,few\n", "deadline of PB1: late_days 'few' is not"),
         ([*due, "--times"], "student_id,submitted\nPB1,noon\n", "line 2, column submitted: 'noon' is not a time"),
         (["--grace", "15m"], None, "need a deadline"),
         (["--deadline", "2026-12-32T10:00Z"], None, "'2026-12-32T10:00Z' is not a time"),
