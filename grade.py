@@ -133,8 +133,7 @@ def main(argv: list[str] | None = None) -> int:
         from report import stations
 
         ddpm = networks.load_ddpm(args.ddpm)  # before the slow work: it may be missing
-        how = {"steps": options.ddpm_steps, "guidance": options.guidance, "seed": options.sample_seed}
-        draws = stations.diffusing(ddpm, **how)
+        draws = stations.diffusing(ddpm, steps=options.ddpm_steps, guidance=options.guidance, seed=options.sample_seed)
     with draws as drawn:
         # These import scikit-learn: report mistakes in the command line before that slow import.
         from tqdm import tqdm

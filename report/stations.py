@@ -1,7 +1,6 @@
 """How noise becomes a six, and how a point does: what both generators draw for report.html, with the steps to it.
 
 Nothing of this lies in a run's folder but the two sixes: a cache keeps the rest until they are drawn again.
-Symbols: S stations, d embedding dimensions. Pictures are uint8, 0..255.
 """
 
 import itertools
