@@ -1,6 +1,6 @@
 """Measure this project against the usual alternatives, both sides in turn in one run.
 
-    python -m pip install -r benchmarks/requirements.txt     a peer that nothing else needs
+    python -m pip install -r benchmarks/requirements.txt     peers that nothing else needs
     python -m benchmarks                                     all cases: ten minutes on two cores
     python -m benchmarks --only em pca                       only these cases; other results are kept
     python -m benchmarks --quick --out ../quick              small sizes: does everything run?
@@ -19,11 +19,12 @@ from benchmarks import results, timing
 from benchmarks.commands import chain, grading, startup
 from benchmarks.functions import ae, ddpm, em, pca
 from benchmarks.plan import Plan
+from benchmarks.planes import tsne
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 
-CASES = {case.__name__: case for case in (em, pca, ae, ddpm, chain, grading, startup)}
+CASES = {case.__name__: case for case in (em, pca, tsne, ae, ddpm, chain, grading, startup)}
 
 
 def build_parser() -> argparse.ArgumentParser:
