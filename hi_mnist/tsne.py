@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 MANY = 10_000  # fewer points take seconds, and openTSNE has another method for them
 SPACING = 0.4  # of the nodes, in the plane's unit: as exact as openTSNE's defaults, 2 % of the mean force
+FEWEST, MOST = 64, 2000  # nodes along a plane: a small one is drawn finer, a huge one coarser
 # Steps with early exaggeration and without: more momentum needs fewer. Of the usual neighbours, three times the
 # perplexity, the last third weighs little.
 SETTINGS = {"neighbours": 60, "steps": (100, 250), "momentum": 0.9, "spacing": SPACING}
@@ -121,7 +122,7 @@ def repulsion(plane: np.ndarray) -> tuple[np.ndarray, float]:
     Source: Linderman et al. 2019 (Nature Methods 16); the sum over i != j is taken from the spectrum (Parseval).
     """
     span = np.ptp(plane, axis=0).max()
-    h = max(SPACING, span / 2000)
+    h = max(span / MOST, min(SPACING, span / FEWEST), 1e-9)
     # In steps of 32, so that the spectra can be kept for many steps of the optimizer.
     m = 32 * scipy.fft.next_fast_len(int(span / h + 3) // 32 + 1, real=True)
     places = (plane - plane.min(axis=0)) / h + 1
