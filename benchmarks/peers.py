@@ -53,7 +53,8 @@ def onedal_tsne(images: np.ndarray) -> np.ndarray:
 
     codes = PCA(50, svd_solver="covariance_eigh").fit_transform(images.reshape(len(images), -1).astype(np.float32))
     # At scikit-learn's own learning rate of N / 48 it is far from converged after 750 steps.
-    return TSNE(learning_rate=5000, max_iter=750, random_state=42).fit_transform(codes.astype(np.float64))
+    tsne = TSNE(learning_rate=5000, max_iter=750, random_state=42)
+    return tsne.fit_transform(codes).astype(np.float64)
 
 
 # --------------------------------------------------------------------------- the original lab's networks

@@ -33,7 +33,7 @@ def quality(codes: np.ndarray, labels: np.ndarray, plane: np.ndarray) -> str:
     graphs = [NearestNeighbors(n_neighbors=NEAR).fit(points).kneighbors_graph() for points in (codes, plane)]
     kept = graphs[0].multiply(graphs[1]).sum() / graphs[0].nnz
     accuracy = knn_accuracy(plane, labels)
-    return f"KL {divergence:.3f}, {kept:.3f} of {NEAR} neighbours kept, neighbours tell {accuracy:.3f} of the digits"
+    return f"KL {divergence:.3f}, {kept:.3f} of {NEAR} neighbours kept, nearest ones tell {accuracy:.3f} of the digits"
 
 
 def tsne(plan: Plan) -> Iterator[Row]:
