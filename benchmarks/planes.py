@@ -13,7 +13,8 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks import peers, timing
-from benchmarks.plan import Plan, Row
+from benchmarks.results import Row
+from benchmarks.timing import Plan
 from hi_mnist.data import flatten, load_split
 from hi_mnist.files import ROOT
 from hi_mnist.prepare import ensure
