@@ -39,17 +39,6 @@ class TextbookGMM:
             self.covs[k] = (gamma[:, k, None] * difference).T @ difference / n_soft[k] + 1e-6 * np.eye(X.shape[1])
 
 
-def onedal_tsne(images: np.ndarray) -> np.ndarray:
-    """The plane (N, 2) of images (N, 1, 28, 28) by oneDAL's Barnes-Hut t-SNE, which macOS and ARM have no wheels of."""
-    from sklearn.decomposition import PCA
-    from sklearnex.manifold import TSNE
-
-    codes = PCA(50, svd_solver="covariance_eigh").fit_transform(images.reshape(len(images), -1).astype(np.float32))
-    # At scikit-learn's own learning rate of N / 48 it is far from converged after 750 steps.
-    tsne = TSNE(learning_rate=5000, max_iter=750, random_state=42)
-    return tsne.fit_transform(codes).astype(np.float64)
-
-
 # --------------------------------------------------------------------------- the original lab's networks
 
 

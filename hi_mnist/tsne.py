@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 import numpy as np
-import scipy.fft
+import scipy  # its fft, slow to import, is loaded when it is used
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
