@@ -1,6 +1,6 @@
 """Measure this project against the usual alternatives, both sides in turn in one run.
 
-    python -m pip install -r benchmarks/requirements.txt     a peer that nothing else needs
+    python -m pip install -r benchmarks/requirements.txt     peers that nothing else needs
     python -m benchmarks                                     all cases: ten minutes on two cores
     python -m benchmarks --only em pca                       only these cases
     python -m benchmarks --quick                             small sizes: does everything run?
@@ -18,11 +18,12 @@ from pathlib import Path
 from benchmarks import results, timing
 from benchmarks.commands import chain, grading
 from benchmarks.functions import ae, ddpm, em, pca
+from benchmarks.planes import tsne
 from benchmarks.timing import Plan
 from hi_mnist import cli, prepare
 from hi_mnist.cli import LabError
 
-CASES = {case.__name__: case for case in (em, pca, ae, ddpm, chain, grading)}
+CASES = {case.__name__: case for case in (em, pca, tsne, ae, ddpm, chain, grading)}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from hi_mnist.data import load_split
 from hi_mnist.files import ROOT
 from hi_mnist.text import one_line
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "diffusers")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "openTSNE", "diffusers", "scikit-learn-intelex")
 REST = 0.2  # seconds before each turn: BLAS and OpenMP threads keep spinning for a while after their last product
 # What benchmarks/__init__.py sets for peers in this process (the lab's scripts set their own), and what would put this
 # checkout before another.

@@ -1,16 +1,13 @@
 """The training images in two dimensions, by PCA, t-SNE and the AutoEncoder; computed once and cached."""
 
-import functools
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 
 import numpy as np
 
-from hi_mnist import data, files, networks
+from hi_mnist import data, files, networks, tsne
 from hi_mnist.networks import AE_NETWORK
 
 TSNE_SETTINGS = {"perplexity": 30, "pca_dimensions": 50, "neighbours": "exact", "seed": 42}
@@ -48,7 +45,8 @@ def _tsne(images: np.ndarray) -> dict[str, np.ndarray]:
         return {"plane": plane, "seconds": np.array(time.perf_counter() - start)}
 
     package = "openTSNE" if find_spec("openTSNE") else "scikit-learn"
-    depends_on = [files.data_hash(images), TSNE_SETTINGS, package, version(package)]
+    settings = TSNE_SETTINGS | (tsne.settings(len(images)) if package == "openTSNE" else {})
+    depends_on = [files.data_hash(images), settings, package, version(package)]
     shapes = {"plane": (len(images), 2), "seconds": ()}
     return files.cached("tsne", depends_on, shapes, compute, lambda kept: kept["seconds"] > 0)
 
@@ -58,54 +56,16 @@ def compute_tsne(images: np.ndarray) -> np.ndarray:
     from sklearn.decomposition import PCA
 
     rows = data.flatten(images).astype(np.float32)
+    if (rows == rows[0]).all():  # no direction to spread them in
+        return np.zeros((len(rows), 2))
     codes = PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
+    perplexity, seed = TSNE_SETTINGS["perplexity"], TSNE_SETTINGS["seed"]
     if find_spec("openTSNE"):
-        return _by_open_tsne(codes)
+        return tsne.fit(codes, perplexity, seed)
     from sklearn.manifold import TSNE
 
     print("openTSNE is not installed: scikit-learn computes t-SNE, which takes several times as long", file=sys.stderr)
-    tsne = TSNE(perplexity=TSNE_SETTINGS["perplexity"], random_state=TSNE_SETTINGS["seed"], n_jobs=-1)
-    return tsne.fit_transform(codes).astype(np.float64)
-
-
-def _by_open_tsne(codes: np.ndarray) -> np.ndarray:
-    """openTSNE on exact neighbours, which scikit-learn finds faster than openTSNE's approximate search."""
-    from openTSNE import TSNE
-    from openTSNE.affinity import PerplexityBasedNN
-    from openTSNE.nearest_neighbors import PrecomputedNeighbors
-    from sklearn.neighbors import NearestNeighbors
-    from tqdm import tqdm
-
-    # With few points, threads mostly wait for each other, which is slower on busy cores.
-    perplexity, n_jobs = TSNE_SETTINGS["perplexity"], -1 if len(codes) > 10_000 else 1
-    every = 10
-    with tqdm(total=750, desc="t-SNE: searching neighbours", unit="step", leave=False) as bar:
-        bar.refresh()
-        search = NearestNeighbors(n_neighbors=min(3 * perplexity, len(codes) - 1), algorithm="brute", n_jobs=n_jobs)
-        distances, neighbours = search.fit(codes).kneighbors()
-        known = PrecomputedNeighbors(neighbours, distances.astype(np.float64))
-        affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=n_jobs)
-
-        def show(iteration, error, embedding):
-            bar.set_description("t-SNE", refresh=False)
-            bar.update(every)
-
-        tsne = TSNE(random_state=TSNE_SETTINGS["seed"], n_jobs=n_jobs, callbacks=show, callbacks_every_iters=every)
-        with _fft_on_all_cores():
-            return np.asarray(tsne.fit(codes.astype(np.float64), affinities=affinities))
-
-
-@contextmanager
-def _fft_on_all_cores() -> Iterator[None]:
-    """Replace NumPy's FFTs, which take most of openTSNE's time on a single core, by SciPy's on all cores."""
-    import scipy.fft
-
-    numpys = np.fft.rfft2, np.fft.irfft2
-    np.fft.rfft2, np.fft.irfft2 = (functools.partial(fft, workers=-1) for fft in (scipy.fft.rfft2, scipy.fft.irfft2))
-    try:
-        yield
-    finally:
-        np.fft.rfft2, np.fft.irfft2 = numpys
+    return TSNE(perplexity=perplexity, random_state=seed, n_jobs=-1).fit_transform(codes).astype(np.float64)
 
 
 def project_ae(images: np.ndarray, ae_source: str | None) -> np.ndarray:

@@ -6,12 +6,13 @@ from PIL import Image
 from safetensors.numpy import save
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 import grade
 import visualization
-from hi_mnist import data, networks, projections, runs, scatter
+from hi_mnist import data, networks, projections, runs, scatter, tsne
 from hi_mnist.projections import PROJECTIONS, TSNE_SETTINGS
+from report.measures import knn_accuracy
 
 
 @pytest.fixture
@@ -60,16 +61,41 @@ def test_tsne_keeps_neighbours_together(digits, standin):
     assert (labels[near] == labels[:, None]).mean() > 0.9  # the neighbours in the plane are of the same digit
 
 
-def test_borrowed_ffts_are_given_back():
-    image = np.random.default_rng(0).normal(size=(30, 44))
-    numpys = np.fft.rfft2, np.fft.irfft2
-    spectrum = np.fft.rfft2(image)
-    with pytest.raises(KeyError), projections._fft_on_all_cores():
-        assert np.fft.rfft2 is not numpys[0]
-        np.testing.assert_allclose(np.fft.rfft2(image), spectrum, atol=1e-12)
-        np.testing.assert_allclose(np.fft.irfft2(spectrum, image.shape), image, atol=1e-12)
-        raise KeyError
-    assert (np.fft.rfft2, np.fft.irfft2) == numpys
+def test_what_replaces_parts_of_open_tsne_is_as_exact():
+    rng = np.random.default_rng(0)
+    for name, rows in {
+        "far apart": rng.normal(size=(1100, 9)),
+        "three of each": np.repeat(rng.normal(size=(400, 9)), 3, axis=0),
+        "nearly all alike": np.eye(1100, 9),
+    }.items():
+        rows = rows.astype(np.float32)
+        found, distances = tsne.nearest(rows, 7)
+        expected = NearestNeighbors(n_neighbors=7, algorithm="brute").fit(rows.astype(float)).kneighbors()[0]
+        np.testing.assert_allclose(np.sort(distances), expected, atol=1e-5, err_msg=name)
+        own = np.arange(len(rows))[:, None]
+        assert all(len(set(row)) == 7 for row in found.tolist()) and not (found == own).any(), name
+    for scale, tolerance in ((0, 0), (1e-4, 0.2), (1, 0.1), (10, 0.05), (50, 0.05)):
+        plane = scale * rng.normal(size=(1100, 2))
+        apart = plane[:, None] - plane
+        similar = 1 / (1 + (apart**2).sum(axis=2))
+        force, total = tsne.repulsion(plane)
+        expected = (similar[..., None] ** 2 * apart).sum(axis=1)
+        assert np.linalg.norm(force - expected) <= tolerance * np.linalg.norm(expected) + 1e-4, scale
+        assert total == pytest.approx(similar.sum() - len(plane), rel=0.05), scale
+
+
+def test_many_images_are_embedded_quickly_alike_and_by_open_tsne_of_another_version(digits, monkeypatch, empty_cache):
+    images, labels = digits["train"]
+    slow = projections.project_tsne(images)
+    monkeypatch.setattr(tsne, "MANY", 1_000)
+    once, again = (projections.compute_tsne(images) for _ in range(2))
+    assert np.array_equal(once, again) and not np.array_equal(once, slow)
+    assert np.array_equal(projections.project_tsne(images), once)  # not the other one from the cache
+    assert knn_accuracy(once, labels) > 0.95
+    assert not projections.compute_tsne(np.full((1_100, 1, 28, 28), 7, np.uint8)).any()
+    monkeypatch.setattr(tsne, "version", lambda _: "1.1.0")
+    monkeypatch.setattr(tsne, "repulsion", None)
+    assert np.array_equal(projections.project_tsne(images), slow)
 
 
 def test_a_tsne_is_computed_once_for_the_same_images_and_settings(cheap_tsne, digits, monkeypatch):
