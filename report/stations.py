@@ -68,7 +68,9 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
 
     # Two threads with a core each do more than one thread with both; other devices take one caller at a time.
     workers = 2 if next(ddpm.parameters()).device.type == "cpu" else 1
-    with networks.torch_threads(1), ThreadPoolExecutor(workers) as pool:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with ThreadPoolExecutor(workers) as pool:
         other = 0.0 if guidance else DEFAULT_GUIDANCE
         asked, beside = pool.submit(way, guidance, True), pool.submit(way, other, False)
         how = {"steps": MORE_STEPS, "seed": seed, "watch": go_on, "bar": False}
@@ -77,14 +79,15 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
         def drawn() -> Arrays:
             six, times, seen = asked.result()
             ways = np.stack([seen, beside.result()[2]])
-            how = {"times": times, "guidance": np.array([guidance, other])}
-            return {"six": six, "ways": ways, "ddpm": more.result()[:, 0]} | how
+            found = {"six": six, "ways": ways, "times": times, "ddpm": more.result()[:, 0]}
+            return found | {"guidance": np.array([guidance, other])}
 
         try:
             yield drawn
         finally:
             ended.set()
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
 
 
 def kept(run: SavedRun, k: int, drawn: Arrays | None = None) -> Arrays:
