@@ -47,8 +47,8 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
         bokeh="\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
         script=script,
         plots=[(PROJECTIONS[name], divs[name]) for name in figures],
-        label_groups=list(zip(names, scatter.colours(len(names)), strict=True)),
-        cluster_groups=list(enumerate(scatter.colours(run.n_components))),
+        label_groups=list(zip(names, scatter.PALETTE, strict=True)),
+        cluster_groups=list(enumerate(scatter.cluster_colours(run.n_components))),
     )
     path = run.path / "explore.html"
     files.write_text(path, page)
@@ -64,8 +64,8 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
     """The data behind the dots, for images uint8 (n, 1, 28, 28), labels int64 (n,) and planes name -> float (n, 2)."""
     view = clusters.clustering(run, images)
     names = np.array(data.class_names(run.config.dataset))
-    true_colours = np.array(scatter.colours(len(names)))
-    cluster_colours = np.array(scatter.colours(run.n_components))
+    true_colours = np.array(scatter.PALETTE)
+    cluster_colours = np.array(scatter.cluster_colours(run.n_components))
     progress = tqdm(images, desc="explorer", unit="image", delay=1, leave=False)
     columns = {
         "image": [pages.digit_uri(image) for image in progress],

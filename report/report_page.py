@@ -156,12 +156,13 @@ def _projections(run: SavedRun) -> list[dict]:
 def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str, list]:
     """(name, colour, number of images) of each group, for both colourings."""
     legends = {}
-    for kind, groups, names in (
-        ("true", labels, data.class_names(run.config.dataset)),
-        ("cluster", cluster, [str(k) for k in range(run.n_components)]),
+    K = run.n_components
+    for kind, groups, names, palette in (
+        ("true", labels, data.class_names(run.config.dataset), scatter.PALETTE),
+        ("cluster", cluster, [str(k) for k in range(K)], scatter.cluster_colours(K)),
     ):
         sizes = np.bincount(groups, minlength=len(names))
-        legends[kind] = list(zip(names, scatter.colours(len(names)), sizes, strict=True))[:MOST_ROWS]
+        legends[kind] = list(zip(names, palette, sizes, strict=True))[:MOST_ROWS]
     return legends
 
 
