@@ -21,8 +21,9 @@ CLUSTER_PALETTE = [
     "#007869", "#ffb496", "#0096d2", "#962d96", "#784bd2", "#d296b4", "#96961e", "#87004b", "#b4003c", "#87d2ff",
     "#c37878", "#87c300", "#8787ff", "#690096", "#b44b78", "#00e1a5", "#00693c", "#b41eb4", "#3c874b", "#96b4e1",
 ]  # fmt: skip
-SIZE = (10.3, 7.2)  # of a picture, inches
-AXES = (0.014, 0.02, 0.725, 0.93)  # left, bottom, width, height of the plane in a picture; the legend is beside it
+DPI = 140
+PLANE = (20, 50, 1065, 988)  # left, top, right and bottom of the plane in a picture, pixels; the legend is beside it
+HEIGHT = 1008
 
 
 def cluster_colours(count: int) -> list[str]:
@@ -96,9 +97,12 @@ def plot_plane(
     from matplotlib.colors import to_rgba_array
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.transforms import Bbox
 
-    figure = Figure(figsize=SIZE, dpi=140)
-    axes = figure.add_axes(AXES)  # fixed, so that a point is at the same place in both pictures
+    left, top, right, bottom = PLANE
+    figure = Figure(figsize=(right / DPI, HEIGHT / DPI), dpi=DPI)
+    # Fixed, so that a point is at the same place in both pictures.
+    axes = figure.add_axes((left / right, 1 - bottom / HEIGHT, 1 - left / right, (bottom - top) / HEIGHT))
     # Draw in one random order: group by group, the last group would cover the others.
     order = np.random.default_rng(0).permutation(len(plane))
     size = float(np.clip(60_000 / len(plane), 1.2, 14))
@@ -118,17 +122,14 @@ def plot_plane(
     )  # fmt: skip
     axes.set(title=title, xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
+    used = Bbox([[0, 0], [figure.get_tightbbox().x1 + left / DPI, HEIGHT / DPI]])  # as wide as the legend needs
     with files.atomic_path(path) as partial:
-        figure.savefig(partial)
+        figure.savefig(partial, bbox_inches=used)
 
 
 def cut(image):
-    """The plane of a picture, a Pillow image, without title and legend; one of other proportions stays as it is."""
-    left, bottom, width, height = AXES
-    w, h = image.size
-    edges = (left * w, (1 - bottom - height) * h, (left + width) * w, (1 - bottom) * h)
-    ours = abs(w / h - SIZE[0] / SIZE[1]) < 0.01
-    return image.crop(tuple(round(edge) for edge in edges)) if ours else image
+    """The plane of a picture, a Pillow image, without title and legend; one of another height stays as it is."""
+    return image.crop(PLANE) if image.height == HEIGHT and image.width > PLANE[2] else image
 
 
 def draw_run(run: SavedRun, planes: dict[str, np.ndarray], by_cluster: bool) -> list[str]:

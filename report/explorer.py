@@ -73,6 +73,7 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
         "name": names[labels].tolist(),
         "cluster": view.cluster.astype(np.int32),
         "certainty": np.round(view.certainty, 3).tolist(),
+        "percent": [pages.percent(certainty) for certainty in view.certainty],
         "true_colour": true_colours[labels].tolist(),
         "cluster_colour": cluster_colours[view.cluster].tolist(),
         "colour": true_colours[labels].tolist(),
@@ -85,7 +86,7 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
 TOOLTIP = """
 <div style="display:flex; gap:10px; align-items:center; font:14px/1.35 system-ui, sans-serif; color:#1b1f24">
   <img src="@image" alt="" width="84" height="84" style="image-rendering:pixelated; background:#000; border-radius:3px">
-  <div>true label <b>@name</b><br>cluster <b>@cluster</b><br>certainty <b>@certainty{0%}</b></div>
+  <div>true label <b>@name</b><br>cluster <b>@cluster</b><br>certainty <b>@percent</b></div>
 </div>
 """
 

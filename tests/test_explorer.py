@@ -67,6 +67,7 @@ def test_behind_each_dot_lie_its_image_label_cluster_and_certainty(run_folder, d
     gamma = runs.mixture(run).predict_proba(runs.embed(run, images))
     assert np.array_equal(columns["cluster"], gamma.argmax(axis=1))
     np.testing.assert_allclose(columns["certainty"], gamma.max(axis=1), atol=6e-4)
+    assert (">99%" in columns["percent"]) and ("100%" in columns["percent"]) == (gamma.max() == 1)  # as in the report
     assert np.array_equal(columns["label"], labels)
     assert columns["name"] == [str(label) for label in labels]
     for i in (0, 7, len(images) - 1):
@@ -123,10 +124,10 @@ def test_pointing_at_a_dot_shows_its_image(opened):
             text = opened.run(texts, ".bk-tooltip-content, .bk-content")
             data = opened.run(
                 "const d = Bokeh.documents[0].get_model_by_name('images').data, i = arguments[0];"
-                "return [d.name[i], d.cluster[i], Math.round(100 * d.certainty[i])]",
+                "return [d.name[i], d.cluster[i], d.percent[i]]",
                 i,
             )
-            assert "true label {}cluster {}certainty {}%".format(*data) in text.replace("\n", "")
+            assert "true label {}cluster {}certainty {}".format(*data) in text.replace("\n", "")
         opened.mouse("mouseMoved", 2, 2)
     assert opened.messages() == []
     assert opened.driver.title == "<script>document.title='owned'<: explore the projections"

@@ -229,7 +229,7 @@ def test_a_point_lies_at_the_same_place_in_both_colourings(tmp_path):
         groups = np.zeros(300, int)  # one number, in one place
         scatter.plot_plane(plane, groups, names, tmp_path / "p.png", "title", "legend", ["#5a00c3"] * len(names))
         with Image.open(tmp_path / "p.png") as image:
-            area = np.asarray(image.convert("L"))[80:, : int(image.width * 0.75)]
+            area = np.asarray(image.convert("L"))[80:, : scatter.PLANE[2]]
         drawn.append(area < 250)
     assert 0.002 < drawn[0].mean() < 0.5
     assert np.array_equal(*drawn)
