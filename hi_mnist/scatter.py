@@ -55,7 +55,7 @@ def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[in
     return places
 
 
-def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float = 0.07) -> dict[int, np.ndarray]:
+def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float) -> dict[int, np.ndarray]:
     """Push labels apart until no two overlap; ``gap`` is their least distance as a share of the picture."""
     low = plane.min(axis=0)
     span = np.maximum(plane.max(axis=0) - low, 1e-12)
@@ -72,6 +72,23 @@ def spread_labels(places: dict[int, np.ndarray], plane: np.ndarray, gap: float =
         direction[..., 0] += np.where(distance < 1e-9, order, 0)
         spots = spots + (np.maximum(gap - distance, 0)[..., None] * direction).sum(axis=1) / 2
     return {name: low + spot * span for name, spot in zip(names, spots, strict=True)}
+
+
+def draw_plane(axes, plane: np.ndarray, groups: np.ndarray, palette: Sequence[str], font: float, gap: float) -> None:
+    """Draw ``plot_plane``'s dots and numbers on ``axes``; ``font`` is the numbers' size, points, ``gap`` their gap."""
+    from matplotlib.colors import to_rgba_array
+
+    # Draw in one random order: group by group, the last group would cover the others.
+    order = np.random.default_rng(0).permutation(len(plane))
+    size = float(np.clip(60_000 / len(plane), 1.2, 14)) * (font / 15) ** 2
+    axes.scatter(*plane[order].T, s=size, c=to_rgba_array(palette, 0.75)[groups[order]], linewidths=0)
+    for group, spot in spread_labels(densest_points(plane, groups, len(palette)), plane, gap).items():
+        # Dark on white, with the group's colour around it: readable on every background.
+        edge = {"edgecolor": palette[group], "linewidth": font / 6}
+        badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white"} | edge
+        axes.text(*spot, str(group), ha="center", va="center", fontsize=font, fontweight="bold", bbox=badge)
+    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
 
 
 def plot_plane(
@@ -94,7 +111,6 @@ def plot_plane(
         legend_title: what the colours mean.
         palette: the colour of each group.
     """
-    from matplotlib.colors import to_rgba_array
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
@@ -103,14 +119,7 @@ def plot_plane(
     figure = Figure(figsize=(right / DPI, HEIGHT / DPI), dpi=DPI)
     # Fixed, so that a point is at the same place in both pictures.
     axes = figure.add_axes((left / right, 1 - bottom / HEIGHT, 1 - left / right, (bottom - top) / HEIGHT))
-    # Draw in one random order: group by group, the last group would cover the others.
-    order = np.random.default_rng(0).permutation(len(plane))
-    size = float(np.clip(60_000 / len(plane), 1.2, 14))
-    axes.scatter(*plane[order].T, s=size, c=to_rgba_array(palette, 0.75)[groups[order]], linewidths=0)
-    for group, spot in spread_labels(densest_points(plane, groups, len(names)), plane).items():
-        # Dark on white, with the group's colour around it: readable on every background.
-        badge = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": palette[group], "linewidth": 2.5}
-        axes.text(*spot, str(group), ha="center", va="center", fontsize=15, fontweight="bold", bbox=badge)
+    draw_plane(axes, plane, groups, palette, font=15, gap=0.07)
     counts = np.bincount(groups, minlength=len(names))
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=8, color=colour, label=f"{name}  ({count:,})")
@@ -120,16 +129,17 @@ def plot_plane(
         handles=handles, title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
         fontsize=10 if len(names) <= 25 else 6, ncols=1 + (len(names) - 1) // 50,
     )  # fmt: skip
-    axes.set(title=title, xticks=[], yticks=[])
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_title(title)
     used = Bbox([[0, 0], [figure.get_tightbbox().x1 + left / DPI, HEIGHT / DPI]])  # as wide as the legend needs
     with files.atomic_path(path) as partial:
         figure.savefig(partial, bbox_inches=used)
 
 
 def cut(image):
-    """The plane of a picture, a Pillow image, without title and legend; one of another height stays as it is."""
-    return image.crop(PLANE) if image.height == HEIGHT and image.width > PLANE[2] else image
+    """The plane of a picture, a Pillow image of any size, without title and legend; one of no such shape stays."""
+    scale = image.height / HEIGHT
+    ours = PLANE[2] * scale < image.width < 1.6 * image.height
+    return image.crop(tuple(round(edge * scale) for edge in PLANE)) if ours else image
 
 
 def draw_run(run: SavedRun, planes: dict[str, np.ndarray], by_cluster: bool) -> list[str]:

@@ -18,7 +18,7 @@ BROKEN = """
 const found = [], range = document.createRange();
 for (const e of document.querySelectorAll('h1, h2, h3, h4, th, .flag, .number, .compared td, .counts td')) {
   const walker = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
-  for (let text; text = walker.nextNode();) for (const word of text.data.matchAll(/[\\w.,>%-]+/g)) {
+  for (let text; text = walker.nextNode();) for (const word of text.data.matchAll(/(--)?[\\w.,>%]+/g)) {
     range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
     const tops = new Set([...range.getClientRects()].map(r => Math.round(r.top)));
     if (tops.size > 1 && !text.parentElement.closest('pre, .outside:not(td)')) found.push(word[0]);

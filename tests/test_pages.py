@@ -20,7 +20,7 @@ from staff import archives, gradebook, merge, pages, statistics, thumbnails
 from staff.grade_one import pictures
 
 pytest_plugins = ["small_class"]
-PLANE = (1442, 1008)  # pixels, as version 0.1 drew it
+PLANE = (1442, 1008)  # pixels, as version 0.1 drew them
 KEPT = []  # a class that is graded once
 
 

@@ -175,7 +175,7 @@ def test_odd_groups_and_planes_have_finite_places():
     plane = np.random.default_rng(0).normal(size=(100, 2))
     assert set(scatter.densest_points(plane, np.repeat([1, 3], 50), 5)) == {1, 3}  # an empty one gets no number
     for plane in (np.zeros((50, 2)), np.column_stack([np.arange(50.0), np.zeros(50)])):
-        spread = scatter.spread_labels(scatter.densest_points(plane, np.arange(50) % 3, 3), plane)
+        spread = scatter.spread_labels(scatter.densest_points(plane, np.arange(50) % 3, 3), plane, 0.07)
         assert set(spread) == {0, 1, 2}
         assert all(np.isfinite(spot).all() for spot in spread.values())
 
