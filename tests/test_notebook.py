@@ -8,7 +8,7 @@ import pytest
 from test_docs import LAB, commands
 
 from hi_mnist.files import ROOT
-from staff import notebook
+from staff import handout, notebook
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there
 
@@ -29,13 +29,8 @@ def test_it_runs_on_the_stand_in_and_reads_submission_py_anew(standin, tmp_path,
     for name in ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, NOWHERE)
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    for path in ROOT.iterdir():  # submission.py alone is copied, to be edited
-        if path.name not in ("submission.py", "results", "cache", "mnist_encoded") and path.name[0] != ".":
-            (folder / path.name).symlink_to(path)
-    solved = (ROOT / "submission.py").read_text(encoding="utf-8")
-    (folder / "submission.py").write_text(solved.replace("# BEGIN_YOUR_CODE", "raise NotImplementedError  #"))
+    folder, solved = tmp_path / "lab", (ROOT / "submission.py").read_text(encoding="utf-8")
+    handout.make_handout(folder)
 
     def edit_after_a_look(cells):
         at = next(i for i, cell in enumerate(cells) if "train.py --use_pca" in cell.source)
@@ -43,9 +38,9 @@ def test_it_runs_on_the_stand_in_and_reads_submission_py_anew(standin, tmp_path,
         for source, name in ((edit, "edit"), (cells[at].source, "look")):
             cells.insert(at, type(cells[at])(cells[at] | {"source": source, "id": name}))
 
-    outputs = companion.execute(notebook.NOTEBOOK, folder, monkeypatch, edit_after_a_look)
+    outputs = companion.execute(folder / "lab.ipynb", folder, monkeypatch, edit_after_a_look)
     said = "".join(output.get("text", "") for output in outputs)
-    assert "Traceback" not in said and "is not filled in" in said.partition("wrote config.yaml")[0], said
+    assert "Traceback" not in said and "not filled in" in said.partition("wrote config.yaml")[0], said
     assert "training: 100%" in said.replace("\r", "\n")  # the sweep's bar
     shown = [output["data"] for output in outputs if "data" in output]
     assert sum("image/png" in data for data in shown) == 5
