@@ -4,7 +4,7 @@
     python train.py                    the AutoEncoder's plane
     python train.py --use_pca --sweep embedding_dim=5,10,20 seed=0,1     a grid of settings, compared
 
-Writes results/<datetime>/: gmm/, pca/ (PCA runs), config.yaml and trace.csv, the likelihood by iteration.
+Writes results/<datetime>/: gmm/, pca/ (PCA runs), config.yaml, and how EM went: trace.csv and trace.safetensors.
 """
 
 import argparse

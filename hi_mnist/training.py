@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
 from hi_mnist import data, files, networks, runs, slips, text
 from hi_mnist.cli import LabError, explain
 from hi_mnist.runs import TrainConfig
+from hi_mnist.trace import FILE, Trace
 
 MANY = 4000  # images from which the cost of a step is foreseen
 
@@ -32,13 +34,16 @@ def set_seed(seed: int) -> None:
 
 @dataclasses.dataclass
 class TrainResult:
-    """The trained models, the share of the variance that the PCA keeps, and how many seconds the two parts took."""
+    """The trained models, the share of the variance that the PCA keeps, how many seconds the two parts took, and how
+    EM went: ``Trace.arrays``.
+    """
 
     gmm: Any  # submission.GMM
     pca: Any  # submission.PCA, or None in AE runs
     kept: float | None  # None in AE runs
     embed_seconds: float
     fit_seconds: float
+    trace: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def check_file(use_pca: bool) -> None:
@@ -206,11 +211,11 @@ def train(
     else:
         codes = networks.ae_encode(networks.load_ae(config.ae), images)
     embedded = time.monotonic()
-    gmm = submission.GMM(config.n_components, codes.shape[1])
+    gmm, trace = submission.GMM(config.n_components, codes.shape[1]), Trace(codes)
     if len(codes) >= MANY:
         foresee(submission.GMM(config.n_components, codes.shape[1]), codes, say)
     try:
-        with observed(gmm, checks):
+        with observed(gmm, checks, trace):
             gmm.fit(codes, max_iter=config.max_iter, seed=config.seed)
     except np.linalg.LinAlgError as error:
         variances = np.linalg.eigvalsh(gmm.covs)
@@ -218,7 +223,7 @@ def train(
             raise  # the fault is not the covariances'
         remedy = "check them, or take fewer --n_components or a smaller --embedding_dim"
         raise LabError(slips.told("m_step", f"a covariance is singular ({error}): {remedy}")) from None
-    return TrainResult(gmm, pca, kept, embedded - start, time.monotonic() - embedded)
+    return TrainResult(gmm, pca, kept, embedded - start, time.monotonic() - embedded, trace.arrays())
 
 
 def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
@@ -236,6 +241,8 @@ def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
             writer = csv.writer(file)
             writer.writerow(["iteration", "mean_log_likelihood"])
             writer.writerows(enumerate(result.gmm.log_likelihoods, start=1))
+        if result.trace:
+            (folder / FILE).write_bytes(save(result.trace))
         try:
             runs.load_run(folder)
         except LabError as error:

@@ -4,10 +4,9 @@
     >>> report_page.write(runs.load_run(None))          # with the scores of grade.json, if there is one
 
 Content from a student's code or a file of the run is not trusted: texts are escaped and cut, pictures are decoded and
-encoded again, and the page forbids all scripts.
+encoded again, and the page forbids all scripts but the player's.
 """
 
-import io
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from hi_mnist.data import DATASETS
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
-from report import clusters, compare, draw, pages
+from report import clusters, compare, draw, pages, player
 
 SUBMISSION = ROOT / "submission.py"
 STRIP = 10  # additional draws of each generator
@@ -68,7 +67,7 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
         table=_table(table) if told else None,
         class_names=data.class_names(dataset),
         comparison=list((compare.read(run.path) or {}).values()),
-        trace=_trace(run),
+        em=player.section(run),
     )
     path = run.path / "report.html"
     files.write_text(path, page)
@@ -248,39 +247,3 @@ def _table(table: np.ndarray) -> dict:
         cells = [{"count": n, "shade": round(n / max(sum(row), 1), 3), "main": n == max(row) > 0} for n in row]
         rows.append({"k": k, "cells": cells, "total": sum(row)})
     return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(table.sum())}
-
-
-# --------------------------------------------------------------------------- likelihood
-
-
-def _trace(run: SavedRun) -> dict | None:
-    """The likelihood by iteration: its curve, its numbers, where it falls; None without a valid trace.csv."""
-    values = runs.read_trace(run.path)
-    if values is None:
-        return None
-    return {
-        "curve": _curve(values),
-        "first": f"{values[0]:.4f}",
-        "last": f"{values[-1]:.4f}",
-        "n": len(values),
-        "rows": [(i, f"{value:.4f}") for i, value in enumerate(values[:MOST_ROWS], start=1)],
-        "fall": runs.fall(values),
-    }
-
-
-def _curve(values: np.ndarray) -> str:
-    """A line plot of the likelihoods, float64 (n,), on white, as the ``data:`` address of a PNG."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(5.4, 3.3), layout="constrained")
-    axes = figure.add_subplot(
-        title="Likelihood of the training images", xlabel="EM iteration", ylabel="mean log-likelihood, nats"
-    )
-    axes.plot(np.arange(1, len(values) + 1), values, marker="." if len(values) <= 60 else "", color="#0a5cad")
-    axes.ticklabel_format(useOffset=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=160)
-    return pages.encoded("png", buffer.getvalue())

@@ -30,7 +30,7 @@ STUDENT_FILES = [
     "hi_mnist/*.py", "sandbox/*.py", "grading/*.py", "grading/*/*.py",
     "report/*.py", "report/templates/*.j2", "report/templates/*.css",
     "labs/*.py", "labs/*/*.py", "labs/*/README*.md", "labs/*/report_template*.md", "labs/*/*.ipynb",
-    "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*.png",
+    "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*",
     "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
     "results/README.md", "tests/test_submission.py",
 ]  # fmt: skip

@@ -63,10 +63,14 @@ class Browser:
     def __init__(self, driver):
         self.driver = driver
 
-    def open(self, page: Path, width: int = 1280, dark: bool = False, ready: str = "return true") -> None:
+    def open(
+        self, page: Path, width: int = 1280, dark: bool = False, ready: str = "return true", calm: bool = False
+    ) -> None:
+        """``calm``: for a reader who wants no motion."""
         self.size(width)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        wanted = {"color-scheme": "dark" if dark else "light", "reduced-motion": "reduce" if calm else "no-preference"}
+        features = [{"name": f"prefers-{name}", "value": value} for name, value in wanted.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         self.driver.get_log("browser")  # what an earlier page said
         self.driver.get(page.resolve().as_uri())
         self.wait(ready)

@@ -31,7 +31,7 @@ from report import draw
 SETTLED = {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors", "pca/config.json", "pca/pca.safetensors"}
 PICTURES = {f"{kind}_{name}.png" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")}
 SIXES = set(draw.SIXES)
-ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md", "report_print.html"}  # the design names them
+ALLOWED = {"report.html", "explore.html", "comparison.csv", "report.md", "report_print.html", "trace.safetensors"}
 DIGITS = ("--use_pca", "--dataset", "digits")
 QUICK = (*DIGITS, "--max_iter", 1)
 
@@ -194,7 +194,8 @@ def test_a_moved_run_of_the_original_lab_is_graded_where_it_lies_without_change(
     run = Path(shutil.move(run, tmp_path / "moved"))
     text = "embedding_dim: 10\nmax_iter: 100\nn_components: 10\nresults_path: ./results/x\nseed: 42\nuse_pca: true\n"
     (run / "config.yaml").write_text(text + "dataset: digits\n")
-    (run / "trace.csv").unlink()
+    for name in ("trace.csv", "trace.safetensors"):
+        (run / name).unlink()
     before = files_below(run)
     assert run_script(grade, "--results_path", run).status == 0
     assert set(files_below(run)) - ALLOWED == set(before) | {"grade.json"}
@@ -205,7 +206,8 @@ def test_a_moved_run_of_the_original_lab_is_graded_where_it_lies_without_change(
 def test_an_ae_run_has_no_pca_and_no_performance_and_is_drawn(home, run_script, files_below, cheap_tsne, tmp_path):
     run = tmp_path / "ae-run"
     assert run_script(train, "--dataset", "digits", "--max_iter", 5, "--results_path", run).status == 0
-    assert set(files_below(run)) == {"config.yaml", "trace.csv", "gmm/config.json", "gmm/gmm.safetensors"}
+    traces = {"trace.csv", "trace.safetensors"}
+    assert set(files_below(run)) == {"config.yaml", "gmm/config.json", "gmm/gmm.safetensors"} | traces
     assert runs.load_run(run).means.shape == (10, 2)
     assert run_script(grade, "--results_path", run, "--sample_index", 1).status == 0
     report = json.loads((run / "grade.json").read_text())

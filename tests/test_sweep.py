@@ -34,6 +34,7 @@ def test_every_combination_is_a_run_of_its_own_that_can_be_graded(swept):
     folder, _, _ = swept
     names = {"embedding_dim=5_seed=0", "embedding_dim=5_seed=1", "embedding_dim=8_seed=0", "embedding_dim=8_seed=1"}
     assert {path.name for path in folder.iterdir()} == names | {"sweep.csv", "sweep.png"}
+    assert all((folder / name / "trace.safetensors").is_file() for name in names)
     run = runs.load_run(folder / "embedding_dim=8_seed=1")
     assert (run.config.embedding_dim, run.config.seed, run.config.max_iter) == (8, 1, 5)
 
