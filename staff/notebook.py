@@ -51,8 +51,7 @@ def show(*names, width=600):
         else:
             page = html.escape(path.read_text(encoding="utf-8"))
             display(HTML(f'<div><iframe srcdoc="{page}" width="100%" height="700"></iframe></div>'))"""
-# What stands before a command, and what is shown after it.
-BEFORE = {"--sample_index k": "k = 0  # the cluster that you take for the 6\n"}
+# What is shown after a command.
 SHOWN = {
     "--sweep": 'show("sweep.png", width=1000)',
     "--cluster_label": 'show("true_tsne.png", "cluster_tsne.png")\nshow("explore.html")',
@@ -81,9 +80,9 @@ def make() -> str:
                 after = ("The commands below " if "\n" in code else "The command below ") + after
             said = [heading, *[before] * before.endswith(":"), after]
             told, heading = "\n\n".join(said).replace("](", "](docs/").strip(), ""
-            run = re.sub("^python", "!{python}", code, flags=re.M).replace("--sample_index k", "--sample_index {k}")
-            first = "".join(text for word, text in BEFORE.items() if word in code)
-            parts += [("markdown", told), ("code", first + run)]
+            run = re.sub("^python", "!{python}", code, flags=re.M)
+            run = re.sub("(.*--sample_index )k", r"k = 0  # the cluster that you take for the 6\n\1{k}", run)
+            parts += [("markdown", told), ("code", run)]
             parts += [("code", text) for word, text in SHOWN.items() if word in code]
     cells = [cell(number, *part) for number, part in enumerate(parts)]
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}

@@ -247,13 +247,3 @@ def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path,
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)
         assert cause in outcome.err
     assert not (run_folder / compare.FILE).exists()
-
-
-@pytest.mark.slow
-def test_the_real_networks_on_the_standin(run_script, run_folder):
-    assert run_script(visualization, "--compare", "--results_path", run_folder).status == 0
-    cells = {row["label"]: row["cells"] for table in compare.read(run_folder).values() for row in table["rows"]}
-    pca, tsne, ae = map(float, cells["accuracy of 10 nearest neighbours in the plane"])
-    assert pca < ae < tsne
-    gmm, ddpm, real = next(map(float, row) for label, row in cells.items() if label.startswith("class agreement"))
-    assert gmm < ddpm and real > 0.98

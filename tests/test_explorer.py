@@ -11,8 +11,7 @@ from browser import Browser
 from PIL import Image
 from test_report_page import Tags
 
-import visualization
-from hi_mnist import projections, runs, scatter
+from hi_mnist import runs
 from hi_mnist.projections import PROJECTIONS
 from report import explorer
 
@@ -92,15 +91,6 @@ def test_names_of_folders_are_never_markup_and_nothing_is_fetched(page):
     assert len(Tags(text).named("script")) == 3  # Bokeh, the data, the page's own
     assert "default-src 'none'" in text
     assert "<link" not in text and "<script src" not in text
-
-
-def test_visualization_writes_it_with_the_clusters(run_folder, planes, run_script, monkeypatch):
-    monkeypatch.setattr(projections, "make_planes", lambda *_: planes)
-    monkeypatch.setattr(scatter, "plot_plane", lambda *_: None)
-    outcome = run_script(visualization, "--cluster_label", "--results_path", run_folder)
-    assert outcome.status == 0, outcome.err
-    assert "explore.html" in outcome.out
-    assert (run_folder / "explore.html").stat().st_size > 1_000_000
 
 
 # --------------------------------------------------------------------------- in a browser

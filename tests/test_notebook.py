@@ -40,7 +40,7 @@ def test_it_runs_on_the_stand_in_and_reads_submission_py_anew(standin, tmp_path,
 
     outputs = companion.execute(folder / "lab.ipynb", folder, monkeypatch, edit_after_a_look)
     said = "".join(output.get("text", "") for output in outputs)
-    assert "Traceback" not in said and "not filled in" in said.partition("wrote config.yaml")[0], said
+    assert "Traceback" not in said and "error: submission.py" in said.partition("wrote config.yaml")[0], said
     assert "training: 100%" in said.replace("\r", "\n")  # the sweep's bar
     shown = [output["data"] for output in outputs if "data" in output]
     assert sum("image/png" in data for data in shown) == 5
