@@ -9,11 +9,8 @@ The other scripts prepare what they need themselves: you never have to run this 
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from hi_mnist import cli, data, networks, prepare
-from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.networks import AE_NETWORK, DDPM_NETWORK
 
@@ -36,41 +33,28 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    dataset = prepare.verify(args.dataset, args.data_dir)
+    dataset = prepare.ensure(args.dataset, args.data_dir, look_again=True)
     source = data.read_source(dataset)
     print_fact("data set", f"{DATASETS[dataset]}, prepared in {data.prepared_dir(dataset)}")
     print_fact("source", source["source"])
     print_fact("images", f"{source['train']:,} for training, {source['test']:,} for testing")
-    sound = report_networks(args.ae, args.ddpm)
-    choice = "" if args.dataset in (None, "mnist") else f" --dataset {args.dataset}"
-    print(f"next: python train.py --use_pca{choice}")  # even if a network is bad: a PCA run needs none
-    return 0 if sound else 2
-
-
-def report_networks(ae: str | None, ddpm: str | None) -> bool:
-    """Print facts about the networks' files and the device; return whether both networks load on it."""
-    whole, errors = [], []
-    for label, network, source in (("AutoEncoder", AE_NETWORK, ae), ("diffusion", DDPM_NETWORK, ddpm)):
-        with reported(errors):
-            found = networks.find_network(network, source)
-            print_fact(label, f"{networks.count_parameters(found):,} parameters, from {found.name}")
-            whole.append(found)
-    with reported(errors):
-        print_fact("device", str(networks.get_device()))  # imports torch, after everything else is printed
-        for found in whole:
-            with reported(errors):
-                networks.load_found(found)
-    return not errors
-
-
-@contextmanager
-def reported(errors: list[LabError]) -> Iterator[None]:
-    """Print an error and note it, so that one bad network does not hide the other."""
     try:
-        yield
-    except LabError as error:
-        errors.append(error)
-        print(f"error: {cli.explain(error)}", file=sys.stderr, flush=True)
+        report_networks(args.ae, args.ddpm)
+    finally:  # even if a network is bad: a PCA run needs none
+        choice = "" if args.dataset in (None, "mnist") else f" --dataset {args.dataset}"
+        print(f"next: python train.py --use_pca{choice}", flush=True)
+    return 0
+
+
+def report_networks(ae: str | None, ddpm: str | None) -> None:
+    """Print where the networks come from and the device, and load both on it. Raises ``LabError``."""
+    labels = ("AutoEncoder", "diffusion")
+    found = [networks.find_network(AE_NETWORK, ae), networks.find_network(DDPM_NETWORK, ddpm)]
+    for label, files in zip(labels, found, strict=True):
+        print_fact(label, f"from {files.name}")
+    print_fact("device", str(networks.get_device()))  # imports torch, after everything else is printed
+    for files in found:
+        networks.load_found(files)
 
 
 def print_fact(label: str, fact: str) -> None:

@@ -11,16 +11,13 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from benchmarks import timing
-from benchmarks.plan import Plan, Row
+from benchmarks.results import Row
+from benchmarks.timing import Plan
 from hi_mnist.data import load_split
 from hi_mnist.files import ROOT
 from hi_mnist.prepare import ensure
 from hi_mnist.runs import cluster_labels, load_run
 from report.measures import knn_accuracy
-
-# Measured once on two such cores, not in each run: together they take half an hour.
-SAVED_TSNE = 401.0  # scikit-learn's TSNE of 60,000 images, raw pixels
-SAVED_CHAIN = 12.5 + 2 * (283.0 + 401.0) + 23.5  # the original: train, two visualizations (AE and TSNE each), grade
 
 
 def chain(plan: Plan) -> Iterator[Row]:
@@ -28,7 +25,6 @@ def chain(plan: Plan) -> Iterator[Row]:
     dataset = "digits" if plan.quick else plan.dataset
     ensure(dataset)  # needed below to score the run; a quick plan has another data set
     images, labels = load_split("train", dataset)
-    saved = dataset == "mnist"  # the saved figures are for MNIST
     with tempfile.TemporaryDirectory() as home:
         environment = {"LAB_HOME": home}
         options = [] if dataset == "mnist" else ["--dataset", dataset]
@@ -47,23 +43,17 @@ def chain(plan: Plan) -> Iterator[Row]:
             near = knn_accuracy(load_file(plane)["plane"], labels)
             yield Row(
                 f"both visualizations, {'with the t-SNE' if turn == 'first' else 't-SNE from the cache'}",
-                "scikit-learn TSNE on raw pixels, twice" if saved else "",
+                "",
                 true + cluster,
-                2 * SAVED_TSNE if saved else None,
-                note=f"neighbours in the t-SNE plane outvote to the true digit for {near:.1%} of the images"
-                + ("; the peer takes 401 s, once for each colouring" if saved else ""),
-                saved=saved,
+                note=f"neighbours in the t-SNE plane outvote to the true digit for {near:.1%} of the images",
             )
             parts = {"train": train, "true": true, "cluster": cluster, "grade": grade}
             detail = ", ".join(f"{part} {seconds:.1f}" for part, seconds in parts.items())
             yield Row(
                 f"train, both visualizations, grade{'' if turn == 'first' else ', second time'}",
-                "the original lab's steps" if saved else "",
+                "",
                 sum(parts.values()),
-                SAVED_CHAIN if saved else None,
-                note=f"{graded['auto_score']:.2f} of {graded['auto_points']} points; {detail} s"
-                + ("; the peer takes 12.5 s + 2 x (283 s + 401 s) + 23.5 s" if saved else ""),
-                saved=saved,
+                note=f"{graded['auto_score']:.2f} of {graded['auto_points']} points; {detail} s",
             )
 
 
@@ -107,14 +97,3 @@ def grading(plan: Plan) -> Iterator[Row]:
                 target,
                 count,
             )
-
-
-def startup(plan: Plan) -> Iterator[Row]:
-    """The time a command needs to start."""
-    commands = {
-        "python train.py --help": ["train.py", "--help"],
-        "from submission import GMM": ["-c", "from submission import GMM"],
-    }
-    jobs = {name: functools.partial(timing.run_command, command) for name, command in commands.items()}
-    for name, seconds in timing.alternate(jobs, plan.rounds(7)).items():
-        yield Row(name, "", seconds)

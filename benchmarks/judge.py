@@ -15,14 +15,11 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import Tensor, nn
 
 from hi_mnist import files, networks
-from hi_mnist.cli import LabError
 from hi_mnist.data import N_CLASSES, DataSet
 from staff.augment import distort
 from staff.pretrain import Training
 
-MIN_ACCURACY = 0.993  # below this the judge's own mistakes would blur a target of 99 % agreement
 RECIPE = 2  # increase it with each change of the network or its training, so that the cache is not used for it
-IMAGES = 60_000  # of the real MNIST
 
 
 class JudgeNet(nn.Module):
@@ -70,8 +67,6 @@ class Judge:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """The penultimate layer: uint8 (N, 1, 28, 28) -> float32 (N, F), not negative."""
-        if images.dtype != np.uint8:  # float images in [0, 1] would pass silently as almost black ones
-            raise TypeError(f"the judge takes uint8 images of 0..255, got {images.dtype}")
         return networks.ae_encode(self.net, images)
 
     @torch.inference_mode()
@@ -87,16 +82,8 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
         mnist: the real MNIST.
 
     Returns:
-        the judge, and its accuracy on the test images.
-
-    Raises:
-        LabError: the data are not the real MNIST, or the judge is too weak.
+        the judge, and its accuracy on the test images: its own mistakes blur what it says of samples.
     """
-    if len(mnist.train) != IMAGES:
-        raise LabError(
-            f"the judge needs the real MNIST, {IMAGES:,} training images, got {len(mnist.train):,}; "
-            "get it with: python load_resources.py --dataset mnist"
-        )
     net, depends_on = JudgeNet(), [RECIPE, files.data_hash(mnist.train, mnist.train_labels)]
 
     def compute():
@@ -106,13 +93,7 @@ def load_judge(mnist: DataSet) -> tuple[Judge, float]:
     arrays = files.cached("judge", depends_on, shapes, compute)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     judge = Judge(net)
-    accuracy = float(np.mean(judge.predict(judge.features(mnist.test)) == mnist.test_labels))
-    if accuracy < MIN_ACCURACY:
-        raise LabError(
-            f"the judge reads {accuracy:.2%} of the test images correctly, but {MIN_ACCURACY:.1%} is needed; "
-            f"delete {files.cache_path('judge', depends_on)} to train it again"
-        )
-    return judge, accuracy
+    return judge, float(np.mean(judge.predict(judge.features(mnist.test)) == mnist.test_labels))
 
 
 def train_judge(mnist: DataSet, *, epochs: int = 8, batch: int = 128, seed: int = 0) -> JudgeNet:

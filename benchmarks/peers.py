@@ -7,7 +7,7 @@ weights, which cost as much as trained ones.
 
 import numpy as np
 
-# --------------------------------------------------------------------------- the textbook's mixture and PCA
+# --------------------------------------------------------------------------- the textbook's mixture
 
 
 class TextbookGMM:
@@ -37,13 +37,6 @@ class TextbookGMM:
             self.means[k] = gamma[:, k] @ X / n_soft[k]
             difference = X - self.means[k]
             self.covs[k] = (gamma[:, k, None] * difference).T @ difference / n_soft[k] + 1e-6 * np.eye(X.shape[1])
-
-
-def textbook_pca(X: np.ndarray, dim: int) -> np.ndarray:
-    """Components (dim, D) of X (N, D), by the covariance matrix of a float64 copy and all its eigenvectors."""
-    centred = X.astype(np.float64) - X.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred / (len(X) - 1))
-    return vectors[:, ::-1][:, :dim].T
 
 
 # --------------------------------------------------------------------------- the original lab's networks

@@ -5,39 +5,233 @@
     python -m benchmarks.quality ddpm --steps 50 --guidance 0 0.5 1 1.5 --per_class 20      a quick look
 
 Reference figures (PCA, a mixture's samples, real images against real images) are measured in the same run.
+Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0 the background.
 """
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from statistics import mean, median
 
 import numpy as np
-from PIL import Image
+import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from tqdm import tqdm
 
-from benchmarks import quality_ae, quality_ddpm
-from benchmarks.judge import load_judge
-from hi_mnist import cli, files, prepare
+from benchmarks.judge import Judge, load_judge
+from grading import scores
+from hi_mnist import cli, data, networks, prepare
 from hi_mnist.cli import LabError
-from hi_mnist.data import DataSet, load_data_set
+from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet, load_data_set
 from hi_mnist.networks import (
-    AE_NETWORK,
-    DDPM_NETWORK,
     DDPM_STEPS,
     DEFAULT_GUIDANCE,
-    load_ae,
-    load_ddpm,
-    network_source,
+    ae_encode,
 )
-from hi_mnist.settings import add_flags, from_args, setting
+from hi_mnist.runs import TrainConfig
+from hi_mnist.settings import check, setting
+from report.measures import class_agreement, score_samples
+
+SEEDS = range(5)
+BATCH = 200  # samples drawn at a time
+FLOOR_DRAWS = 5  # training subsets for the floor of the Frechet distance
+DIGITS = np.arange(N_CLASSES)
+
+# --------------------------------------------------------------------------- the AutoEncoder
 
 
-@dataclass
-class Drawing:
-    per_class: int = setting(100, "samples per digit", low=2, high=5_000)
-    batch: int = setting(200, "samples drawn at a time", low=1)
-    seed: int = setting(0, "seed of the samples", low=0, high=2**32 - 1)
+def measure_ae(ae, mnist: DataSet, standin: DataSet) -> dict:
+    """How well the plane separates the digits, scored by mixtures that see no labels; and the reconstructions.
+
+    Args:
+        ae: from ``hi_mnist.networks.load_ae``.
+        mnist: the real MNIST; the training labels are used only by the figure for the 15 nearest neighbours.
+        standin: the stand-in's digits, which the network has never seen.
+    """
+    codes, test_codes = (ae_encode(ae, images).astype(np.float64) for images in (mnist.train, mnist.test))
+    mixtures = fit_mixtures(codes)
+    runs = [scores.agreement(mnist.test_labels, mixture.predict(test_codes)) for mixture in mixtures]
+    accuracies = [run["accuracy"] for run in runs]
+    middle = np.argsort(accuracies, kind="stable")[(len(runs) - 1) // 2]
+    small_codes, small_test = (ae_encode(ae, images).astype(np.float64) for images in (standin.train, standin.test))
+    both = np.concatenate([small_codes, small_test])
+    both_labels = np.concatenate([standin.train_labels, standin.test_labels])
+    own = [scores.agreement(standin.test_labels, m.predict(small_test)) for m in fit_mixtures(small_codes)]
+    foreign = [scores.agreement(both_labels, mixture.predict(both)) for mixture in mixtures]
+    neighbours = KNeighborsClassifier(15).fit(codes, mnist.train_labels)
+    return {
+        "parameters": sum(weights.numel() for weights in ae.parameters()),
+        "rows": {
+            f"mixture on the plane, {len(test_codes):,} test images": medians(runs),
+            f"the stand-in, own mixture, {len(small_test):,} test images": medians(own),
+            f"the stand-in, MNIST's mixture, all {len(both):,} images": medians(foreign),
+        },
+        "accuracy of each seed": accuracies,
+        "largest confusions": largest_confusions(mixtures[middle].predict(test_codes), mnist.test_labels),
+        "accuracy of 15 nearest neighbours": float(neighbours.score(test_codes, mnist.test_labels)),
+        "reconstruction, mse": float(np.mean((reconstruct(ae, mnist.test) - mnist.test / 255) ** 2)),
+        "PCA to 2, mse": pca_mse(mnist.train, mnist.test),
+    }
+
+
+def fit_mixtures(codes: np.ndarray) -> list[GaussianMixture]:
+    """A mixture of K = 10 full Gaussians for each seed: real (N, d), without labels."""
+    return [GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes) for seed in SEEDS]
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each score over the runs."""
+    return {name: median(run[name] for run in runs) for name in runs[0]}
+
+
+def name_clusters(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Name each of ten clusters after a digit, one to one, so that as many images as possible are named correctly.
+
+    Args:
+        clusters, labels: int (N,), 0 to 9.
+
+    Returns:
+        int64 (10,), the digit of each cluster (Kuhn 1955, the Hungarian method).
+    """
+    return linear_sum_assignment(scores.count_labels(labels, clusters, N_CLASSES), maximize=True)[1]
+
+
+def largest_confusions(clusters: np.ndarray, labels: np.ndarray, count: int = 5) -> list[str]:
+    """The most frequent digits in clusters of another name, in descending order; both int (N,), 0 to 9."""
+    wrong, names = scores.count_labels(labels, clusters, N_CLASSES), name_clusters(clusters, labels)
+    wrong[DIGITS, names] = 0
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    places = zip(*np.unravel_index(largest, wrong.shape), strict=True)
+    return [f"{wrong[k, c]} images of {c} among the {names[k]}s" for k, c in places if wrong[k, c]]
+
+
+@torch.inference_mode()
+def reconstruct(ae, images: np.ndarray) -> np.ndarray:
+    """Encode and decode: uint8 (N, 1, 28, 28) -> float32 (N, 1, 28, 28) in [0, 1]."""
+    device, blocks = next(ae.parameters()).device, torch.from_numpy(images).split(1000)
+    return torch.cat([ae(block.to(device).float() / 255)[1].cpu() for block in blocks]).numpy()
+
+
+def pca_mse(train: np.ndarray, test: np.ndarray) -> float:
+    """Mean squared error per pixel of test images after PCA to two dimensions, pixels in [0, 1]."""
+    rows = data.flatten(test).astype(np.float32) / 255
+    pca = PCA(2, svd_solver="covariance_eigh").fit(data.flatten(train).astype(np.float32) / 255)
+    return float(np.mean((pca.inverse_transform(pca.transform(rows)) - rows) ** 2, dtype=np.float64))
+
+
+# --------------------------------------------------------------------------- the diffusion model
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), guidance, and where it acts."""
+
+    steps: int = setting(DDPM_STEPS, "steps", low=1, high=DDPM_STEPS)
+    guidance: float = setting(DEFAULT_GUIDANCE, "weight of classifier-free guidance", low=0, high=100)
+    low: float = setting(0.0, "end of the guided interval, 0 the clean end", low=0, below=1)
+    high: float = setting(1.0, "beginning of the guided interval, 1 the noise", above=0, high=1)
+
+    def __str__(self) -> str:
+        part = f", in {self.low:g} to {self.high:g}" if self.guidance else ""
+        return f"{self.steps} steps, guidance {self.guidance:g}{part}"
+
+
+def combine(steps: list[int], guidances: list[float], intervals: list[tuple[float, float]]) -> list[Way]:
+    """All combinations, each once; without guidance the interval does not matter. By default, the lab's own.
+
+    Raises:
+        LabError: a value is out of range.
+    """
+    for low, high in intervals:
+        if not low < high:
+            raise LabError(f"--interval must be two ascending numbers, got {low:g} {high:g}")
+    ways = [
+        check(Way(count, weight, *(interval if weight else (0.0, 1.0))))
+        for count in steps
+        for weight in guidances
+        for interval in intervals or [networks.guidance_interval(count)]
+    ]
+    return list(dict.fromkeys(ways))
+
+
+def balanced_subset(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
+    """Indices of ``per_class`` different random images of each class: int64 (10 per_class,), by class."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in DIGITS])
+
+
+def mixture_samples(mnist: DataSet, per_class: int) -> np.ndarray:
+    """The lab's other way to draw digits: PCA and a mixture, each component named by the best one-to-one matching.
+
+    Returns:
+        uint8 (10 per_class, 1, 28, 28), clipped to 0..255, sorted by digit.
+    """
+    rows = data.flatten(mnist.train).astype(np.float32)
+    pca = PCA(TrainConfig.embedding_dim, svd_solver="covariance_eigh").fit(rows)
+    codes = pca.transform(rows).astype(np.float64)
+    gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=TrainConfig.seed).fit(codes)
+    components = np.argsort(name_clusters(gmm.predict(codes), mnist.train_labels))  # in the order of the digits
+    rng = np.random.default_rng(TrainConfig.seed)
+    drawn = [rng.multivariate_normal(gmm.means_[k], gmm.covariances_[k], per_class) for k in components]
+    pixels = pca.inverse_transform(np.concatenate(drawn)).clip(0, 255).round().astype(np.uint8)
+    return pixels.reshape(-1, *IMAGE_SHAPE)
+
+
+def draw_samples(ddpm, way: Way, per_class: int) -> np.ndarray:
+    """Draw ``per_class`` samples of each class: uint8 (10 per_class, 1, 28, 28), sorted by class.
+
+    Every way starts from the same noise, so that differences are not due to luck.
+    """
+    asked = DIGITS.repeat(per_class)
+    how = {"steps": way.steps, "guidance": way.guidance, "interval": (way.low, way.high)}
+    starts = tqdm(range(0, len(asked), BATCH), desc=str(way), leave=False)
+    return np.concatenate([networks.draw_digits(ddpm, asked[i : i + BATCH], **how, seed=i) for i in starts])
+
+
+def nearest_distance(queries: np.ndarray, images: np.ndarray) -> float:
+    """The median distance of queries to the nearest of ``images``, both uint8 (N, 1, 28, 28), pixels in [0, 1]."""
+    queries, images = (data.flatten(x).astype(np.float32) / 255 for x in (queries, images))
+    near = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(images)
+    return float(np.median(near.kneighbors(queries)[0]))
+
+
+def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: int) -> dict:
+    """All figures of the diffusion model, beside real images and the lab's mixture.
+
+    Args:
+        net: from ``hi_mnist.networks.load_ddpm``.
+        judge: of ``mnist``.
+        mnist: the real MNIST.
+        ways: how to draw.
+        per_class: samples of each class, at least 2.
+    """
+    asked = DIGITS.repeat(per_class)
+    floor = [f"real training images, draw {i}" for i in range(FLOOR_DRAWS)]
+    samples = {
+        name: mnist.train[balanced_subset(mnist.train_labels, per_class, seed)] for seed, name in enumerate(floor)
+    }
+    samples["GMM on PCA-10"] = mixture_samples(mnist, per_class)
+    drawn = {str(way): draw_samples(net, way, per_class) for way in ways}
+    rows = score_samples(samples | drawn, asked, (mnist.test, mnist.test_labels), judge)
+    for name, images in (samples | drawn).items():
+        worst = min(class_agreement(asked, judge.predict(judge.features(images)))["per_class"])
+        rows[name] |= {"worst digit": worst, "exactly 0": float((images == 0).mean())}
+    for name, images in drawn.items():
+        rows[name]["nearest"] = nearest_distance(images, mnist.train)
+    # What a perfect sampler would score; its Frechet distance varies with the draw.
+    rows[floor[0]]["frechet"] = mean(rows[name]["frechet"] for name in floor)
+    return {
+        "parameters": sum(weights.numel() for weights in net.parameters()),
+        "samples": len(asked),
+        "rows": {name: row for name, row in rows.items() if name not in floor[1:]},
+        "nearest training image of real test images": nearest_distance(mnist.test[:1000], mnist.train),
+    }
+
+
+# --------------------------------------------------------------------------- the command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,9 +240,9 @@ def build_parser() -> argparse.ArgumentParser:
         "Measure the two shipped networks.",
         "python -m benchmarks.quality ddpm --steps 50 --guidance 0 0.5 1 --per_class 20",
     )
-    networks = parser.add_subparsers(dest="network", required=True)
-    ae = networks.add_parser("ae", help="the AutoEncoder: clusters, reconstructions (about two minutes)")
-    ddpm = networks.add_parser("ddpm", help="the diffusion model: agreement, Frechet distance, diversity")
+    parts = parser.add_subparsers(dest="network", required=True)
+    ae = parts.add_parser("ae", help="the AutoEncoder: clusters, reconstructions (about two minutes)")
+    ddpm = parts.add_parser("ddpm", help="the diffusion model: agreement, Frechet distance, diversity")
     ddpm.add_argument("--steps", type=int, nargs="+", default=[DDPM_STEPS, 50],
                       help="steps to measure; 1000 is ancestral, fewer is DDIM (default: 1000 50)")  # fmt: skip
     ddpm.add_argument("--guidance", type=float, nargs="+", default=[0.0, DEFAULT_GUIDANCE],
@@ -56,12 +250,10 @@ def build_parser() -> argparse.ArgumentParser:
     ddpm.add_argument("--interval", type=float, nargs=2, action="append", default=[], metavar=("LOW", "HIGH"),
                       help="part of the process in which guidance acts, 0 clean to 1 noise; may be repeated "
                       "(default: the lab's own)")  # fmt: skip
-    add_flags(ddpm, Drawing)
-    ddpm.add_argument("--pictures", type=Path, metavar="DIR", help="folder for the samples (default: cache/networks)")
+    ddpm.add_argument("--per_class", type=int, default=100, metavar="N", help="samples per digit (default: 100)")
     for name, network in (("ae", ae), ("ddpm", ddpm)):
         cli.one_line_errors(network)  # a subparser does not inherit this from its parent
         cli.add_options(network, name)
-        network.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     return parser
 
 
@@ -71,55 +263,30 @@ def prepared(dataset: str) -> DataSet:
     return load_data_set(dataset)
 
 
-def run_ae(args) -> dict:
-    ae = load_ae(args.ae)
-    return quality_ae.measure(ae, prepared("mnist"), prepared("digits"))
-
-
-def run_ddpm(args) -> dict:
-    ways, drawing = quality_ddpm.combine(args.steps, args.guidance, args.interval), from_args(Drawing, args)
-    folder = (args.pictures or files.cache_dir() / "networks").expanduser().resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    net, mnist = load_ddpm(args.ddpm), prepared("mnist")
-    judge, accuracy = load_judge(mnist)
-    figures, samples = quality_ddpm.measure(net, judge, mnist, ways, **asdict(drawing))
-    for name, tiles in samples.items():
-        save_sheet(tiles, folder / f"ddpm_{name}.png")
-    return {"judge_test_accuracy": accuracy} | asdict(drawing) | figures | {"pictures": str(folder)}
-
-
-def save_sheet(tiles: np.ndarray, path: Path, zoom: int = 2) -> None:
-    """Save images uint8 (rows, columns, 28, 28) as one picture."""
-    # Grey lines between the tiles make a veil on the black background visible.
-    framed = np.pad(tiles, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=70)
-    sheet = np.concatenate(np.concatenate(framed, axis=-2), axis=-1).repeat(zoom, axis=0).repeat(zoom, axis=1)
-    with files.atomic_path(path) as partial:
-        Image.fromarray(sheet).save(partial)
-
-
 def show(figures: dict) -> None:
     """Print the single figures, and the rows as a table."""
     for name, value in figures.items():
         if name != "rows":
-            print(f"{name.replace('_', ' ')}: {format(value, '.4g') if isinstance(value, float) else value}")
+            print(f"{name}: {format(value, '.4g') if isinstance(value, float) else value}")
     rows = figures["rows"]
-    columns = dict.fromkeys(name for row in rows.values() for name, value in row.items() if isinstance(value, float))
+    columns = dict.fromkeys(name for row in rows.values() for name in row)
     width = max(map(len, rows))
-    print(f"\n{'':{width}}" + "".join(f"  {name:>12}" for name in columns))
+    print(f"\n{'':{width}}" + "".join(f"  {name:>16}" for name in columns))
     for name, row in rows.items():
-        print(f"{name:{width}}" + "".join(f"  {format(row[c], '.4g') if c in row else '':>12}" for c in columns))
+        print(f"{name:{width}}" + "".join(f"  {format(row[c], '.4g') if c in row else '':>16}" for c in columns))
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.json is not None and not args.json.expanduser().resolve().parent.is_dir():
-        raise LabError(f"--json: there is no folder {args.json.expanduser().resolve().parent}; create it first")
-    run, network = {"ae": (run_ae, AE_NETWORK), "ddpm": (run_ddpm, DDPM_NETWORK)}[args.network]
-    source = network_source(network, getattr(args, args.network))
-    figures = {"network": args.network, "source": source} | run(args)
-    if args.json is not None:  # first of all: a closed pipe must not lose an hour's figures
-        files.write_text(args.json.expanduser().resolve(), json.dumps(figures, indent=1) + "\n")
-    show(figures)
+    if args.network == "ae":
+        show(measure_ae(networks.load_ae(args.ae), prepared("mnist"), prepared("digits")))
+        return 0
+    ways = combine(args.steps, args.guidance, args.interval)
+    if args.per_class < 2:
+        raise LabError(f"--per_class must be at least 2, got {args.per_class}")
+    net, mnist = networks.load_ddpm(args.ddpm), prepared("mnist")
+    judge, accuracy = load_judge(mnist)
+    show({"the judge's test accuracy": accuracy} | measure_ddpm(net, judge, mnist, ways, args.per_class))
     return 0
 
 

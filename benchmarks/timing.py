@@ -9,17 +9,21 @@ Machines are noisy: other work slows both sides equally only if they take turns.
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import psutil
 
 from hi_mnist.cli import LabError
+from hi_mnist.data import load_split
 from hi_mnist.files import ROOT
 from hi_mnist.text import one_line
 
@@ -28,6 +32,29 @@ REST = 0.2  # seconds before each turn: BLAS and OpenMP threads keep spinning fo
 # What benchmarks/__init__.py sets for peers in this process (the lab's scripts set their own), and what would put this
 # checkout before another.
 NOT_PASSED_ON = ("GOMP_SPINCOUNT", "PYTHONPATH")
+
+
+@dataclass
+class Plan:
+    """Sizes and repetitions of the measurements.
+
+    Args:
+        dataset: prepared.
+        quick: small sizes, one repetition: shows that everything runs, but the figures mean little.
+        before: a checkout of version 0.1, the peer of some cases; None leaves it out.
+    """
+
+    dataset: str
+    quick: bool = False
+    before: Path | None = None
+
+    def rounds(self, count: int) -> int:
+        return 1 if self.quick else count
+
+    def images(self) -> np.ndarray:
+        """60,000 training images, or 2,000, repeated if there are fewer (the stand-in): uint8 (N, 1, 28, 28)."""
+        images, _ = load_split("train", self.dataset)
+        return np.resize(images, (2_000 if self.quick else 60_000, *images.shape[1:]))
 
 
 def alternate(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: bool = True) -> dict[str, float]:
@@ -82,13 +109,11 @@ def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | N
 def machine() -> str:
     """Processor, memory, the load before (the average number of busy processes over a minute), and versions."""
     linux = Path("/proc/cpuinfo")
-    lines = linux.read_text().splitlines() if linux.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    names = re.findall(r"model name\s*: (.*)", linux.read_text()) if linux.exists() else []
     processor = (names or [platform.processor() or platform.machine()])[0]
     installed = {package.name: package.version for package in distributions()}
     versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
     return (
-        f"{os.cpu_count()} cores of {processor}, {memory}, {platform.system()} {platform.machine()}, load before "
-        f"{psutil.getloadavg()[0]:.3g}; python {platform.python_version()}, {', '.join(versions)}"
+        f"{os.cpu_count()} cores of {processor}, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}, "
+        f"load before {psutil.getloadavg()[0]:.3g}; python {platform.python_version()}, {', '.join(versions)}"
     )

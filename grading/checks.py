@@ -34,7 +34,6 @@ QUESTIONS = {
     "sample_from_gmm": sampling.QUESTION,
 }
 LAB_LIMITS = sandbox.Limits(memory=8 * 2**30)  # of the companion labs: torch's build for CUDA alone maps 3 GiB
-VERDICTS = {"timeout": "TIMEOUT", "memory": "MEMORY", "crash": "CRASH", "internal": "INTERNAL"}
 HINTS = {
     "TIMEOUT": "replace loops over samples by matrix operations; look for a loop or a wait that never ends",
     "MEMORY": "an array with two sample axes, (N, N), is too large: keep to (N, K) and (N, D)",
@@ -205,7 +204,7 @@ def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[
             message += f"\nwhat was set before that: {found['message']}"
             hint = "; ".join(filter(None, (hint, found.get("hint"))))
         return entry | {"score": found.get("score", 0.0), "verdict": "ERROR", "message": message, "hint": hint}
-    verdict = VERDICTS[outcome.status]
+    verdict = outcome.status.upper()
     return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
 
 

@@ -1,21 +1,20 @@
-"""Downloads that give up when nothing arrives: from the Hugging Face Hub by its own client, or by plain HTTP.
+"""Downloads that give up when nothing arrives: files of the data sets, and networks from the Hugging Face Hub.
 
     patience = download.Patience(download.TOTAL_LIMIT)
-    paths = download.dataset_from_hub("ylecun/mnist", ["mnist/test-00000-of-00001.parquet"], folder, patience)
-    paths = download.files_by_http("https://some.mirror/mnist/", ["t10k-images-idx3-ubyte.gz"], folder, patience, 10**8)
+    urls = download.hub_urls("ylecun/mnist", ["mnist/test-00000-of-00001.parquet"])
+    paths = download.files_by_http(urls, parent, patience, 10**8)
     config, weights = download.network_from_hub("owner/name", ["config.json", "model.safetensors"])
 
-Each returns the paths of complete files. It raises ``SourceDropped`` with the reason after five seconds without a byte,
-or at once if the source refuses, and ``OSError`` if this machine's disk is at fault. A download that makes progress,
-however slowly, is never cut off.
+Each returns the paths of complete files. It raises ``SourceDropped`` with the reason if the source refuses, and
+``OSError`` if this machine's disk is at fault. A data set's source is dropped after five seconds without a byte; a
+download that makes progress, however slowly, is never cut off.
 """
 
 import errno
 import os
-import sys
+import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -24,9 +23,7 @@ from pathlib import Path
 from hi_mnist.text import one_line
 
 SILENCE_LIMIT = 5.0  # seconds without a byte before a source is dropped
-CACHED_LIMIT = 2.0  # the same when a copy is in the cache and the Hub is only asked for a newer one
 TOTAL_LIMIT = 20.0  # seconds of waiting for answers, over all sources together
-MOST_TRIES = 3  # requests for a file from the same byte on
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}  # the same for every source
 
 
@@ -66,139 +63,79 @@ class Patience:
             self.seconds -= time.monotonic() - started
 
 
-def files_by_http(url: str, names: list[str], folder: Path, patience: Patience, largest: int) -> list[Path]:
-    """Download the files ``url + name``, each of at most ``largest`` bytes, into a new folder."""
-    from urllib.request import urlopen  # late, like the Hub's client below: they would slow every script's start
-
+def files_by_http(urls: list[str], parent: Path, patience: Patience, largest: int) -> list[Path]:
+    """Download files, each of at most ``largest`` bytes, into a new folder in ``parent``."""
+    # Late: they would slow every script's start. The Hub's client brings certificates, unlike Python on some Macs.
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import hf_raise_for_status
     from tqdm import tqdm
 
-    folder.mkdir(parents=True)
-    with _dropping(short):
-        for name in names:
-            response = patience.answer(lambda name=name: urlopen(url + name, timeout=SILENCE_LIMIT))
-            total = response.length
-            bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, delay=1, leave=False)
-            with response, bar, open(folder / name, "wb") as file:
-                while block := response.read1(65_536):
-                    bar.update(file.write(block))
-                    if file.tell() > largest:
-                        raise SourceDropped(f"{name} is far too large")
-                if total is not None and file.tell() != total:
-                    raise SourceDropped(f"it cut {name} short at {file.tell()} of {total} bytes")
-    return [folder / name for name in names]
+    session, headers = get_session(), {"Accept-Encoding": "identity"}
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    paths = [folder / url.rpartition("/")[2] for url in urls]
+    with _dropping():
+        for url, path in zip(urls, paths, strict=True):
+            request = session.build_request("GET", url, headers=headers, timeout=SILENCE_LIMIT)
+            send = {"stream": True, "follow_redirects": True}
+            response = patience.answer(lambda request=request, send=send: session.send(request, **send))
+            try:
+                hf_raise_for_status(response)
+                total = int(response.headers.get("Content-Length", 0)) or None
+                bar = tqdm(desc=path.name, total=total, unit="B", unit_scale=True, delay=1, leave=False)
+                with bar, open(path, "wb") as file:
+                    for block in response.iter_raw():
+                        bar.update(file.write(block))
+                        if file.tell() > largest:
+                            raise SourceDropped(f"{path.name} is far too large")
+            finally:
+                response.close()
+    return paths
+
+
+def hub_urls(repo_id: str, names: list[str]) -> list[str]:
+    """Where the Hub, or the mirror that ``HF_ENDPOINT`` names, has files of a public data set."""
+    from huggingface_hub import hf_hub_url
+
+    endpoint = os.environ.get("HF_ENDPOINT")
+    return [hf_hub_url(repo_id, name, repo_type="dataset", endpoint=endpoint) for name in names]
 
 
 def files_in_hub_cache(repo_type: str, repo_id: str, names: list[str]) -> list[Path]:
     """Paths of files in the user's Hub cache; empty if one of them is missing."""
     from huggingface_hub import try_to_load_from_cache
 
-    with _dropping(_reason):
+    with _dropping():
         paths = [try_to_load_from_cache(repo_id, name, repo_type=repo_type) for name in names]
     return [Path(path) for path in paths] if all(isinstance(path, str) for path in paths) else []
 
 
-def dataset_from_hub(repo_id: str, names: list[str], folder: Path, patience: Patience) -> list[Path]:
-    """Download files of a public data set into a folder, past the user's Hub cache, which may hold a bad copy."""
-    return _from_hub("dataset", repo_id, names, patience, local_dir=folder, cache_dir=folder / "cache")
-
-
 def network_from_hub(repo_id: str, names: list[str]) -> list[Path]:
-    """Get files of a model through the user's Hub cache, with the user's token if there is one.
+    """Get files of a model by the Hub's client, through the user's cache and with the user's token if there is one.
 
-    As usual with the Hub's client, each call asks for a newer version. If the Hub cannot be reached, the copy in the
-    cache is used, and a line on standard error says so.
+    The client asks for a newer version each time, and takes the copy in the cache if the Hub cannot be reached.
     """
-    copy = files_in_hub_cache("model", repo_id, names)
-    try:
-        return _from_hub("model", repo_id, names, Patience(CACHED_LIMIT if copy else TOTAL_LIMIT))
-    except (SourceDropped, OSError) as error:
-        if not copy:
-            raise
-        print(f"{repo_id}: taking the copy in the Hub's cache ({short(error)})", file=sys.stderr, flush=True)
-        return copy
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_download, hf_hub_url
 
-
-def _from_hub(repo_type: str, repo_id: str, names: list[str], patience: Patience, **where: Path) -> list[Path]:
-    from huggingface_hub import get_token, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    def get(token: bool | None) -> list[Path]:
-        options = {"repo_type": repo_type, "endpoint": os.environ.get("HF_ENDPOINT"), "token": token} | where
-        return [Path(hf_hub_download(repo_id, name, **options)) for name in names]
-
-    with _dropping(_reason), _impatient_client(patience):
-        if repo_type == "model" and get_token():  # it may be private
-            try:
-                return get(None)
-            except HfHubHTTPError as error:
-                if error.response.status_code != 401:
-                    raise
-        return get(False)  # public files need no token, but a stale token is refused
+    endpoint = os.environ.get("HF_ENDPOINT")
+    with _dropping():
+        if not files_in_hub_cache("model", repo_id, names):  # without a copy, it would ask a silent Hub for minutes
+            url, token = hf_hub_url(repo_id, names[0], endpoint=endpoint), get_token()
+            Patience(TOTAL_LIMIT).answer(lambda: get_hf_file_metadata(url, token=token, timeout=SILENCE_LIMIT))
+        how = {"endpoint": endpoint, "etag_timeout": SILENCE_LIMIT}
+        return [Path(hf_hub_download(repo_id, name, **how)) for name in names]
 
 
 @contextmanager
-def _impatient_client(patience: Patience) -> Iterator[None]:
-    """Make the Hub's client give up on a server that is silent or fails.
-
-    The client's own settings cannot enforce our limits: after HF_HUB_ETAG_TIMEOUT it asks six more times, a minute
-    each, and it retries a download that stalled or was cut for as long as each try brings bytes, even the same ones.
-    """
-    from huggingface_hub import get_session, set_client_factory
-
-    standard = get_session()
-    http = sys.modules[type(standard).__module__.partition(".")[0]]  # httpx or httpx2, whichever the client uses
-    tries: Counter = Counter()
-
-    class Body(http.SyncByteStream):
-        def __init__(self, stream):
-            self._stream, self.close = stream, stream.close
-
-        def __iter__(self):
-            try:
-                yield from self._stream
-            except http.TimeoutException:
-                raise _silent(SILENCE_LIMIT) from None
-
-    class Client(type(standard)):
-        def send(self, request, **options):
-            request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), SILENCE_LIMIT)
-            tries[part := (request.method, request.url, request.headers.get("Range"))] += 1
-            if request.method == "GET" and tries[part] > MOST_TRIES:
-                raise SourceDropped("it cut the download short again and again")
-            try:
-                response = patience.answer(lambda: super(Client, self).send(request, **options))
-            except http.TimeoutException:
-                raise _silent(SILENCE_LIMIT) from None
-            except http.TransportError as error:
-                raise SourceDropped(f"it cannot be reached ({short(error)})") from None
-            if response.status_code in (408, 429) or response.status_code >= 500:
-                response.close()
-                raise SourceDropped(f"it answers with HTTP status {response.status_code}")
-            response.headers.pop("X-Xet-Hash", None)  # Xet transfers would bypass this client
-            response.stream = Body(response.stream)
-            return response
-
-    settings = {"event_hooks": standard.event_hooks, "follow_redirects": True, "timeout": None}
-    set_client_factory(lambda: Client(**settings))
-    try:
-        yield
-    finally:
-        set_client_factory(lambda: type(standard)(**settings))
-
-
-@contextmanager
-def _dropping(reason: Callable[[Exception], str]) -> Iterator[None]:
+def _dropping() -> Iterator[None]:
     """Turn whatever a client raises into ``SourceDropped``, unless this machine's disk is at fault."""
     try:
         yield
     except SourceDropped:
         raise
-    except TimeoutError:
-        raise _silent(SILENCE_LIMIT) from None
     except Exception as error:
         if getattr(error, "errno", None) in DISK_ERRORS:
             raise
-        raise SourceDropped(reason(error)) from None
+        raise SourceDropped(_reason(error)) from None
 
 
 def _silent(seconds: float) -> SourceDropped:
@@ -206,11 +143,9 @@ def _silent(seconds: float) -> SourceDropped:
 
 
 def _reason(error: Exception) -> str:
-    """Why the Hub's client gave up, in a few words."""
+    """Why a client gave up, in a few words."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        error = error.__cause__ or error
     match error:
         case errors.HFValidationError():
             return "that is not a Hub id (owner/name)"
@@ -224,7 +159,12 @@ def _reason(error: Exception) -> str:
             return f"it lacks the file {error.response.url.path.rpartition('/')[2]}"
         case errors.HfHubHTTPError():
             return f"it answers with HTTP status {error.response.status_code}"
-    return short(error)
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # of httpx or httpx2, whichever the Hub's client uses
+    if "TimeoutException" in kinds:
+        return str(_silent(SILENCE_LIMIT))
+    if "RemoteProtocolError" in kinds:
+        return f"it cut the download short ({short(error)})"
+    return f"it cannot be reached ({short(error)})" if "TransportError" in kinds else short(error)
 
 
 def short(error: object) -> str:

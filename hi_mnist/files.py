@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import stat
 import sys
 import tempfile
@@ -18,14 +19,12 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from hi_mnist.cli import LabError
-from hi_mnist.holders import has_ended, owner
 
 LONGEST_HEADER = 1 << 16  # bytes of a safetensors file; safetensors needs fifty times as much memory to read it
 Arrays = dict[str, np.ndarray]
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 2.0  # s; virus scanners and synchronised folders hold a new file for a moment
 NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)  # the machine's fault, not the file's
-SEAL = "seal"  # the array of a cache file that vouches for the others
 
 
 def lab_home() -> Path:
@@ -100,19 +99,18 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
-    remedy = f"nothing is lost: it is whole in {partial}; close what holds that folder and rename it"
     try:
         check_new_folder(path)
         if path.is_dir():
             # Move the files one by one, the settings last: the folder may be the shell's working directory.
             for child in sorted(partial.iterdir(), key=lambda child: child.name == "config.yaml"):
                 move(child, path / child.name)
-                remedy = f"nothing is lost: the rest is in {partial}; close what holds that folder and move it there"
             remove(partial)
         else:
             move(partial, path)
     except (OSError, LabError) as error:
         cause = getattr(error, "strerror", None) or str(error).partition(";")[0]
+        remedy = f"nothing is lost: what it lacks is in {partial}; close what holds that folder and move it there"
         raise LabError(f"{path} could not be made ({cause}); {remedy}") from None
 
 
@@ -130,6 +128,25 @@ def check_new_folder(path: Path) -> None:
 
 
 @contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock file while a block runs; the system takes the lock back when this process ends, even by a kill.
+
+    Raises:
+        filelock.Timeout: at once, if somebody has it, in this process or another.
+    """
+    from filelock import FileLock  # only in functions: most commands hold nothing
+
+    lock = FileLock(path, timeout=0, thread_local=False)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows refuses this, and removes the file when the lock is released
+            path.unlink()
+        lock.release()
+
+
+@contextmanager
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A temporary folder for the length of a block; folders like it that killed processes left are removed first.
 
@@ -137,56 +154,39 @@ def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         prefix: the first part of its name.
         parent: where; None stands for the system's folder of temporary files.
     """
+    from filelock import Timeout
+
     parent = Path(os.path.realpath(parent or tempfile.gettempdir()))
-    for left in parent.glob(f"{prefix}*"):
-        with suppress(OSError):
-            status = left.lstat()
-            ours = stat.S_ISDIR(status.st_mode) and status.st_uid == getattr(os, "getuid", int)()  # Windows has only 0
-            if ours and has_ended(left.name.removeprefix(prefix).rpartition("-")[0]):
-                remove(left)
-    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{owner()}-", dir=parent))
-    try:
-        yield folder
-    finally:
-        remove(folder)
+    for mark in parent.glob(f"{prefix}*.lock"):
+        left = mark.with_name(mark.name.removesuffix(".lock"))
+        with suppress(OSError, Timeout):
+            ours = mark.lstat().st_uid == getattr(os, "getuid", int)()  # Windows has only 0
+            if ours and not left.is_symlink():
+                with held(mark):
+                    remove(left)
+    folder = parent / f"{prefix}{secrets.token_hex(8)}"
+    with held(folder.with_name(f"{folder.name}.lock")):
+        folder.mkdir(mode=stat.S_IRWXU)
+        try:
+            yield folder
+        finally:
+            remove(folder)
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder of any depth and any permissions, as far as that is possible; links in it are not followed.
-
-    Every subfolder is first moved to the top, so paths stay short and nothing recurses.
-    """
+    """Remove a folder of any permissions, as far as that is possible; links in it are not followed."""
     for pause in (0, 0.1, 0.5):  # Windows keeps an ended process's files open for a moment
         time.sleep(pause)
-        _remove_once(folder)
+        with suppress(OSError, RecursionError):
+            for top, folders, names in os.walk(folder):
+                os.chmod(top, stat.S_IRWXU)
+                for name in folders + (names if sys.platform == "win32" else []):  # elsewhere files need no permission
+                    if not os.path.islink(path := os.path.join(top, name)):
+                        os.chmod(path, stat.S_IRWXU)
+        with suppress(RecursionError):
+            shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return
-
-
-def _remove_once(top: Path) -> None:
-    mark, moved = secrets.token_hex(8), 0  # a name that nothing else has
-    waiting = [top]
-    while waiting:
-        folder = waiting.pop()
-        with suppress(OSError):
-            os.chmod(folder, stat.S_IRWXU)
-            for entry in list(os.scandir(folder)):
-                with suppress(OSError):
-                    # A junction of Windows is a folder to Python 3.11, but unlink removes it as it does a link.
-                    junction = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0)
-                    if entry.is_dir(follow_symlinks=False) and not junction:
-                        os.chmod(entry.path, stat.S_IRWXU)  # moving a folder needs write permission on it
-                        moved += 1
-                        os.rename(entry.path, top / f"{mark}-{moved}")
-                        waiting.append(top / f"{mark}-{moved}")
-                    else:
-                        if sys.platform == "win32" and not junction:
-                            os.chmod(entry.path, stat.S_IWRITE)
-                        os.unlink(entry.path)
-            if folder != top:
-                os.rmdir(folder)
-    with suppress(OSError):
-        os.rmdir(top)
 
 
 def read_json(path: Path) -> dict:
@@ -238,23 +238,22 @@ def cached(
     Args:
         name: the first part of the file's name.
         depends_on: everything that the arrays depend on, as JSON values; use ``data_hash`` for arrays.
-        shapes: shapes of the arrays, by name; None stands for any length. Arrays of another shape, with NaN or
-            infinity, or not as they were kept for just these dependencies, are computed again.
+        shapes: shapes of the arrays, by name; None stands for any length. Arrays of another shape, or with NaN or
+            infinity, are computed again.
         compute: computes the arrays.
         valid: whether kept arrays can be true; others are computed again.
     """
     path = cache_path(name, depends_on)
     try:
-        arrays = read_tensors(path, (*shapes, SEAL), "")
-        sealed = np.array_equal(arrays.pop(SEAL), _seal(depends_on, arrays))
-        if sealed and all(_fits(arrays[key], shape) for key, shape in shapes.items()) and valid(arrays):
+        arrays = read_tensors(path, tuple(shapes), "")
+        if all(_fits(arrays[key], shape) for key, shape in shapes.items()) and valid(arrays):
             return arrays
     except LabError:  # missing or damaged
         pass
     # Not ascontiguousarray, which would add an axis to scalars.
     arrays = {key: np.asarray(value, order="C") for key, value in compute().items()}
     with atomic_path(path) as partial:
-        partial.write_bytes(save(arrays | {SEAL: _seal(depends_on, arrays)}))
+        partial.write_bytes(save(arrays))
     return arrays
 
 
@@ -262,17 +261,6 @@ def cache_path(name: str, depends_on: list) -> Path:
     """Where ``cached`` keeps arrays."""
     key = json.dumps(depends_on, sort_keys=True)
     return cache_dir() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
-
-
-def _seal(depends_on: list, arrays: Arrays) -> np.ndarray:
-    """SHA-256 of arrays and what they depend on, uint8 (32,).
-
-    It finds damage, edits and files of another key, but not somebody who may write here and means to deceive: they
-    could change the program as well.
-    """
-    names = sorted(arrays)
-    sealed = json.dumps([depends_on, names, data_hash(*(arrays[name] for name in names))], sort_keys=True)
-    return np.frombuffer(hashlib.sha256(sealed.encode()).digest(), np.uint8)
 
 
 def _fits(array: np.ndarray, shape: tuple) -> bool:

@@ -7,17 +7,13 @@ Symbols: N images, d embedding dimensions. Pixels are 0..255.
 import hashlib
 import importlib.util
 import json
-import math
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from hi_mnist import download
 from hi_mnist.cli import LabError
@@ -76,7 +72,6 @@ DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 1.0
 DDPM_STEPS = 1000
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: saved but not trained
 
 
 def guidance_interval(steps: int) -> tuple[float, float]:
@@ -145,25 +140,7 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
             raise LabError(
                 f"{name} is not a folder, and the Hub does not have it ({error}); check name and network, or {remedy}"
             ) from None
-        for path in paths:
-            _check_blob(path, name, remedy)
     return NetworkFiles(network, name, *paths)
-
-
-def count_parameters(found: NetworkFiles) -> int:
-    """The number of a network's parameters, from the header of its weights; torch is not imported.
-
-    Raises:
-        LabError: a file has the wrong format or is truncated.
-    """
-    try:
-        if not isinstance(json.loads(found.config.read_text(encoding="utf-8")), dict):
-            raise found.error("config.json is not an object")
-        with safe_open(found.weights, framework="numpy") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  not a dict
-    except (OSError, ValueError, SafetensorError) as error:
-        raise found.error(error) from None
-    return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
 
 
 def network_digest(network: _Network, source: str | Path | None = None) -> str:
@@ -203,30 +180,6 @@ def load_found(found: NetworkFiles):
         raise LabError(f"{found.name} is damaged ({cause}); {found.network.remedy}")
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
     return net.eval().to(device, memory_format=torch.channels_last)
-
-
-def _check_blob(path: Path, name: str, remedy: str) -> None:
-    """Compare a file of the Hub's cache with its checksum: large files are stored in ``blobs`` under their SHA-256.
-
-    The Hub's client compares lengths only. Small files have other names, and on Windows without symbolic links there
-    are no blobs; those files pass.
-
-    Raises:
-        LabError: it names the blob, because the client would link a deleted ``path`` to it again.
-    """
-    if not path.is_symlink():
-        return
-    # Follow one link only: a blob may itself be a link into a store with other file names.
-    blob = Path(os.path.abspath(path.parent / os.readlink(path)))
-    if blob.parent.name != "blobs" or not re.fullmatch("[0-9a-f]{64}", blob.name):
-        return
-    with open(blob, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != blob.name:
-        raise LabError(
-            f"{path.name} of {name} is damaged: delete {blob}, whose SHA-256 is {digest[:8]}..., to download it again, "
-            f"or {remedy}"
-        )
 
 
 def save_network(net, folder: Path | str) -> None:
@@ -330,22 +283,13 @@ def draw_digits(
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
     }
     # A second thread hardly speeds up one image; if another program needs its core, each of a thousand steps waits.
-    with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if len(labels) == 1 else threads)
+    try:
         if steps == DDPM_STEPS:
             images = model.ddpm_sample(ddpm, labels, **options)
         else:
             images = model.ddim_sample(ddpm, labels, steps=steps, **options)
-    return model.to_pixels(images).cpu().numpy()
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Make torch use ``count`` CPU threads inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+    return model.to_pixels(images).cpu().numpy()

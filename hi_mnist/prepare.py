@@ -10,6 +10,7 @@ offline stand-in: scikit-learn's handwritten digits in MNIST's form.
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -61,20 +62,6 @@ def ensure(dataset: str | None = None, data_dir: Path | str | None = None, *, lo
     return prepared_source(folder)["dataset"]
 
 
-def verify(dataset: str | None = None, data_dir: Path | str | None = None) -> str:
-    """Like ``ensure``, but more thorough: a data set whose contents have changed is prepared again.
-
-    It reads the arrays, which takes a fraction of a second. If the stand-in is prepared, it looks for MNIST again.
-    """
-    folder = data.prepared_dir(dataset or "mnist")
-    source = prepared_source(folder)
-    if source and not _contents_match(source):
-        print(f"{folder} does not match its recorded checksums", flush=True)
-        # Mark it as damaged: ensure() looks at sizes only and would accept it.
-        files.write_text(folder / "source.json", json.dumps({"dataset": source["dataset"]}) + "\n")
-    return ensure(dataset, data_dir, look_again=True)
-
-
 def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | None:
     """The folder of IDX files that the user named, and the flag or variable that names it; None if there is none.
 
@@ -85,20 +72,18 @@ def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | No
         raise LabError("--data_dir does not apply to the data set digits, which comes with scikit-learn; leave it out")
     variable = IDX_DIR_VARIABLE.get(dataset, "")
     name, named_by = (data_dir, "--data_dir") if data_dir is not None else (os.environ.get(variable), variable)
-    if not name:
-        if data_dir is not None:
-            raise LabError("--data_dir is empty; name the folder with the four IDX files")
+    if not name and data_dir is None:
         return None
     path = Path(name).expanduser().resolve()
-    if data_dir is not None and not path.is_dir():
-        raise LabError(f"{named_by}: there is no folder {path}; name the folder with the four IDX files")
+    if data_dir is not None and not (name and path.is_dir()):
+        raise LabError(f"--data_dir: there is no folder {str(name)!r}; name the folder with the four IDX files")
     return path, named_by
 
 
 def prepared_source(folder: Path) -> dict:
     """What ``source.json`` says about a prepared folder; empty if the folder is missing or incomplete.
 
-    It compares sizes only: reading the contents would be too slow for a check at every start (see ``verify``).
+    It compares sizes only: reading the contents would be too slow for a check at every start.
     """
     source = files.read_json(folder / "source.json")
     try:
@@ -112,19 +97,6 @@ def prepared_source(folder: Path) -> dict:
     except (OSError, LookupError, TypeError):
         return {}
     return source if source.get("dataset") in list(DATASETS) else {}
-
-
-def _contents_match(source: dict) -> bool:
-    """Whether prepared data match their checksums: those of images in ``source.json``, known ones of labels."""
-    try:
-        for split in SPLITS:
-            images, labels = data.load_split(split, source["dataset"])
-            idx.check_array(source["dataset"], split, labels)
-            if _sha256(images) != source["sha256"][split]:
-                return False
-    except (LabError, SourceDropped):
-        return False
-    return True
 
 
 def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_name: bool) -> None:
@@ -141,9 +113,9 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
     if folder.exists() and not there:
         if not folder.is_dir():
             raise LabError(f"{folder} is a file, but the folder of {title} belongs there; move it away")
-        if _adopt(dataset, folder):
-            return
         if any(folder.iterdir()):
+            if not (folder / "source.json").exists():
+                raise LabError(f"{folder} holds files that load_resources.py did not write; move the folder away")
             print(f"{folder} is damaged or incomplete: preparing it again", flush=True)
     # A user of MNIST must not get other data because a file was damaged while the network is down.
     stand_in_allowed = dataset == "digits" or (dataset == "mnist" and not by_name and before.get("dataset") != "mnist")
@@ -181,74 +153,51 @@ def _find(dataset: str, idx_dir: tuple[Path, str] | None, work: Path) -> tuple[t
         except SourceDropped as error:
             raise LabError(f"{named_by}: {error}") from None
     print(f"looking for {DATASETS[dataset]}", flush=True)
-    patience = download.Patience(download.TOTAL_LIMIT)
-    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    sources = [(f"the Hub ({hub}, {HUB_FILES[dataset][0]})", lambda folder: _from_hub(dataset, folder, patience))]
-    for url in IDX_MIRRORS[dataset]:
-        sources.append((f"the mirror {url}", lambda folder, url=url: _from_mirror(url, dataset, folder, patience)))
-    for number, (name, get) in enumerate(sources):
+    for name, get in _sources(dataset, work):
         try:
-            return get(work / str(number)), name
+            return get(), name
         except SourceDropped as error:
-            print(f"  dropped {name}: {error}", flush=True)
+            print(f"  dropped {name}: {str(error).replace(f'{work}{os.sep}', '')}", flush=True)
     return None
 
 
-def _adopt(dataset: str, folder: Path) -> bool:
-    """Adopt prepared files without a valid ``source.json``, as in earlier years; False if they are not the data set.
+def _sources(dataset: str, work: Path) -> Iterator[tuple[str, Callable[[], tuple[Split, Split]]]]:
+    """Where a data set may be had, in this order: the source's name, and what gets the two splits from it."""
+    patience = download.Patience(download.TOTAL_LIMIT)
+    hub, (repo_id, pattern) = os.environ.get("HF_ENDPOINT") or "https://huggingface.co", HUB_FILES[dataset]
+    names = [pattern.format(split) for split in SPLITS]
 
-    Raises:
-        LabError: they are valid but other data, which must not be overwritten.
-    """
-    if dataset not in idx.KNOWN_MD5:
-        return False
-    try:
-        splits = tuple(data.load_split(split, dataset) for split in SPLITS)
-    except LabError:
-        return False
-    try:
-        for split, (images, labels) in zip(SPLITS, splits, strict=True):
-            idx.check_array(dataset, split, images[:, 0])
-            idx.check_array(dataset, split, labels)
-    except SourceDropped:
-        if files.read_json(folder / "source.json"):
-            return False  # ours, and damaged
-        raise LabError(
-            f"{folder} holds data that is not {DATASETS[dataset]} and was not written by load_resources.py; "
-            "move the folder away"
-        ) from None
-    source = f"the files found in {folder}, whose checksums are right"
-    files.write_text(folder / "source.json", _source_json(dataset, splits, source))
-    print(f"taking {source}", flush=True)
-    return True
+    def fetch(urls: list[str]) -> list[Path]:
+        return download.files_by_http(urls, work, patience, idx.LARGEST_IDX)
+
+    def decode(paths: list[Path]) -> tuple[Split, Split]:
+        return tuple(idx.read_parquet(path, dataset, split) for path, split in zip(paths, SPLITS, strict=True))
+
+    if cached := download.files_in_hub_cache("dataset", repo_id, names):
+        where = f"the Hub's cache, {cached[0].parents[3]} (delete this folder if it is damaged)"
+        yield where, lambda: decode(cached)
+    yield f"the Hub ({hub}, {repo_id})", lambda: decode(fetch(download.hub_urls(repo_id, names)))
+    for mirror in IDX_MIRRORS[dataset]:
+        urls = [f"{mirror}{name}.gz" for name in idx.IDX_NAMES.values()]
+        yield f"the mirror {mirror}", lambda urls=urls: idx.read_idx_folder(fetch(urls)[0].parent, dataset)
 
 
 def _write(dataset: str, splits: tuple[Split, Split], source: str, folder: Path) -> None:
     """Write a prepared data set into a new folder."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
+    content, sums = {"dataset": dataset, "source": source}, {}
     for split, (images, labels) in zip(SPLITS, splits, strict=True):
         arrays = {"image2D": np.ascontiguousarray(images), "label": np.ascontiguousarray(labels)}
         # Not save_file: only the owner could read its files, and its errors hide a full disk.
         (folder / f"{split}.safetensors").write_bytes(save(arrays))
-    files.write_text(folder / "source.json", _source_json(dataset, splits, source))
-
-
-def _source_json(dataset: str, splits: tuple[Split, Split], source: str) -> str:
-    content = {"dataset": dataset, "source": source}
-    content |= {split: len(images) for split, (images, _) in zip(SPLITS, splits, strict=True)}
-    content["sha256"] = {split: _sha256(images) for split, (images, _) in zip(SPLITS, splits, strict=True)}
-    content["created"] = datetime.now().astimezone().isoformat(timespec="seconds")
-    return json.dumps(content, indent=2) + "\n"
-
-
-def _sha256(images: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+        content[split], sums[split] = len(images), hashlib.sha256(arrays["image2D"].data).hexdigest()
+    content |= {"sha256": sums, "created": datetime.now().astimezone().isoformat(timespec="seconds")}
+    files.write_text(folder / "source.json", json.dumps(content, indent=2) + "\n")
 
 
 def _replace_folder(new: Path, target: Path, former: Path) -> None:
     """Move ``new`` to ``target``; the old content goes to ``former``, or comes back if the exchange fails."""
-    there = prepared_source(target)
-    if there and there["sha256"] == prepared_source(new)["sha256"] and _contents_match(there):
+    if prepared_source(target).get("sha256") == prepared_source(new)["sha256"]:
         return  # another process was faster
     if target.exists():
         files.move(target, former)
@@ -258,35 +207,6 @@ def _replace_folder(new: Path, target: Path, former: Path) -> None:
         if former.exists() and not target.exists():
             files.move(former, target)
         raise
-
-
-def _from_hub(dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
-    """Take the two parquet files of a data set from the user's Hub cache, else from the Hub, and decode them."""
-    repo_id, pattern = HUB_FILES[dataset]
-    names = [pattern.format(split) for split in SPLITS]
-    cached = download.files_in_hub_cache("dataset", repo_id, names)
-    if cached:
-        try:
-            splits = _read_parquet_files(cached, dataset)
-            print("  found in the Hub's cache", flush=True)
-            return splits
-        except SourceDropped as error:  # download a good copy, or stay offline
-            remedy = f"to mend the cache, delete {cached[0].parents[3]}"
-            print(f"  dropped the copy in the Hub's cache, {cached[0].parent}: {error}; {remedy}", flush=True)
-    return _read_parquet_files(download.dataset_from_hub(repo_id, names, folder, patience), dataset)
-
-
-def _read_parquet_files(paths: list[Path], dataset: str) -> tuple[Split, Split]:
-    return tuple(idx.read_parquet(path, dataset, split) for path, split in zip(paths, SPLITS, strict=True))
-
-
-def _from_mirror(url: str, dataset: str, folder: Path, patience: download.Patience) -> tuple[Split, Split]:
-    """Download the four IDX files of a data set and read them."""
-    download.files_by_http(url, [f"{name}.gz" for name in idx.IDX_NAMES.values()], folder, patience, idx.LARGEST_IDX)
-    try:
-        return idx.read_idx_folder(folder, dataset)
-    except SourceDropped as error:  # about files that the user will never see
-        raise SourceDropped(str(error).replace(f"{folder}{os.sep}", "").removesuffix("; download it again")) from None
 
 
 def stand_in() -> tuple[Split, Split]:

@@ -8,6 +8,7 @@ Symbols: N images, D = 784 pixels, d embedding dimensions, K components. Pixels 
 
 import csv
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,6 @@ from hi_mnist import cli, settings
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, N_PIXELS, flatten
 from hi_mnist.files import lab_home, read_json, read_tensors, results_dir
-from hi_mnist.holders import claimed
 from hi_mnist.networks import ae_encode, load_ae
 from hi_mnist.settings import brief, check, setting
 
@@ -129,22 +129,38 @@ class SavedRun:
 def new_run_path(results_path: str | None, prefix: str = "") -> Iterator[Path]:
     """The folder of a new run: ``results_path``, relative to the working directory, else ``results/PREFIX<now>``.
 
-    No other process makes a run of that name while the block lasts.
+    The latter's name is its own, even if others start in the same second: they get ``...-2``, ``...-3``.
 
     Raises:
-        LabError: the path is empty, in a folder of prepared data or caches, or another process is making a run there.
+        LabError: the path is empty, or in a folder of prepared data or caches.
     """
     if results_path == "":
         raise LabError("--results_path is empty; name a folder or leave it out")
-    if results_path is None:
-        path = results_dir() / f"{prefix}{datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
-    else:
+    if results_path is not None:
         path = Path(results_path).expanduser().resolve()
         kept_out = [lab_home() / "cache", *(lab_home() / f"{dataset}_encoded" for dataset in DATASETS)]
         if any(folder.resolve() in (path, *path.parents) for folder in kept_out):
             raise LabError(f"{path} is in a folder that is rewritten when data are prepared; name another one")
-    with claimed(path, default=results_path is None) as path:
         yield path
+        return
+    name = f"{prefix}{datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    path, mark = next(filter(None, (_claimed(results_dir() / each) for each in names)))
+    try:
+        yield path
+    finally:
+        mark.rmdir()
+
+
+def _claimed(path: Path) -> tuple[Path, Path] | None:
+    """A path and a hidden folder that keeps its name for us; None if it is taken."""
+    mark = path.with_name(f".{path.name}.claimed")
+    with suppress(FileExistsError):
+        mark.mkdir(parents=True)
+        if not path.exists():
+            return path, mark
+        mark.rmdir()
+    return None
 
 
 def run_option(path: Path) -> str:
@@ -242,12 +258,10 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
 
 def read_trace(folder: Path) -> np.ndarray | None:
     """The mean log-likelihood of each EM iteration, float64 (n,), in ``trace.csv``; None if that is missing or bad."""
-    path = folder / "trace.csv"
     try:
-        if path.stat().st_size > LARGEST_TRACE:
-            return None
-        with path.open(encoding="utf-8", newline="") as file:
-            values = np.array([float(row["mean_log_likelihood"]) for row in csv.DictReader(file)])
+        with (folder / "trace.csv").open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file.read(LARGEST_TRACE).splitlines())
+        values = np.array([float(row["mean_log_likelihood"]) for row in rows])
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     return values if len(values) and (np.abs(values) < LARGEST_NUMBER).all() else None

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from benchmarks import __main__ as suite
 from benchmarks import functions, peers, results, timing
-from benchmarks.plan import Row
+from benchmarks.results import Row
 from hi_mnist import data
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
@@ -82,63 +82,48 @@ def test_a_command_runs_in_its_environment_and_its_error_is_one_line(monkeypatch
 
 ROWS = [
     Row("EM", "scikit-learn", 0.05, 0.2, 6.0, note="1e-15 apart"),
-    Row("EM", "textbook", 0.05, 0.2, 1.0, saved=True),
+    Row("EM", "textbook", 0.05, 0.2, 1.0),
     Row("start", "", 1.5),
 ]
 
 
-def test_a_case_replaces_its_own_section_and_the_head_stays(tmp_path):
-    page = tmp_path / "RESULTS.md"
-    page.write_text("# By hand\n\nStays.\n\n## old\n\ngoes\n\n## pca\n\nstays\n\n## em\n\ngoes\n")
-    results.write(tmp_path, {"em": results.section("em", ROWS, "3 s; data: digits")}, ["em", "ae", "pca"])
-    text = page.read_text()
-    assert text.startswith("# By hand\n\nStays.\n\n## em\n") and text.endswith(" data: digits.\n\n## pca\n\nstays\n")
-    assert "goes" not in text
+def test_a_section_holds_the_rows_their_notes_and_the_machine():
+    text = results.section("em", ROWS, "3 s; data: digits")
+    assert text.startswith("## em\n\n| what | peer |") and text.endswith(" data: digits.\n")
     assert "| EM | scikit-learn | 50 ms | 200 ms | 4x | 6x, missed |" in text
-    assert "| EM | textbook | 50 ms | 200 ms (saved) | 4x | 1x |" in text
+    assert "| EM | textbook | 50 ms | 200 ms | 4x | 1x |" in text
     assert "| start |  | 1.5 s |  |  |  |" in text
     assert "EM, scikit-learn: 1e-15 apart" in text
 
 
 def test_the_projects_results_have_every_case_and_the_readme_repeats_some_of_their_rows():
-    assert list(results.sections(results.FOLDER)) == ["", *suite.CASES]
-    rows = set("\n".join(results.sections(results.FOLDER).values()).splitlines())
+    kept = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
+    assert [line.removeprefix("## ") for line in kept if line.startswith("## ")] == list(suite.CASES)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     repeated = [line for line in readme.partition("## Speed")[2].partition("\n## ")[0].splitlines() if "|" in line]
-    assert len(repeated) == 2 + 5 and set(repeated) <= rows
+    assert len(repeated) == 2 + 5 and set(repeated) <= set(kept)
 
 
 # --------------------------------------------------------------------------- the command
 
 
-def test_quick_run_on_the_stand_in(tmp_path, on_the_standin, capsys):
-    results.write(tmp_path, {name: results.section(name, ROWS, "before") for name in ("pca", "startup")}, suite.CASES)
-    before = results.sections(tmp_path)
-    assert suite.main(["--quick", "--only", "em", "startup", "--out", str(tmp_path)]) == 0
-    after = results.sections(tmp_path)
-    assert list(after) == ["", "em", "pca", "startup"]
-    assert after["pca"] == before["pca"] and after["startup"] != before["startup"]
-    said = capsys.readouterr().out.splitlines()
-    assert sum(line in said for line in after["em"].splitlines()) >= 6  # the rows are printed as they are written
-    assert "from submission import GMM" in after["startup"] and "data: digits" in after["startup"]
-
-
-@pytest.mark.slow
-def test_quick_run_of_everything(tmp_path, on_the_standin):
-    pytest.importorskip("diffusers", reason="benchmarks/requirements.txt is not installed")
-    assert suite.main(["--quick", "--out", str(tmp_path)]) == 0
-    assert list(results.sections(tmp_path)) == ["", *suite.CASES]
+@pytest.mark.parametrize("cases", [["em", "pca"], pytest.param([*suite.CASES], marks=pytest.mark.slow)], ids=len)
+def test_quick_run_on_the_stand_in(cases, on_the_standin, capsys):
+    if "ddpm" in cases:
+        pytest.importorskip("diffusers", reason="benchmarks/requirements.txt is not installed")
+    assert suite.main(["--quick", "--only", *cases]) == 0
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if line.startswith("## ")] == [f"## {case}" for case in cases]
+    assert said.count("data: digits") == len(cases)
 
 
 def test_bad_options_and_missing_peers_are_one_line(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     for arguments, message in (
-        (["--quick"], "--out"),
-        (["--quick", "--out", "benchmarks/../benchmarks"], "--out"),
         (["--only", "speed"], "--only"),
         (["--only"], "--only"),
-        (["--quick", "--only", "ddpm", "--out", str(tmp_path)], "benchmarks/requirements.txt"),
-        (["--only", "em", "--before", str(tmp_path), "--out", str(tmp_path)], "git worktree"),
+        (["--quick", "--only", "ddpm"], "benchmarks/requirements.txt"),
+        (["--only", "em", "--before", str(tmp_path)], "git worktree"),
     ):
         with pytest.raises(LabError, match=message):
             suite.main(arguments)

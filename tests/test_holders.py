@@ -8,16 +8,12 @@ import sys
 import tempfile
 from datetime import datetime
 
-import psutil
 import pytest
 
 import train
-from hi_mnist import cli, files, holders, runs
+from hi_mnist import cli, files, runs
 from hi_mnist.files import ROOT
 from hi_mnist.holders import Held, lock
-from labs import shared
-
-DEAD = 4_000_000 - 1  # above any process id in use here
 
 
 @pytest.fixture
@@ -27,94 +23,48 @@ def temporary(tmp_path, monkeypatch):
     return tmp_path
 
 
-def ended() -> str:
-    """The owner's name of a process of this machine that is no more."""
-    machine = holders.owner().partition("-")[0]
-    return f"{machine}-{next(pid for pid in range(DEAD, 0, -1) if not psutil.pid_exists(pid))}-5"
-
-
-def test_a_lock_names_its_holder_and_only_a_dead_one_loses_it(tmp_path):
+def test_a_lock_names_its_holder_and_is_free_afterwards(tmp_path):
     path = tmp_path / "lock.json"
-    with lock(path, "the folder"):
-        mine = json.loads(path.read_text())
-        with pytest.raises(Held) as caught, lock(path, "the folder"):
-            pass
-        line = cli.explain(caught.value)
-        assert "\n" not in line and "remove" not in line
-        for part in ("the folder", str(os.getpid()), mine["host"], mine["user"], mine["since"]):
-            assert part in line
-    assert not path.exists()
-    machine, pid, start = holders.owner().split("-")
-    for owner, is_dead in (
-        (ended(), True),
-        (f"{machine}-{pid}-{int(start) + 100}", True),  # a later process has its id
-        (f"{machine}-{pid}-{start}", False),
-        (f"00000000-{DEAD}-5", False),  # of another machine: nobody can know
-        ("nonsense", False),
-    ):
-        path.write_text(json.dumps(mine | {"owner": owner}))
-        if is_dead:
-            with lock(path, "it"):
-                assert json.loads(path.read_text()) == mine | {"since": json.loads(path.read_text())["since"]}
-            assert list(tmp_path.iterdir()) == [], owner
-            continue
-        with pytest.raises(Held) as caught, lock(path, "it"):
-            pass
-        assert (f"remove {path}" in str(caught.value)) == (machine not in owner), owner
-    for content in ("", "[]"):  # a power cut; just now, it could be a process that is about to write it
-        path.write_text(content)
-        with pytest.raises(Held), lock(path, "it"):
-            pass
-        os.utime(path, (0, 0))
-        with lock(path, "it"):
-            pass
-
-
-def test_of_two_that_find_a_dead_holder_one_takes_over(tmp_path, monkeypatch):
-    path, has_ended = tmp_path / "lock.json", holders.has_ended
-    faster = json.dumps({"owner": holders.owner()})
-
-    def overtaken(owner):  # another process takes over between two looks of ours
-        is_dead = has_ended(owner)
-        path.write_text(faster)
-        return is_dead
-
-    path.write_text(json.dumps({"owner": ended()}))
-    monkeypatch.setattr(holders, "has_ended", overtaken)
-    with pytest.raises(Held), lock(path, "it"):
-        pass
-    assert [left.read_text() for left in tmp_path.iterdir()] == [faster]
+    path.write_text("[]")  # a former holder's, damaged
+    for _ in range(2):
+        with lock(path, "the folder"):
+            mine = json.loads(path.read_text())
+            with pytest.raises(Held) as caught, lock(path, "the folder"):
+                pass
+            line = cli.explain(caught.value)
+            assert "\n" not in line
+            for part in ("the folder", str(os.getpid()), mine["host"], mine["user"], mine["since"]):
+                assert part in line
+        assert list(tmp_path.iterdir()) == []
 
 
 KILLED = """
 import sys, time
 sys.path.insert(0, {root!r})
-from hi_mnist import files, holders, runs
-with holders.lock(holders.Path({lock!r}), "it"), files.scratch("lab-box-") as folder, runs.new_run_path("run") as path:
+from hi_mnist import files, holders
+with holders.lock(holders.Path({lock!r}), "it"), files.scratch("lab-box-") as folder:
     (folder / "file").touch()
     print(folder, flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "waitid"), reason="needs zombies")
-def test_after_a_kill_nothing_is_blocked_and_nothing_is_left(temporary, monkeypatch):
+@pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
+def test_after_a_kill_nothing_is_blocked_and_nothing_is_left(temporary):
     path = temporary / "lock.json"
     code = KILLED.format(root=str(ROOT), lock=str(path))
     environment = os.environ | {"TMPDIR": str(temporary)}
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=temporary, env=environment)
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
     folder = child.stdout.readline().decode().strip()
-    assert str(temporary) in folder and os.path.isdir(folder)
-    monkeypatch.chdir(temporary)
-    for held in (lock(path, "it"), runs.new_run_path("run")):
-        with pytest.raises(Held, match=f"process {child.pid} of"), held:
-            pass
+    with pytest.raises(Held, match=f"process {child.pid} of"), lock(path, "it"):
+        pass
+    with files.scratch("lab-box-"):
+        assert os.path.isfile(f"{folder}/file")  # it lives
     os.kill(child.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie: nobody has taken its exit status
-    with lock(path, "it"), files.scratch("lab-box-") as mine, runs.new_run_path(None):
-        assert {p.name for p in temporary.iterdir() if p.is_dir()} == {mine.name}
-    assert list(temporary.iterdir()) == []
     child.communicate()
+    with lock(path, "it"), files.scratch("lab-box-") as mine:
+        assert [p.name for p in temporary.iterdir() if p.is_dir()] == [mine.name]
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes no links for everybody")
@@ -122,31 +72,21 @@ def test_scratch_clears_what_the_dead_left_and_nothing_else(temporary):
     outside = temporary / "outside"
     outside.mkdir()
     (outside / "file").touch()
-    deep = temporary / f"lab-box-{ended()}-a"
-    deep.mkdir()
-    os.symlink(outside, deep / "link")
-    here = os.open(deep, os.O_RDONLY)
-    for _ in range(60):  # deeper than a path may be long
-        os.mkdir(100 * "d", dir_fd=here)
-        below = os.open(100 * "d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.chmod(here, 0)
-    os.close(here)
-    kept = {f"lab-box-{holders.owner()}-a", f"lab-box-00000000-{DEAD}-5-a", f"lab-boxes-{ended()}-a", "lab-box-old"}
-    for name in kept:
+    for name in ("lab-box-dead", "lab-boxes-dead", "lab-box-live"):
         (temporary / name).mkdir()
-    os.symlink(outside, temporary / f"lab-box-{ended()}-link")
-    (temporary / f"lab-box-{ended()}-file").touch()
-    kept |= {f"lab-box-{ended()}-link", f"lab-box-{ended()}-file", "outside"}
-    with files.scratch("lab-box-") as folder:
-        assert {path.name for path in temporary.iterdir()} == kept | {folder.name}
+    (temporary / "lab-box-dead" / "closed" / "deep").mkdir(parents=True)
+    (temporary / "lab-box-dead" / "link").symlink_to(outside)
+    (temporary / "lab-box-dead" / "closed").chmod(0)
+    (temporary / "lab-box-planted").symlink_to(outside)
+    for name in ("lab-box-dead", "lab-boxes-dead", "lab-box-planted"):
+        (temporary / f"{name}.lock").touch()
+    kept = {path.name for path in temporary.iterdir()} - {"lab-box-dead", "lab-box-dead.lock"}
+    with files.held(temporary / "lab-box-live.lock"), files.scratch("lab-box-") as folder:
+        names = {folder.name, f"{folder.name}.lock", "lab-box-live.lock"}
+        assert {path.name for path in temporary.iterdir()} == kept | names
         (folder / "sub").mkdir(mode=0)
     assert {path.name for path in temporary.iterdir()} == kept
     assert [path.name for path in outside.iterdir()] == ["file"]
-
-
-# --------------------------------------------------------------------------- the names of new runs
 
 
 def test_every_command_takes_another_name_if_its_own_is_taken(temporary, monkeypatch):
@@ -170,7 +110,4 @@ def test_every_command_takes_another_name_if_its_own_is_taken(temporary, monkeyp
         (temporary / "results" / f"{prefix}{now}").mkdir(parents=True)
         assert main.main(arguments) == 0
         assert [path.name for path in seen] == [f"{prefix}{now}-3", f"{prefix}{now}-2"]
-        with runs.new_run_path("named"), pytest.raises(Held, match="named is in use by process"):
-            main.main([*arguments, "--results_path", "named"])
-    with shared.run_path("lab", None, "mine"), pytest.raises(Held), shared.run_path("lab", None, "mine"):
-        pass
+        assert not list((temporary / "results").glob(".*"))

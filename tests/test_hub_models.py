@@ -12,14 +12,14 @@ import sys
 import pytest
 import torch
 from conftest import full_disk
-from hub import NOWHERE, POSIX, REASONS, TOKEN, FakeHub, stopped_download, use_hub
+from hub import NOWHERE, POSIX, REASONS, TOKEN, FakeHub, use_hub
 from safetensors.torch import save
 
 import model
 from hi_mnist import cli, download
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
-from hi_mnist.networks import _check_blob, load_ae, load_ddpm, save_network
+from hi_mnist.networks import load_ae, load_ddpm, save_network
 
 AE_ID, DDPM_ID = "someone/their-ae", "someone/their-ddpm"
 WEIGHTS = "model.safetensors"
@@ -81,13 +81,8 @@ def refusal(load=load_ae, source=AE_ID, flag="--ae"):
 # --------------------------------------------------------------------------- what loads
 
 
-@pytest.mark.parametrize("fault", [None, "redirect", "cut_once", "trickle"])
-def test_networks_on_the_hub_load(hub, saved, monkeypatch, fault):
-    if fault == "trickle":  # a slow download that moves is never cut
-        monkeypatch.setattr(download, "SILENCE_LIMIT", 1.0)
-        monkeypatch.setattr(download, "TOTAL_LIMIT", 1.0)
-        hub.pieces, hub.pause = 15, 0.1
-        assert hub.pieces * hub.pause > 1.0  # or this test shows nothing
+@pytest.mark.parametrize("fault", [None, "redirect"])
+def test_networks_on_the_hub_load(hub, saved, fault):
     files, networks = saved
     for load, repo_id in ((load_ae, AE_ID), (load_ddpm, DDPM_ID)):
         put(hub, files[repo_id], repo_id, weights_fault=fault)
@@ -98,8 +93,8 @@ def test_networks_on_the_hub_load(hub, saved, monkeypatch, fault):
     assert all("/resolve/" in path for _, path in hub.requests)  # no telemetry
 
 
-def test_a_network_that_was_loaded_once_loads_whatever_becomes_of_the_hub(hub, saved, monkeypatch, offline, capfd):
-    monkeypatch.setattr(download, "CACHED_LIMIT", 0.4)
+def test_a_network_that_was_loaded_once_loads_whatever_becomes_of_the_hub(hub, saved, monkeypatch, offline):
+    monkeypatch.setattr(download, "SILENCE_LIMIT", 0.4)
     put(hub, saved[0][AE_ID])
     first = load_ae(AE_ID)
     hub.commit = "f" * 40
@@ -110,23 +105,19 @@ def test_a_network_that_was_loaded_once_loads_whatever_becomes_of_the_hub(hub, s
         assert all(torch.equal(value, newer[name]) for name, value in load_ae(AE_ID).state_dict().items())
 
     assert_newer()
-    for hub.mode in ("silent", "500", "loop", "refused"):
-        capfd.readouterr()
+    for hub.mode in ("silent", "500", "refused"):
         with monkeypatch.context() as patch:
             if hub.mode == "refused":
                 patch.setenv("HF_ENDPOINT", NOWHERE)
             assert_newer()
-        (line,) = capfd.readouterr().err.splitlines()
-        assert line.startswith(f"{AE_ID}: taking the copy in the Hub's cache ("), hub.mode
     hub.mode = "404"  # even a Hub that has lost the repository: what was downloaded stays usable offline
     offline()
     hub.requests.clear()
     assert_newer()
     assert hub.requests == []
-    assert capfd.readouterr().err == ""  # it is what the user chose
 
 
-def test_a_private_network_needs_its_owners_token_and_a_public_one_none(hub, saved, monkeypatch, tmp_path):
+def test_a_private_network_needs_its_owners_token(hub, saved, monkeypatch, tmp_path):
     put(hub, saved[0][AE_ID], fault="private")
     assert "needs your token" in refusal()
     (tmp_path / "hf").mkdir(exist_ok=True)
@@ -136,9 +127,6 @@ def test_a_private_network_needs_its_owners_token_and_a_public_one_none(hub, sav
     put(hub, saved[0][DDPM_ID], DDPM_ID, fault="private")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     load_ddpm(DDPM_ID)
-    monkeypatch.setenv("HF_TOKEN", "hf_an_old_one")
-    put(hub, saved[0][AE_ID])
-    load_ae(AE_ID)
 
 
 # --------------------------------------------------------------------------- what the Hub does not give
@@ -146,14 +134,15 @@ def test_a_private_network_needs_its_owners_token_and_a_public_one_none(hub, sav
 
 def test_a_hub_that_fails_is_one_line_with_its_reason_and_leaves_nothing(hub, saved, cache, monkeypatch, offline):
     monkeypatch.setattr(download, "SILENCE_LIMIT", 0.4)
-    own = {"refused": "cannot be reached", "offline": "HF_HUB_OFFLINE"}
-    for fault, reason in ({"empty": "no public repository"} | REASONS | own).items():
+    reasons = {"empty": "no public repository"} | {fault: REASONS[fault] for fault in ("silent", "500", "loop")}
+    reasons |= {"refused": "cannot be reached", "offline": "HF_HUB_OFFLINE"}
+    for fault, reason in reasons.items():
         if fault == "refused":
             monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
         elif fault == "offline":
             offline()
         elif fault != "empty":
-            put(hub, saved[0][AE_ID], weights_fault=fault)
+            put(hub, saved[0][AE_ID], fault=fault)
         assert re.search(reason, refusal()), fault
         assert list(cache.rglob("*.incomplete")) == [], fault
 
@@ -170,27 +159,12 @@ def test_a_hub_that_lacks_a_file_is_one_line_and_a_pickle_is_never_read(hub, sav
 
 
 @POSIX
-def test_ctrl_c_stops_a_download_and_leaves_nothing(hub, saved, cache, standin):
-    put(hub, saved[0][AE_ID], fault="silent_body")
-    status, out, err = stopped_download(hub, "--ae", AE_ID, part=AE_ID)
-    assert status == 130 and err == "\nstopped: nothing half-written is left behind\n"
-    assert "data set" in out and "next" not in out
-    assert list(cache.rglob("*.incomplete")) == []
-
-
-@POSIX
-def test_a_disk_that_fills_is_not_the_hubs_fault_and_leaves_the_older_copy_usable(hub, saved, capfd):
+def test_a_disk_that_fills_is_not_the_hubs_fault(hub, saved, capfd):
     put(hub, saved[0][AE_ID])
     with full_disk(5_000):
         assert cli.run_script(lambda: load_ae(AE_ID)) == 2
     assert capfd.readouterr().err.startswith("error: the disk is full")
     load_ae(AE_ID)
-    hub.commit = "f" * 40
-    newer = {name: values + 1 for name, values in saved[1][AE_ID].state_dict().items()}
-    put(hub, saved[0][AE_ID] | {WEIGHTS: weights_bytes(newer)})
-    with full_disk(5_000):
-        load_ae(AE_ID)
-    assert "taking the copy in the Hub's cache" in capfd.readouterr().err
 
 
 # --------------------------------------------------------------------------- files that are not a network of this lab
@@ -222,39 +196,6 @@ def test_files_that_are_not_a_network_are_one_line(saved, tmp_path):
     for name, data in files[AE_ID].items():
         (tmp_path / name).write_bytes(data)
     assert "does not hold" in refusal(load_ddpm, str(tmp_path), "--ddpm")
-
-
-def test_a_file_with_a_wrong_checksum_is_refused(hub, saved, cache, offline):
-    """A sound file of the right size that is not the one the Hub announced: only its checksum shows it."""
-    files = saved[0][AE_ID]
-    put(hub, files, weights_fault="corrupt")
-    for _ in range(2):  # downloaded, then from the cache
-        line = refusal()
-        assert WEIGHTS in line and "SHA-256" in line
-        (blob,) = [path for path in (cache / "blobs").iterdir() if str(path) in line]
-    put(hub, files)
-    blob.unlink()  # as the line says
-    load_ae(AE_ID)
-    offline()
-    content = bytearray(blob.read_bytes())  # a blob that rots
-    content[-3] ^= 1
-    blob.write_bytes(content)
-    assert str(blob) in refusal()
-
-
-def test_a_file_with_another_kind_of_name_in_the_cache_is_not_compared(hub, saved, cache):
-    """The names of small files are not SHA-256, and caches without symbolic links have no such names."""
-    put(hub, saved[0][AE_ID])
-    load_ae(AE_ID)
-    for path in cache.rglob("snapshots/*/*"):
-        blob = path.resolve()
-        path.unlink()
-        if path.suffix == ".json":
-            path.symlink_to(blob.rename(blob.with_name("0" * 40)))
-        else:
-            blob.rename(path)
-    _check_blob(next(cache.rglob("config.json")), AE_ID, "")
-    _check_blob(next(cache.rglob(WEIGHTS)), AE_ID, "")
 
 
 def test_the_variables_of_a_user_are_respected(hub, saved):

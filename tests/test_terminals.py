@@ -44,9 +44,9 @@ staff.rehearse 2 RUN
 staff.pretrain 2 ae --data_dir NEW --work_dir HOME
 staff.gradescope.__main__ 0 NEW.zip
 staff.gradescope.autograder 1 --check
-benchmarks.__main__ 2 --only em --out NEW --before HOME
+benchmarks.__main__ 2 --only em --before HOME
 benchmarks.gallery 2 --results_path NEW
-benchmarks.quality 2 ae --json NEW/x.json
+benchmarks.quality 2 ae --ae NEW/x
 """
 
 

@@ -32,6 +32,7 @@ STAFF_FILES = ["__init__.py", *READING, "gradescope/__init__.py", "gradescope/au
 FILES_FOR_RUNS = ["fingerprint.py", "grade_one.py", "gradebook.py", "handout.py", "refit.py", "rerun.py", "similar.py"]
 FILES_FOR_RUNS += ["thumbnails.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
+PACKAGES += ["filelock"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
 TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
 TIMEOUT_FOR_RUNS = 2340  # or up to 40 if the assignment's settings say so
