@@ -34,9 +34,9 @@ def markdown(text: object, longest: int = 4000) -> str:
     return _MARKDOWN.sub(lambda c: escaped.get(c[0], f"\\{c[0]}"), one_line(text, longest))
 
 
-def listed(names: list[str]) -> str:
+def listed(names: list[str], separator: str = ", ") -> str:
     """The first three names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return separator.join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
 def size(n_bytes: int) -> str:

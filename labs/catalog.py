@@ -29,23 +29,14 @@ MAIN_REGIONS = {
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab.
+    """A lab."""
 
-    Attributes:
-        name: of its folder in ``labs/``; ``MAIN`` for the lab at the top.
-        title: for people.
-        source: the solved ``submission.py``.
-        questions: on the code, by id.
-        regions: what is to be done in each region of the student's copy, by label.
-        tasks: its part of the worker; None for the lab at the top, whose part is the worker's own.
-    """
-
-    name: str
-    title: str
-    source: Path
-    questions: dict[str, Question]
-    regions: dict[str, str]
-    tasks: bytes | None = None
+    name: str  # of its folder in ``labs/``; ``MAIN`` for the lab at the top
+    title: str  # for people
+    source: Path  # the solved ``submission.py``
+    questions: dict[str, Question]  # on the code, by id
+    regions: dict[str, str]  # what is to be done in each region of the student's copy, by label
+    tasks: bytes | None = None  # its part of the worker; None for the lab at the top, whose part is the worker's own
 
     @property
     def points(self) -> int:
@@ -57,11 +48,7 @@ class Lab:
         return checks.LAB_LIMITS if self.tasks else None
 
     def only(self, name: str | None) -> list[str] | None:
-        """The argument ``only`` of ``check_code`` for one question, or for all (None).
-
-        Raises:
-            LabError: the lab has no such question.
-        """
+        """The argument ``only`` of ``check_code`` for one question, or for all (None). LabError where it is unknown."""
         if name is not None and name not in self.questions:
             raise LabError(f"--only {name}: this lab's questions are {', '.join(self.questions)}")
         return None if name is None else [name]
@@ -89,11 +76,7 @@ def names() -> list[str]:
 
 @functools.cache
 def load(name: str) -> Lab:
-    """A lab by name, read once per process.
-
-    Raises:
-        LabError: there is none.
-    """
+    """A lab by name, read once per process. Raises LabError where there is none."""
     if name == MAIN:
         return Lab(MAIN, "Lab 3", ROOT / "submission.py", checks.QUESTIONS, MAIN_REGIONS)
     if name not in names():

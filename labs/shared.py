@@ -7,12 +7,11 @@ dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
 
 import argparse
 import ast
-import contextlib
 import csv
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -64,14 +63,8 @@ def run_path(lab: str, results_path: str | None, name: str | None = None) -> Abs
 def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> str:
     """Make sure that a data set is prepared: ``dataset``, else ``wanted`` or ``digits``, the stand-in.
 
-    Args:
-        wanted: the data set that the lab is about.
-        dataset: what the user asked for by name, which is never replaced; None takes the offline stand-in where
-            ``wanted`` cannot be had.
-        data_dir: folder of IDX files of the data set.
-
-    Raises:
-        LabError: as ``prepare.ensure``; also where a folder of IDX files was named that is not usable.
+    What the user asked for, by name or as a folder ``data_dir`` of IDX files, is never replaced by the stand-in. Raises
+    LabError as ``prepare.ensure`` does.
     """
     if dataset is not None:
         return ensure(dataset, data_dir)
@@ -85,6 +78,14 @@ def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> st
     return found if found == wanted else ensure("digits")
 
 
+def in_batches(function: Callable, rows, device, size: int = 1000):
+    """``function`` of rows, an array or tensor (N, ...), on ``device`` and without gradients: an array (N, ...)."""
+    import torch
+
+    with torch.inference_mode():
+        return torch.cat([function(batch.to(device)).cpu() for batch in torch.as_tensor(rows).split(size)]).numpy()
+
+
 def has_umap() -> bool:
     return importlib.util.find_spec("umap") is not None
 
@@ -95,15 +96,10 @@ def progress(items: Iterable | None = None, **how) -> tqdm:
 
 
 def write_run(path: Path, lab: str, facts: dict, pictures: dict, tables: dict[str, tuple], model=None) -> None:
-    """Write a run's folder, whole or not at all.
+    """Write the folder of a run, which is new or empty, whole or not at all.
 
-    Args:
-        path: new or empty.
-        lab: its name, the first of the settings.
-        facts: the resolved settings, and what else goes into ``config.yaml``.
-        pictures: matplotlib's figures by name.
-        tables: the header and the rows of each CSV file, by name.
-        model: a trained network with ``save_pretrained``.
+    ``facts`` go into ``config.yaml`` after the name of the lab; ``pictures`` are matplotlib's figures, ``tables`` the
+    header and rows of CSV files, both by name; ``model`` is a trained network with ``save_pretrained``.
     """
     with files.new_folder(path) as folder:
         for name, figure in pictures.items():
@@ -127,14 +123,10 @@ def save_figure(figure, path: Path) -> None:
 
 
 def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterable[str] = (), title="", **how):
-    """A figure of small images in rows and columns.
+    """A figure of small images in rows, grey (H, W) or colour (H, W, 3); None leaves a gap.
 
-    Args:
-        rows: of images, grey (H, W) or colour (H, W, 3); None leaves a gap.
-        left: a text for each row.
-        top: a text for each column.
-        title: of the whole.
-        how: other arguments of ``imshow`` than those of grey images in [0, 1].
+    ``left`` and ``top`` hold a text for each row and column; ``how`` replaces arguments of ``imshow``, which are those
+    of grey images in [0, 1].
     """
     from matplotlib.figure import Figure
 
@@ -162,11 +154,13 @@ def check_filled(lab: str, but: tuple[str, ...] = ()) -> None:
 
     ``but`` are the numbers of tasks that may be left, as "4.1".
     """
-    path, left, tree = ROOT / "labs" / lab / "submission.py", [], ast.Module([], [])
-    with contextlib.suppress(SyntaxError, ValueError):  # which the import tells
+    path, left = ROOT / "labs" / lab / "submission.py", []
+    try:
         tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        for statement in getattr(node, "body", []) if isinstance(node, ast.FunctionDef) else []:
+    except (SyntaxError, ValueError):  # which the import tells
+        return
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        for statement in function.body:
             label = slips.left_out(statement)
             left += [(statement.lineno, label.partition(":")[0])] if label and not label.startswith(but) else []
             if isinstance(statement, ast.Return | ast.Raise):
@@ -182,8 +176,6 @@ def check_submission(lab: str) -> int:
     from labs import catalog
 
     checked = catalog.load(lab)
-    result = checked.result(checked.source.read_bytes())
-    for entry in result["questions"]:  # each lab has a file of this name
-        entry["message"] = entry["message"].replace("submission.py", f"labs/{lab}/submission.py")
-    print(table.whole(result))
+    told = table.whole(checked.result(checked.source.read_bytes()))
+    print(told.replace("submission.py", str(checked.source)))  # each lab has a file of this name
     return 0

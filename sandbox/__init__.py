@@ -156,11 +156,6 @@ def run(task: str, source: bytes, inputs: dict[str, np.ndarray], **options) -> O
         return box.run(task, inputs, **options)
 
 
-def longest(*limits: Limits) -> float:
-    """Seconds after which questions with these limits have certainly ended."""
-    return sum(ATTEMPTS * (each.start_seconds + WALL_FACTOR * each.cpu_seconds + 10) for each in limits)
-
-
 def guards(limits: Limits | None = None) -> list[str]:
     """Sentences for the report: the limits that are enforced here, and those that cannot be."""
     limits, missing = limits or Limits(), bubblewrap.unavailable()

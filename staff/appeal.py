@@ -1,6 +1,6 @@
 """The class's key, from which nobody but the staff can tell a student's numbers, and a question of theirs asked again.
 
-python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
+python -m staff.grade_class repeat ID --out OUT_DIR --only e_step
 """
 
 import argparse
@@ -14,7 +14,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
 from labs import catalog
 from sandbox import bubblewrap
-from staff import archives, grade_one, gradebook, regrade
+from staff import grade_one, gradebook, regrade
 
 KEY = "key"  # its file in OUT_DIR
 ROUNDS = 200_000  # a tenth of a second, so that guessing a --seed is slow
@@ -51,16 +51,17 @@ def write_key(out: Path, key: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     about = "Ask a student's code again, with the numbers of the class's grading: prints the table."
-    example = "python -m staff.grade_class repeat 2100000003 hand_ins --out grades --only e_step"
+    example = "python -m staff.grade_class repeat 2100000003 --out grades --only e_step"
     parser = regrade.parser_for_one("repeat", about, example)
-    parser.add_argument("code", type=Path, metavar="CODE", help="the folder with the hand-ins, or a submission.py")
+    text = "another submission.py (default: the one that was graded)"
+    parser.add_argument("code", type=Path, nargs="?", metavar="CODE", help=text)
     parser.add_argument("--only", metavar="QUESTION", help="ask one question (default: all)")
     return parser
 
 
 def main(argv: list[str]) -> int:
     args = build_parser().parse_args(argv)
-    out, code = args.out.expanduser().resolve(), args.code.expanduser().resolve()
+    out = args.out.expanduser().resolve()
     key, graded = read_key(out), gradebook.load(out)
     row, lab = graded.row(args.student), catalog.load(graded.lab)
     names = lab.only(args.only)
@@ -68,18 +69,10 @@ def main(argv: list[str]) -> int:
         bubblewrap.require()
     if key is None:
         raise LabError(f"{out} has no file {KEY}; put it back, or the numbers are others")
-    source = handed_in(code, out, row["hand_in"], graded.lab) if code.is_dir() else checks.read_source(code)
+    source = checks.read_source(args.code or gradebook.kept_files(out, row["hand_in"]) / "submission.py")
     # The hand-in's own id, with which it was graded: the gradebook has the roster's.
     record = gradebook.load_record(out, row["hand_in"]) or row | {"settings": {}}
     variant = record["settings"].get("variant", "id")
     seeds = grade_one.seeds(key, variant, record["student_id"] or record["hand_in"], lab)
     print(f"{row['hand_in']}\n{table.table(lab.check(source, only=names, seed=seeds))}")
     return 0
-
-
-def handed_in(folder: Path, out: Path, hand_in: str, lab: str) -> bytes:
-    """A hand-in's submission.py, after its last regrade. Raises LabError if there is none."""
-    for found in regrade.applied(out, archives.find(folder, lab)[0], regrade.load(out))[0]:
-        if found.hand_in == hand_in and (source := archives.read(found).source) is not None:
-            return source
-    raise LabError(f"{folder} has no submission.py of {hand_in}; name the folder with the hand-ins, or the file")

@@ -10,10 +10,10 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from hi_mnist.text import listed
 from labs import catalog
 from staff import entries, tables
 from staff.entries import ARCHIVE_SUFFIXES, DAMAGE, FOR_STAFF, Contents, Entry, Refused, display
@@ -35,8 +35,6 @@ PCA_FILES = ("pca/config.json", "pca/pca.safetensors")
 NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; an AE run needs no PCA_FILES
 CODE_LIMIT = 1 << 20
 MOST_RUNS = 50
-MOST_KEPT = 128 << 20  # bytes of the runs that are read
-GRADED = ", was graded"
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -80,8 +78,7 @@ class HandIn:
     run: str | None = None  # original name of the graded run's folder; None if there is no run
     files: dict[str, bytes] = field(default_factory=dict)  # of that run, by their names in ``RUN_FILES``
     pictures: dict[str, bytes] = field(default_factory=dict)  # in its folder, by their names in ``PICTURES``
-    # Files of its other complete PCA runs, the newest first, in case that one cannot be scored.
-    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)  # its other complete PCA runs, the newest first
     notes: list[str] = field(default_factory=list)  # what is worth knowing
     review: list[str] = field(default_factory=list)  # what a person should look at
     refused: str = ""  # why nothing was read; empty if something was
@@ -89,17 +86,11 @@ class HandIn:
 
     def digest(self) -> str:
         """SHA-256 of everything that grading sees."""
-        rest = [self.hand_in, self.student_id, self.name, self.lab, self.run, self.notes, self.review, self.refused]
-        digest = hashlib.sha256(json.dumps(rest).encode())
-        contents = {f"{one.run}/{name}": content for one in self.runs() for name, content in one.files.items()}
-        for name, content in sorted((contents | self.pictures | {"submission.py": self.source or b""}).items()):
+        rest = [self.hand_in, self.student_id, self.name, self.lab, self.run, self.others, self.notes, self.review]
+        digest = hashlib.sha256(json.dumps([*rest, self.refused]).encode())
+        for name, content in sorted((self.files | self.pictures | {"submission.py": self.source or b""}).items()):
             digest.update(f"{name} {len(content)} ".encode() + content)
         return digest.hexdigest()
-
-    def runs(self) -> Iterator["HandIn"]:
-        """The hand-in with each of its runs as the one that is graded, in the order in which to try them."""
-        yield self
-        yield from (replace(self, run=run, files=files, pictures={}, others={}) for run, files in self.others.items())
 
 
 # --------------------------------------------------------------------------- the class's folder
@@ -195,7 +186,7 @@ def unpack(handin: HandIn, folder: Path) -> Path:
 def _take(handin: HandIn, contents: Contents) -> None:
     for what, names in contents.passed.items():
         if names:
-            handin.review.append(f"it holds {what}, which were not read: {_first(sorted(names))}")
+            handin.review.append(f"it holds {what}, which were not read: {listed(sorted(names))}")
     folders = {part for entry in contents.entries for part in entry.parts[:-1][:3]}
     named = {parse_name(folder, handin.lab): folder for folder in folders if "+" in folder or "\uff0b" in folder}
     named.pop(("", ""), None)
@@ -213,13 +204,9 @@ def _take(handin: HandIn, contents: Contents) -> None:
     if not reports:
         handin.notes.append(NO_REPORT)
         if like := [e.path for e in contents.entries if _LIKE_REPORT.search(e.parts[-1])]:
-            handin.notes.append(f"no report, but {_first(like)}")
+            handin.notes.append(f"no report, but {listed(like)}")
     elif not any(name.lower().endswith(".pdf") for name in reports):
         handin.notes.append(f"the report is not a PDF: {reports[0]}")
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _missing(what: str, contents: Contents, like: re.Pattern) -> str:
@@ -227,7 +214,7 @@ def _missing(what: str, contents: Contents, like: re.Pattern) -> str:
     order = sorted(contents.entries, key=lambda e: ("submission" not in e.parts[-1].lower(), len(e.parts), e.parts))
     found = [e.path for e in order if like.search(e.parts[-1]) and e.path not in contents.unread]
     found += [f"another archive, {path}" for path in sorted(contents.unread)]
-    return f"{what}; it holds {_first(found)}" if found else what
+    return f"{what}; it holds {listed(found)}" if found else what
 
 
 def _take_code(handin: HandIn, contents: Contents) -> None:
@@ -248,14 +235,14 @@ def _take_code(handin: HandIn, contents: Contents) -> None:
         (handin.review if equal > 1 else handin.notes).append(line)
     nearer = [e.path for e in contents.entries if len(e.archives) < len(chosen.archives) and _MISNAMED.search(e.path)]
     if nearer:  # perhaps the archive is the student's copy of the lab as it was handed out
-        handin.review.append(f"{chosen.path} was graded, not {_first(nearer)}")
+        handin.review.append(f"{chosen.path} was graded, not {listed(nearer)}")
     handin.source = chosen.read(CODE_LIMIT)
 
 
 def _take_run(handin: HandIn, contents: Contents) -> None:
     """Take the run that counts: the newest complete PCA run by name, because only PCA runs are scored.
 
-    Without one, the newest complete run, else the newest. Further complete PCA runs become ``others``.
+    Without one, the newest complete run, else the newest.
     """
     runs: dict[tuple[str, ...], dict[str, Entry]] = {}
     for entry in contents.entries:
@@ -273,35 +260,14 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     with_pca = {folder for folder, files in runs.items() if files.keys() & set(PCA_FILES)}
     lacks = {f: [n for n in NEEDED if n not in runs[f] and (f in with_pca or n not in PCA_FILES)] for f in runs}
     order = sorted(runs, key=lambda folder: (not lacks[folder], folder in with_pca, folder[-1:], folder), reverse=True)
-    path = {folder: "/".join(folder) or "." for folder in runs}
-    taken, causes = {}, {}
-    for folder in [f for f in order if f in with_pca and not lacks[f]] or order[:1]:
-        if sum(len(content) for files in taken.values() for content in files.values()) > MOST_KEPT:
-            break
-        try:
-            taken[folder] = {name: entry.read(RUN_FILES[name]) for name, entry in sorted(runs[folder].items())}
-        except (Refused, *DAMAGE) as error:
-            causes[folder] = entries.told(error)
-    if not taken:
-        raise Refused(next(iter(causes.values())))
-    chosen = next(iter(taken))
-    (handin.run, handin.files), *others = ((path[folder], files) for folder, files in taken.items())
-    handin.others = dict(others)
+    path, chosen = {folder: "/".join(folder) or "." for folder in runs}, order[0]
+    handin.run, handin.others = path[chosen], [path[f] for f in order[1:] if f in with_pca and not lacks[f]]
+    handin.files = {name: entry.read(RUN_FILES[name]) for name, entry in sorted(runs[chosen].items())}
     for entry in (e for e in contents.entries if e.parts[:-1] == chosen and e.parts[-1] in PICTURES):
         try:
             handin.pictures[PICTURES[entry.parts[-1]]] = entry.read(LARGEST_PICTURE)
         except (Refused, *DAMAGE) as error:
             entries.told(error)  # raises a fault of this machine
-    for folder in order[: order.index(chosen)]:
-        handin.review.append(not_scored(path[folder], causes[folder], handin.run))
-    if len(runs) > 1 and not causes:
-        passed = [f"{path[f]} lacks {_first(lacks[f])}" for f in sorted(runs) if lacks[f] and not lacks[chosen]]
-        kind = "complete " * bool(passed) + "PCA " * (0 < len(with_pca) < len(runs))
-        newest = f"newest {kind}run by name" if kind else "newest by name"
-        told = [f"{len(runs)} results folders", *passed[:3], f"{handin.run}, the {newest}{GRADED}"]
-        handin.notes.append("; ".join(told))
-
-
-def not_scored(newest: str, cause: str, run: str) -> str:
-    """The line for a person where an older run is graded because the newest one cannot be."""
-    return f"{newest} cannot be scored ({cause}), so {run} was; decide which one counts"
+    if len(runs) > 1:
+        kind = "complete PCA " if chosen in with_pca and not lacks[chosen] else ""
+        handin.notes.append(f"{len(runs)} results folders; {handin.run}, the newest {kind}run by name, was graded")

@@ -44,8 +44,6 @@ LINKS = "links or devices"
 MARK = "\ufffd"
 FOR_STAFF = "; staff: "  # what follows in a line is for staff only
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-# Other archives by their first bytes; zipfile only says that they are not zips.
-_FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 # What zipfile raises for damaged archives, found by changing random bytes of good ones.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, LookupError)
 _OURS = {*DISK_FULL, *NO_RESOURCES}
@@ -123,21 +121,19 @@ class Contents:
         start = file.read(512)
         if not start:
             raise Refused(f"an empty file{FOR_STAFF}ask for it again")
-        kinds = ["tar"] if start[257:262] == b"ustar" else []
-        kinds += [kind for magic, kind in _FOREIGN.items() if start.startswith(magic)]
-        if kinds:
-            file = self._converted(file, kinds[0])
+        if not start.startswith(b"PK"):
+            file = self._converted(file)
         bounded = _Bounded(file)
         archive = self._stack.enter_context(zipfile.ZipFile(bounded))
         bounded.most = MOST_COPIED  # the list of entries is read; stored members are read whole
         return list(self._zip(archive, around))
 
-    def _converted(self, file: IO[bytes], kind: str) -> IO[bytes]:
-        """A foreign archive as a zip; bsdtar makes it in a sandbox, from one open file to another."""
-        remedy = f"{FOR_STAFF}unpack it into a folder of the same name, remove it, and run again with --resume"
+    def _converted(self, file: IO[bytes]) -> IO[bytes]:
+        """Another archive (RAR, 7z, tar) as a zip; bsdtar makes it in a sandbox, from one open file to another."""
+        refused = f"it is not a zip{FOR_STAFF}unpack it into a folder of the same name, remove it, and use --resume"
         bsdtar, prlimit = shutil.which("bsdtar"), shutil.which("prlimit")
         if bsdtar is None or prlimit is None or bubblewrap.unavailable():
-            raise Refused(f"a {kind} archive{remedy}")
+            raise Refused(refused)
         self._check(0)
         made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
         limits = [f"--cpu={int(left) + 1}", f"--as={1 << 30}", f"--fsize={MOST_COPIED - self._copied}"]
@@ -154,7 +150,7 @@ class Contents:
         self._copied += made.seek(0, os.SEEK_END)
         made.seek(0)
         if made.read(4) != b"PK\3\4":  # a zip with a file in it
-            raise Refused(f"a {kind} archive{remedy} (bsdtar cannot read it: damaged, too large or with a password)")
+            raise Refused(f"{refused} (bsdtar cannot read it: damaged, too large or with a password)")
         return made
 
     def _zip(self, archive: zipfile.ZipFile, around: Entry | None) -> Iterator[Entry]:
@@ -181,8 +177,6 @@ class Contents:
                 continue
             if parts is None:
                 self.passed["unsafe paths"].append(clean(name[:80]))
-            elif kind == stat.S_IFLNK:
-                self.passed[LINKS].append("/".join(parts))
             elif info.is_dir() or name.endswith(("/", "\\")) or not _wanted(parts):
                 continue
             elif kind != stat.S_IFREG:

@@ -14,21 +14,21 @@ from pathlib import Path
 from hi_mnist import cli
 from hi_mnist.cli import LabError
 from hi_mnist.files import atomic_path
+from hi_mnist.text import listed
 from labs import catalog
-from staff import archives, gradebook, marks, roster, rubric, tables
+from staff import archives, gradebook, marks, pages, roster, tables
 from staff.roster import Course, Match, Student
-from staff.tables import Sheet, guarded
+from staff.tables import guarded
 
 POINTS = {  # the header of a column of points
     "canvas": r"(.+) \([0-9]+\)",
     "moodle": r"Grade|\w+: (.+) \(Real\)",
     "blackboard": r"(.+) \[Total Pts: [0-9.,]+(?: Score)?\](?: ?\|[0-9]+)?",
 }
-FEEDBACK = ("feedback.html", "feedback.md")
 ABOUT = """
 
 --gradebook: of Canvas, Grades > Export; of Moodle, the assignment's grading worksheet, or Grades > Export > Plain text;
-of Blackboard, Work Offline > Download. Its column of points is filled. Without it, the roster's students get a new one.
+of Blackboard, Work Offline > Download. Its column of points is filled, and all else stays as it was.
 SYSTEM_feedback.zip is for Canvas's Upload Submissions and Moodle's Upload multiple feedback files in a zip. Blackboard
 has no such upload: there it has a folder for each user name."""
 
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser("python -m staff.grade_class export", about, example + ABOUT)
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was merged")
     parser.add_argument("--for", dest="system", required=True, choices=list(POINTS), help="what imports the files")
-    parser.add_argument("--gradebook", type=Path, metavar="FILE", help="what that system exported")
+    parser.add_argument("--gradebook", type=Path, required=True, metavar="FILE", help="what that system exported")
     parser.add_argument("--column", metavar="TITLE", help="of the points (default: the only one, or the lab's title)")
     parser.add_argument(
         "--absent", choices=["empty", "zero"], default="empty", help="points of the absent (default: empty)"
@@ -52,15 +52,10 @@ def main(argv: list[str]) -> int:
     out, system = args.out.expanduser().resolve(), args.system
     rows, lab = final_rows(out)
     title, path = args.column or catalog.load(lab).title, args.gradebook
-    table = out / f"{system}_grades{path.suffix if path else '.csv'}"
-    if path is None:
-        own = {row["student_id"]: Student(0, [row["student_id"]], row["name"]) for row in rows if row["student_id"]}
-        most, path = gradebook.auto_points(lab) + sum(rubric.parts(lab, out).values()), table
-        write(table, new_sheet(system, roster.load(out).students or list(own.values()), title, str(most)))
     (sheet, notes), (found, students, _) = tables.sheet(path), roster.read(path)
     if found != system:
         raise LabError(f"{path} has not the columns that {system} exports; export it there again")
-    column = points_column(system, sheet.rows[0], args.column, title) if args.gradebook else len(sheet.rows[0]) - 1
+    column = points_column(system, sheet.rows[0], args.column, title)
     theirs = Course(system, students)  # with the emails, because Moodle's worksheet may have nothing else
     matched = roster.match(theirs, [(row["student_id"], row["hand_in"]) for row in rows])
     unknown = [row for row in rows if row["email"] and matched[row["hand_in"]].student is None]
@@ -76,13 +71,17 @@ def main(argv: list[str]) -> int:
         cells[column] = guarded(points[0] if len(points) == 1 else None)
         for i in names:
             cells[i] = guarded(cells[i])  # it may be a formula
-    write(table, sheet, quoted=system == "blackboard")
+    table = out / f"{system}_grades{path.suffix}"
+    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if system == "blackboard" else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
+    with atomic_path(table) as partial:
+        partial.write_bytes(text.getvalue().encode(sheet.encoding))
     told = {"undecided, so empty": [row["hand_in"] for row in rows if row["total"] is None]}
     told["without feedback in the zip"] = write_feedback(out, system, rows, matched)
     told[f"ids in {system}"] = [f"{name}: {one.remark}" for name, one in matched.items() if one.remark]
     counts = Counter(str(one.student) for one in matched.values() if one.student)
     told["more than one hand-in, so empty"] = [student for student, count in counts.items() if count > 1]
-    for note in [*notes, *(f"{what}: {tables.shortened(names, '; ')}" for what, names in told.items() if names)]:
+    for note in [*notes, *(f"{what}: {listed(names, '; ')}" for what, names in told.items() if names)]:
         print(f"note: {note}")
     print(f"wrote {table.name} with {len(students)} students, and {system}_feedback.zip, in {args.out}")
     return 0
@@ -111,46 +110,23 @@ def points_column(system: str, headers: list[str], named: str | None, title: str
     right = [i for i, match in found.items() if title.casefold() in map(str.casefold, filter(None, match.group(0, 1)))]
     right = list(found) if named is None and len(found) == 1 else right
     if len(right) != 1:
-        there = tables.shortened([match[0] for match in found.values()]) or "none"
+        there = listed([match[0] for match in found.values()]) or "none"
         raise LabError(f"{len(right)} columns of points are named {title!r}; choose one with --column: {there}")
     return right[0]
-
-
-def new_sheet(system: str, students: list[Student], title: str, most: str) -> Sheet:
-    """A table of students for the system's import, with a last column for at most ``most`` points."""
-    if system == "canvas":
-        rows = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title]]
-        rows += [["    Points Possible", "", "", "", "", most]]
-        rows += [[s.name, "", s.ids[0], s.ids[-1], s.section, ""] for s in students]
-    elif system == "moodle":
-        rows = [["ID number", "Full name", "Email address", title]]
-        rows += [[s.ids[0], s.name, s.email, ""] for s in students]
-    else:
-        rows = [["Last Name", "First Name", "Username", "Student ID", f"{title} [Total Pts: {most} Score]"]]
-        rows += [[s.name, "", s.ids[-1], s.ids[0], ""] for s in students]
-    return Sheet(rows, [], ",", "utf-8")
-
-
-def write(path: Path, sheet: Sheet, quoted: bool = False) -> None:
-    text, quoting = io.StringIO(newline=""), csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-    csv.writer(text, delimiter=sheet.delimiter, quoting=quoting, lineterminator="\r\n").writerows(sheet.rows)
-    with atomic_path(path) as partial:
-        partial.write_bytes(text.getvalue().encode(sheet.encoding))
 
 
 def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, Match]) -> list[str]:
     """Write the zip of all decided hand-ins' feedback; returns those that are not in it."""
     without, contents = [], {}
     for row in (row for row in rows if row["total"] is not None):
-        folder, hand_in = gradebook.feedback_folder(out, row["hand_in"]), row["hand_in"]
-        there = {name: (folder / name).read_bytes() for name in FEEDBACK if (folder / name).is_file()}
-        name = upload_name(system, hand_in, matched[hand_in].student)
-        if not there or not name:
+        hand_in, name = row["hand_in"], upload_name(system, row["hand_in"], matched[row["hand_in"]].student)
+        page = gradebook.feedback_folder(out, hand_in) / pages.PAGE
+        if not page.is_file() or not name:
             without.append(hand_in)
         elif system == "canvas":  # shown under the name of the student's own file, which is a zip
-            contents[f"{name}.zip"] = zipped(there)
+            contents[f"{name}.zip"] = zipped({pages.PAGE: page.read_bytes()})
         else:
-            contents |= {f"{name}/{file}": content for file, content in there.items()}
+            contents[f"{name}/{pages.PAGE}"] = page.read_bytes()
     with atomic_path(out / f"{system}_feedback.zip") as partial:
         partial.write_bytes(zipped(contents))
     return without

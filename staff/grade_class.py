@@ -4,14 +4,13 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
     python -m staff.grade_class regrade ID --out OUT_DIR --file corrected.zip --reason "the wrong file"
-    python -m staff.grade_class repeat ID HANDINS_DIR --out OUT_DIR --only e_step
+    python -m staff.grade_class repeat ID --out OUT_DIR --only e_step
 
-Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html (also .md) and feedback/<hand-in>/ into OUT_DIR.
+Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html and feedback/<hand-in>/ into OUT_DIR.
 A broken hand-in affects only its own row.
 """
 
 import argparse
-import re
 import sys
 import time
 from collections import defaultdict
@@ -28,10 +27,10 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
 from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
-from hi_mnist.text import one_line
+from hi_mnist.text import listed, one_line
 from labs import catalog
 from sandbox import bubblewrap
-from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric, tables
+from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric
 from staff.grade_one import Settings
 from staff.late import Policy
 from staff.marks import TEMPLATE, write_template
@@ -39,7 +38,6 @@ from staff.pool import Grader, Job, Pool, records
 from staff.similar import compare
 
 BETWEEN_TABLES = 60  # seconds between two gradebooks while hand-ins are graded
-RUBRIC = "your own rubric, from now on this class's: see staff/rubric.yaml (default: the lab's, or the one before)"
 
 
 @dataclass
@@ -55,24 +53,18 @@ def build_parser() -> argparse.ArgumentParser:
     about = "Grade a class's hand-ins: gradebook, summary and feedback for each student."
     parser = cli.make_parser("python -m staff.grade_class", about)
     parser.epilog = (
-        f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}\n\n"
-        "Dask: workers get the hand-ins over the network, so HANDINS_DIR and OUT_DIR need not be on a shared disk.\n"
-        "They need this version of the lab and its packages, and the same data set prepared:\n"
-        "  PYTHONPATH=LAB dask worker ADDRESS --nthreads 1"
+        f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}\n"
+        "Dask: workers get the hand-ins over the network; see docs/staff_reference.md"
     )
     parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder with one zip or folder per hand-in")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all output")
     parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or interrupted")
     parser.add_argument("--no-rerun", action="store_true", help="accept Performance without reproducing it")
     parser.add_argument("--unsandboxed", action="store_true", help="no bubblewrap: code can do what your account can")
-    parser.add_argument("--backend", choices=["loky", "dask"], default="loky", help="default: loky, this machine")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask cluster, e.g. tcp://host:8786")
     parser.add_argument("--lab", choices=catalog.names(), default=catalog.MAIN, help="whose hand-ins (default: main)")
     text = "whether students get numbers of their own (id, the default) or all the same (class)"
     parser.add_argument("--variant-by", choices=grade_one.VARIANTS, default="id", help=text)
-    text = "student_id,sample_index for hand-ins without grade.json"
-    parser.add_argument("--indices", type=Path, metavar="FILE.csv", help=text)
-    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     add_flags(parser, Options)
     group = parser.add_argument_group("the course", "kept in OUT_DIR: with --resume, a flag changes what it names only")
     text = "who is in the class: student_id,name,email,section, or an export of Canvas, Moodle or Blackboard"
@@ -91,12 +83,11 @@ def build_merge_parser() -> argparse.ArgumentParser:
         f"each item of it, where a tick or x gives all points (see OUT_DIR/{TEMPLATE});\n"
         "a question's column of gradebook.csv, to decide or override it; status: OK once you have seen a REVIEW row;\n"
         "comment, comment_ids: for the student, in your words, and the rubric's ready ones by their ids;\n"
-        "marker: of several, the mean counts where they are near; else it is open until the marker 'final' decides.\n\n"
+        "marker: of several people's points for one student, the mean counts.\n\n"
         "example:  python -m staff.grade_class merge --out grades --marks marks.csv"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
-    parser.add_argument("--rubric", type=Path, metavar="FILE.yaml", help=RUBRIC)
     return parser
 
 
@@ -108,20 +99,9 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
     if args.handins in (args.out, *args.out.parents):
         raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
-    if args.lab != catalog.MAIN and args.indices:
-        raise LabError(f"--indices is of the main lab; {args.lab} has no cluster of the six")
-    if (args.backend == "dask") != (args.scheduler is not None):
-        raise LabError("--backend dask and --scheduler ADDRESS must be given together")
 
 
 # --------------------------------------------------------------------------- the hand-ins
-
-
-def index(text: str) -> int:
-    """A cell of the staff's list of answers to question 6; a ``ValueError`` if it is none."""
-    if not re.fullmatch(r"[0-9]{1,5}(\.0+)?", tables.narrow(text)):
-        raise ValueError(f"{text[:40]!r} is not a whole number from 0")
-    return int(float(tables.narrow(text)))
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
@@ -137,21 +117,17 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
     for one in found:
         by_id[one.student_id.casefold() or f"?{one.hand_in}"].append(one)
     for rivals in by_id.values():
-        one_name = len({one.name.casefold() for one in rivals}) == 1
-        one_uploader = len({one.uploader for one in rivals}) == 1
-        all_count = len(rivals) == 1 or not (one_name and one_uploader)
-        newest = rivals if all_count else [one for one in rivals if rank(one) == max(map(rank, rivals))]
+        same = len({(one.name.casefold(), one.uploader) for one in rivals}) == 1
+        newest = [one for one in rivals if not same or rank(one) == max(map(rank, rivals))]
         to_grade += newest
         for one in rivals if len(rivals) > 1 else ():
             row = rows[one.hand_in] = gradebook.Row(one.hand_in, one.student_id, one.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not one))
             if one not in newest:
-                why = "is newer and counts" if rank(one)[0] else "holds more than a report and counts"
-                row.notes = [f"{newest[0].hand_in} with the same id {why}"]
+                row.notes = [f"{newest[0].hand_in} with the same id counts"]
             elif len(newest) > 1:
-                why = "as new as" if one_name else "another name than"
-                why = why if one_uploader else "uploaded by another than"
-                row.review = [f"{why} {others} with the same id; keep one of them in the folder and --resume"]
+                why = "is as new" if same else "has another name or was uploaded by another"
+                row.review = [f"{others} with the same id {why}; keep one of them in the folder and --resume"]
             else:
                 row.notes = [f"it counts for its id; not counted: {others}"]
     return to_grade, rows
@@ -178,12 +154,9 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
     for made in (files.read_json(path).get("settings") for path in paths):
         was_under = {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now_under
         for name, now in now_under.items():
-            was, told, remedy = was_under.get(name), "another key or --seed", "leave --seed out, put back the file key"
-            if was == now or (name, was) == ("key", None):  # of version 0.2
-                continue
-            if name != "key":
-                told, remedy = f"{name} {was}, not {now}", f"add --{name}{'-by' * (name == 'variant')} {was}"
-            raise LabError(f"{args.out} holds records made with {told}; {remedy}, or name another --out")
+            if was_under.get(name) not in (now, None if name == "key" else now):  # version 0.2 kept no key
+                told = f"{args.out} holds records made with another {name} ({was_under.get(name)}, now {now})"
+                raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
     loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
     return {hand_in: record for hand_in, record in loaded.items() if record}
 
@@ -205,102 +178,101 @@ def grade_class(
         the rows of the gradebook.
 
     Raises:
-        LabError: an argument, the list of indices or the cluster is wrong; another process uses ``--out``; or records
+        LabError: an argument, a list or the cluster is wrong; another process uses ``--out``; or records
             could not be saved, though everything else was.
     """
     check_arguments(args)
     found, others = archives.find(args.handins, args.lab)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
-    names, answers = [(one.student_id, one.hand_in) for one in found], {}
-    course, notes = roster.given(args, names)
-    if args.indices:
-        answers, more = tables.answers(args.indices, "sample_index", course.named(names), index)
-        notes += more
+    course, notes = roster.given(args, [(one.student_id, one.hand_in) for one in found])
     if args.scheduler is None and not args.unsandboxed:  # a cluster's workers are asked by the pool
         bubblewrap.require()
-    has_runs, facts = args.lab == catalog.MAIN, []
-    if has_runs:
+    facts = []
+    if args.lab == catalog.MAIN:
         how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
         facts = [f"data: {DATASETS[args.dataset]}", f"Performance was {how}"]
         prepare.ensure(args.dataset, args.data_dir)
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
-    left = [f"not hand-ins, left alone: {tables.shortened(others)}"] if others else []
+    left = [f"not hand-ins, left alone: {listed(others)}"] if others else []
     facts += [*left, *notes]
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
-        return grade_found(args, grader, found, answers, course, facts, again)
+        return grade_found(args, grader, found, course, facts, again)
 
 
 def grade_found(
-    args, grader: Grader, found: list, answers: dict, course: roster.Course, facts: list[str], again=None
+    args, grader: Grader, found: list, course: roster.Course, facts: list[str], again: regrade.Again | None
 ) -> list[gradebook.Row]:
     """Grade the hand-ins ``found`` into a folder that nobody else uses; otherwise as ``grade_class``.
 
-    ``answers`` are those to question 6 from the staff's list by ``hand_in``, ``facts`` lines for the summary's head.
+    ``facts`` are lines for the summary.
     """
-    by_hand, regrades = rubric.load(args.lab, args.out, args.rubric), regrade.load(args.out)
+    by_hand, regrades = rubric.load(args.lab, args.out), regrade.load(args.out)
     regrades["handins"] = str(args.handins)
     found = again.begin(args.out, found, regrades) if again else found
     found, regraded = regrade.applied(args.out, found, regrades)
     to_grade, rivals = counting(found)
-    key = appeal.read_key(args.out) if args.seed is None else None
-    key = key or appeal.key_of(args.seed)
+    key = (appeal.read_key(args.out) if args.seed is None else None) or appeal.key_of(args.seed)
     earlier = earlier_records(args, to_grade, key)
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
     (args.out / "records").mkdir(parents=True, exist_ok=True)
     for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
         partial.unlink(missing_ok=True)
-    if not again:
-        rubric.keep(args.out, args.rubric)
-        regrade.save(args.out, regrades)
-        appeal.write_key(args.out, key)
-        course.keep(args.out)
-
-    jobs, done, unsaved, told, waiting = [], {}, [], 0.0, [one.hand_in for one in found]
-    for one in sorted(to_grade, key=lambda one: one.hand_in not in earlier):  # first what may be done already
-        record, index = earlier.get(one.hand_in), answers.get(one.hand_in)
-        if again and one.hand_in != again.hand_in:
-            done |= {one.hand_in: record} if record else {}
-            continue
-        if record is not None and args.indices is None:
-            index = record["settings"].get("index")  # answers of an earlier list still hold
-        jobs.append(Job(one, index, None if again else record))
+    appeal.write_key(args.out, key)
+    course.keep(args.out)
     facts += [*regraded, *sandbox.guards(catalog.load(args.lab).limits)]
-    with closing(Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)) as pool:
-        if not again:
-            (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
-        try:
-            with progress(len(jobs)) as bar:
-                for record in records(pool, grader, jobs):
-                    same = record == earlier.get(record["hand_in"])
-                    done[record["hand_in"]] = record if same else stored(args.out, record, settings, unsaved)
-                    bar.update()
-                    if time.monotonic() > told and not again:  # the first row after seconds
-                        with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
-                            gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
-                        told = time.monotonic() + BETWEEN_TABLES
-        finally:
-            if not again or again.hand_in in done:  # else nothing happened
-                missing = len(to_grade) - len(done)
-                if missing:
-                    facts.append(
-                        f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume"
-                    )
-                rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
-                facts += course.enter(rows, complete=not missing)
-                alike = compare(rows, args.lab)
-                facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
-                if again:
-                    again.end(args.out, rows, regrades)
-                only = again.hand_in if again else ""
-                gradebook.write(args.out, args.lab, rows, facts, missing, alike, only)
-                pages.write(args.out, only=only)
+
+    if again:
+        jobs = [Job(one) for one in to_grade if one.hand_in == again.hand_in]
+        done = {name: record for name, record in earlier.items() if name != again.hand_in}
+    else:  # first what may be done already
+        ordered = sorted(to_grade, key=lambda one: one.hand_in not in earlier)
+        jobs, done = [Job(one, earlier.get(one.hand_in)) for one in ordered], {}
+    unsaved, pool = [], Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)
+    try:
+        with closing(pool):
+            grade_jobs(args, pool, grader, jobs, found, done, unsaved)
+    finally:
+        missing = len(to_grade) - len(done)
+        if not again or again.hand_in in done:  # else nothing happened
+            if missing:
+                facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
+            rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+            facts += course.enter(rows, complete=not missing)
+            alike = compare(rows, args.lab)
+            without = [row.hand_in for row in rows if row.record and archives.NO_REPORT in row.record["notes"]]
+            facts += [f"no report: {listed(without)}"] if without else []
+            facts += unsaved + write_template(args.out, args.lab, by_hand, rows)
+            if again:
+                again.end(args.out, rows)
+            regrade.save(args.out, regrades)
+            gradebook.write(args.out, args.lab, rows, facts, missing, alike)
+            pages.write(args.out, only=again.hand_in if again else "")
     if unsaved:
         told = f"{unsaved[0]}{f' and {len(unsaved) - 1} more' if unsaved[1:] else ''}"
         raise LabError(f"{told}; INTERNAL in the gradebook: mend the cause and continue with --resume")
     return rows
+
+
+def grade_jobs(
+    args, pool: Pool, grader: Grader, jobs: list[Job], found: list, done: dict[str, dict], unsaved: list[str]
+) -> None:
+    """Put the record of each job into ``done`` and on the disk; what cannot be saved is told in ``unsaved``."""
+    told, kept = 0.0, {job.found.hand_in: job.record for job in jobs}
+    waiting = [one.hand_in for one in found]
+    with progress(len(jobs)) as bar:
+        for record in records(pool, grader, jobs):
+            if record != kept[record["hand_in"]]:
+                (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
+                record = stored(args.out, record, pool.settings, unsaved)
+            done[record["hand_in"]] = record
+            bar.update()
+            if time.monotonic() > told and bar.n < len(jobs):  # the first row after seconds
+                with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
+                    gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
+                told = time.monotonic() + BETWEEN_TABLES
 
 
 def progress(total: int) -> tqdm:
@@ -318,8 +290,7 @@ def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> d
             break
         except Exception as error:  # a text that UTF-8 cannot hold, a full disk
             handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
-            index, cause = record["settings"].get("index"), grade_one.fault(error)
-            record, told = grade_one.internal_record(handin, index, settings, cause), one_line(error)
+            record, told = grade_one.internal_record(handin, settings, grade_one.fault(error)), one_line(error)
     else:
         unsaved.append(f"the record of {record['hand_in']} could not be saved ({told})")
     return record
@@ -352,7 +323,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\nwhat was graded is in {args.out}; continue with --resume", file=sys.stderr)
         raise
     print(gradebook.counted(row.status() for row in rows))
-    print(f"wrote gradebook.csv, {TEMPLATE}, summary.html, summary.md and feedback/ in {args.out}")
+    print(f"wrote gradebook.csv, {TEMPLATE}, summary.html and feedback/ in {args.out}")
     print(f"next: read summary.html, fill in {TEMPLATE} and save it as marks.csv, then:")
     print(f"python -m staff.grade_class merge --out {cli.quoted(args.out)} --marks marks.csv")
     return 0
@@ -362,8 +333,7 @@ def main_merge(argv: list[str]) -> int:
     args = build_merge_parser().parse_args(argv)
     out, marks = (path.expanduser().resolve() for path in (args.out, args.marks))
     with lock(out / gradebook.LOCK, f"--out {out}"):
-        rows, notes = merge.merge(out, marks, args.rubric)
-        pages.write(out, rows)
+        rows, notes = merge.merge(out, marks)
     for note in notes:
         print(f"note: {note}")
     undecided = [row for row in rows if row["undecided"]]

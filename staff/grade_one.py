@@ -83,9 +83,9 @@ def seeds(key: str, variant: str, whose: str, lab: catalog.Lab) -> dict[str, int
 # --------------------------------------------------------------------------- the record
 
 
-def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
-    """The record of a hand-in, whatever is in it; ``index``: the staff's answer to question 6, if it has none."""
-    record, lab = empty_record(handin, index, settings), catalog.load(settings.lab)
+def grade_one(handin: archives.HandIn, settings: Settings) -> dict:
+    """The record of a hand-in, whatever is in it."""
+    record, lab = empty_record(handin, settings), catalog.load(settings.lab)
     # One BLAS thread everywhere: another number of threads would change the last digits of sums.
     with threadpool_limits(limits=1), sandbox.Box(handin.source or b"", lab.tasks) as box:
         if handin.refused:
@@ -96,32 +96,32 @@ def grade_one(handin: archives.HandIn, index: int | None, settings: Settings) ->
             raise RuntimeError("this worker has other images or another version of the lab")
         # The run first, so that the data it is measured by are read before any student code runs.
         has_run = settings.lab == catalog.MAIN
-        run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, index, settings, record)) if has_run else []
+        run = guarded(RUN_QUESTIONS, lambda: grade_run(handin, settings, record)) if has_run else []
         code = guarded(lab.questions, lambda: grade_code(handin, settings, record, box))
         if settings.rerun and record["db"] is not None:
             asked = {"performance": RUN_QUESTIONS["performance"]}
             run[1:] = guarded(asked, lambda: [reproduced(run[1], handin, code, record, box)])
         record["seconds"] = {name: round(box.seconds[name], 2) for name in lab.questions if name in box.seconds}
         record["files"] = {"submission.py": handin.source} if handin.source else {}
-        if handin.pictures and record["run"] == handin.run:
+        if handin.pictures:
             record["files"] |= pictures(handin, box)
     summary = table.summary([*code, *run], limits=lab.limits)
     return record | {name: summary[name] for name in ("questions", "guards", "versions")}
 
 
-def empty_record(handin: archives.HandIn, index: int | None, settings: Settings) -> dict:
+def empty_record(handin: archives.HandIn, settings: Settings) -> dict:
     """A record without verdicts: all its keys. ``files``, bytes by name, are kept beside it (``save_record``)."""
     given = {name: getattr(handin, name) for name in ("hand_in", "student_id", "name", "run")}
     given |= {"digest": handin.digest(), "review": list(handin.review), "notes": list(handin.notes)}
-    given |= {"settings": made_under(settings, index), "dataset": settings.dataset}
+    given |= {"settings": made_under(settings), "dataset": settings.dataset}
     nothing = dict.fromkeys((*scores.FIGURES, "sample_index", "config", "reproduced"))
     empty = {"questions": [], "guards": [], "versions": {}, "signature": [], "fingerprint": {}, "seconds": {}}
     return given | nothing | empty | {"files": {}}
 
 
-def made_under(settings: Settings, index: int | None) -> dict:
+def made_under(settings: Settings) -> dict:
     """What determines a record, together with the hand-in."""
-    return dataclasses.asdict(settings) | {"key": key_name(settings.key), "index": index}
+    return dataclasses.asdict(settings) | {"key": key_name(settings.key)}
 
 
 def key_name(key: str) -> str:
@@ -129,11 +129,11 @@ def key_name(key: str) -> str:
     return hashlib.sha256(f"name of the key {key}".encode()).hexdigest()[:16]
 
 
-def internal_record(one: archives.Found | archives.HandIn, index: int | None, settings: Settings, cause: str) -> dict:
+def internal_record(one: archives.Found | archives.HandIn, settings: Settings, cause: str) -> dict:
     """The record of a hand-in that could not be graded because grading itself failed."""
     handin = archives.HandIn(one.hand_in, one.student_id, one.name, lab=one.lab)
     told = {"questions": entries(gradebook.questions(settings.lab), "INTERNAL", cause)}
-    return empty_record(handin, index, settings) | told
+    return empty_record(handin, settings) | told
 
 
 def entries(asked: dict[str, Question], verdict: str, message: str, hint: str = "") -> list[dict]:
@@ -220,36 +220,31 @@ def differing(source: bytes, lab: catalog.Lab) -> list[str]:
 # --------------------------------------------------------------------------- its run
 
 
-def grade_run(handin: archives.HandIn, index: int | None, settings: Settings, record: dict) -> list[dict]:
-    """Grade question 6 from the first run that can be scored; puts the measurements into the record."""
+def grade_run(handin: archives.HandIn, settings: Settings, record: dict) -> list[dict]:
+    """Grade question 6 from the run; puts the measurements into the record."""
     if handin.run is None:
         hint = "hand in results/<datetime> of the run that counts"
         return entries(RUN_QUESTIONS, "ERROR", "the hand-in has no results", hint)
-    tried = []
-    for one in handin.runs():
-        tried.append(loaded(one, settings))
-        if isinstance(tried[-1], SavedRun) and tried[-1].config.use_pca:
-            break
-    else:
-        one = handin
-    run = tried[0] if one is handin else tried[-1]
+    run = loaded(handin, settings)
     if not isinstance(run, SavedRun):
-        return run
-    if one is not handin:
-        cause = "it is not a PCA run" if isinstance(tried[0], SavedRun) else tried[0][0]["message"]
-        record["review"].append(archives.not_scored(handin.run, cause, one.run))
-        record["run"] = one.run
-        record["notes"] = [note for note in record["notes"] if not note.endswith(archives.GRADED)]  # no longer true
+        if not handin.others:
+            return run
+        cause = f"{handin.run} cannot be scored ({run[0]['message']}), but it also holds {handin.others[0]}"
+        return entries(RUN_QUESTIONS, "REVIEW", f"{cause}; a person decides which one counts", run[0]["hint"])
     record["config"] = dataclasses.asdict(run.config)
     if not run.config.use_pca:  # not scored: its AutoEncoder could be anything anywhere
         return entries(RUN_QUESTIONS, "SKIPPED", "the run is not a PCA run; only those count")
-    answer = claimed_index(one, index)
+    answer = claimed_index(handin)
     scored = scores.score_run(run, images(settings.dataset), answer)
     by_index, performance = scored.pop("questions")
     record |= scored
     record["signature"] = similar.signature(run)
     if answer is None:
-        by_index["message"] = f"no answer in grade.json{FOR_STAFF}mark it by hand from the report"
+        labels = images(settings.dataset).train_labels
+        clusters = runs.cluster_labels(run, images(settings.dataset).train)
+        most = np.bincount(clusters[labels == checks.ASKED_DIGIT]).argmax()
+        told = f"mark it by hand from the report: cluster {most} holds most sixes"
+        by_index["message"] = f"no answer in grade.json{FOR_STAFF}{told}"
     return [by_index, performance]
 
 
@@ -305,11 +300,11 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
     return undecided(f"{how}: {'; '.join(told)}; a person decides", hint=hint)
 
 
-def claimed_index(handin: archives.HandIn, index: int | None) -> int | None:
-    """The answer to question 6: ``sample_index`` of the hand-in's grade.json, else ``index`` from the staff's list."""
+def claimed_index(handin: archives.HandIn) -> int | None:
+    """The answer to question 6, ``sample_index`` of the hand-in's grade.json; None if there is none."""
     try:
         content = json.loads(handin.files.get("grade.json", b"").decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return index
+        return None
     answer = content.get("sample_index") if isinstance(content, dict) else None
-    return answer if type(answer) is int and abs(answer) < 10**9 else index
+    return answer if type(answer) is int and abs(answer) < 10**9 else None

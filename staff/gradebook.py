@@ -1,4 +1,4 @@
-"""Turn the records of hand-ins into what staff and students read: the gradebook, the feedback, the summary.
+"""The records of hand-ins, and the gradebook that is made of them; ``staff.pages`` makes what is read in a browser.
 
 A record is written as soon as its hand-in is graded. Everything else is made again from all records, in a fixed
 order, so it does not depend on the order of grading, the number of processes or interruptions.
@@ -7,7 +7,6 @@ order, so it does not depend on the order of grading, the number of processes or
 import hashlib
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
@@ -15,13 +14,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from grading.questions.common import Question
-from grading.scores import FIGURES, PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
+from grading.scores import PERFORMANCE_POINTS, SAMPLE_INDEX_POINTS
 from hi_mnist import files
 from hi_mnist.cli import LabError
-from hi_mnist.text import markdown
 from labs import catalog
-from staff import archives, tables
-from staff.entries import for_student
+from staff import tables
 
 RUN_QUESTIONS = {  # of the main lab: on the run that was handed in
     "sample_index": Question('6 the cluster of "6"', SAMPLE_INDEX_POINTS, None, None),
@@ -32,11 +29,6 @@ STATUSES = ("OK", "SKIPPED", "REVIEW", "REPLACED", "ABSENT")
 EXTRA = {"email": "", "section": "", "late": "", "penalty": 0.0}  # what a row has of the roster and the deadline
 GRADEBOOK = "gradebook.json"  # what later commands read
 LOCK = "lock.json"  # while the class is graded or merged
-TEMPLATES = Path(__file__).with_name("templates")
-FEEDBACK = ("feedback.md", "feedback.json", "feedback.html")  # ``staff.pages`` writes the last
-SIMILAR = "Similar, not proof: compare the files, and ask. An empty list is a good one."
-# Records hold these for staff and for --resume; students do not see them.
-NOT_FOR_STUDENTS = ("digest", "settings", "review", "signature", "fingerprint", "seconds", "files")
 
 
 def questions(lab: str) -> dict[str, Question]:
@@ -110,9 +102,12 @@ class Row:
 
     def status(self) -> str:
         """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts; ABSENT."""
-        if self.record:
-            return own_status(self.record, self.review)
-        return "REPLACED" if self.hand_in else "ABSENT"
+        if not self.record:
+            return "REPLACED" if self.hand_in else "ABSENT"
+        verdicts = {q["verdict"] for q in self.record["questions"]}
+        if self.review or self.record["review"] or verdicts & {"REVIEW", "INTERNAL"}:
+            return "REVIEW"
+        return "SKIPPED" if "SKIPPED" in verdicts else "OK"
 
     def cells(self) -> dict:
         record = self.record or {"questions": [], "notes": [], "review": []}
@@ -137,13 +132,6 @@ def total(points: Iterable[float | None]) -> float:
 def given(points: float | None) -> str:
     """Points as text for people."""
     return "open" if points is None else tables.guarded(points)
-
-
-def own_status(record: dict, review: list[str] = ()) -> str:
-    verdicts = {q["verdict"] for q in record["questions"]}
-    if review or record["review"] or verdicts & {"REVIEW", "INTERNAL"}:
-        return "REVIEW"
-    return "SKIPPED" if "SKIPPED" in verdicts else "OK"
 
 
 def undecided_causes(record: dict) -> list[str]:
@@ -209,7 +197,7 @@ def load(out: Path) -> Graded:
         raise LabError(f"{out / GRADEBOOK} is damaged or old; grade the class again, with --resume") from None
 
 
-def _json(content: dict | list) -> str:
+def _json(content: dict) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
@@ -220,31 +208,16 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.student_id, row.hand_in))
 
 
-def write(
-    out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = (), only: str = ""
-) -> None:
-    """Write ``gradebook.csv``, the feedback, ``summary.md``, and last ``gradebook.json``, which ``merge`` needs.
+def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = ()) -> None:
+    """Write ``gradebook.csv``, and then ``gradebook.json``, which later commands need.
 
-    ``rows`` are all hand-ins that have a record or do not need one, ``facts`` lines for the head of the summary,
-    ``missing`` is how many hand-ins are not graded yet, ``alike`` comes from ``similar.compare``. ``only`` is the only
-    hand-in whose feedback is written, empty for all.
+    ``rows`` are all hand-ins that have a record or do not need one, ``facts`` lines for the summary, ``missing`` is how
+    many hand-ins are not graded yet, ``alike`` comes from ``similar.compare``.
     """
     (out / GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
     rows = in_order(rows)
     looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
     graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
-    told = {feedback_folder(out, row.hand_in): student_record(row, lab) for row in rows if row.record}
-    # Feedback of hand-ins that are gone or do not count is removed; folders that hold other files stay.
-    for folder in {path.parent for path in (out / "feedback").glob(f"*/{FEEDBACK[0]}")} - told.keys():
-        if {path.name for path in folder.iterdir()} <= set(FEEDBACK):
-            shutil.rmtree(folder)
-    for folder, feedback in told.items():
-        if only not in ("", feedback["hand_in"]):
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        files.write_text(folder / FEEDBACK[0], feedback_text(feedback, lab))
-        files.write_text(folder / FEEDBACK[1], _json(feedback))
-    files.write_text(out / "summary.md", summary_text(lab, rows, facts, alike))
     kept = {"lab": lab, "missing": missing, "rows": graded, "facts": facts, "alike": alike}
     files.write_text(out / GRADEBOOK, _json(kept))
 
@@ -262,67 +235,11 @@ def feedback_folder(out: Path, hand_in: str) -> Path:
     return out / "feedback" / file_name(hand_in)
 
 
-def student_record(row: Row, lab: str) -> dict:
-    """What a student may see of a record: the fields of grade.json and the reproduction, nothing about others."""
-    record, shown = row.record, {"late": row.late, "penalty": row.penalty}
-    shown |= {key: value for key, value in record.items() if key not in NOT_FOR_STUDENTS}
-    shown["notes"] = [for_student(note) for note in record["notes"]]
-    shown["questions"] = [q | {"message": for_student(q["message"])} for q in record["questions"]]
-    score = total(map(decided, record["questions"]))
-    return shown | {"auto_score": score, "auto_points": auto_points(lab), "status": own_status(record)}
-
-
-def feedback_text(shown: dict, lab: str, final: dict | None = None, parts: dict[str, float] | None = None) -> str:
-    """A student's feedback as Markdown; output of their code stands in code blocks, so nothing is interpreted.
-
-    After a merge, ``final`` is the row of final.csv, with ``items``, and ``parts`` the points of each part by hand.
-    """
-    points = final or {q["id"]: decided(q) for q in shown["questions"]} | {"auto_score": shown["auto_score"]}
-    run = [] if shown["run"] is None else [f"folder: {shown['run']}"]
-    run += [f"{text}: {shown[name]:.4f}" for name, text in FIGURES.items() if shown[name] is not None]
-    run += [f"{attempt['what']}: {attempt['result']}" for attempt in (shown["reproduced"] or {}).get("attempts", [])]
-    values = {"shown": shown, "final": final, "parts": parts or {}, "points": points, "run": run}
-    is_open = any(points[name] is None for name in (*questions(lab), *(parts or {})))
-    return _markdown("feedback.md.j2", lab, **values, is_open=is_open, decided=decided)
-
-
-def _markdown(template: str, lab: str, **values) -> str:
-    """Fill a template; what does not go through ``md`` or ``block`` is escaped for HTML."""
-    from markupsafe import Markup  # only here: Gradescope's bundle has neither templates nor jinja2
-
-    from report import pages
-
-    values |= {"title": catalog.load(lab).title, "given": given, "md": lambda text: Markup(markdown(text))}
-    values["block"] = lambda text: Markup("\n".join(f"    {line}".rstrip() for line in text.splitlines()))
-    return pages.render(template, folder=TEMPLATES, **values).rstrip() + "\n"
-
-
 def counted(statuses: Iterable[str]) -> str:
     """The number of hand-ins by status, and that of absent students."""
     counts = Counter(statuses)
     told = ", ".join(f"{counts[s]} {s}" for s in STATUSES if s in counts)
     return f"{counts.total() - counts['ABSENT']} hand-ins: {told or 'none'}"
-
-
-def summary_text(lab: str, rows: list[Row], facts: list[str], alike: list[tuple]) -> str:
-    """The class at a glance, as Markdown."""
-    graded, parts = [row for row in rows if row.record], []
-    for i, asked in enumerate(questions(lab).values()):
-        entries = [row.record["questions"][i] for row in graded]
-        closed = [q for q in entries if decided(q) is not None]
-        lost = [q for q in closed if q["score"] < asked.points - 0.005]
-        parts.append({"label": asked.label, "points": asked.points, "closed": [q["score"] for q in closed]})
-        parts[-1] |= {"lost": len(lost), "open": len(entries) - len(closed)}
-        parts[-1]["causes"] = causes(zip(lost, range(len(lost)), strict=True))
-    values = {
-        "rows": graded,
-        "counted": counted(row.status() for row in rows),
-        "facts": facts,
-        "parts": parts,
-        "alike": alike,
-    }
-    values["without_report"] = [row.hand_in for row in graded if archives.NO_REPORT in row.record["notes"]]
-    return _markdown("summary.md.j2", lab, **values, similar=SIMILAR, undecided_causes=undecided_causes)
 
 
 def causes(lost: Iterable[tuple[dict, object]]) -> list[tuple[str, list]]:

@@ -59,11 +59,11 @@ class Policy:
         due = self.instant(extension if own else self.deadline, last=True) + (0 if own else _seconds(extension))
         if not re.fullmatch("[0-9]{0,4}", late_days):
             raise ValueError(f"late_days {late_days[:40]!r} is not a whole number of days")
-        grace, account = _seconds(self.grace or ""), int(late_days or self.late_days or 0)
-        over = self.instant(at) - due if at else 0
+        grace, over = _seconds(self.grace or ""), self.instant(at) - due if at else 0
         if over <= grace:
             return "no" if at else UNKNOWN, 0.0, ""
         hours, days = math.ceil(over / 3600), math.ceil((over - grace) / DAY)
+        account = int(late_days or self.late_days or 0)
         free = min(days, account) if self.late_days is not None else 0
         note = "" if self.late_days is None else f"{free} of {account} late days used, {days - free} more"
         return f"{hours // 24} d {hours % 24} h", (days - free) * (self.penalty or 0.0), note

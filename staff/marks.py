@@ -1,8 +1,7 @@
 """marks.csv: what people give by hand, a row for each student and marker, made into one decision for each hand-in.
 
 Points stand in the column of a question, of a part of the report, or of an item of its rubric. If several markers
-filled a column, their mean counts, unless they differ by more than a fifth of its points and half a point: then it is
-open. What the marker ``final`` gave counts alone.
+filled a column, their mean counts, and ``difference`` in final.csv tells by how much they differ.
 """
 
 import re
@@ -17,8 +16,6 @@ from staff.rubric import Rubric
 
 TEMPLATE = "marks_template.csv"
 OTHERS = ["status", "comment", "comment_ids", "marker"]
-DECIDES = "final"
-NEAR, HALF_A_POINT = 1 / 5, 0.5
 TICKS = {"x", "\u2713", "\u2714", "\u221a", "\u2611"}  # full points
 
 
@@ -27,7 +24,7 @@ class Marks:
     """What one marker gave in a row, or what all that did so come to.
 
     ``points`` are by column, None for what is open; ``settled``: whether somebody has looked at a REVIEW row;
-    ``several`` has the points of each marker, by column, where more than one filled it.
+    ``apart`` says by how much markers differ, by column where they do.
     """
 
     points: dict[str, float | None] = field(default_factory=dict)
@@ -35,12 +32,7 @@ class Marks:
     comment: str = ""
     marker: str = ""
     line: str = ""
-    several: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def difference(self, column: str) -> float:
-        """By how much markers differ."""
-        points = self.several.get(column, {"": 0}).values()
-        return max(points) - min(points)
+    apart: dict[str, str] = field(default_factory=dict)
 
 
 def called(row: dict) -> str:
@@ -151,21 +143,18 @@ def number(text: str, largest: float) -> float | None:
 
 
 def together(several: list[Marks], rubric: Rubric, most: dict[str, float]) -> Marks:
-    """What all markers of a student come to."""
+    """What all markers of a student come to: in each column the mean of what they gave."""
     comment = "\n".join(dict.fromkeys(line for one in several for line in one.comment.splitlines()))
     markers, lines = (", ".join(filter(None, (getattr(one, name) for one in several))) for name in ("marker", "line"))
-    marks, last = Marks({}, any(one.settled for one in several), comment, markers, lines), set()
-    for column, largest in most.items():
+    marks = Marks({}, any(one.settled for one in several), comment, markers, lines)
+    for column in most:
         gave = {one.marker: one.points[column] for one in several if one.points[column] is not None}
-        if final := {marker: points for marker, points in gave.items() if tables.key(marker) == DECIDES}:
-            gave, last = final, last | {column}
-        marks.several |= {column: gave} if len(gave) > 1 else {}
-        far = marks.difference(column) > max(NEAR * largest, HALF_A_POINT)
-        marks.points[column] = None if far or not gave else round(mean(gave.values()), 4)
+        marks.points[column] = round(mean(gave.values()), 4) if gave else None
+        if differ := max(gave.values(), default=0) - min(gave.values(), default=0):
+            each = ", ".join(f"{marker} {given(points)}" for marker, points in gave.items())
+            marks.apart[column] = f"{column} differs by {given(differ)} ({each})"
     for part, items in rubric.items():
-        its = {item.id: marks.points[item.id] for item in items}
-        shared = marks.points[part] is None and part not in marks.several  # among markers, each with some of its items
-        if None not in its.values() and (shared or (part not in last and last & its.keys())):
-            marks.points[part] = total(its.values())
-            marks.several.pop(part, None)
+        its = [marks.points[item.id] for item in items]
+        if marks.points[part] is None and None not in its:  # among markers, each with some of its items
+            marks.points[part] = total(its)
     return marks

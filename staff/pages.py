@@ -7,6 +7,7 @@ They are made of gradebook.json and the records alone, so they can be written ag
 that works offline and without scripts. What students wrote is escaped; their pictures come as the sandbox made them.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from grading.scores import FIGURES
@@ -14,9 +15,12 @@ from hi_mnist import files
 from labs import catalog
 from report import pages
 from staff import archives, gradebook, handout, marks, statistics, tables
-from staff.gradebook import FEEDBACK, TEMPLATES, kept_files
+from staff.entries import for_student
+from staff.gradebook import kept_files
 from staff.statistics import Class
 
+TEMPLATES = Path(__file__).with_name("templates")
+PAGE = "feedback.html"
 MAIL = ["student_id", "name", "email", "points", "total", "status", "feedback"]
 LONGEST_CODE = 400  # lines of a file, shown beside another's
 BAD_CLUSTERS = "Each dot is a run. High on the left: a low Davies-Bouldin index by a bad clustering."
@@ -30,12 +34,20 @@ def write(out: Path, final: list[dict] | None = None, only: str = "") -> None:
     """
     graded = Class(out, final)
     files.write_text(out / "summary.html", summary(graded))
+    # Feedback of hand-ins that are gone or do not count, and in the forms of version 0.2; other files stay.
+    told = {gradebook.feedback_folder(out, hand_in) for hand_in in graded.records}
+    for path in [*(out / "feedback").glob("*/feedback.*")]:
+        if path.parent not in told or path.name != PAGE:
+            path.unlink()
+            with suppress(OSError):  # it holds other files
+                path.parent.rmdir()
     merged, lines = {marks.called(row): row for row in final or []}, []
     for row in graded.rows:
         row, page = row | merged.get(marks.called(row), {}), ""
         if record := graded.records.get(row["hand_in"]):
             page = link(row)["address"]
         if page and only in ("", row["hand_in"]):
+            (out / page).parent.mkdir(parents=True, exist_ok=True)
             files.write_text(out / page, feedback(graded, record, row))
         lines.append(row | {"points": row["auto_score"], "total": row.get("total"), "feedback": page})
     tables.write(out / "mail_merge.csv", MAIL, lines)
@@ -48,7 +60,7 @@ def short(points: float | None) -> str:
 
 def link(row: dict) -> dict:
     """How a hand-in is named on a page, and the address of its feedback from the class's folder."""
-    address = f"feedback/{gradebook.file_name(row['hand_in'])}/{FEEDBACK[2]}"
+    address = f"feedback/{gradebook.file_name(row['hand_in'])}/{PAGE}"
     return {"who": row["student_id"] or row["hand_in"], "address": address}
 
 
@@ -70,7 +82,7 @@ def summary(graded: Class) -> str:
             plots.append(("Performance against accuracy", statistics.scatter(graded.runs), BAD_CLUSTERS))
     pairs = [beside(graded, [by_name[one], by_name[other]], told) for one, other, told in graded.alike]
     values = {"counted": gradebook.counted(row["status"] for row in graded.rows), "plots": plots, "pairs": pairs}
-    values |= {"closed": len(totals), "quartiles": graded.quartiles, "similar": gradebook.SIMILAR}
+    values |= {"closed": len(totals), "quartiles": graded.quartiles}
     return _render("summary.html.j2", graded, "the class", few=statistics.SMALLEST, odd_by=statistics.ODD, **values)
 
 
@@ -102,20 +114,20 @@ def beside(graded: Class, pair: list[dict], told: str) -> dict:
 
 def feedback(graded: Class, record: dict, row: dict) -> str:
     """The page of a student: what the record says, and the points of the row of the gradebook or of final.csv."""
-    its = gradebook.Row(row["hand_in"], row["student_id"], row["name"], record)
-    shown, folder = gradebook.student_record(its, graded.lab), kept_files(graded.out, its.hand_in)
+    asked = [q | {"message": for_student(q["message"])} for q in record["questions"]]
+    folder = kept_files(graded.out, row["hand_in"])
     kept = {name: folder / f"{name}.webp" for name in archives.PICTURES.values()}
     return _render(
         "feedback.html.j2",
         graded,
-        row["name"] or its.hand_in,
-        record=shown,
+        row["name"] or row["hand_in"],
+        record=record | {"questions": asked, "notes": [for_student(note) for note in record["notes"]]},
         row=row,
-        changed=[q["id"] for q in shown["questions"] if gradebook.decided(q) != row[q["id"]]],
+        changed=[q["id"] for q in asked if gradebook.decided(q) != row[q["id"]]],
         total=row[graded.total],
         box=graded.quartiles,
-        figures=[(text, shown[name]) for name, text in FIGURES.items() if shown[name] is not None],
-        attempts=(shown["reproduced"] or {}).get("attempts", []),
+        figures=[(text, record[name]) for name, text in FIGURES.items() if record[name] is not None],
+        attempts=(record["reproduced"] or {}).get("attempts", []),
         has_run=graded.lab == catalog.MAIN,
         pictures={name: pages.encoded("webp", path.read_bytes()) for name, path in kept.items() if path.is_file()},
     )

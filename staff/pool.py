@@ -7,31 +7,26 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from itertools import islice
 
-import joblib
 from joblib.externals.loky import get_reusable_executor
 
-import sandbox
-from grading import checks
 from hi_mnist.cli import LabError
 from sandbox import bubblewrap
-from staff import archives, grade_one, rerun
+from staff import archives, grade_one
 from staff.grade_one import Settings
 
-# Workers count as dead after this many seconds without a record: one hand-in's children are ended long before.
-# joblib needs this, because Dask does not tell it of tasks that it has given up.
-MOST_QUESTIONS = 15  # of a lab; the deep autoencoder has 12, the fingerprint and the pictures are two more
-LONGEST = sandbox.longest(*[checks.LAB_LIMITS] * MOST_QUESTIONS, *[rerun.LIMITS] * rerun.CHILDREN) + 300
-Grader = Callable[[archives.HandIn, int | None, Settings], dict]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # in each process, else they wait for each other
+Grader = Callable[[archives.HandIn, Settings], dict]
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A hand-in to be graded, its answer to question 6 from the staff's list, and its record of an earlier run."""
+    """A hand-in to be graded, and its record of an earlier run."""
 
     found: archives.Found
-    index: int | None
     record: dict | None = None
 
 
@@ -39,23 +34,16 @@ def read(job: Job, settings: Settings) -> archives.HandIn | dict:
     """What is to be graded; or its record, because an earlier one still holds or a fault of ours prevents reading."""
     try:
         handin = archives.read(job.found)
-        return (job.record and kept(job.record, handin, job.index, settings)) or handin
+        return (job.record and kept(job.record, handin, settings)) or handin
     except Exception as error:
-        return grade_one.internal_record(job.found, job.index, settings, grade_one.fault(error))
+        return grade_one.internal_record(job.found, settings, grade_one.fault(error))
 
 
-def kept(record: dict, handin: archives.HandIn, index: int | None, settings: Settings) -> dict | None:
-    """The record of an earlier run; None if it is not valid.
-
-    It is valid for the same hand-in under the same settings, unless grading itself failed. ``index`` matters only where
-    there is no answer in the hand-in.
-    """
-    before = record["settings"].get("index")
+def kept(record: dict, handin: archives.HandIn, settings: Settings) -> dict | None:
+    """The record of an earlier run, if it is of the same hand-in under the same settings and grading did not fail."""
     fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    if fault or record.get("digest") != handin.digest() or record["settings"] != grade_one.made_under(settings, before):
-        return None
-    one = next((one for one in handin.runs() if one.run == record["run"]), handin)
-    return record if index == before or grade_one.claimed_index(one, None) is not None else None
+    same = record.get("digest") == handin.digest() and record["settings"] == grade_one.made_under(settings)
+    return record if same and not fault else None
 
 
 def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandIn | dict | None = None) -> dict:
@@ -64,20 +52,9 @@ def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandI
     if isinstance(handin, dict):
         return handin
     try:
-        with joblib.parallel_config(backend="sequential"):  # else scikit-learn asks a Dask cluster for help
-            return grader(handin, job.index, settings)
+        return grader(handin, settings)
     except Exception as error:
-        return grade_one.internal_record(handin, job.index, settings, grade_one.fault(error))
-
-
-def read_apart(job: Job, settings: Settings) -> archives.HandIn | dict:
-    """``read`` in another process of this machine, which nobody else needs if the hand-in ends it."""
-    try:
-        options = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-        return get_reusable_executor(max_workers=1, **options).submit(read, job, settings).result(timeout=LONGEST)
-    except Exception as error:
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
-        return grade_one.internal_record(job.found, job.index, settings, grade_one.fault(error))
+        return grade_one.internal_record(handin, settings, grade_one.fault(error))
 
 
 def attempt_below(parent: int, *arguments) -> dict:
@@ -109,7 +86,7 @@ def interrupt_ignored():
 
 
 class Pool:
-    """joblib's processes on this machine, or those of an existing Dask cluster.
+    """Processes of this machine, or those of an existing Dask cluster.
 
     Args:
         jobs: hand-ins at a time on this machine.
@@ -122,7 +99,7 @@ class Pool:
     """
 
     def __init__(self, jobs: int, scheduler: str | None, settings: Settings, unsandboxed: bool = True):
-        self.jobs, self.settings, self.client, self.has_processes = jobs, settings, None, False
+        self.jobs, self.settings, self.client, self.executor = jobs, settings, None, None
         if not scheduler:
             return
         try:
@@ -146,9 +123,8 @@ class Pool:
     def close(self) -> None:
         if self.client is not None:
             self.client.close()
-        if self.has_processes:
-            # After an interruption joblib leaves its processes running.
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        if self.executor is not None:
+            self.executor.shutdown(wait=False, kill_workers=True)
 
     def map(self, grader: Grader, jobs: list[Job], alone: bool = False) -> Iterator[dict]:
         """Records as they come. Hand-ins are read where they are graded, but for a cluster on this machine.
@@ -159,24 +135,29 @@ class Pool:
             alone: grading may end its process, so use another process of this machine, never this one.
 
         Raises:
-            Exception: joblib's and Dask's own, when workers die.
+            Exception: loky's and Dask's own, when workers die.
         """
-        arguments = ((grader, job, self.settings) for job in jobs)
-        options = {"return_as": "generator_unordered", "batch_size": 1, "timeout": LONGEST}
-        if self.client is not None and not alone:
-            self.has_processes = True
-            calls = (joblib.delayed(attempt)(*a, read_apart(*a[1:])) for a in arguments)
-            with joblib.parallel_config(backend="dask", client=self.client):
-                yield from joblib.Parallel(**options)(calls)
-        elif self.jobs > 1 or alone:
-            self.has_processes = True
-            options |= {"backend": "loky", "n_jobs": max(2, self.jobs)}
-            calls = (joblib.delayed(attempt_below)(os.getpid(), *a) for a in arguments)
-            with interrupt_ignored():  # joblib starts them here
-                results = joblib.Parallel(**options)(calls)
-            yield from results
-        else:
-            yield from (attempt(*a) for a in arguments)
+        if self.client is None and self.jobs == 1 and not alone:
+            yield from (attempt(grader, job, self.settings) for job in jobs)
+            return
+        waiting, running = iter(jobs), set()
+        submit = self._submit_here if self.client is None or alone else self._submit_there
+        most = 2 * (self.jobs if self.client is None else sum(self.client.nthreads().values()))
+        while True:
+            running |= {submit(grader, job) for job in islice(waiting, max(1, most) - len(running))}
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+    def _submit_here(self, grader: Grader, job: Job) -> Future:
+        with interrupt_ignored():  # processes are started here
+            self.executor = get_reusable_executor(max(2, self.jobs), timeout=300, env=ONE_THREAD)
+            return self.executor.submit(attempt_below, os.getpid(), grader, job, self.settings)
+
+    def _submit_there(self, grader: Grader, job: Job) -> Future:
+        arguments = grader, job, self.settings, read(job, self.settings)
+        return self.client.get_executor(pure=False).submit(attempt, *arguments)
 
     def check(self) -> None:
         """Raise a ``LabError`` if the cluster is gone."""
@@ -200,4 +181,4 @@ def records(pool: Pool, grader: Grader, jobs: list[Job]) -> Iterator[dict]:
         except Exception as error:
             pool.check()
             cause = f"a fault of the grading program: its worker ended ({type(error).__name__})"
-            yield grade_one.internal_record(job.found, job.index, pool.settings, cause)
+            yield grade_one.internal_record(job.found, pool.settings, cause)

@@ -20,7 +20,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.text import listed, one_line
 from staff import archives, audit, gradebook
 from staff.archives import Found
-from staff.entries import ARCHIVE_SUFFIXES, FOR_STAFF, display
+from staff.entries import FOR_STAFF, display
 
 REGRADES = "regrades.json"  # in OUT_DIR: the folder of the hand-ins; a file and notes for each that was regraded
 FOLDER = "regraded"
@@ -67,13 +67,12 @@ class Again:
                 raise LabError(f"{one_line(error.args[0][0][2])}; take it out of {self.file}") from None
         return f"{folder.relative_to(out / FOLDER).as_posix()}/{name}"
 
-    def end(self, out: Path, rows: list[gradebook.Row], regrades: dict) -> None:
-        """Log what changed, and then let it count."""
+    def end(self, out: Path, rows: list[gradebook.Row]) -> None:
+        """Log what changed, before it counts."""
         self.new = next(row.cells() for row in rows if row.hand_in == self.hand_in)
         student, names = self.old["student_id"] or self.hand_in, gradebook.questions(self.graded.lab)
         changed = [name for name in (*names, "auto_score") if self.old[name] != self.new[name] or name == "auto_score"]
         audit.add(out, [("regrade", student, name, self.old[name], self.new[name], self.reason) for name in changed])
-        save(out, regrades)
 
 
 def load(out: Path) -> dict:
@@ -122,8 +121,6 @@ def build_parser() -> argparse.ArgumentParser:
     about = "Grade one hand-in again with the class's key and settings: prints old and new points, and logs them."
     example = 'python -m staff.grade_class regrade 2100000003 --out grades --file fixed.zip --reason "wrong file"'
     parser = parser_for_one("regrade", about, example)
-    text = "the folder with the hand-ins (default: that from which the class was graded)"
-    parser.add_argument("handins", type=Path, nargs="?", metavar="HANDINS_DIR", help=text)
     text = "a zip or folder that counts instead of the hand-in from now on, or a submission.py instead of the one in it"
     parser.add_argument("--file", type=Path, metavar="FILE", help=text)
     text = f'why: for audit.csv and for the student, who does not read what follows "{FOR_STAFF.strip()}"'
@@ -141,7 +138,7 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
     old = graded.row(args.student)
     if graded.missing:
         raise LabError("some hand-ins are not graded yet; finish with --resume")
-    class_args = class_parser.parse_args(flags_of_class(graded, out, args.handins or load(out)["handins"]))
+    class_args = class_parser.parse_args(flags_of_class(graded, out))
     class_args.unsandboxed = args.unsandboxed
     file = args.file and checked(args.file.expanduser().resolve(), out, graded.lab)
     again = Again(old["hand_in"], file, reason, graded, old)
@@ -158,8 +155,6 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
 def checked(file: Path, out: Path, lab: str) -> Path:
     """A corrected file that can count. LabError if it holds no code, or the class."""
     is_code = file.is_file() and file.suffix.lower() == ".py"
-    if not (is_code or file.is_dir() or (file.is_file() and file.suffix.lower() in ARCHIVE_SUFFIXES)):
-        raise LabError(f"--file {file} is neither an archive nor a folder nor a submission.py; name one of them")
     if out.is_relative_to(file):
         raise LabError(f"--file {file} holds --out {out}; name a hand-in")
     found = Found(file, "", "", "", "", lab)
@@ -170,12 +165,12 @@ def checked(file: Path, out: Path, lab: str) -> Path:
     return file
 
 
-def flags_of_class(graded: gradebook.Graded, out: Path, handins: str | Path | None) -> list[str]:
-    """The command line with which a class goes on as its records were made. Version 0.2 did not keep ``handins``."""
-    if handins is None:
-        raise LabError(f"{out / REGRADES} does not name the folder with the hand-ins; name it after the id")
+def flags_of_class(graded: gradebook.Graded, out: Path) -> list[str]:
+    """The command line with which a class goes on as its records were made. Version 0.2 kept no ``handins``."""
+    if (handins := load(out)["handins"]) is None:
+        raise LabError(f"{out / REGRADES} does not name the folder with the hand-ins; first use --resume")
     records = (gradebook.load_record(out, row["hand_in"]) for row in graded.rows)
     made = next(filter(None, records), {"settings": {}})["settings"]
     flags = ["--dataset", made.get("dataset", "mnist"), "--variant-by", made.get("variant", "id"), "--lab", graded.lab]
     rerun = [] if made.get("rerun", True) else ["--no-rerun"]
-    return [str(handins), "--out", str(out), "--resume", "--jobs", "1", *flags, *rerun]
+    return [handins, "--out", str(out), "--resume", "--jobs", "1", *flags, *rerun]

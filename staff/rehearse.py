@@ -31,57 +31,12 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from labs import catalog
 from sandbox import bubblewrap
-from staff import export, rubric, tables
+from staff import rubric, tables
 from staff.gradebook import questions
 
-RIGHT = {
-    "1.1 E-step": """
-        scores = np.empty((len(X), self.n_components))
-        for k in range(self.n_components):
-            scores[:, k] = np.log(self.pi[k]) + log_gaussian(X, self.means[k], self.covs[k])
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return scores / scores.sum(axis=1, keepdims=True)
-        """,
-    "1.2 M-step": """
-        counts = gamma.sum(axis=0)
-        self.pi = counts / len(X)
-        self.means = gamma.T @ X / counts[:, None]
-        for k in range(self.n_components):
-            centred = X - self.means[k]
-            self.covs[k] = (gamma[:, k, None] * centred).T @ centred / counts[k]
-        """,
-    "2.1 PCA": """
-        self.mean = X.mean(axis=0)
-        values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-        self.components = vectors[:, np.argsort(-values)[: self.dim]].T
-        """,
-    "5.1 sampling": """
-        z = np.random.multivariate_normal(gmm.means[label], gmm.covs[label])
-        x = pca.inverse_transform(z[None])[0]
-        Image.fromarray(np.clip(x, 0, 255).astype(np.uint8).reshape(28, 28)).save(f"{path}/gmm_sample.png")
-        """,
-}
-LOOPS = RIGHT | {
-    "1.1 E-step": """
-        gamma = np.zeros((len(X), self.n_components))
-        for k in range(self.n_components):
-            inverse, det = np.linalg.inv(self.covs[k]), np.linalg.det(self.covs[k])
-            gamma[:, k] = self.pi[k] * self._gaussian(X, self.means[k], inverse, det)
-        for n in range(len(X)):
-            gamma[n] = gamma[n] / gamma[n].sum()
-        return gamma
-        """,
-    "1.2 M-step": """
-        for k in range(self.n_components):
-            N_k, mean = 0.0, np.zeros(self.data_dim)
-            for n in range(len(X)):
-                N_k += gamma[n, k]
-                mean += gamma[n, k] * X[n]
-            self.pi[k], self.means[k] = N_k / len(X), mean / N_k
-            self.covs[k] = np.cov(X, rowvar=False, ddof=0, aweights=gamma[:, k])
-        """,
-}
-MISTAKE = RIGHT | {
+# How a student's submission.py differs from the solution, by region; OURS is the solution's own code.
+OURS = "# ...\n"
+MISTAKE = {
     "1.2 M-step": """
         N_k = np.sum(gamma, 0)
         self.pi = N_k / np.sum(N_k)
@@ -89,17 +44,17 @@ MISTAKE = RIGHT | {
             d = X - self.means[k]
             self.covs[k] = np.dot(d.T, d * gamma[:, [k]]) / N_k[k]
         self.means = np.dot(gamma.T, X) / N_k.reshape(-1, 1)
-        """,
+    """
 }
 # Trains correctly. When it notices that it is being graded, it claims full marks and ends the process, nothing worse.
-HOSTILE = RIGHT | {
-    "1.1 E-step": """
+HOSTILE = {
+    "1.1 E-step": f"""
         import os
         if os.path.exists("submission.py") and not os.path.exists("train.py"):
             print("auto_score: 70 / 70")
             os._exit(0)
-        """
-    + RIGHT["1.1 E-step"].replace("scores", "joint"),
+        {OURS}
+    """
 }
 
 
@@ -109,74 +64,72 @@ class Student:
 
     Attributes:
         student_id, name: as in the name of the hand-in.
-        work: the regions that are filled in; empty for the untouched skeleton.
+        work: how the code differs from the solution, by region; None for the untouched skeleton.
         about: what this student demonstrates.
-        says: where the cluster of the six is given: grade.json, the staff's file of indices, or only the report.
+        answers: whether grade.json has the cluster of the six; else it is in the report only.
         report: points for the report: log, tuning, results, questions, feedback.
         decided: what a person decides after grading, by column of marks.csv.
-        expected, status: the required points of the four questions on the code, and the required status of the row.
+        required: cells of gradebook.csv, where they are not as in ``REQUIRED``.
         submitted, extension: when it was handed in, and how much later than others that may be.
-        late: what is required of the column ``late``.
     """
 
     student_id: str
     name: str
-    work: dict[str, str] = field(repr=False)
+    work: dict[str, str] | None = field(repr=False)
     about: str
-    says: str = "report"
+    answers: bool = False
     report: tuple[float, ...] = (0, 0, 0, 0, 0)
     decided: dict[str, str] = field(default_factory=dict)
-    expected: tuple[float, ...] = (10, 10, 8, 7)
-    status: str = "OK"
+    required: dict[str, str] = field(default_factory=dict)
     submitted: str = "2026-12-01 20:00"
     extension: str = ""
-    late: str = "no"
 
 
 DEADLINE, PENALTY = "2026-12-01T23:59+08:00", 5  # points a day
 COMPANION = "fashion_tutorial"  # its solution and its skeleton are handed in
 ABSENT = {"student_id": "2100000006", "name": "Zoe Example", "extension": ""}
+REQUIRED = {name: str(asked.points) for name, asked in checks.QUESTIONS.items()} | {"status": "OK", "late": "no"}
 CLASS = [
-    Student("2100000001", "Ada Example", RIGHT, "everything is right", "grade.json", (2, 5, 2, 18, 1)),
+    Student("2100000001", "Ada Example", {}, "everything is right", True, (2, 5, 2, 18, 1)),
     Student(
-        "2100000002", "林一", LOOPS, "textbook loops, right as well, but a day late", "indices", (2, 3, 2, 17, 1),
-        submitted="2026-12-02 22:30", late="0 d 23 h",
+        "2100000002", "林一", {}, "right as well, but a day late", True, (2, 3, 2, 17, 1),
+        required={"late": "0 d 23 h"}, submitted="2026-12-02 22:30",
     ),
     Student(
-        "2100000003", "Ben Example", MISTAKE, "covariances around the old means; has an extension", "report",
-        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"}, (10, 5, 8, 7), "SKIPPED",
-        submitted="2026-12-03 12:00", extension="2d",
+        "2100000003", "Ben Example", MISTAKE, "covariances around the old means; has an extension", False,
+        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"},
+        {"m_step": "5", "status": "SKIPPED"}, submitted="2026-12-03 12:00", extension="2d",
     ),
     Student(
-        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", "indices", (1, 0, 0, 8, 0),
-        {"performance": "0", "status": "OK", "comment": "see me about your E-step"}, (0, 10, 8, 7), "REVIEW",
+        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", True, (1, 0, 0, 8, 0),
+        {"performance": "0", "status": "OK", "comment": "see me about your E-step"},
+        {"e_step": "0", "status": "REVIEW"},
     ),
     Student(
-        "2100000005", "Max Example", {}, "the untouched skeleton, no run, no report; sends the right file later",
-        decided={"status": "OK"}, expected=(10, 10, 8, 7), status="REVIEW",
+        "2100000005", "Max Example", None, "the untouched skeleton, no run, no report; sends the right file later",
+        decided={"status": "OK"}, required={"status": "REVIEW"},
     ),
 ]  # fmt: skip
 REGRADED = CLASS[-1]
 QUICK = CLASS[2:3]
+# What course systems export: name, id and points are the first column and the last two.
+EXPORTED = {
+    "canvas": ("Student", "ID", "SIS User ID", "Lab 3 (4711)"),
+    "moodle": ("Full name", "ID number", "Grade"),
+    "blackboard": ("Last Name", "First Name", "Username", "Lab 3 [Total Pts: 100 Score] |123"),
+}
 
 
-def solve(skeleton: str, work: dict[str, str]) -> str:
-    """Fill regions of the handout's submission.py.
-
-    Args:
-        skeleton: its text.
-        work: the lines of a region by its label; other regions stay as they are.
-
-    Raises:
-        LabError: the skeleton lacks a region.
-    """
-    for label, lines in work.items():
-        empty = re.compile(rf'^( *)raise NotImplementedError\("{re.escape(label)}: .*"\)\n', re.M)
-        body = textwrap.dedent(lines.strip("\n").rstrip(" "))
-        skeleton, count = empty.subn(lambda found, body=body: textwrap.indent(body, found[1]), skeleton)
+def solve(work: dict[str, str]) -> str:
+    """The solution's submission.py with other code in the regions that ``work`` names. LabError if there is none."""
+    text = (ROOT / "submission.py").read_text(encoding="utf-8")
+    for label, code in work.items():
+        region = re.compile(rf"(?<=# BEGIN_YOUR_CODE {re.escape(label)}\n)(.*?)(?= *# END_YOUR_CODE)", re.S)
+        code = textwrap.indent(textwrap.dedent(code).strip("\n ") + "\n", 8 * " ")
+        text, count = region.subn(lambda ours, code=code: code.replace(f"{8 * ' '}{OURS}", ours[0]), text)
         if count != 1:
-            raise LabError(f"the handout's submission.py has {count} regions {label!r}; fix staff/rehearse.py")
-    return skeleton
+            raise LabError(f"submission.py has {count} regions {label!r}; fix staff/rehearse.py")
+    return text
 
 
 def run(command: list[str], folder: Path, home: Path | None = None) -> None:
@@ -203,19 +156,16 @@ def cluster_of_six(run_folder: Path) -> int:
     return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
 
 
-def work_of(student: Student, copy: Path, indices: dict[str, int]) -> None:
+def work_of(student: Student, copy: Path) -> None:
     """What a student does at home, in a copy of the handout: fill in, train, grade."""
-    target = copy / "submission.py"
-    files.write_text(target, solve(target.read_text("utf-8"), student.work))
-    if not student.work:
+    if student.work is None:
         return
+    files.write_text(copy / "submission.py", solve(student.work))
     # Each has a different seed: equal runs would look copied.
     run(["train.py", "--use_pca", "--dataset", "digits", "--seed", student.student_id[-1]], copy)
     (run_folder,) = (copy / "results").glob("*/")
-    if student.says == "grade.json":
+    if student.answers:
         run(["grade.py", "--sample_index", str(cluster_of_six(run_folder)), "--ddpm_steps", "20"], copy)
-    elif student.says == "indices":
-        indices[student.student_id] = cluster_of_six(run_folder)
 
 
 def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
@@ -258,22 +208,18 @@ def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     run(["-m", "staff.handout", str(handed_out)], ROOT)
 
     print("\n2. the students work at home, each in a copy of it")
-    indices: dict[str, int] = {}
     for student in students:
         print(f"  {student.name}: {student.about}", flush=True)
         home = shutil.copytree(handed_out, folder / "homes" / student.student_id)
-        work_of(student, home, indices)
+        work_of(student, home)
         zip_up(student, home, hand_ins)
 
     print("\n3. the hand-ins are graded, with the class's roster, its deadline and the times of handing in")
-    # Students who ran grade.py have recorded the cluster of the six; staff note the others' from the report.
-    answers = [{"student_id": i, "sample_index": k} for i, k in indices.items()]
-    tables.write(staff / "indices.csv", ["student_id", "sample_index"], answers)
     roster = [{name: getattr(student, name) for name in ABSENT} for student in students] + [ABSENT]
     tables.write(staff / "roster.csv", list(ABSENT), roster)
     times = [{"student_id": student.student_id, "submitted": student.submitted} for student in students]
     tables.write(staff / "times.csv", ["student_id", "submitted"], times)
-    lists = [part for name in ("indices", "roster", "times") for part in (f"--{name}", staff / f"{name}.csv")]
+    lists = ["--roster", staff / "roster.csv", "--times", staff / "times.csv"]
     rules = ["--deadline", DEADLINE, "--grace", "15m", "--penalty", PENALTY]
     grade_class(hand_ins, "--out", out, "--dataset", "digits", *lists, *rules, *options, home=staff)
     graded = rows_of(out / "gradebook.csv")
@@ -286,7 +232,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     if REGRADED in students:
         print("\n4. the right file of a student comes after grading")
         right = staff / "submission.py"
-        files.write_text(right, solve((handed_out / "submission.py").read_text("utf-8"), RIGHT))
+        files.write_text(right, solve({}))
         reason = ["--reason", "uploaded the handout by mistake"]
         grade_class("regrade", REGRADED.student_id, "--out", out, "--file", right, *reason, *options, home=staff)
         graded = rows_of(out / "gradebook.csv")
@@ -304,9 +250,12 @@ def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     show(final, ("student_id", "name", "auto_score", "report_score", "penalty", "total", "undecided", "comment"))
 
     print("\n6. points and feedback go to the course system; the companion lab is graded like the main one")
-    for system in export.POINTS:
-        grade_class("export", "--out", out, "--for", system)
-    found = surprises(graded, final, students) + missing_pages(out, len(roster))
+    for system, columns in EXPORTED.items():
+        theirs = staff / f"{system}.csv"
+        lines = [{columns[0]: one["name"], columns[-2]: one["student_id"]} for one in roster]
+        tables.write(theirs, list(columns), [dict.fromkeys(columns) | line for line in lines])
+        grade_class("export", "--out", out, "--for", system, "--gradebook", theirs)
+    found = surprises(graded, final, students)
     return found if students == QUICK else found + companion(folder, handed_out, students, options)
 
 
@@ -320,18 +269,6 @@ def companion(folder: Path, handed_out: Path, students: list[Student], options: 
     grade_class(hand_ins, "--out", out, "--lab", COMPANION, *options)
     points = [row["auto_score"] for row in rows_of(out / "gradebook.csv")]
     return [] if points == [f"{lab.points}", "0"] else [f"{COMPANION}: {points} instead of {lab.points} and 0"]
-
-
-def missing_pages(out: Path, count: int) -> list[str]:
-    """What the course should have left and did not: pages, and tables with a line for each of ``count`` students."""
-    folders = [path for path in out.glob("feedback/*") if path.is_dir()]
-    pages = [out / "summary.html", *(folder / "feedback.html" for folder in folders)]
-    found = [f"there is no {page}" for page in pages if not page.is_file()]
-    for system in export.POINTS:
-        text = (out / f"{system}_grades.csv").read_text(encoding="utf-8-sig")
-        if (lines := len(re.findall(r"(?m)^.*\b210000000\d\b", text))) != count:
-            found.append(f"{system}_grades.csv has {lines} students instead of {count}")
-    return found
 
 
 def show(rows: list[dict], columns: tuple[str, ...]) -> None:
@@ -348,13 +285,9 @@ def surprises(graded: list[dict], final: list[dict], students: list[Student] = C
     found = []
     by_id = {row["student_id"]: row for row in graded}
     for student in students:
-        row = by_id.get(student.student_id, {})
-        points = [row.get(name) for name in checks.QUESTIONS]
-        if points != [str(value) for value in student.expected]:
-            found.append(f"{student.name}: {points} instead of {list(student.expected)} for the questions on the code")
-        for column, want in (("status", student.status), ("late", student.late)):
-            if row.get(column) != want:
-                found.append(f"{student.name}: {column} is {row.get(column)}, not {want} ({row.get('note')})")
+        row, required = by_id.get(student.student_id, {}), REQUIRED | student.required
+        if wrong := [f"{name} {row.get(name)}, not {cell}" for name, cell in required.items() if row.get(name) != cell]:
+            found.append(f"{student.name}: {'; '.join(wrong)} ({row.get('note')})")
     if by_id.get(ABSENT["student_id"], {}).get("status") != "ABSENT":
         found.append(f"{ABSENT['name']}, who handed in nothing, has no row")
     return found + [f"{row['name']} is undecided: {row['undecided']}" for row in final if row["undecided"]]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from hi_mnist import files, settings
 from hi_mnist.cli import LabError
+from hi_mnist.text import listed
 from staff import archives, gradebook, tables
 from staff.late import UNKNOWN, Policy
 
@@ -100,12 +101,12 @@ class Course:
             if row.record and not row.review and ids[tables.key(row.student_id)] > 1:
                 row.review.append(f"more than one hand-in, or a folder inside one, has the id {row.student_id}")
         if self.students and complete:
-            named = tables.shortened(list(map(str, absent.values())), "; ") or "nobody"
+            named = listed(list(map(str, absent.values())), "; ") or "nobody"
             facts.append(f"roster: {len(self.students)} students; absent: {named}")
             for one, s in absent.items():
                 notes = [others[one]] if one in others else []
                 rows.append(gradebook.Row("", one, s.name, None, notes, [], s.email, s.section))
-        facts += [f"roster: {tables.shortened(remarks, '; ')}"] if remarks else []
+        facts += [f"roster: {listed(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
             said = {name: value for name, value in asdict(self.late).items() if value is not None}
@@ -205,7 +206,7 @@ def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
         near = [right or uploader] if right or uploader else near
         other = uploader if right and uploader != right else None
         if len(near) != 1 and course.students:
-            remark = f"not in the roster{'; perhaps ' if near else ''}{tables.shortened(list(map(str, near)))}"
+            remark = f"not in the roster{'; perhaps ' if near else ''}{listed(list(map(str, near)))}"
         elif other:
             remark = f"its id is that of {right}, but {other} uploaded it"
         elif near and (not student_id or student_id not in (*near[0].ids, near[0].email)):

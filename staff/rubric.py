@@ -1,7 +1,7 @@
 """The points that are given by hand, and for what: a lab's rubric, a YAML list of items ``{id, part, points, text}``.
 
 ``staff/rubric.yaml`` is the main lab's and says what the fields mean; ``labs/NAME/rubric.yaml`` is a companion lab's. A
-lab without one has no points by hand. A class that has its own keeps it in its OUT_DIR.
+lab without one has no points by hand. A class may have its own, ``OUT_DIR/rubric.yaml``.
 """
 
 import re
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import yaml
 
-from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from hi_mnist.text import one_line
@@ -26,18 +25,6 @@ TAKEN = ["student_id", "hand_in", "name", "marker", "status", "comment", "commen
 TAKEN += ["late", "penalty", "total", "undecided", "markers", "difference", "note", "marks", "items"]
 TAKEN += ["look", "email", "section"]
 _ID = re.compile(r"(?!\d)[\w.-]{1,40}")
-# What each kind of value must be, and how a fault is told.
-_KINDS = {
-    "name": (
-        lambda one: isinstance(one, str) and _ID.fullmatch(one),
-        "is no name; use letters, digits and _, a letter first",
-    ),
-    "text": (lambda one: isinstance(one, str) and one.strip(), "is not text; put it in quotes"),
-    "points": (  # NaN is none
-        lambda one: type(one) in (int, float) and 0 < one <= 1000,
-        "is not a number of points above 0",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -74,19 +61,12 @@ def parts(lab: str, out: Path | None = None) -> dict[str, float]:
     return load(lab, out).points()
 
 
-def load(lab: str, out: Path | None = None, own: Path | None = None) -> Rubric:
-    """The rubric that somebody names (``own``), else the class's in ``out`` or the lab's; errors as in ``read``."""
+def load(lab: str, out: Path | None = None) -> Rubric:
+    """The class's own rubric, in its folder ``out``, or else the lab's; errors as in ``read``."""
     folder = ROOT / "staff" if lab == catalog.MAIN else ROOT / "labs" / lab
     kept = (path for path in (out and out / NAME, folder / NAME) if path and path.is_file())
-    path = own.expanduser() if own else next(kept, None)
+    path = next(kept, None)
     return read(path, lab) if path else Rubric()
-
-
-def keep(out: Path, own: Path | None) -> None:
-    """Make a rubric that ``load`` has read the class's from now on, if there is one."""
-    if own:
-        with files.atomic_path(out / NAME) as partial:
-            partial.write_bytes(own.expanduser().read_bytes())
 
 
 def read(path: Path, lab: str) -> Rubric:
@@ -126,10 +106,13 @@ def _item(entry: object, where: str) -> Item:
     name, part, points, text = (entry[key] for key in ("id", "part", "points", "text"))
     if not isinstance(comments := entry.get("comments") or {}, dict):
         raise ValueError(f"{where}: comments is {comments!r}, not ready comments by id")
-    values = {"name": (name, part, *comments), "text": (text, *comments.values()), "points": (points,)}
-    for kind, (is_good, fault) in _KINDS.items():
-        for one in values[kind]:
-            if not is_good(one):
-                raise ValueError(f"{where}: {'points: ' * (kind == 'points')}{one!r} {fault}")
+    for one in (name, part, *comments):
+        if not isinstance(one, str) or not _ID.fullmatch(one):
+            raise ValueError(f"{where}: {one!r} is no name; use letters, digits and _, a letter first")
+    for one in (text, *comments.values()):
+        if not isinstance(one, str) or not one.strip():
+            raise ValueError(f"{where}: {one!r} is not text; put it in quotes")
+    if type(points) not in (int, float) or not 0 < points <= 1000:  # NaN is not, either
+        raise ValueError(f"{where}: points: {points!r} is not a number of points above 0")
     ready = {tables.key(key): one_line(value, 2000) for key, value in comments.items()}
     return Item(tables.key(name), tables.key(part), points, one_line(text, 2000), ready)

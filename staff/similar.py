@@ -69,29 +69,25 @@ def nearly_equal(one: Code, other: Code) -> bool:
 
 
 def compare(rows: list[Row], lab: str = catalog.MAIN) -> list[tuple[str, str, str]]:
-    """Note equal parameters in the rows' ``notes``, and nearly equal code with them in their ``review``.
+    """Tell equal parameters with nearly equal code in the rows' ``review``; a shared seed alone makes them equal.
 
     Returns:
         the pairs with the most similar code, whatever their parameters, and what they share in words.
     """
     rows = in_order([row for row in rows if row.record])
     codes = {row.hand_in: code_of(row) for row in rows}
-    copies, equals = ({row.hand_in: [] for row in rows} for _ in range(2))
+    copies = {row.hand_in: [] for row in rows}
     for one, other in combinations([row for row in rows if row.record["signature"]], 2):
         if one_student(one, other) or not same_parameters(one.record["signature"], other.record["signature"]):
             continue
         code, others_code = codes[one.hand_in], codes[other.hand_in]
-        # Code whose steps cannot be found clears nobody.
-        suspect = nearly_equal(code, others_code) or hidden(code) or hidden(others_code)
-        pairs = copies if suspect else equals
-        pairs[one.hand_in].append(other.hand_in)
-        pairs[other.hand_in].append(one.hand_in)
+        if nearly_equal(code, others_code) or hidden(code) or hidden(others_code):  # what is hidden clears nobody
+            copies[one.hand_in].append(other.hand_in)
+            copies[other.hand_in].append(one.hand_in)
     for row in rows:
         if copies[row.hand_in]:
             told = "code that cannot be compared" if hidden(codes[row.hand_in]) else "nearly the same code"
             row.review.append(f"{told} and the same parameters as {listed(sorted(copies[row.hand_in]))}")
-        if equals[row.hand_in]:
-            row.notes.append(f"the same parameters as {listed(sorted(equals[row.hand_in]))}")
     return hints(rows, codes, lab)
 
 

@@ -16,12 +16,7 @@ LOST = 0.005  # points; less is rounding
 ODD = 0.1  # so far below the class's median accuracy, a Performance above the median is looked at
 MERGED = {"comment": "", "items": []}  # what a row has of the marks
 BLUE, PALE, RED = "#1f6fb2", "#9ecae1", "#c8501e"
-LEGEND = {
-    "frameon": False,
-    "loc": "lower left",
-    "bbox_to_anchor": (0, 1),
-    "ncols": 2,
-}  # above the bars
+LEGEND = {"frameon": False, "loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}  # above the bars
 LABELS = ("nothing open", "with open points")
 
 

@@ -1,22 +1,22 @@
 """CSV files that staff edit in a spreadsheet: read in any form it saves, written so that it changes nothing."""
 
+import codecs
 import csv
 import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from hi_mnist import files
 from hi_mnist.cli import LabError
-from hi_mnist.text import one_line, size
-from staff import encodings
+from hi_mnist.text import listed, one_line, size
 
 LARGEST = 10 << 20  # bytes
 LONGEST_CELL = 32_000  # characters; a spreadsheet's cell holds little more
-SHOWN_ERRORS = 5
 CHANGED = "a spreadsheet changed it; format the column as text and enter the id again"
 TEXTS = {"student_id", "hand_in", "name", "status", "comment", "note"}  # no numbers, so their commas stay
 # Excel and LibreOffice take such a cell for a formula; Chinese keyboards write the wide forms. An apostrophe makes it
@@ -54,11 +54,10 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
         raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
     if len(raw) > LARGEST:
         raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
-    if (decoded := encodings.decode(raw)) is None:
-        raise LabError(f"{path} is not text, or not clearly UTF-8, GBK or Windows-1252; save it as CSV UTF-8")
-    text, guess = decoded
-    encoding = "utf-16" if raw[:1] in (b"\xff", b"\xfe") else "utf-8-sig" if raw[:1] == b"\xef" else "utf-8"
-    notes = [f"{path.name} is not UTF-8 and was read as {guess}; check names and comments"] if guess else []
+    if (decoded := _decoded(raw)) is None:
+        raise LabError(f"{path} is not text, or neither UTF-8 nor clearly GBK; save it as CSV UTF-8")
+    text, encoding = decoded
+    notes = [f"{path.name} is not UTF-8 and was read as GBK; check names and comments"] * (encoding == "gb18030")
     first = text.partition("\n")[0]
     said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
     delimiter = said[1] if said else max(",;\t", key=first.count)
@@ -77,9 +76,9 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
 def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = ()) -> tuple[list[Row], list[str]]:
     """The lines that are not empty of a table whose first line names the columns, and notes on how it was read.
 
-    It is UTF-8 with or without a byte order mark, UTF-16 with one, GBK or Windows-1252, separated by commas, semicolons
-    or tabs; a first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The
-    columns ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
+    It is UTF-8 with or without a byte order mark, UTF-16 with one, or GBK, separated by commas, semicolons or tabs; a
+    first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The columns
+    ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
 
     Raises:
         LabError: the file or its encoding is not clear, a column is missing, unknown or twice, or a line is too long.
@@ -97,6 +96,29 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = (
             by_column[column] = re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", by_column[column])
         rows += [Row(line, by_column)] * any(cells)
     return rows, notes
+
+
+def _decoded(raw: bytes) -> tuple[str, str] | None:
+    """A file's text and encoding: UTF-16 by its mark, UTF-8, or what Windows writes in China; None if it is neither."""
+    utf8 = "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ["utf-16"] if utf16 else [utf8, "gb18030"]:
+        with suppress(UnicodeDecodeError):
+            text = raw.decode(encoding)
+            if "\0" not in text and (encoding != "gb18030" or _is_chinese(text)):
+                return text, encoding
+    return None
+
+
+def _is_chinese(text: str) -> bool:
+    """Whether most characters outside ASCII are GB 2312's and stand where Chinese text has them.
+
+    Misread European text and damaged UTF-8 have rare ones, or single ones after a letter.
+    """
+    likely = re.sub(r"(?<=[A-Za-z])[^\0-\x7f](?![^\0-\x7f])", "", text)
+    codes = [c.encode("gb18030") for c in likely if c > "\x7f"]
+    usual = sum((c[0] in (0xA1, 0xA3) or 0xB0 <= c[0] <= 0xF7) and c[1] > 0xA0 for c in codes)
+    return 2 * usual > sum(c > "\x7f" for c in text)
 
 
 def _unguarded(cell: str) -> str:
@@ -168,7 +190,7 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         else:
             taken |= dict.fromkeys(meant, row.line)
         found.append((row, meant, wrong and f"line {row.line}, {wrong}"))
-    notes = [f"found by hand_in, because no hand-in has the id: {shortened(changed)}"] if changed else []
+    notes = [f"found by hand_in, because no hand-in has the id: {listed(changed)}"] if changed else []
     return found, notes
 
 
@@ -189,16 +211,10 @@ def answers(path: Path, column: str, hand_ins: list[tuple[str, str]], value: Cal
     return found, notes + changed
 
 
-def shortened(names: list[str], separator: str = ", ") -> str:
-    """The first names, and how many more there are."""
-    more = f"{separator}and {len(names) - SHOWN_ERRORS} more" if len(names) > SHOWN_ERRORS else ""
-    return separator.join(names[:SHOWN_ERRORS]) + more
-
-
 def refuse(path: Path, errors: list[str]) -> None:
     """Raise one ``LabError`` for all errors in a table, if there are any."""
     if errors:
-        raise LabError(f"{path.name}, {shortened(errors, '; ')}; nothing was written")
+        raise LabError(f"{path.name}, {listed(errors, '; ')}; nothing was written")
 
 
 def write(path: Path, columns: list[str], rows: Iterable[dict]) -> None:

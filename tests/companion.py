@@ -59,7 +59,8 @@ def check_mistakes(lab, cases) -> None:
 
 
 def check_right(lab, cases) -> None:
-    """Each other way to write a name of the submission gets all points."""
+    """The solution gets all points, and so does each other way to write a name of the submission."""
+    check_solution(lab, seeds=2)
     for name, right in cases:
         entry = scored(lab, name.lower(), **{name: right})
         assert entry["verdict"] == "PASS", entry

@@ -5,8 +5,10 @@ PYTEST_DONT_REWRITE: it asserts nothing.
 
 import csv
 import os
+import re
 import zipfile
 import zlib
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -39,10 +41,10 @@ def add_copies(folder: Path, **times: int) -> None:
         os.utime(path, (at, at))
 
 
-def play(handin: archives.HandIn, index: int | None, settings: grade_one.Settings) -> dict:
+def play(handin: archives.HandIn, settings: grade_one.Settings) -> dict:
     """Replaces grading: does what the first word of submission.py says."""
     if handin.refused:
-        return grade_one.grade_one(handin, index, settings)
+        return grade_one.grade_one(handin, settings)
     word, _, rest = handin.source.decode().partition(" ")
     path = Path(rest.strip())
     if word == "raise":
@@ -60,7 +62,7 @@ def play(handin: archives.HandIn, index: int | None, settings: grade_one.Setting
     if word == "wait":  # with its process noted, until the folder has a file "go"
         (path / str(os.getpid())).touch()
         wait_until((path / "go").exists)
-    record = grade_one.empty_record(handin, index, settings)
+    record = grade_one.empty_record(handin, settings)
     record["questions"] = grade_one.entries(gradebook.questions(settings.lab), "PASS", "")
     for question in record["questions"]:
         question["score"] = float(question["points"])
@@ -74,7 +76,7 @@ def play(handin: archives.HandIn, index: int | None, settings: grade_one.Setting
         by_id["performance"] |= {"score": float(rest), "message": "Davies-Bouldin"}
     if word == "review":
         by_id["performance"] |= {"score": 0.0, "verdict": "REVIEW", "message": "K = 9"}
-    if index is None and word == "unanswered":
+    if word == "unanswered":
         by_id["sample_index"] |= {"score": 0.0, "verdict": "SKIPPED", "message": "no answer"}
     if word in ("same", "copy", "hidden"):
         record["signature"] = [[0.5, 1.0, 2.0], [0.5, 2.0, 3.0]]
@@ -88,6 +90,18 @@ def play(handin: archives.HandIn, index: int | None, settings: grade_one.Setting
 def table(path: Path) -> list[dict]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def said(path: Path) -> str:
+    """The text of a page on one line."""
+    body = path.read_text(encoding="utf-8").partition("<body>")[2]
+    return " ".join(unescape(re.sub("<[^>]*>", " ", body)).split()).replace(" ,", ",")
+
+
+def feedback(out: Path, student_id: str) -> str:
+    """What the page of a student says."""
+    (path,) = out.glob(f"feedback/{student_id}+*/feedback.html")
+    return said(path)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The labs by name: one grader for all of them, and one folder is all that a new one needs."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from grading.__main__ import main
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from labs import catalog
+from labs.image_clustering import __main__ as clustering
 from staff import grade_one
 
 FILE = re.compile(r"## `(labs/average/\w+\.py)`.*?```python\n(.*?)```", re.S)
@@ -47,9 +49,9 @@ def test_the_lab_of_the_guide_is_handed_out_and_graded(tmp_path):
     assert [(row["means"], row["auto_score"], row["status"]) for row in rows] == [
         ("10", "10", "OK"), ("0", "0", "OK"), ("0", "0", "OK"),
     ]  # fmt: skip
-    told = [(out / f"feedback/PB{i}+Ann+average/feedback.md").read_text(encoding="utf-8") for i in range(3)]
+    told = [(out / f"feedback/PB{i}+Ann+average/feedback.html").read_text(encoding="utf-8") for i in range(3)]
     assert "not attempted" in told[1] and "return the mean of each column" in told[1]
-    assert "one mean for each column" in told[2] and told[2].startswith("# Average: ")
+    assert "one mean for each column" in told[2] and "<title>Average: " in told[2]
 
 
 def test_every_lab_is_graded_by_one_command(tmp_path):
@@ -63,6 +65,16 @@ def test_every_lab_is_graded_by_one_command(tmp_path):
         assert (result["auto_score"], result["auto_points"]) == (points, points), name
     with pytest.raises(LabError, match="pca_fit.*e_step|consensus"):
         main([str(lab.source), "--lab", "image_clustering", "--only", "pca_fit"])
+
+
+def test_check_names_the_whole_path_of_a_faulty_file(tmp_path, monkeypatch, capsys):
+    lab = catalog.load("image_clustering")
+    faulty = tmp_path / "submission.py"
+    faulty.write_bytes(b"import numpy as np\ndef flip(:\n")
+    monkeypatch.setattr(catalog, "load", lambda name: dataclasses.replace(lab, source=faulty))
+    assert clustering.main(["--check"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(f"{faulty}, line 2: syntax error") == len(lab.questions), out
 
 
 def test_numbers_differ_by_student_unless_the_class_has_one_variant():

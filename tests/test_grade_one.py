@@ -38,9 +38,9 @@ def handin(trained_run) -> archives.HandIn:
 def grade_run(settings):
     """The record of a hand-in whose code is not checked, and its two questions."""
 
-    def call(handin: archives.HandIn, index: int | None = None, settings=settings) -> tuple[dict, dict, dict]:
-        record = grade_one.empty_record(handin, index, settings)
-        questions = grade_one.grade_run(handin, index, settings, record)
+    def call(handin: archives.HandIn) -> tuple[dict, dict, dict]:
+        record = grade_one.empty_record(handin, settings)
+        questions = grade_one.grade_run(handin, settings, record)
         assert [q["id"] for q in questions] == ["sample_index", "performance"]
         return record, *questions
 
@@ -105,7 +105,7 @@ def test_what_this_machine_cannot_do_is_never_a_verdict(handin, settings, monkey
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", refuse)
-            record = grade_one.grade_one(handin, None, settings)
+            record = grade_one.grade_one(handin, settings)
         verdicts = {q["verdict"] for q in record["questions"]}
         assert verdicts == {"INTERNAL"}, (name, code)
         assert "a fault of the grading program" in record["questions"][0]["message"]
@@ -124,7 +124,7 @@ def test_what_this_machine_cannot_do_is_never_a_verdict(handin, settings, monkey
                 raise LabError("a is damaged") from None
 
         monkeypatch.setattr(runs, "read_tensors", damaged)
-        verdicts = {q["verdict"] for q in grade_one.grade_one(handin, None, settings)["questions"]}
+        verdicts = {q["verdict"] for q in grade_one.grade_one(handin, settings)["questions"]}
         assert verdicts == {"INTERNAL" if is_ours else "ERROR"}, error
 
 
@@ -143,30 +143,18 @@ def test_what_cannot_be_scored_is_reviewed_skipped_or_lost(handin, grade_run):
     assert [(q["verdict"], q["score"]) for q in no_run[1:]] == [("ERROR", 0), ("ERROR", 0)]
 
 
-def test_another_complete_run_is_scored_where_the_newest_cannot_be_and_a_person_decides(handin, grade_run, right_index):
-    good = handin.files | {"grade.json": b'{"sample_index": %d}' % right_index}
+def test_a_person_decides_where_the_newest_run_cannot_be_scored_and_there_is_another(handin, grade_run):
     for damage, name, how, cause in (
         (changed, "gmm/gmm.safetensors", handin.files["gmm/gmm.safetensors"][:-9], "damaged"),
         (changed, "config.yaml", b"use_pca: true\ndataset: mnist\n", "but the class works on"),
-        (changed, "config.yaml", b"use_pca: true\ndataset: digits\nn_components: 5000\n", "too many to score"),
-        (changed, "config.yaml", b"use_pca: false\ndataset: digits\n", "it is not a PCA run"),
-        (changed, "config.yaml", b"unknown: 1\n", "unknown"),
         (edited, "means", lambda a: a * np.nan, "NaN"),
     ):
         one = damage(copy.deepcopy(handin), name, how)
-        alone = grade_run(one)
-        one.others = {"results/0": one.files, "results/-1": good}
-        one.notes = ["2 results folders; results/1, the newest by name, was graded"]
-        record, index, performance = grade_run(one)
-        assert (index["verdict"], performance["verdict"], record["run"]) == ("PASS", "PASS", "results/-1"), cause
-        (line,) = record["review"]
-        assert line.startswith("results/1 cannot be scored (") and cause in line and "results/-1" in line
-        assert record["notes"] == []
-        assert record["signature"] and record["config"]["use_pca"]
-        assert record["sample_index"] == right_index, cause
-        one.others = {"results/0": one.files}
-        again = grade_run(one)
-        assert (again[1:], again[0]["review"]) == (alone[1:], []), cause
+        one.others = ["results/0"]
+        for question in grade_run(one)[1:]:
+            assert question["verdict"] == "REVIEW", cause
+            told = question["message"]
+            assert told.startswith("results/1 cannot be scored (") and cause in told and "holds results/0" in told
 
 
 CODE = [q | {"score": float(q["points"])} for q in grade_one.entries(checks.QUESTIONS, "PASS", "")]
@@ -184,7 +172,7 @@ def judged(handin, settings, monkeypatch):
         attempts = [{"way": "own", "what": "the handed-in fit", "db": 3.0, "result": "Davies-Bouldin 3.0000"}]
         monkeypatch.setattr(rerun, "reproduce", lambda *_: rerun.Reproduction(way, attempts, **more))
         monkeypatch.setattr(grade_one, "grade_code", lambda *_: code)
-        record = grade_one.grade_one(handin, None, dataclasses.replace(settings, rerun=True))
+        record = grade_one.grade_one(handin, dataclasses.replace(settings, rerun=True))
         return record["questions"][5], record
 
     return call
@@ -231,17 +219,17 @@ NO_CLAIM = [
 ]  # fmt: skip
 
 
-def test_what_is_not_an_answer_leaves_the_question_to_the_list_or_a_person(handin):
+def test_what_is_not_an_answer_leaves_the_question_to_a_person(handin, grade_run, right_index):
     for content in NO_CLAIM:
-        changed(handin, "grade.json", content)
-        assert [grade_one.claimed_index(handin, listed) for listed in (None, 3)] == [None, 3], content
-    assert grade_one.claimed_index(changed(handin, "grade.json", b'{"sample_index": 4}'), 3) == 4  # before the list
-    assert grade_one.claimed_index(changed(handin, "grade.json", None), 3) == 3
+        assert grade_one.claimed_index(changed(handin, "grade.json", content)) is None, content
+    index = grade_run(changed(handin, "grade.json", None))[1]
+    assert index["verdict"] == "SKIPPED"
+    assert f"staff: mark it by hand from the report: cluster {right_index} " in index["message"]
 
 
 def test_a_whole_record_with_real_children(handin, settings, right_index, trained_run):
     changed(handin, "grade.json", b'{"sample_index": %d}' % right_index)
-    record = grade_one.grade_one(handin, None, settings)
+    record = grade_one.grade_one(handin, settings)
     assert [q["verdict"] for q in record["questions"]] == ["PASS"] * 6
     scored = scores.score_run(runs.load_run(trained_run), sample_index=right_index)
     assert record["questions"][4:] == scored.pop("questions") and record | scored == record
@@ -250,12 +238,12 @@ def test_a_whole_record_with_real_children(handin, settings, right_index, traine
     assert record.pop("files") == {"submission.py": SOURCE}  # the only bytes, kept beside it
     assert settings.key not in json.dumps(record)
     assert record == json.loads(json.dumps(record, allow_nan=False))
-    assert gradebook.own_status(record) == "OK"
+    assert gradebook.Row("", "", "", record).status() == "OK"
 
 
 def test_faults_are_reviewed_lose_points_or_are_ours_each_for_itself(handin, settings, monkeypatch):
     def graded(one: archives.HandIn) -> tuple[list[str], dict]:
-        record = grade_one.grade_one(one, None, settings)
+        record = grade_one.grade_one(one, settings)
         return [q["verdict"] for q in record["questions"]], record
 
     verdicts, record = graded(archives.HandIn("PB1", refused="it is encrypted"))
@@ -267,7 +255,7 @@ def test_faults_are_reviewed_lose_points_or_are_ours_each_for_itself(handin, set
     verdicts, record = graded(handin)
     assert verdicts == ["PASS"] * 4 + ["INTERNAL"] * 2 and "ZeroDivisionError" in record["questions"][5]["message"]
     with pytest.raises(RuntimeError, match="other images"):
-        grade_one.grade_one(handin, None, dataclasses.replace(settings, data="other"))
+        grade_one.grade_one(handin, dataclasses.replace(settings, data="other"))
 
 
 def test_signature_ignores_order_and_signs(handin, trained_run):
@@ -299,6 +287,6 @@ def test_given_code_that_was_changed_is_graded_as_it_is_and_noted(handin, settin
     changed = SOURCE.replace(b"* det)", b"* det) + 0")
     assert changed != SOURCE
     for source, said in [(SOURCE.replace(b"\n", b" # mine\r\n"), ""), (changed, "in GMM._gaussian;"), (b"", " more;")]:
-        record = grade_one.empty_record(handin, None, settings)
+        record = grade_one.empty_record(handin, settings)
         grade_one.grade_code(dataclasses.replace(handin, source=source), settings, record, None)
         assert any(said in note for note in record["notes"]) if said else not record["notes"], source

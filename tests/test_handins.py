@@ -248,8 +248,8 @@ def graded_run(trained_run, tmp_path, standin):
         settings = grade_one.Settings("key", rerun, "digits", *grade_one.facts("digits"))
         (found,), _ = archives.find(handin.parent)
         read = archives.read(found)
-        record = grade_one.empty_record(read, None, settings)
-        results = grade_one.grade_run(read, None, settings, record)
+        record = grade_one.empty_record(read, settings)
+        results = grade_one.grade_run(read, settings, record)
         if rerun and record["db"] is not None:
             with sandbox.Box(read.source) as box:
                 results[1] = grade_one.reproduced(results[1], read, [], record, box)

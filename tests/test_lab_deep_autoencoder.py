@@ -23,7 +23,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.data import DataSet
 from labs import shared
 from labs.deep_autoencoder import __main__ as command
-from labs.deep_autoencoder import analysis, submission, training
+from labs.deep_autoencoder import analysis, bonus, colored, submission, training
 from labs.deep_autoencoder.settings import PAPER, Options, Settings
 from staff import handout
 
@@ -66,35 +66,14 @@ def assert_same(a, b):
         assert all(torch.equal(a[name][key], b[name][key]) for key in a[name]), name
 
 
-def test_unrolled_autoencoder_computes_the_stacks_pass_up_and_down():
-    layers, x = (784, 100, 50, 30), torch.rand(20, 784)
-    for linear in (False, True):
-        shapes = itertools.pairwise(layers)
-        stack = submission.RBMHandle(submission.RBM(a, b, gaussian_hidden=linear and b == 30) for a, b in shapes)
-        for rbm in stack:
-            rbm.fc.data.normal_(0, 3 / len(rbm.fc) ** 0.5)
-            rbm.bias_v.data.normal_()
-            rbm.bias_h.data.normal_()
-        model = submission.Autoencoder(layers, linear_code=linear)
-        submission.load_rbm_pretrained_models(model, stack)
-        with torch.no_grad():
-            assert torch.allclose(model(x), stack.v2h2v(x), atol=1e-5, rtol=0)
-            assert torch.allclose(model.encoder(x), stack.v2h(x), atol=1e-5, rtol=1e-5)
-            assert model(x).std() > 0.1  # it says something
-
-
 def test_momentum_and_weight_decay_follow_their_formulas():
     rbm = submission.RBM(3, 2, momentum=0.5, weight_decay=0.1)
     rbm.fc.data.fill_(2.0)
-    gradient = torch.ones(3, 2)
-    rbm.ascend(gradient, torch.zeros(3), torch.ones(2), lr=0.1)
     first = 2 + 0.1 * (1 - 0.1 * 2)
-    assert torch.allclose(rbm.fc, torch.full((3, 2), first))
-    rbm.ascend(gradient, torch.zeros(3), torch.ones(2), lr=0.1)
-    second = first + 0.5 * 0.08 + 0.1 * (1 - 0.1 * first)
-    assert torch.allclose(rbm.fc, torch.full((3, 2), second))
-    assert torch.allclose(rbm.bias_h, torch.full((2,), 0.1 + 0.15))  # biases do not decay
-    assert not rbm.bias_v.any()
+    for wanted in (first, first + 0.5 * 0.08 + 0.1 * (1 - 0.1 * first)):
+        rbm.ascend(torch.ones(3, 2), torch.zeros(3), torch.ones(2), lr=0.1)
+        assert torch.allclose(rbm.fc, torch.full((3, 2), wanted))
+    assert torch.allclose(rbm.bias_h, torch.full((2,), 0.1 + 0.15)) and not rbm.bias_v.any()  # biases do not decay
 
 
 def test_a_gaussian_code_layer_is_linear_with_unit_noise():
@@ -297,7 +276,7 @@ def test_a_mistake_in_the_command_is_one_line(run_script, tmp_path, monkeypatch)
         "--weight_decay -1, --num_workers -1, --student_id ../x, --time_str a/b, --severity 6, --seed -1, --max_epok 3"
     )
     companion.check_refused(run_script, command, mistakes, flags)
-    assert not (tmp_path / "results").exists()
+    assert not list(tmp_path.glob("results/*"))
 
 
 def test_a_damaged_config_is_one_line(run_script, tmp_path):
@@ -342,3 +321,59 @@ def test_a_folder_of_something_else_is_refused(run_script, tmp_path):
     (tmp_path / "config.yaml").unlink()
     (tmp_path / "thesis.txt").write_text("mine")
     companion.check_refused(run_script, command, [(flags, "not empty")])
+
+
+# --------------------------------------------------------------------------- ColoredMNIST
+
+
+def assert_found(data):
+    """The solution finds the odd colours in each class and over all."""
+    found = colored.evaluate(bonus.scored(data), data)
+    assert min([found["recall"], *found["recall_by_class"]]) >= 0.95
+
+
+def test_colourings_keep_shares_shapes_and_severity_and_a_seed_decides(digits):
+    grey, mean = digits["train"], colored.COLOURS[:, 0]
+    background, full = grey.images[:, 0] == 0, (grey.images == 255).any(axis=(1, 2, 3))
+    first, again, other = (colored.colorize(*grey, severity=2, seed=seed) for seed in (3, 3, 4))
+    assert np.array_equal(first.images, again.images) and not np.array_equal(first.colours, other.colours)
+    unbiased = colored.colorize(*grey, seed=0, aligned=bonus.UNBIASED)
+    for label in range(10):
+        assert np.ptp(np.bincount(unbiased.colours[unbiased.labels == label], minlength=10)) <= 1
+    for severity, deviation in enumerate(colored.SEVERITIES, start=1):
+        data = colored.colorize(*grey, severity=severity, seed=1)
+        assert data.images.dtype == np.uint8 and np.array_equal(data.labels, grey.labels)
+        assert not data.images.transpose(0, 2, 3, 1)[background].any()
+        for label in range(10):
+            counts = np.bincount(data.colours[data.labels == label], minlength=10)
+            assert counts.sum() - counts[label] == round(0.1 * counts.sum())
+            assert np.ptp(np.delete(counts, label)) <= 1
+        inner = full & (mean[data.colours] > 0.14) & (mean[data.colours] < 0.86)  # not cut at 0 or 1
+        off = data.images.max(axis=(2, 3))[inner, 0] / 255 - mean[data.colours[inner]]
+        assert off.std() == pytest.approx(deviation, rel=0.15, abs=0.001)  # 8 bits round, too
+        assert_found(data)
+    distances = np.linalg.norm(colored.COLOURS[:, None] - colored.COLOURS[None], axis=2)
+    assert distances[~np.eye(10, dtype=bool)].min() >= 0.4 and np.linalg.norm(colored.COLOURS, axis=1).min() > 0.5
+
+
+def test_on_real_images_recall_is_095_at_severity_1(real_mnist, monkeypatch):
+    monkeypatch.setenv("LAB_HOME", str(real_mnist))
+    assert_found(colored.colorize(*data.load_split("test", "mnist"), severity=1, seed=0))
+
+
+def test_a_score_of_another_form_is_one_line(small, monkeypatch):
+    coloured = colored.colorize(small.train, small.train_labels)
+    for wrong in (1.0, np.ones(3), np.full(300, np.nan)):
+        monkeypatch.setattr(submission, "score", lambda images, labels, wrong=wrong: wrong)
+        with pytest.raises(LabError, match=r"score\(\) of .*submission.py .*finite numbers"):
+            bonus.scored(coloured)
+
+
+def test_neighbours_are_sought_within_the_class_and_exactly_the_share_is_flagged():
+    rows = np.array([[0.0], [0.1], [5.0], [0.0], [0.1], [0.2]])
+    scores = colored.neighbour_distance(rows, np.array([0, 0, 0, 1, 1, 1]))
+    assert scores.argmax() == 2 and scores[3:].max() < 0.3
+    assert colored.neighbour_distance(np.ones((1, 4)), np.array([3])).tolist() == [0.0]  # a lone image has none
+    assert colored.flag(np.ones(50), 0.1).sum() == 5  # among ties, too
+    assert colored.detected(np.array([3, 0, 2, 1]), np.array([True, True, False, False])) == (0.5, 0.5)
+    assert colored.detected(np.ones(1), np.array([False])) == (None, None)

@@ -1,7 +1,6 @@
 """The pages of a class: what staff and students read there is right, whole and harmless."""
 
 import base64
-import html
 import io
 import json
 import re
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from browser import Browser
 from PIL import Image
-from small_class import add, play, table, zipped
+from small_class import add, play, said, table, zipped
 from test_report_page import HOSTILE, read
 
 import sandbox
@@ -30,9 +29,9 @@ def png(size: tuple[int, int] = PLANE, kind: str = "PNG", mode: str = "RGB") -> 
     return buffer.getvalue()
 
 
-def graded(handin, index, settings) -> dict:
+def graded(handin, settings) -> dict:
     """A made record: from PB5 on the M-step is wrong, PB7 writes what would harm, PB8 has a low index by chance."""
-    record, number = play(handin, index, settings), int(handin.student_id[2:])
+    record, number = play(handin, settings), int(handin.student_id[2:])
     by_id, harm = {q["id"]: q for q in record["questions"]}, f"submission.py, line 9: {HOSTILE}\n{HOSTILE}"
     if number > 4:
         told = f"covs has shape ({number}, 2)\ninput: x = 0\ngot: {number}\nwant: 2\nmeans are wrong"
@@ -61,12 +60,6 @@ def out(handins, grade, tmp_path, tmp_path_factory) -> Path:
     return Path(shutil.copytree(KEPT[0], tmp_path / "out", dirs_exist_ok=True))
 
 
-def said(path: Path) -> str:
-    """The text of a page on one line."""
-    body = path.read_text(encoding="utf-8").partition("<body>")[2]
-    return " ".join(html.unescape(re.sub("<[^>]*>", " ", body)).split()).replace(" ,", ",")
-
-
 def page(out: Path, number: int) -> Path:
     return next((out / "feedback").glob(f"PB{number}+*")) / "feedback.html"
 
@@ -92,7 +85,7 @@ def test_the_summary_answers_what_went_wrong_and_why(out):
     assert "4 WRONG: means are wrong PB5, PB6, PB7, PB8" in text and "Good index, bad clusters" in text
     assert all((out / a["href"]).is_file() for a in tags.named("a"))
     assert len(tags.named("img")) == 2 and len(tags.named("pre")) == 2  # both plots, and a pair side by side
-    assert "PB1, PB2" in text and "40 of 40" in text
+    assert "not proof" in text and "PB1, PB2" in text and "40 of 40" in text
     assert len(tags.named("mark")) == 2  # the line that both have, on both sides
 
 
@@ -134,11 +127,14 @@ def test_of_a_small_class_nothing_is_told_and_files_stay_with_their_record(handi
     assert [file.name for file in folder.iterdir()] == ["submission.py"] and not read(page(out, 7)).named("img")
 
 
-def test_pages_of_a_merged_class_have_the_final_points(out, tmp_path):
+def test_pages_of_a_merged_class_have_the_final_points(out, tmp_path, files_below):
     head = "student_id,log,tuning,results,questions,feedback,pca_fit,comment"
     lines = [f"PB{i},2,5,2,{'' if i == 3 else 20},1,{'6.5' if i == 7 else ''},<b>Good" for i in range(9)]
     (tmp_path / "marks.csv").write_text("\n".join([head, *lines]), encoding="utf-8")
-    pages.write(out, merge.merge(out, tmp_path / "marks.csv")[0])
+    merge.merge(out, tmp_path / "marks.csv")
+    files = files_below(out)
+    merge.merge(out, tmp_path / "marks.csv")  # once more
+    assert files_below(out) | {"audit.csv": b""} == files | {"audit.csv": b""}
     text = said(page(out, 7))
     assert "of 100 points" in text and "<b>Good" in text and "report: questions 20 20 / 20" in text
     assert "2.1 PCA.fit by hand 8 6.5 / 8" in text and "open of 100 points so far" in said(page(out, 3))
@@ -197,13 +193,11 @@ def test_pictures_are_made_small_in_the_sandbox_or_left_out(tmp_path):
     digest = handin.digest()
     handin.pictures["true_pca"] += b"\0"
     assert handin.digest() != digest  # so that --resume looks again
-    handin.others = {"2": {}}
-    assert [bool(one.pictures) for one in handin.runs()] == [True, False]
 
 
 def test_chromium_shows_and_prints_the_pages(out, browser: Browser, tmp_path):
     (tmp_path / "marks.csv").write_text("student_id,log,tuning,results,questions,feedback\nPB7,2,5,2,20,1\n")
-    pages.write(out, merge.merge(out, tmp_path / "marks.csv")[0])  # with the rubric's items, they are longest
+    merge.merge(out, tmp_path / "marks.csv")  # with the rubric's items, they are longest
     for path, most in ((out / "summary.html", 4), (page(out, 7), 2)):
         for width in (1280, 400):
             browser.expect_whole(path, width, True, "return document.readyState === 'complete'")

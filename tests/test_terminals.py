@@ -20,8 +20,7 @@ from grading import checks, table
 from hi_mnist import cli, projections, scatter, training
 from hi_mnist.files import ROOT
 from report import report_page
-from staff import grade_class, merge, notebook, pages
-from staff.gradescope import autograder
+from staff import grade_class, merge, notebook
 
 SAID = "# 归一化 γ²"  # a student's comment: none of the encodings below has all of it
 MAIN = re.compile(r'^if __name__ == "__main__":.*\n    sys\.exit\((?:cli\.)?run_script\(main\)\)', re.MULTILINE)
@@ -39,11 +38,11 @@ staff.handout 0 NEW
 staff.notebook 0
 staff.grade_class 0 RUN --out NEW
 staff.grade_class 0 merge --out HOME --marks NEW
-staff.grade_class 2 repeat 张三 HOME --out HOME
+staff.grade_class 2 repeat 张三 --out HOME
 staff.rehearse 2 RUN
 staff.pretrain 2 ae --data_dir NEW --work_dir HOME
 staff.gradescope.__main__ 0 NEW.zip
-staff.gradescope.autograder 1 --check
+staff.gradescope.autograder 2 HOME
 benchmarks.__main__ 2 --only em --before HOME
 benchmarks.gallery 2 --results_path NEW
 benchmarks.quality 2 ae --ae NEW/x
@@ -70,8 +69,6 @@ def home(standin, trained_run, tmp_path, monkeypatch):
         (checks, "check_code", [checks.question("e_step", "E-step", 10) | {"message": SAID}]),
         (grade_class, "grade_class", []),
         (merge, "merge", ([row], [SAID])),
-        (pages, "write", None),
-        (autograder, "grade_hand_in", {"tests": [{"output": SAID, "score": 1}], "output": SAID}),
     ):
         monkeypatch.setattr(module, name, lambda *_, result=result, **__: result)
     return home

@@ -1,6 +1,7 @@
 """What the questions share: their form, reading answers safely, and comparing and showing numbers."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -108,36 +109,75 @@ def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callabl
     return f"the {side} computes something else than its layers{lines}", hint
 
 
+def dense_fault(answers: Arrays, side: str, widths: tuple, x: np.ndarray, output: str, inner, last) -> tuple | None:
+    """What is wrong with one side of a network of dense layers, and a hint; None where nothing is.
+
+    ``answers`` hold its ``SIDE_weight_i`` (out, in) and ``SIDE_bias_i``, and under ``output`` what it made of x;
+    ``widths`` are wanted from the input on, ``inner`` and ``last`` stand between the layers and after them.
+    """
+    layers = [
+        [get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")] for i in cases(answers, f"{side}_weight")
+    ]
+    if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(widths)]:
+        found = ", ".join("-".join(map(str, weight.shape[::-1])) for weight, _ in layers) or "none"
+        told = f"the {side}'s dense layers are {found}, wanted are {'-'.join(map(str, widths))}, each with its bias"
+        return (
+            told,
+            "one layer for each pair of neighbours in this chain, in its order; the decoder mirrors the encoder",
+        )
+
+    def passed(inner=inner, last=last) -> np.ndarray:
+        rows = x
+        for weight, bias in layers[:-1]:
+            rows = inner(rows @ weight.T + bias)
+        return last(rows @ layers[-1][0].T + layers[-1][1])
+
+    return activation_fault(side, get(answers, output), passed, last)
+
+
 def descent(
-    losses: list[np.ndarray], after: list[np.ndarray], before: list[np.ndarray], descend: Callable, slips: Slips
+    inputs: Arrays, answers: Arrays, gradient: Callable, slips: Slips, *, without_loss: int, with_slip: int
 ) -> tuple[float, str, str]:
     """Judge some steps of gradient descent, each a call of ``train_step`` that returns its loss: 10 points.
 
     Args:
-        losses: what each call returned.
-        after: the parameters, after each step or after all.
-        before: those before the first step, of the same shapes.
-        descend: ``descend()`` gives the right losses and parameters; by keywords, those of a slip.
-        slips: the keywords of ``descend``, a message and a hint for each known slip. It keeps 5 points.
+        inputs: ``weight`` before the first step, the batches ``x_i``, and the ``learning_rate``.
+        answers: ``loss_i``, what each call returned, and ``weight_i`` after it.
+        gradient: ``gradient(x, weight)`` gives the right loss and its gradient; by keywords, those of a slip.
+        slips: a message and a hint for the keywords of each known slip: those of ``gradient``, ``accumulate`` for
+            gradients that are added to those of the steps before, or ``rate``, a factor of the learning rate.
+        without_loss, with_slip: the points of right steps that return something else, and of a known slip.
     """
+    steps = cases(inputs, "x")
+    told, after = ([get(answers, f"{name}_{i}") for i in steps] for name in ("loss", "weight"))
+    told = [loss.reshape(()) if loss.size == 1 else loss for loss in told]
+
+    def descend(accumulate=False, rate=1, **how) -> tuple[list, list]:
+        weight, kept, losses, weights = inputs["weight"].astype(np.float64), 0, [], []
+        for i in steps:
+            loss, slope = gradient(inputs[f"x_{i}"].astype(np.float64), weight, **how)
+            kept = kept * accumulate + slope
+            weight = weight - rate * inputs["learning_rate"] * kept
+            losses.append(np.float64(loss))
+            weights.append(weight)
+        return losses, weights
 
     def same(found: list[np.ndarray], wanted: list) -> bool:
-        return all(close(f, np.asarray(w, np.float64), FLOAT32) for f, w in zip(found, wanted, strict=True))
+        return all(close(f, w, FLOAT32 * max(1, np.abs(w).max())) for f, w in zip(found, wanted, strict=True))
 
-    want_losses, want = descend()
-    told = [loss.reshape(()) if loss.size == 1 else loss for loss in losses]
-    first = 2 if same(told[:1], want_losses[:1]) else 0
-    if same(after, want):
-        if same(told, want_losses):
-            return 10, "the step is right", ""
-        lines = comparison("the first batch", told[0], np.asarray(want_losses[0]))
-        return 7, f"the parameters are right, the loss returned is not{lines}", "return the loss, from before the step"
-    if same(after, before):
+    losses, weights = descend()
+    first = 2 if same(told[:1], losses[:1]) else 0
+    if same(after, weights):
+        if same(told, losses):
+            return 10, "the steps are right", ""
+        lines = comparison("the first batch", told[0], losses[0])
+        return without_loss, f"the parameters are right, the loss returned is not{lines}", "the loss before the step"
+    if same(after, [inputs["weight"]] * len(steps)):
         return first, "no parameter changes", "zero_grad(), then loss.backward(), then optimizer.step()"
     for slip, message, hint in slips:
         if same(after, descend(**slip)[1]):
-            return 5, message, hint
-    lines = comparison("the first batch", after[0], np.asarray(want[0]))
+            return with_slip, message, hint
+    lines = comparison("the first batch", after[0], weights[0])
     hint = "loss, zero_grad(), backward(), step(), once each"
     return first, f"the parameters after the step are wrong{lines}", hint
 

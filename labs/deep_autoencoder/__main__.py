@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import os
 import platform
 import pprint
 import sys
@@ -35,11 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run_path(args: argparse.Namespace) -> AbstractContextManager[Path]:
-    """The folder that the arguments name, else a new one, or with ``--resume`` the newest unfinished.
-
-    Raises:
-        LabError: there is none to go on with, or two are named.
-    """
+    """The folder that the arguments name, else a new one, or with ``--resume`` the newest unfinished."""
     if args.time_str and args.results_path:
         raise LabError("--time_str and --results_path both name the run's folder; leave one of them out")
     if not args.resume or args.results_path or args.time_str:
@@ -47,20 +42,15 @@ def run_path(args: argparse.Namespace) -> AbstractContextManager[Path]:
     started = files.results_dir().glob(f"{LAB}-*/config.yaml")
     unfinished = [config for config in started if not (config.parent / RESULTS).exists()]
     if not unfinished:
-        raise LabError(
-            f"--resume: {files.results_dir()} holds no unfinished run; leave --resume out, or name the run's "
-            "folder with --results_path and the flags that it was started with"
-        )
+        remedy = "leave --resume out, or name the run's folder with --results_path"
+        raise LabError(f"--resume: {files.results_dir()} holds no unfinished run; {remedy}")
     return shared.run_path(LAB, str(max(unfinished, key=lambda config: config.stat().st_mtime_ns).parent))
 
 
 def read_run(args: argparse.Namespace, path: Path) -> tuple[Options, Config | None]:
     """All settings of the run in ``path``, checked, and those that it was started with where it holds a run.
 
-    Settings given now win over those of the run that goes on.
-
-    Raises:
-        LabError: its settings are damaged, or the arguments do not fit each other, the run or the folder.
+    Settings given now win over those of the run that goes on. Raises LabError where they do not fit each other.
     """
     saved, before = None, {}
     if (file := path / "config.yaml").is_file():
@@ -83,19 +73,12 @@ def read_run(args: argparse.Namespace, path: Path) -> tuple[Options, Config | No
 
 
 def open_folder(path: Path, options: Options, saved: Config | None) -> dict:
-    """Make the run's folder, or go on in it where it holds a run with the same training settings: what it keeps.
-
-    Raises:
-        LabError: the settings differ, or nothing can be written there.
-    """
+    """Make the run's folder, or go on in it where it holds a run with the same training settings: what it keeps."""
     if saved:
         names = [f.name for f in dataclasses.fields(Settings)]
         differ = [f"{name} {getattr(saved, name)}" for name in names if getattr(saved, name) != getattr(options, name)]
-        if differ:
-            there = ", ".join(differ)
+        if there := ", ".join(differ):
             raise LabError(f"{path} holds a run with other settings ({there}); give the same, or name another folder")
-        if not os.access(path, os.W_OK):
-            raise LabError(f"the run folder {path} cannot be written to; copy it to where you may write")
     path.mkdir(parents=True, exist_ok=True)
     (path / RESULTS).unlink(missing_ok=True)
     kept = {f.name: getattr(options, f.name) for f in dataclasses.fields(Config)} | {"layers": list(options.layers)}
@@ -111,6 +94,7 @@ def run(args: argparse.Namespace, path: Path) -> int:
 
     from labs.deep_autoencoder import analysis, bonus, training
 
+    training.check_networks()
     device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
     dataset = shared.prepare("mnist", options.dataset, args.data_dir)
     if dataset == "digits" and not options.paper:
@@ -131,17 +115,13 @@ def run(args: argparse.Namespace, path: Path) -> int:
         raise
     rows = analysis.analyse(path, trained, images, options, device)
     print(f"\n{analysis.table(rows)}\n")
-    results = {
-        "config": config,
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "device": str(device),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
+    results = {"config": config, "rows": [dataclasses.asdict(row) for row in rows], "device": str(device)}
+    results["versions"] = {"python": platform.python_version(), "torch": torch.__version__}
     if options.bonus:
         name, stage = next(iter(trained.autoencoders.items()))
         print(f"bonus: Colored MNIST, severity {options.severity}, codes of the autoencoder ({name})", flush=True)
         title = f"Colored {SHORT_NAMES[dataset]}, severity {options.severity}"
-        encode = functools.partial(training.in_batches, stage.model.encoder, device=device)
+        encode = functools.partial(shared.in_batches, stage.model.encoder, device=device)
         results["bonus"] = bonus.run(path, images, encode, options, title, device)
         print(f"\n{bonus.table(results['bonus'])}\n")
     files.write_text(path / RESULTS, json.dumps(results, indent=2) + "\n")

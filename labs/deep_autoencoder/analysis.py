@@ -27,14 +27,14 @@ PAPER = {"the paper's autoencoder": 3.00, "the paper's logistic PCA": 8.01, "the
 PROBE_ITERATIONS = 300  # of L-BFGS; on raw pixels it would go on for thousands that change the third digit
 N_TSNE = 2000
 TSNE_SEED = 929  # the assignment's
-TITLES = {
-    "raw": "raw pixels",
-    "pca": "PCA, as many numbers",
-    "stack": "RBM stack, not fine-tuned",
-} | training.TITLES
+TITLES = {"raw": "raw pixels", "pca": "PCA, as many numbers", "stack": "RBM stack, not fine-tuned"} | training.TITLES
 HEADER = (
     "representation", "dimensions", "squared error", "probe: train -> test", "probe: test -> test", "train s", "CPU s",
 )  # fmt: skip
+LEGEND = """
+squared error: sum over the pixels (0 to 1), mean over the test images, none of which was trained on
+probe: logistic regression, fitted on -> scored on; 'test -> test' is the assignment's own variant:
+       fitted and scored on the same test images, so it is too high"""
 
 
 @dataclass
@@ -63,17 +63,13 @@ class Row:
 
 
 def analyse(folder: Path, trained, images: DataSet, options, device) -> list[Row]:
-    """Probes, errors and pictures of a trained run, written into its folder: the rows of the table.
-
-    ``trained`` comes from ``training.train``, its models on ``device``; ``options`` are those of the run.
-    """
+    """Probes, errors and pictures of what ``training.train`` gave, written into the run's folder: the table's rows."""
     train, test = training.pixels(images.train), training.pixels(images.test)
     found = representations(trained, train, test, options.layers[-1], device)
     rows = []
     for r in shared.progress(found, desc="probes", unit="probe"):
-        error = None
-        if r.rebuilt is not None:
-            error = float(submission.squared_error_per_image(*map(torch.from_numpy, (test, r.rebuilt))).mean())
+        pair = None if r.rebuilt is None else map(torch.from_numpy, (test, r.rebuilt))
+        error = float(submission.squared_error_per_image(*pair).mean()) if pair else None
         accuracies = submission.probe(r.train, images.train_labels, r.test, images.test_labels, Probe())
         rows.append(Row(r.name, r.test.shape[1], error, *accuracies, r.seconds, r.cpu_seconds))
     shared.write_csv(folder / "table.csv", HEADER, map(astuple, rows))
@@ -101,9 +97,9 @@ def representations(trained, train: np.ndarray, test: np.ndarray, dimensions: in
         stages = [*(trained.rbms if name == "pretrained" else []), stage]
         ways.append((name, stage.model.encoder, stage.model.decoder, stages))
     for name, encode, decode, stages in ways:
-        codes = [training.in_batches(encode, x, device) for x in (train, test)]
+        codes = [shared.in_batches(encode, x, device) for x in (train, test)]
         times = [sum(getattr(stage, what) for stage in stages) for what in ("seconds", "cpu_seconds")]
-        found.append(Representation(name, *codes, training.in_batches(decode, codes[1], device), *times))
+        found.append(Representation(name, *codes, shared.in_batches(decode, codes[1], device), *times))
     return found
 
 
@@ -127,30 +123,20 @@ class Probe(LogisticRegression):
 
 def table(rows: list[Row]) -> str:
     """The table as a person reads it on a console."""
-    lines = ["{:<33}{:>11}{:>15}{:>22}{:>21}{:>9}{:>8}".format(*HEADER)]
+    line = "{:<33}{:>11}{:>15}{:>22}{:>21}{:>9}{:>8}".format
+    lines = [line(*HEADER)]
     for r in rows:
         error = "-" if r.squared_error is None else f"{r.squared_error:.2f}"
-        times = (f"{r.seconds:.0f}", f"{r.cpu_seconds:.0f}") if r.seconds else ("-", "-")
-        start = f"{TITLES[r.name]:<33}{r.dimensions:>11}{error:>15}{r.probe_honest:>22.4f}{r.probe_same_set:>21.4f}"
-        lines.append(f"{start}{times[0]:>9}{times[1]:>8}")
-    lines += [
-        "squared error: sum over the pixels (0 to 1), mean over the test images, none of which was trained on",
-        "probe: logistic regression, fitted on -> scored on; 'test -> test' is the assignment's own variant:",
-        "       fitted and scored on the same test images, so it is too high",
-    ]
-    return "\n".join(lines)
+        numbers = [f"{r.probe_honest:.4f}", f"{r.probe_same_set:.4f}"]
+        numbers += [f"{t:.0f}" if r.seconds else "-" for t in (r.seconds, r.cpu_seconds)]
+        lines.append(line(TITLES[r.name], r.dimensions, error, *numbers))
+    return "\n".join(lines) + LEGEND
 
 
 def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """t-SNE of 2,000 codes drawn at random, always the same ones.
+    """t-SNE of 2,000 codes, float (N, d), drawn at random, always the same: float (n, 2), and the indices of the drawn.
 
     Source: van der Maaten and Hinton 2008, Visualizing Data using t-SNE.
-
-    Args:
-        codes: float (N, d).
-
-    Returns:
-        float (n, 2), and the indices of the n codes that were drawn.
     """
     n = min(N_TSNE, len(codes))
     chosen = np.random.default_rng(TSNE_SEED).choice(len(codes), n, replace=False)
@@ -159,8 +145,8 @@ def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # An autoencoder that never left its plateau: stretched, or t-SNE would only see rounding errors.
         drawn = (drawn - drawn.mean(axis=0)) / max(span, 1e-12)
         drawn += np.random.default_rng(0).normal(0, 1e-6, drawn.shape)
-    perplexity = min(30, (n - 1) / 3)
-    return TSNE(2, init="pca", random_state=TSNE_SEED, perplexity=perplexity).fit_transform(drawn), chosen
+    tsne = TSNE(2, init="pca", random_state=TSNE_SEED, perplexity=min(30, (n - 1) / 3))
+    return tsne.fit_transform(drawn), chosen
 
 
 def plot_tsne(codes: np.ndarray, labels: np.ndarray, path: Path, title: str) -> None:
@@ -182,13 +168,13 @@ def plot_reconstructions(pixels: np.ndarray, labels: np.ndarray, shown: list[Rep
 
 def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
     """Loss by epoch: the RBMs on the left (where there are any), both fine-tunings on the right."""
-    n = 2 if rbms else 1
-    figure = Figure(figsize=(5.6 * n, 4.2), dpi=120, layout="constrained")
-    *left, right = figure.subplots(1, n, squeeze=False)[0]
-    stacked = [(f"RBM {i}: {'-'.join(map(str, s.model.fc.shape))}", s) for i, s in enumerate(rbms, start=1)]
-    tuned = [(TITLES[name], stage) for name, stage in autoencoders.items()]
-    for ax, stages in [*((ax, stacked) for ax in left), (right, tuned)]:
-        for name, stage in stages:
+    stacked = {f"RBM {i}: {'-'.join(map(str, s.model.fc.shape))}": s for i, s in enumerate(rbms, start=1)}
+    tuned = {TITLES[name]: stage for name, stage in autoencoders.items()}
+    panels = [stages for stages in (stacked, tuned) if stages]
+    figure = Figure(figsize=(5.6 * len(panels), 4.2), dpi=120, layout="constrained")
+    *left, right = axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, stages in zip(axes, panels, strict=True):
+        for name, stage in stages.items():
             ax.plot(np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
@@ -201,14 +187,10 @@ def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
 
 
 def plot_errors(trained, rows: list[Row], path: Path, paper: bool) -> None:
-    """Squared error of the test images by epoch, and by processor time, in which pretraining counts.
-
-    ``paper`` adds the paper's figures; PCA is a line in any case.
-    """
-    curves = {name: stage for name, stage in trained.autoencoders.items() if stage.test_error}
+    """Test images' squared error by epoch, and by processor time, pretraining included; ``paper`` adds its figures."""
     figure = Figure(figsize=(11, 4.8), dpi=120, layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for name, stage in curves.items():
+    for name, stage in ((name, stage) for name, stage in trained.autoencoders.items() if stage.test_error):
         before = sum(rbm.cpu_seconds for rbm in trained.rbms) if name == "pretrained" else 0
         epochs = np.arange(1, len(stage.test_error) + 1)
         for ax, x in zip(axes, (epochs, before + epochs * stage.cpu_seconds / len(epochs)), strict=True):

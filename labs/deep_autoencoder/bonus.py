@@ -19,7 +19,7 @@ from hi_mnist.data import N_CLASSES, N_PIXELS, DataSet
 from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.deep_autoencoder import analysis, colored, submission
-from labs.deep_autoencoder.training import in_batches, modernise
+from labs.deep_autoencoder.training import modernise
 
 PROBED = 10_000  # training images to which the probes are fitted
 UNBIASED = 1 / N_CLASSES
@@ -43,13 +43,11 @@ Encoder = Callable[[np.ndarray], np.ndarray]  # pixels float32 (N, D) or (N, 3 D
 def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, device="cpu") -> dict:
     """Colour the grey data set by ``colored.colorize``, probe, detect, and write the pictures into the run's folder.
 
-    Args:
-        encode: of the grey autoencoder.
-        settings: the run's ``Options``.
+    ``encode`` is the grey autoencoder's, ``settings`` are the run's ``Options``.
 
     Returns:
         ``severity``, ``probes`` (see ``probed``), ``weighted`` (see ``weigh_up``), ``detectors`` by name, and the
-        ``ladder``, in plain numbers for JSON, which knows no NaN: the recall of an absent class is None.
+        ``ladder``, in plain numbers for JSON.
     """
     severity, seed = settings.severity, settings.seed
     train = colored.colorize(images.train, images.train_labels, severity, seed)
@@ -81,13 +79,9 @@ def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, de
 
     detectors = {name: colored.evaluate(values, train) for name, values in detect(train).items()}
     plot_recall(detectors, folder / "detectors.png", title)
-    facts = {}
-    for name, d in detectors.items():
-        recalls = [None if np.isnan(recall) else recall for recall in d.by_class.tolist()]
-        facts[name] = {"recall": d.overall, "recall_by_class": recalls, "auc": d.auc}
     ladder = climb(images, detect, severity, seed)
     plot_ladder(ladder, severity, folder / "ladder.png", title)
-    return {"severity": severity, "probes": probes, "weighted": weighted, "detectors": facts, "ladder": ladder}
+    return {"severity": severity, "probes": probes, "weighted": weighted, "detectors": detectors, "ladder": ladder}
 
 
 def flat(images: np.ndarray) -> np.ndarray:
@@ -99,9 +93,8 @@ def scored(data: colored.Colored) -> np.ndarray:
     """What ``submission.score`` says of coloured images, float64 (N,). Raises LabError where it is no such array."""
     scores = np.asarray(submission.score(data.images.transpose(0, 2, 3, 1), data.labels), np.float64)
     if scores.shape != data.labels.shape or not np.isfinite(scores).all():
-        raise LabError(
-            f"score() of submission.py gives shape {scores.shape}; wanted: {len(data.labels)} finite numbers"
-        )
+        wanted = f"{len(data.labels)} finite numbers"
+        raise LabError(f"score() of {submission.__file__} gives shape {scores.shape}; wanted: {wanted}")
     return scores
 
 
@@ -115,14 +108,13 @@ def colour_encoder(train: colored.Colored, epochs: int, seed: int, device) -> En
     for _ in shared.progress(range(epochs), desc="colour autoencoder", unit="epoch"):
         for rows in torch.randperm(len(pixels)).split(256):
             submission.train_step(model, pixels[rows].to(device) / 255, torch.nn.MSELoss(), optimizer)
-    return functools.partial(in_batches, model.encoder, device=device)
+    return functools.partial(shared.in_batches, model.encoder, device=device)
 
 
 def probed(name: str, x, labels, seen, test: colored.Colored, weights=None) -> dict:
-    """The probe fitted to x, float (n, d): its accuracies on the test images, seen as float (N, d).
+    """The probe fitted to x, float (n, d): its ``name``, and its accuracies on the test images, seen as float (N, d).
 
-    Returns:
-        ``name``, ``all``, and by kind of test image ``aligned`` and ``conflicting``.
+    They are those of ``all``, and by the kind of image ``aligned`` and ``conflicting``.
     """
     right = analysis.Probe().fit(x, labels, weights).predict(seen) == test.labels
     kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
@@ -132,24 +124,22 @@ def probed(name: str, x, labels, seen, test: colored.Colored, weights=None) -> d
 def weigh_up(train, test, suspicious: np.ndarray, chosen: np.ndarray) -> list[dict]:
     """Are the flagged tenth outliers, or the key samples? The probe of colour pixels without them, and with them up.
 
-    Returns:
-        the accuracies as ``probed`` gives them, fitted to the training images ``chosen``: to all alike, to the others
-        only, and with as much weight on the flagged images as on the others.
+    It is fitted to the training images ``chosen``: to all alike, to the others only, and with as much weight on the
+    flagged images as on the others. What comes back is as ``probed`` gives it.
     """
     flagged, x, seen = colored.flag(suspicious)[chosen], flat(train.images[chosen]), flat(test.images)
     up = np.where(flagged, (~flagged).sum() / max(1, flagged.sum()), 1.0)
     ways = (("all alike", up > 0, None), ("flagged left out", ~flagged, None), ("flagged weighted up", up > 0, up))
-    rows = []
-    for name, kept, weights in shared.progress(ways, desc="probes with weights", unit="probe"):
-        rows.append(probed(name, x[kept], train.labels[chosen][kept], seen, test, weights))
-    return rows
+    return [
+        probed(name, x[kept], train.labels[chosen][kept], seen, test, weights)
+        for name, kept, weights in shared.progress(ways, desc="probes with weights", unit="probe")
+    ]
 
 
 def climb(images: DataSet, detect: Callable, severity: int, seed: int) -> list[dict]:
     """Every detector on colourings of every severity, and of every share of odd colours, which nobody tells it.
 
-    Returns:
-        ``severity``, ``share``, and by detector ``recall``, where as many are flagged as are odd, and ``auc``.
+    A row holds ``severity``, ``share``, and by detector ``recall``, where as many are flagged as are odd, and ``auc``.
     """
     settings = [(s, colored.SHARE) for s in range(1, len(colored.SEVERITIES) + 1)]
     settings += [(severity, share) for share in SHARES if share != colored.SHARE]
@@ -157,8 +147,8 @@ def climb(images: DataSet, detect: Callable, severity: int, seed: int) -> list[d
     for step, (level, share) in enumerate(shared.progress(settings, desc="ladder", unit="colouring")):
         data = colored.colorize(images.train[:LADDER], images.train_labels[:LADDER], level, seed + 2 + step, 1 - share)
         if data.conflicting.any():  # a small data set has no odd ones at a small share
-            found = {name: colored.evaluate(values, data) for name, values in detect(data).items()}
-            numbers = {name: {"recall": d.overall, "auc": d.auc} for name, d in found.items()}
+            found = {name: colored.detected(values, data.conflicting) for name, values in detect(data).items()}
+            numbers = {name: {"recall": recall, "auc": auc} for name, (recall, auc) in found.items()}
             rows.append({"severity": level, "share": share, "detectors": numbers})
     return rows
 
@@ -187,16 +177,15 @@ def table(result: dict) -> str:
     return "\n".join(lines)
 
 
-def plot_samples(data: colored.Colored, path: Path, title: str, own: int = 6, other: int = 4) -> None:
+def plot_samples(data: colored.Colored, path: Path, title: str) -> None:
     """A row for each class: images in its own colour, and after a gap images in other colours."""
-    rows = []
-    for label in range(N_CLASSES):
-        members = data.labels == label
-        row = [None] * (own + 1 + other)
-        for start, stop, kind in ((0, own, ~data.conflicting), (own + 1, len(row), data.conflicting)):
-            found = np.flatnonzero(members & kind)[: stop - start]
-            row[start : start + len(found)] = data.images[found].transpose(0, 2, 3, 1)
-        rows.append(row)
+
+    def first(members, count):
+        found = data.images[np.flatnonzero(members)[:count]].transpose(0, 2, 3, 1)
+        return [*found, *[None] * (count - len(found))]
+
+    classes = [data.labels == label for label in range(N_CLASSES)]
+    rows = [[*first(own & ~data.conflicting, 6), None, *first(own & data.conflicting, 4)] for own in classes]
     title = f"{title}: training images\nleft: own colour of the class (90 %), right: other colours (10 %)"
     shared.save_figure(shared.picture_grid(rows, title=title), path)
 
@@ -222,7 +211,7 @@ def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) 
     shared.save_figure(figure, path)
 
 
-def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) -> None:
+def plot_recall(detectors: dict[str, dict], path: Path, title: str) -> None:
     """Recall by class and over all classes, a bar for each detector."""
     figure = Figure(figsize=(12, 4.8), dpi=110, layout="constrained")
     ax = figure.subplots()
@@ -230,7 +219,7 @@ def plot_recall(detectors: dict[str, colored.Detected], path: Path, title: str) 
     for i, (name, d) in enumerate(detectors.items()):
         label, colour = DETECTORS[name]
         left = places + (i - (len(detectors) - 1) / 2) * width
-        ax.bar(left, [*d.by_class, d.overall], width * 0.92, label=label, color=colour)
+        ax.bar(left, np.array([*d["recall_by_class"], d["recall"]], float), width * 0.92, label=label, color=colour)
     ax.axhline(0.1, color="black", lw=0.8, ls=":", label="flagging at random")
     ax.set_xticks(places, [*(f"{k}\n{colored.COLOUR_NAMES[k]}" for k in range(N_CLASSES)), "all\nclasses"])
     share = "share of the odd-coloured training images that each detector finds\n(no colour labels used)"

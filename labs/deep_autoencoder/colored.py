@@ -47,13 +47,11 @@ class Colored(NamedTuple):
 def colorize(
     images: np.ndarray, labels: np.ndarray, severity=1, seed=0, aligned: float = ALIGNED, palette: np.ndarray = COLOURS
 ) -> Colored:
-    """Colour grey digits, giving ``Colored``; the same arguments always give the same images.
+    """Colour grey digits, uint8 (N, 1, 28, 28), 0 the background; the same arguments always give the same images.
 
     Args:
-        images: uint8 (N, 1, 28, 28), 0 the background.
         labels: int64 (N,), 0 to 9.
         severity: 1 to 5; higher is less noise on the colours, so the colour is the easier way to tell the class.
-        seed: of which image wears which colour, and of the noise.
         aligned: share of each class in its own colour, rounded to whole images; the other nine colours get equal parts
             of the rest, to within one image. 0.1 makes all ten alike: no bias.
         palette: each class's colour, float (10, 3), RGB in [0, 1].
@@ -69,7 +67,7 @@ def colorize(
     noise = rng.normal(0, SEVERITIES[severity - 1], size=(len(labels), 3))
     ink = np.clip(palette[colours] + noise, 0, 1).astype(np.float32)
     coloured = np.empty((len(images), 3, *IMAGE_SHAPE[1:]), np.uint8)
-    for channel in range(3):  # channel by channel: all at once would take a gigabyte
+    for channel in range(3):  # all at once would take a gigabyte
         coloured[:, channel] = np.rint(images[:, 0] * ink[:, channel, None, None])
     return Colored(coloured, labels, colours)
 
@@ -82,9 +80,7 @@ def grey(images: np.ndarray) -> np.ndarray:
 def neighbour_distance(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The assignment's kind of detector: mean distance to the nearest neighbours of the same class, float64 (N,).
 
-    Args:
-        rows: float (N, d): grey pixels, colour pixels or codes.
-        labels: int64 (N,).
+    ``rows`` are grey pixels, colour pixels or codes, float (N, d), ``labels`` int64 (N,).
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -105,27 +101,22 @@ def flag(scores: np.ndarray, share: float = SHARE) -> np.ndarray:
     return flagged
 
 
-def recall(flagged: np.ndarray, conflicting: np.ndarray) -> float:
-    """Share of the bias-conflicting images that are flagged; NaN where there are none."""
-    return float(flagged[conflicting].mean()) if conflicting.any() else float("nan")
-
-
-class Detected(NamedTuple):
-    """Recall of a detector, and the area under its ROC curve."""
-
-    overall: float  # as many images are flagged as are odd
-    by_class: np.ndarray  # (K,), the same in each class by itself; NaN for an absent class
-    auc: float
-
-
-def evaluate(scores: np.ndarray, data: Colored) -> Detected:
-    """Judge a detector's scores by the true colours."""
+def detected(scores: np.ndarray, odd: np.ndarray) -> tuple[float | None, float | None]:
+    """Recall where as many images are flagged as are odd, bool (N,), and the area under the ROC curve; None of none."""
     from sklearn.metrics import roc_auc_score
 
-    def found(members):
-        odd = data.conflicting[members]
-        return recall(flag(scores[members], odd.mean()), odd) if len(odd) else float("nan")
+    if not odd.any():
+        return None, None
+    return float(flag(scores, odd.mean())[odd].mean()), float(roc_auc_score(odd, scores))
 
-    by_class = np.array([found(data.labels == label) for label in range(N_CLASSES)])
-    overall = found(np.ones(len(scores), bool))
-    return Detected(overall, by_class, float(roc_auc_score(data.conflicting, scores)))
+
+def evaluate(scores: np.ndarray, data: Colored) -> dict:
+    """Judge a detector's scores by the true colours.
+
+    Returns:
+        ``recall``, ``auc`` and ``recall_by_class``, each class judged by itself; None for one that has no odd images.
+    """
+    recall, auc = detected(scores, data.conflicting)
+    members = [data.labels == label for label in range(N_CLASSES)]
+    by_class = [detected(scores[own], data.conflicting[own])[0] for own in members]
+    return {"recall": recall, "recall_by_class": by_class, "auc": auc}

@@ -1,20 +1,20 @@
 """The questions on this lab's submission: what it is given, and what its answers are worth: 92 points.
 
 8 more are given by hand, and a bonus of 10 comes on top. Judged by NumPy and scikit-learn, and never by a solution of
-the lab. The RBM's questions are in ``rbm_questions.py``, the bonus is in ``colourings.py``.
+the lab. The RBM's questions are in ``rbm_questions.py``.
 """
 
+import hashlib
 import itertools
 
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import Arrays, Question, close, comparison, get, judgement
+from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, dense_fault, descent, get, judgement
 from hi_mnist import text
-from labs.deep_autoencoder import colourings, rbm_questions
-from labs.deep_autoencoder.rbm_questions import FLOAT32, PARAMETERS, as_float32, stack_inputs
-
-BY_HAND = 8
+from hi_mnist.data import N_CLASSES
+from labs.deep_autoencoder import colored, rbm_questions
+from labs.deep_autoencoder.rbm_questions import PARAMETERS, as_float32, stack_inputs
 
 
 def data_inputs(rng) -> Arrays:
@@ -53,10 +53,8 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     sizes = [get(answers, f"{name}_sizes").tolist() for name in ("first", "test")]
     counts = [len(images[name]) for name in ("first", "test")]
     want_sizes = [[batch_size] * (n // batch_size) + [n % batch_size] for n in counts]
-    labelled = all(
-        known[name] and np.array_equal(get(answers, f"{name}_y"), inputs[f"{splits[name]}_labels"][order[name]])
-        for name in ("first", "test")
-    )
+    given = {name: inputs[f"{splits[name]}_labels"][order[name]] for name in ("first", "test")}
+    labelled = all(known[name] and np.array_equal(get(answers, f"{name}_y"), y) for name, y in given.items())
     runs = f"pixels run from {x['test'].min():.4g} to {x['test'].max():.4g}, wanted is the byte divided by 255, 0 to 1"
     batches = f"batches of {sizes[0]} images, wanted are {want_sizes[0]}: a rest comes last"
     type_told = f"an image has shape {form[0]}, wanted is (1, 28, 28) in float32"
@@ -79,34 +77,23 @@ LAYERS = (7, 5, 4, 3)
 
 
 def layers_inputs(rng) -> Arrays:
-    return {"layers": np.array(LAYERS), "x": as_float32(rng.uniform(size=(6, LAYERS[0])))}
+    given = {"x": rng.uniform(size=(6, LAYERS[0])), "z": rng.uniform(size=(6, LAYERS[-1]))}
+    return {"layers": np.array(LAYERS)} | {name: as_float32(array) for name, array in given.items()}
 
 
 def judge_layers(inputs, answers) -> tuple[float, str, str]:
     """2 points for each side with a sigmoid code, 1 with a linear one, 2 for the whole; at most 5 for flat chains."""
     score, faults = 0, []
-    hint = "encoder: one basic_block for each pair of neighbours in layers; decoder: the mirror image"
     for kind, side in itertools.product(("sigmoid", "linear"), ("encoder", "decoder")):
-        widths, name = LAYERS if side == "encoder" else LAYERS[::-1], f"{kind}_{side}"
-        given = inputs["x"] if side == "encoder" else get(answers, f"{kind}_encoder")
-        n = sum(key.startswith(f"{name}_weight") for key in answers)
-        dense = [[get(answers, f"{name}_{what}_{i}") for what in ("weight", "bias")] for i in range(n)]
-        shapes = [weight.shape[::-1] for weight, _ in dense]
-        if shapes != list(itertools.pairwise(widths)) or any(b.shape != w.shape[:1] for w, b in dense):
-            told = ", ".join("-".join(map(str, shape)) for shape in shapes) or "none"
-            faults.append((f"with a {kind} code, the dense layers of the {side} are {told}, wanted are {widths}", hint))
-            continue
-        x = given
-        for i, (weight, bias) in enumerate(dense):
-            x = x @ weight.T + bias if x.shape[-1:] == weight.shape[1:] else np.zeros(0)
-            if not (kind == "linear" and side == "encoder" and i == n - 1):
-                x = expit(x)
-        if x.size and close(get(answers, name), x, FLOAT32):
-            score += 2 if kind == "sigmoid" else 1
+        encoding = side == "encoder"
+        widths, x = (LAYERS, inputs["x"]) if encoding else (LAYERS[::-1], inputs["z"])
+        last = np.asarray if encoding and kind == "linear" else expit
+        of_kind = {key.removeprefix(f"{kind}_"): array for key, array in answers.items() if key.startswith(kind)}
+        if fault := dense_fault(of_kind, side, widths, x, side, expit, last):
+            faults.append((f"with a {kind} code, {fault[0]}", fault[1]))
         else:
-            told = f"with a {kind} code, the {side} computes something else than its blocks in order"
-            faults.append((told, "nn.Sequential of basic_block, whose `linear` only the last of the encoder takes"))
-    whole = [(get(answers, f"{k}_whole"), get(answers, f"{k}_decoder")) for k in ("sigmoid", "linear")]
+            score += 2 if kind == "sigmoid" else 1
+    whole = [(get(answers, f"{k}_whole"), get(answers, f"{k}_rebuilt")) for k in ("sigmoid", "linear")]
     if all(a.size and close(a, b, FLOAT32) for a, b in whole):
         score += 2
     elif all(b.size for _, b in whole):
@@ -120,21 +107,20 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
 
 def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
     machines = int(inputs["machines"])
-    wanted, known = {}, []
+    wanted = {}
     for i in range(machines):
         fc, bias_v, bias_h = (inputs[f"{name}_{i}"] for name in PARAMETERS)
         encoder, decoder = f"encoder.{i}.0", f"decoder.{machines - 1 - i}.0"
-        parts = {f"fc.T of RBM {i}": fc.T, f"bias_h of RBM {i}": bias_h}
-        parts |= {f"fc of RBM {i}": fc, f"bias_v of RBM {i}": bias_v}
-        names = (f"{encoder}.weight", f"{encoder}.bias", f"{decoder}.weight", f"{decoder}.bias")
-        wanted |= dict(zip(names, parts.items(), strict=True))
-        known += parts.items()
+        wanted |= {f"{encoder}.weight": (f"fc.T of RBM {i}", fc.T), f"{encoder}.bias": (f"bias_h of RBM {i}", bias_h)}
+        wanted |= {f"{decoder}.weight": (f"fc of RBM {i}", fc), f"{decoder}.bias": (f"bias_v of RBM {i}", bias_v)}
     unknown = text.one_line(bytes(get(answers, "unknown").astype(np.uint8)).decode(errors="replace"))
     faults = [f"the autoencoder has no parameter {unknown!r}"] if unknown else []
     for name, (source, want) in wanted.items():
         got = get(answers, name.replace(".", "_"))
         if not close(got, want, FLOAT32):
-            found = next((k for k, array in known if close(got, array, FLOAT32)), f"something of shape {got.shape}")
+            found = next(
+                (k for k, array in wanted.values() if close(got, array, FLOAT32)), f"something of shape {got.shape}"
+            )
             faults.append(f"{name} is {found}, wanted is {source}")
     if not faults:
         return 12, "unrolling is right: the autoencoder computes the stack's pass up and down", ""
@@ -144,50 +130,29 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
 
 
 def tuning_inputs(rng) -> Arrays:
-    arrays = {"weight": rng.normal(size=(6, 6)), "bias": rng.normal(size=6)}
-    arrays |= {f"x_{i}": rng.uniform(size=(5, 6)) for i in range(2)}
-    return {name: as_float32(array) for name, array in arrays.items()} | {"lr": np.array(0.5)}
+    arrays = {"weight": rng.normal(size=(6, 6))} | {f"x_{i}": rng.uniform(size=(5, 6)) for i in range(2)}
+    return {name: as_float32(array) for name, array in arrays.items()} | {"learning_rate": np.array(0.5)}
 
 
-def descended(inputs, accumulate: bool = False, scale: float = 1) -> tuple[list[np.ndarray], list[float]]:
-    """Two steps of gradient descent on the mean squared error times ``scale``: parameters, and the losses before."""
-    weight, bias, losses, kept = inputs["weight"], inputs["bias"], [], [0, 0]
-    for i in range(2):
-        x = inputs[f"x_{i}"]
-        off = x @ weight.T + bias - x
-        losses.append(scale * float((off**2).mean()))
-        off = 2 * scale * off / x.size
-        gradients = [off.T @ x, off.sum(axis=0)]
-        kept = [k * accumulate + g for k, g in zip(kept, gradients, strict=True)]
-        weight, bias = (p - float(inputs["lr"]) * g for p, g in zip((weight, bias), kept, strict=True))
-    return [weight, bias], losses
+def squares(x: np.ndarray, weight: np.ndarray, over: str = "") -> tuple[float, np.ndarray]:
+    """Mean squared error of x W^T, or its sum ``over`` pixels or images, and the gradient."""
+    off, scale = x @ weight.T - x, {"pixels": 1, "images": x.shape[1]}.get(over, x.size)
+    return (off**2).sum() / scale, 2 * off.T @ x / scale
+
+
+TUNING_SLIPS = [
+    ({"accumulate": True}, "the second step adds the gradients of the first", "zero_grad() before backward()"),
+    ({"over": "pixels"}, "the loss is the sum over the pixels, not their mean", "criterion(model(x), x) as it is"),
+    ({"over": "images"}, "the loss is the sum over the images, not their mean", "criterion(model(x), x) as it is"),
+]
 
 
 def judge_tuning(inputs, answers) -> tuple[float, str, str]:
-    got = [get(answers, name) for name in ("weight", "bias")]
-
-    def arrived(want):
-        return all(close(a, b, FLOAT32 * max(1, np.abs(b).max())) for a, b in zip(got, want, strict=True))
-
-    want, losses = descended(inputs)
-    returned = np.concatenate([get(answers, f"loss_{i}").ravel() for i in range(2)])
+    judged = descent(inputs, answers, squares, TUNING_SLIPS, without_loss=8, with_slip=6)
     if "is_a_number" in answers:
         hint = "backward() and what follows need the tensor: leave .item() to whoever prints the loss"
-        return 8 if arrived(want) else 2, "loss is a Python number", hint
-    if arrived(want):
-        if close(returned, np.array(losses), FLOAT32):
-            return 10, "fine-tuning is right", ""
-        return 8, "the steps are right, but what is returned is not the loss before the step", "loss, a scalar"
-    if all(np.array_equal(a, inputs[name]) for a, name in zip(got, ("weight", "bias"), strict=True)):
-        return 2 * bool(len(returned)), "no parameter changes", "loss.backward() and then optimizer.step()"
-    if arrived(descended(inputs, accumulate=True)[0]):
-        return 6, "the second step adds the gradients of the first", "optimizer.zero_grad() before backward()"
-    for size, axis in ((inputs["x_0"].size, "pixels and images"), (len(inputs["x_0"]), "images")):
-        if arrived(descended(inputs, scale=size)[0]):
-            return 6, f"the loss is the sum over the {axis}, not their mean", "criterion(model(x), x) as it is"
-    lines = comparison("two steps on a layer of 6 units; its bias", got[1], want[1])
-    hint = "forward pass, loss against x, zero_grad, backward, step"
-    return 0, f"after two steps the parameters are wrong{lines}", hint
+        return max(2, judged[0]), "loss is a Python number", hint
+    return judged
 
 
 def error_inputs(rng) -> Arrays:
@@ -246,21 +211,71 @@ def judge_probe(inputs, answers) -> tuple[float, str, str]:
     return judgement(6 - 3 * len(faults), faults or [("both probes are right", "")])
 
 
+# --------------------------------------------------------------------------- the bonus
+
+SETS = ((1, 0.1), (3, 0.05), (5, 0.02), (1, 0.005))  # severity, and share of odd ones
+WORTHLESS, BEST = 0.35, 0.97  # mean of recall and area: neighbours on grey pixels reach the one, our own way the other
+ODD: dict[bytes, np.ndarray] = {}  # by the pictures' hash: not among the inputs, which the student's process holds
+LEAST_APART = 0.45  # two colours of a palette, in RGB from 0 to 1
+
+
+def palette(rng: np.random.Generator) -> np.ndarray:
+    """Colours that can be told apart, none of them nearly black: float32 (10, 3), RGB in [0, 1]."""
+    found: list[np.ndarray] = []
+    while len(found) < N_CLASSES:
+        colour = rng.uniform(0.05, 1, size=3)
+        if colour.max() > 0.5 and all(np.linalg.norm(colour - other) >= LEAST_APART for other in found):
+            found.append(colour)
+        elif rng.random() < 0.002:  # no room is left
+            found = []
+    return np.array(found, np.float32)
+
+
+def score_inputs(rng: np.random.Generator) -> Arrays:
+    """scikit-learn's digits, each at another place of its picture, in the colourings of ``SETS``."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    small = np.rint(np.kron(digits.images, np.ones((1, 2, 2))) * (255 / 16)).astype(np.uint8)
+    arrays = {}
+    for i, (severity, share) in enumerate(SETS):
+        images = np.zeros((len(small), 1, 28, 28), np.uint8)
+        for picture, digit, (top, left) in zip(images, small, rng.integers(0, 13, size=(len(small), 2)), strict=True):
+            picture[0, top : top + 16, left : left + 16] = digit
+        coloured = colored.colorize(images, digits.target, severity, int(rng.integers(2**32)), 1 - share, palette(rng))
+        pictures = np.ascontiguousarray(coloured.images.transpose(0, 2, 3, 1))
+        arrays |= {f"images_{i}": pictures, f"labels_{i}": coloured.labels.astype(np.int64)}
+        ODD[hashlib.sha256(pictures).digest()] = coloured.conflicting
+    return arrays
+
+
+def judge_score(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
+    """A quarter of the points for each set, by the mean of recall (as many flagged as are odd) and area."""
+    points, faults = 0.0, []
+    for i, (severity, share) in enumerate(SETS):
+        scores, odd = get(answers, f"scores_{i}"), ODD[hashlib.sha256(inputs[f"images_{i}"]).digest()]
+        if scores.shape != odd.shape or not np.isfinite(scores).all():
+            found = f"of shape {scores.shape}" if scores.shape != odd.shape else "with NaN or infinity"
+            return 0, f"scores {found}, wanted are finite numbers of shape {odd.shape}", "one number for each image"
+        recall, area = colored.detected(scores, odd)
+        points += 10 / len(SETS) * np.clip(((recall + area) / 2 - WORTHLESS) / (BEST - WORTHLESS), 0, 1)
+        told = f"severity {severity}, {share:.1%} odd: recall {recall:.2f}, area under the ROC curve {area:.2f}"
+        faults.append((told, ""))
+    if points > 9.99:
+        return 10, "the odd colours are found", ""
+    faults[-1] = faults[-1][0], "what has one image of a class in common with the others, if shape is left aside?"
+    return judgement(round(points, 1), faults)
+
+
 QUESTIONS = {
     "data": Question("3.1 data loaders", 20, data_inputs, judge_data),
-    "rbm_parameters": Question(
-        "3.2 RBM parameters", 3, rbm_questions.parameters_inputs, rbm_questions.judge_parameters
-    ),
-    "rbm_sampling": Question("3.2 RBM sampling", 4, rbm_questions.sampling_inputs, rbm_questions.judge_sampling),
-    "rbm_down": Question("3.2 RBM downwards", 5, rbm_questions.down_inputs, rbm_questions.judge_down),
-    "rbm_cd": Question("3.2 RBM CD-k", 14, rbm_questions.cd_inputs, rbm_questions.judge_cd),
-    "rbm_reconstruction": Question("3.2 RBM reconstruction", 4, stack_inputs, rbm_questions.judge_reconstruction),
+    **rbm_questions.QUESTIONS,
     "ae_layers": Question("3.3 layers and forward", 8, layers_inputs, judge_layers),
     "ae_unrolling": Question("3.3 unrolling", 12, stack_inputs, judge_unrolling),
     "ae_fine_tuning": Question("3.3 fine-tuning", 10, tuning_inputs, judge_tuning),
     "squared_error": Question("3.4 squared error", 6, error_inputs, judge_error),
     "probe": Question("3.4 probe", 6, probe_inputs, judge_probe),
-    "score": Question("4.1 odd colours (bonus)", 10, colourings.inputs, colourings.judge, bonus=True),
+    "score": Question("4.1 odd colours (bonus)", 10, score_inputs, judge_score, bonus=True),
 }
 REGIONS = {
     "3.1 data": "set train_loader and test_loader",

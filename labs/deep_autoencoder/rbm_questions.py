@@ -9,9 +9,8 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import Arrays, close, comparison, get, judgement, shown
+from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, get, judgement, shown
 
-FLOAT32 = 1e-5  # absolute, on numbers of about 1
 NOISE = 6  # standard deviations that a mean over draws may lie from its expectation
 PARAMETERS = ("fc", "bias_v", "bias_h")
 
@@ -117,9 +116,8 @@ def cd_inputs(rng) -> Arrays:
         machine = small_machine(rng, v, h, 2.0)
         down = expit(states(h) @ machine["fc"].T + machine["bias_v"])
         arrays |= passes(machine, np.vstack([patterns, down, states(v)]), states(h), f"_{i}")
-        numbers = {"k": k, "lr": 0.5, "times": CD_TIMES}
-        arrays |= {f"x_{i}": np.repeat(patterns, CD_COPIES, axis=0)}
-        arrays |= {f"{name}_{i}": np.array(value) for name, value in numbers.items()}
+        given = {"x": np.repeat(patterns, CD_COPIES, axis=0), "k": k, "lr": 0.5, "times": CD_TIMES}
+        arrays |= {f"{name}_{i}": np.asarray(value) for name, value in given.items()}
     return arrays
 
 
@@ -134,12 +132,9 @@ def passes(machine: dict, visible: np.ndarray, hidden: np.ndarray, end: str) -> 
 def expected_cd(x, fc, bias_v, bias_h, k: int, in_chain: bool = False, at_end: bool = False) -> dict[str, np.ndarray]:
     """Expected gradients of CD-k on x (N, V): the Gibbs chain as a matrix over all states of the hidden units.
 
-    Args:
-        in_chain: the visible units are drawn, too, instead of keeping their probabilities.
-        at_end: the same of the chain's last step.
-
-    Returns:
-        the mean over the batch of <v p_h> at the data less its expectation after k steps, and the same of v and p_h.
+    They are the mean over the batch of <v p_h> at the data less its expectation after k steps, and the same of v and
+    p_h. ``in_chain`` says that visible units are drawn, too, instead of keeping their probabilities; ``at_end`` says it
+    of the chain's last step.
     """
 
     def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (P, n): (P, S)
@@ -185,9 +180,8 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
     tolerance = NOISE * 0.5 / np.sqrt(CD_TIMES * CD_COPIES * 3)
 
     def changes(i, steps=None, drawn=(False, False)):
-        wanted = expected_cd(
-            inputs[f"x_{i}"], *(inputs[f"{name}_{i}"] for name in PARAMETERS), steps or CD_CASES[i][2], *drawn
-        )
+        given = (inputs[f"{name}_{i}"] for name in ("x", *PARAMETERS))
+        wanted = expected_cd(*given, steps or CD_CASES[i][2], *drawn)
         return {name: float(inputs[f"lr_{i}"]) * change for name, change in wanted.items()}
 
     best, best_score = {}, -1
@@ -229,11 +223,10 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
 def stack_inputs(rng, widths=(6, 5, 4, 3), n: int = 7) -> Arrays:
     """Machines on top of each other with all that a pass up and down through some of them can ask, and pixels x."""
     machines = [small_machine(rng, a, b) for a, b in itertools.pairwise(widths)]
-    x = as_float32(rng.uniform(size=(n, widths[0])))
-    arrays, ups = {"machines": np.array(len(machines)), "x": x}, [x]
+    ups = [as_float32(rng.uniform(size=(n, widths[0])))]
     for machine in machines:
         ups.append(expit(ups[-1] @ machine["fc"] + machine["bias_h"]))
-    asked = ups[-1]
+    arrays, asked = {"machines": np.array(len(machines)), "x": ups[0]}, ups[-1]
     for i, machine in reversed(list(enumerate(machines))):
         arrays |= passes(machine, ups[i], asked, f"_{i}")
         asked = np.vstack([ups[i], arrays[f"propdown_answered_{i}"]])
@@ -261,3 +254,12 @@ def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
     if close(got, stack_passes(inputs, machines, machines - 1), FLOAT32):
         return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
     return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, through the model, down the stack"
+
+
+QUESTIONS = {
+    "rbm_parameters": Question("3.2 RBM parameters", 3, parameters_inputs, judge_parameters),
+    "rbm_sampling": Question("3.2 RBM sampling", 4, sampling_inputs, judge_sampling),
+    "rbm_down": Question("3.2 RBM downwards", 5, down_inputs, judge_down),
+    "rbm_cd": Question("3.2 RBM CD-k", 14, cd_inputs, judge_cd),
+    "rbm_reconstruction": Question("3.2 RBM reconstruction", 4, stack_inputs, judge_reconstruction),
+}

@@ -19,10 +19,8 @@ def widths(value: str | list) -> tuple[int, ...]:
     except (TypeError, ValueError):
         layers = ()
     if len(layers) < 2 or layers[0] != N_PIXELS or not 1 <= min(layers) <= max(layers) <= 10**5:
-        raise argparse.ArgumentTypeError(
-            f"layers must begin with {N_PIXELS} and go on with widths of 1 to 100,000, as in 784-2000-1000-500-30, "
-            f"got {str(value)[:60]!r}"
-        )
+        wanted = f"layers must begin with {N_PIXELS} and go on with widths of 1 to 100,000, as in 784-2000-1000-500-30"
+        raise argparse.ArgumentTypeError(f"{wanted}, got {str(value)[:60]!r}")
     return layers
 
 

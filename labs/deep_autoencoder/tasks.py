@@ -92,11 +92,8 @@ def machine(submission, inputs, end="", recorded=True):
     for name, like in (("fc", rbm.fc), ("v", rbm.bias_v), ("h", rbm.bias_h)):
         rbm.register_buffer(f"velocity_{name}", torch.zeros_like(like))
     if recorded:
-        parts = ("asked", "answered")
-        rbm.strange, rbm.tables = (
-            {},
-            {name: [tensor(inputs[f"{name}_{part}{end}"]) for part in parts] for name in ("propup", "propdown")},
-        )
+        names, parts, rbm.strange = ("propup", "propdown"), ("asked", "answered"), {}
+        rbm.tables = {name: [tensor(inputs[f"{name}_{part}{end}"]) for part in parts] for name in names}
     return rbm
 
 
@@ -151,7 +148,7 @@ def rbm_reconstruction(submission, inputs, settings) -> dict:
 
 
 def ae_layers(submission, inputs, settings) -> dict:
-    """The dense layers of encoder and decoder, and what they and the whole give for ``x`` with random weights."""
+    """The dense layers of encoder and decoder, and what they and the whole give for ``x`` and for codes ``z``."""
     layers = tuple(int(n) for n in inputs["layers"])
     answers = {}
     for kind, linear in (("sigmoid", False), ("linear", True)):
@@ -165,26 +162,22 @@ def ae_layers(submission, inputs, settings) -> dict:
                 answers |= {f"{kind}_{side}_weight_{i}": layer.weight, f"{kind}_{side}_bias_{i}": layer.bias}
         # Layers that do not fit each other raise RuntimeError: their shapes tell which.
         with contextlib.suppress(RuntimeError), torch.no_grad():
+            answers[f"{kind}_decoder"] = model.decoder(tensor(inputs["z"]))
+        with contextlib.suppress(RuntimeError), torch.no_grad():
             x = tensor(inputs["x"])
-            answers[f"{kind}_encoder"] = model.encoder(x)
-            answers[f"{kind}_decoder"] = model.decoder(answers[f"{kind}_encoder"])
-            answers[f"{kind}_whole"] = model(x)
+            answers[f"{kind}_encoder"] = codes = model.encoder(x)
+            answers |= {f"{kind}_rebuilt": model.decoder(codes), f"{kind}_whole": model(x)}
     return answers
 
 
 class Named(nn.Module):
     """Dense layers at given names, which keeps what is loaded into it, the names wrong or right."""
 
-    def __init__(self, weights: dict[str, torch.Tensor]):
+    def __init__(self, inputs: dict[str, np.ndarray]):
         super().__init__()
-        for name, weight in weights.items():
-            *path, last, _ = name.split(".")
-            owner = self
-            for part in path:
-                if part not in owner._modules:
-                    owner.add_module(part, nn.Sequential())
-                owner = owner._modules[part]
-            owner.add_module(last, nn.Linear(*weight.shape[::-1]))
+        for side in ("encoder", "decoder"):
+            shapes = [array.shape for name, array in inputs.items() if name.startswith(f"{side}_")]
+            setattr(self, side, nn.Sequential(*(nn.Sequential(nn.Linear(*shape[::-1])) for shape in shapes)))
         self.loaded = {}
 
     def load_state_dict(self, given, *_, **__):
@@ -196,8 +189,7 @@ def ae_unrolling(submission, inputs, settings) -> dict:
     stack = submission.RBMHandle()
     for i in range(int(inputs["machines"])):
         stack.append(machine(submission, inputs, f"_{i}", recorded=False))
-    weights = {name.replace("_", "."): tensor(inputs[name]) for name in inputs if name.endswith("_weight")}
-    model = Named(weights)
+    model = Named(inputs)
     names = list(model.state_dict())
     submission.load_rbm_pretrained_models(model, stack)
     found = model.state_dict() | model.loaded
@@ -208,19 +200,19 @@ def ae_unrolling(submission, inputs, settings) -> dict:
 class OneLayer(nn.Module):
     """A network small enough to be differentiated by hand, whose code has as many numbers as its input."""
 
-    def __init__(self, weight, bias):
+    def __init__(self, weight):
         super().__init__()
-        self.encoder, self.decoder = nn.Linear(*weight.shape), nn.Identity()
-        self.encoder.weight.data, self.encoder.bias.data = tensor(weight), tensor(bias)
+        self.encoder, self.decoder = nn.Linear(*weight.shape, bias=False), nn.Identity()
+        self.encoder.weight.data = tensor(weight)
 
     def forward(self, x):
         return self.encoder(x)
 
 
 def ae_fine_tuning(submission, inputs, settings) -> dict:
-    """Losses and parameters of two steps of plain gradient descent, a second batch coming after a first one."""
-    model = OneLayer(inputs["weight"], inputs["bias"])
-    optimizer = torch.optim.SGD(model.parameters(), lr=float(inputs["lr"]))
+    """The loss and the weights of each of two steps of plain gradient descent."""
+    model = OneLayer(inputs["weight"])
+    optimizer = torch.optim.SGD(model.parameters(), lr=float(inputs["learning_rate"]))
     answers = {}
     for i in range(2):
         try:
@@ -229,7 +221,8 @@ def ae_fine_tuning(submission, inputs, settings) -> dict:
             if "'float'" not in str(error):
                 raise
             answers["is_a_number"] = True  # the loss, by .item()
-    return answers | {"weight": model.encoder.weight, "bias": model.encoder.bias}
+        answers[f"weight_{i}"] = model.encoder.weight.detach().clone()
+    return answers
 
 
 def squared_error(submission, inputs, settings) -> dict:
@@ -249,10 +242,6 @@ def score(submission, inputs, settings) -> dict:
     return {f"scores_{i}": submission.score(*arrays) for i, arrays in enumerate(given)}
 
 
-TASKS = {
-    task.__name__: task
-    for task in (
-        data, rbm_parameters, rbm_sampling, rbm_down, rbm_cd, rbm_reconstruction, ae_layers, ae_unrolling,
-        ae_fine_tuning, squared_error, probe, score,
-    )
-}  # fmt: skip
+RBM_TASKS = (rbm_parameters, rbm_sampling, rbm_down, rbm_cd, rbm_reconstruction)
+AE_TASKS = (ae_layers, ae_unrolling, ae_fine_tuning, squared_error, probe)
+TASKS = {task.__name__: task for task in (data, *RBM_TASKS, *AE_TASKS, score)}

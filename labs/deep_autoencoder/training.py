@@ -14,10 +14,9 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +78,8 @@ class Trained:
 def train(settings: Settings, folder: Path, images: DataSet, device="cpu", num_workers: int = 0) -> Trained:
     """Train what is not trained yet, and print a line for each stage that is done.
 
-    Args:
-        settings: checked.
-        folder: of the run; ``models/`` in it holds what an earlier call left.
-        images: the prepared data set.
-        device: to compute on.
-        num_workers: processes that fetch batches.
-
-    Raises:
-        LabError: a saved model is damaged, or a loss is not finite.
+    ``models/`` in the run's folder holds what an earlier call left; ``num_workers`` processes fetch batches. Raises
+    LabError where a saved model is damaged, or a loss is not finite.
     """
     (folder / "models").mkdir(exist_ok=True)
     generator = torch.Generator()
@@ -104,15 +96,9 @@ def train(settings: Settings, folder: Path, images: DataSet, device="cpu", num_w
 
 def kinds(settings: Settings) -> dict[str, int]:
     """The autoencoders that a run trains, each with the number that seeds it."""
-    with_rbms = settings.do_train_rbm
-    wanted = {
-        "pretrained": with_rbms,
-        "scratch": not (settings.without_scratch or settings.paper),
-        "longer": with_rbms and not settings.without_scratch,
-        "modern": settings.paper,
-        "logistic": settings.paper,
-    }
-    return {kind: 100 + i for i, kind in enumerate(wanted) if wanted[kind]}
+    with_rbms, scratch, paper = settings.do_train_rbm, not settings.without_scratch, settings.paper
+    wanted = (with_rbms, scratch and not paper, with_rbms and scratch, paper, paper)
+    return {kind: 100 + i for i, (kind, is_wanted) in enumerate(zip(TITLES, wanted, strict=True)) if is_wanted}
 
 
 def equal_epochs(settings: Settings) -> int:
@@ -123,16 +109,35 @@ def equal_epochs(settings: Settings) -> int:
     return settings.max_epoch + math.ceil(share * (settings.max_epoch_rbm or settings.max_epoch))
 
 
+def check_networks() -> None:
+    """Raise LabError where submission.py builds networks that a run cannot save, unroll or encode by."""
+    model, cause = Autoencoder((4, 3, 2), linear_code=True), ""
+    blocks = product(("encoder", "decoder"), (0, 1), ("weight", "bias"))
+    wanted = ["fc", "bias_v", "bias_h", *(f"{side}.{i}.0.{what}" for side, i, what in blocks)]
+    if missing := [name for name in wanted if name not in {**RBM(4, 3).state_dict(), **model.state_dict()}]:
+        cause = f"no parameter is named {missing[0]}"
+    else:
+        try:
+            model.decoder(model.encoder(torch.zeros(1, 4)))
+        except RuntimeError as error:  # layers that do not fit each other, or no nn.Sequential
+            cause = text.one_line(error)
+    if cause:
+        raise LabError(f"{submission.__file__}: {cause}; keep the structure that its docstrings tell, and use --check")
+
+
 def modernise(model: Autoencoder) -> None:
     """Make an autoencoder of today of one with a linear code: rectified layers in place of sigmoid ones, He's weights.
 
     Source: He et al. 2015, Delving Deep into Rectifiers, arXiv 1502.01852.
     """
-    for block in [*model.encoder, *model.decoder]:
-        nn.init.kaiming_normal_(block[0].weight, nonlinearity="relu")
-        nn.init.zeros_(block[0].bias)
-        if isinstance(block[-1], nn.Sigmoid) and block is not model.decoder[-1]:
-            block[-1] = nn.ReLU()
+    parts = [*model.encoder.modules(), *model.decoder.modules()]
+    for layer in parts:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    sigmoids = [(part, name) for part in parts for name, child in part.named_children() if type(child) is nn.Sigmoid]
+    for part, name in sigmoids[:-1]:  # the last one makes pixels
+        setattr(part, name, nn.ReLU())
 
 
 @cache
@@ -148,12 +153,6 @@ def pixels(images: np.ndarray) -> np.ndarray:
     return data.flatten(images).astype(np.float32) / 255
 
 
-def in_batches(function: Callable[[Tensor], Tensor], x: np.ndarray, device, batch_size: int = 1000) -> np.ndarray:
-    """``function`` of all rows of x, float32 (N, D), without gradients and on ``device``: float32 (N, d)."""
-    with torch.no_grad():
-        return torch.cat([function(rows.to(device)).cpu() for rows in torch.from_numpy(x).split(batch_size)]).numpy()
-
-
 @dataclass
 class _Trainer:
     """The stages of one run."""
@@ -165,8 +164,7 @@ class _Trainer:
     device: torch.device
 
     def rbms(self, evaluated: Tensor) -> list[Stage]:
-        s = self.settings
-        stack, stages = RBMHandle(), []
+        s, stack, stages = self.settings, RBMHandle(), []
         shapes = list(pairwise(s.layers))
         for i, (n_visible, n_hidden) in enumerate(shapes):
             gaussian = s.code == "linear" and i == len(shapes) - 1
@@ -184,20 +182,9 @@ class _Trainer:
                     rebuilt = submission.reconstruct(rbm, stack, evaluated)
                 return float(nn.functional.mse_loss(rebuilt, evaluated)) * N_PIXELS
 
-            stage = self.run(
-                f"rbm-{i + 1}",
-                i,
-                name,
-                "squared error per image",
-                s.max_epoch_rbm or s.max_epoch,
-                rbm,
-                None,
-                step,
-                loss,
-                None,
-            )
+            epochs, measure = s.max_epoch_rbm or s.max_epoch, "squared error per image"
+            stages.append(self.run(f"rbm-{i + 1}", i, name, measure, epochs, rbm, None, step, loss))
             stack.append(rbm)
-            stages.append(stage)
         return stages
 
     def autoencoder(self, kind: str, number: int, stack: RBMHandle, test: np.ndarray) -> Stage:
@@ -211,11 +198,10 @@ class _Trainer:
             modernise(model)
         epochs = equal_epochs(s) if kind == "longer" else s.max_epoch
         criterion = CRITERIA[s.loss_fn]()
-        options = {"lr": s.lr_ae, "weight_decay": s.weight_decay, "fused": True}  # on a CPU a quarter of the time
         make = torch.optim.Adam if s.optimizer == "adam" else partial(torch.optim.SGD, momentum=0.9)
-        optimizer = make(model.parameters(), **options)
-        per_epoch = len(self.loader)
-        losses: list[Tensor] = []
+        # Fused takes on a CPU a quarter of the time.
+        optimizer = make(model.parameters(), lr=s.lr_ae, weight_decay=s.weight_decay, fused=True)
+        per_epoch, losses = len(self.loader), []
 
         def step(x, epoch):
             done = epoch * per_epoch + len(losses)
@@ -229,16 +215,15 @@ class _Trainer:
             return mean
 
         def error():
-            return float(((in_batches(model, test, self.device) - test) ** 2).sum(axis=1).mean())
+            return float(((shared.in_batches(model, test, self.device) - test) ** 2).sum(axis=1).mean())
 
         return self.run(f"ae-{kind}", number, TITLES[kind], s.loss_fn, epochs, model, optimizer, step, loss, error)
 
-    def run(
-        self, file: str, number: int, name: str, measure: str, epochs, model, optimizer, step, loss, error
-    ) -> Stage:
+    def run(self, file: str, number: int, name: str, measure: str, epochs, model, optimizer, step, loss, error=None):
         """Train one stage from the epoch that its file holds to the last."""
         path, per_epoch = self.folder / f"{file}.safetensors", len(self.loader)
-        stage = self.restored(path, model, optimizer)
+        code = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
+        stage = self.restored(path, model, optimizer, code)
         epoch = min(len(stage.loss), epochs)
         if stage.loss:
             state = "is trained" if epoch == epochs else f"goes on after epoch {epoch} of {epochs}"
@@ -259,8 +244,8 @@ class _Trainer:
                 stage.cpu_seconds += time.process_time() - cpu
                 if error:
                     stage.test_error.append(error())
-                bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}")
-                self.save(path, stage, optimizer, final=epoch == epochs)
+                bar.set_postfix_str(f"{measure} {stage.loss[-1]:.4g}", refresh=False)
+                self.save(path, stage, optimizer, code, final=epoch == epochs)
         times = f"{stage.seconds:.0f} s ({stage.cpu_seconds:.0f} s of processor time)"
         print(f"{name}: {measure} {stage.loss[-1]:.4g} after {epoch} epochs, {times}", flush=True)
         return stage
@@ -271,7 +256,7 @@ class _Trainer:
         training.set_seed(a)
         self.generator.manual_seed(b)
 
-    def save(self, path: Path, stage: Stage, optimizer, final: bool) -> None:
+    def save(self, path: Path, stage: Stage, optimizer, code: str, final: bool) -> None:
         """Write the weights and, until the last epoch, what the training needs to go on."""
         tensors = {f"model.{key}": value for key, value in stage.model.state_dict().items()}
         if final:
@@ -280,23 +265,20 @@ class _Trainer:
             for i, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        facts = {key: getattr(stage, key) for key in ("loss", "test_error", "seconds", "cpu_seconds")}
-        facts["code"] = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
+        facts = {key: value for key, value in vars(stage).items() if key != "model"} | {"code": code}
         with files.atomic_path(path) as partial:
             safetensors.torch.save_file(tensors, partial, {"stage": json.dumps(facts)})
 
-    def restored(self, path: Path, model: nn.Module, optimizer) -> Stage:
-        """The stage as its file left it, as many losses as epochs behind it; a fresh one where there is no file."""
+    def restored(self, path: Path, model: nn.Module, optimizer, code: str) -> Stage:
+        """The stage as its file left it, as many losses as epochs behind it; a fresh one where no such file is."""
         if not path.is_file():
             return Stage(model)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = json.loads(file.metadata()["stage"])
-                key = code_key(ANALYSIS if optimizer else TUNING, SOURCE)
-                if facts.get("code", key) != key:  # files of earlier versions tell nothing
-                    print(
-                        f"{path.stem} was trained by other code of submission.py: its training begins anew", flush=True
-                    )
+                if facts.pop("code", code) != code:  # files of earlier versions tell nothing
+                    told = "was trained by other code of submission.py: its training begins anew"
+                    print(f"{path.stem} {told}", flush=True)
                     return Stage(model)
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             weights = {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
@@ -308,12 +290,10 @@ class _Trainer:
                 remembered.setdefault(int(i), {})[what] = tensors[key]
             if optimizer is not None and remembered:
                 optimizer.load_state_dict(optimizer.state_dict() | {"state": remembered})
-            curves = [[float(value) for value in facts.get(key, [])] for key in ("loss", "test_error")]
-            return Stage(model, *curves, float(facts["seconds"]), float(facts["cpu_seconds"]))
+            return Stage(model, **facts)
         except (safetensors.SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise LabError(
-                f"{path} cannot be read ({text.one_line(error)}); delete it, and its training begins anew"
-            ) from None
+            told = f"{path} cannot be read ({text.one_line(error)}); delete it, and its training begins anew"
+            raise LabError(told) from None
 
 
 def learning_rate_factor(step: int, total: int) -> float:

@@ -4,13 +4,10 @@ Judged by NumPy, SciPy and scikit-learn, never by a solution of the lab: the net
 that it has, the training step by hand.
 """
 
-from functools import partial
-from itertools import pairwise
-
 import numpy as np
 from scipy.special import expit, logit, xlogy
 
-from grading.questions.common import ACTIVATIONS, Arrays, Question, activation_fault, close, descent, get, judgement
+from grading.questions.common import ACTIVATIONS, Arrays, Question, close, dense_fault, descent, get, judgement
 
 METHODS = {"pca": "PCA", "kernel_pca": "kernel PCA", "t_sne": "t-SNE", "lle": "LLE", "isomap": "Isomap"}
 # t-SNE has no one right answer: how far neighbours in its plane are neighbours among the points. PCA reaches 0.83.
@@ -25,31 +22,16 @@ def autoencoder_inputs(rng: np.random.Generator) -> Arrays:
 
 def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     d_in, hidden, latent = (int(size) for size in inputs["sizes"])
-    score, faults = 0, []
-    for side, sizes, given, name, last in (
+    faults = []
+    for side, widths, given, name, last in (
         ("encoder", (d_in, hidden, hidden, latent), "x", "codes", np.asarray),
         ("decoder", (latent, hidden, hidden, d_in), "z", "output", expit),
     ):
-        count = sum(f"{side}_weight" in key for key in answers)
-        layers = [tuple(get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")) for i in range(count)]
-        if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(sizes)]:
-            found, chain = [w.shape[::-1] for w, _ in layers], "-".join(map(str, sizes))
-            hint = f"self.{side}: an nn.Sequential with three nn.Linear in that order, each with its bias"
-            faults.append((f"the {side}'s dense layers are {found}, not those of {chain} with biases", hint))
-            continue
+        fault = dense_fault(answers, side, widths, inputs[given], name, ACTIVATIONS["ReLU"], last)
         if not get(answers, f"{side}_is_float32").all():
-            faults.append((f"the {side}'s parameters are not float32, as the pictures are", "leave dtype= out"))
-            continue
-
-        def passed(inner=ACTIVATIONS["ReLU"], last=last, x=inputs[given], layers=layers) -> np.ndarray:
-            for weight, bias in layers[:-1]:
-                x = inner(x @ weight.T + bias)
-            return last(x @ layers[-1][0].T + layers[-1][1])
-
-        fault = activation_fault(side, get(answers, name), passed, last)
-        score += 5 * (fault is None)
+            fault = f"the {side}'s parameters are not float32, as the pictures are", "leave dtype= out"
         faults += [fault] if fault else []
-    return judgement(score, faults or [("the layers are right", "")])
+    return judgement(10 - 5 * len(faults), faults or [("the layers are right", "")])
 
 
 def train_step_inputs(rng: np.random.Generator) -> Arrays:
@@ -59,45 +41,29 @@ def train_step_inputs(rng: np.random.Generator) -> Arrays:
 
 
 STEP_SLIPS = [
-    (
-        {"accumulate": True},
-        "the gradients of earlier steps are added to each step's own",
-        "zero_grad() before backward()",
-    ),
+    ({"accumulate": True}, "the gradients of earlier steps are added to each step", "zero_grad() before backward()"),
     ({"total": True}, "the loss is the sum over the pixels, not their mean", "leave reduction= out, or take the mean"),
     ({"loss": "swapped"}, "the loss compares the images with the output", "the output first, then the images"),
     ({"loss": "squares"}, "the loss is the squared error", "F.binary_cross_entropy, or nn.BCELoss()"),
     ({"loss": "logits"}, "the loss applies a second sigmoid to the output", "F.binary_cross_entropy, without logits"),
-    ({"sign": -1}, "the step goes up: the loss grows", "cross-entropy has a minus in front"),
-    ({"times": 2}, "each call takes two steps", "optimizer.step() once"),
+    ({"rate": -1}, "the step goes up: the loss grows", "cross-entropy has a minus in front"),
+    ({"rate": 2}, "each call takes two steps", "optimizer.step() once"),
 ]
 
 
-def three_steps(inputs: Arrays, accumulate=False, total=False, loss="", sign=1, times=1) -> tuple[list, list]:
-    """Losses and weights of three steps of gradient descent on sigmoid(x W^T), the gradient by hand.
+def cross_entropy(x: np.ndarray, weight: np.ndarray, total=False, loss="") -> tuple[float, np.ndarray]:
+    """Binary cross-entropy of sigmoid(x W^T) and x, and its gradient by hand.
 
-    ``accumulate`` keeps the gradients of earlier steps, ``total`` takes the sum over pixels instead of the mean;
-    ``loss`` names another one than binary cross-entropy, ``sign`` -1 climbs, ``times`` repeats the step.
+    ``total`` takes the sum over pixels instead of the mean; ``loss`` names another one, whose gradient it is then.
     """
-    weight, kept = inputs["weight"].astype(np.float64), 0
-    losses, weights = [], []
-    for i in range(3):
-        x = inputs[f"x_{i}"].astype(np.float64)
-        p = expit(x @ weight.T)
-        scale = 1 if total else x.size
-        losses.append(-(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum() / scale)
-        slope = p * (1 - p)
-        wrong = {"swapped": -logit(x) * slope, "squares": 2 * (p - x) * slope, "logits": (expit(p) - x) * slope}
-        gradient = wrong.get(loss, p - x).T @ x / scale
-        kept = kept + gradient if accumulate else gradient
-        weight = weight - sign * times * inputs["learning_rate"] * kept
-        weights.append(weight)
-    return losses, weights
+    p, scale = expit(x @ weight.T), 1 if total else x.size
+    slope = p * (1 - p)
+    wrong = {"swapped": -logit(x) * slope, "squares": 2 * (p - x) * slope, "logits": (expit(p) - x) * slope}
+    return -(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum() / scale, wrong.get(loss, p - x).T @ x / scale
 
 
 def judge_train_step(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    losses, weights = ([get(answers, f"{name}_{i}") for i in range(3)] for name in ("loss", "weight"))
-    return descent(losses, weights, [inputs["weight"]] * 3, partial(three_steps, inputs), STEP_SLIPS)
+    return descent(inputs, answers, cross_entropy, STEP_SLIPS, without_loss=7, with_slip=5)
 
 
 def projections_inputs(rng: np.random.Generator) -> Arrays:
@@ -110,7 +76,7 @@ def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     from sklearn.decomposition import PCA, KernelPCA
     from sklearn.manifold import Isomap, LocallyLinearEmbedding, trustworthiness
 
-    x, k = inputs["x"], int(inputs["n_neighbors"])
+    x, k, perplexity = inputs["x"], int(inputs["n_neighbors"]), get(answers, "t_sne_perplexity")
     oracles = {
         "pca": PCA(2),
         "kernel_pca": KernelPCA(2, kernel="rbf", gamma=float(inputs["kernel_width"])),
@@ -118,7 +84,6 @@ def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
         "isomap": Isomap(n_components=2, n_neighbors=k),
     }
     planes = {name: method.fit_transform(x) for name, method in oracles.items()}
-    perplexity = get(answers, "t_sne_perplexity")
 
     def same(got: np.ndarray, want: np.ndarray) -> bool:  # the sign of an axis is arbitrary
         return close(got * np.sign((got * want).sum(axis=0)), want, 1e-3 * np.abs(want).max())

@@ -12,7 +12,6 @@ Symbols: N images, D = 784 pixels in [0, 1], d dimensions of the code.
 import itertools
 import time
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
 from hi_mnist import data, networks, training
@@ -78,12 +77,7 @@ def class_names(dataset: str) -> list[str]:
 def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     """Train the autoencoder by minibatches in a new random order each epoch; a last, smaller batch is left out.
 
-    Args:
-        images: float32 (N, D) in [0, 1].
-        settings: the numbers to train with.
-
-    Raises:
-        LabError: there is not one batch, or the loss became NaN.
+    Images are float32 (N, D) in [0, 1]. Raises LabError where there is not one batch, or the loss became NaN.
     """
     if len(images) < settings.batch_size:
         raise LabError(f"--batch_size must be at most {len(images)}, the number of images, got {settings.batch_size}")
@@ -93,8 +87,7 @@ def fit(images: torch.Tensor, settings: Settings) -> Fitted:
     # Fused: one kernel for all parameters, where each of the twelve would cost its own overhead.
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=settings.learning_rate, fused=True)
     images, order = images.to(device), torch.Generator().manual_seed(settings.seed)
-    per_epoch = len(images) // settings.batch_size
-    losses, steps, start = [], [], time.monotonic()
+    per_epoch, losses, steps, start = len(images) // settings.batch_size, [], [], time.monotonic()
     with shared.progress(total=settings.epochs * per_epoch, desc="training", unit="step") as bar:
         for _ in range(settings.epochs):
             batches = torch.randperm(len(images), generator=order).to(device).split(settings.batch_size)
@@ -102,35 +95,30 @@ def fit(images: torch.Tensor, settings: Settings) -> Fitted:
                 steps.append(float(submission.train_step(autoencoder, images[rows], optimizer)))
                 bar.update()
             losses.append(float(np.mean(steps[-per_epoch:])))
-            bar.set_postfix(loss=f"{losses[-1]:.4f}")
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)  # a bar shown early is not cleared
             if not np.isfinite(losses[-1]):
-                where = "labs/fashion_tutorial/submission.py"
-                raise LabError(f"the loss is {losses[-1]}; take a smaller --learning_rate or mend task 1.2 in {where}")
+                remedy = f"take a smaller --learning_rate or mend task 1.2 in {submission.__file__}"
+                raise LabError(f"the loss is {losses[-1]}; {remedy}")
     return Fitted(autoencoder.eval(), losses, steps, time.monotonic() - start)
 
 
-def reconstruct(network, images: torch.Tensor) -> torch.Tensor:
-    """What a network makes of ``images``, its pictures of them where it is the autoencoder: float32, on the CPU."""
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        return torch.cat([network(block.to(device)).cpu() for block in images.split(1000)])
+def reconstruct(network, images: torch.Tensor) -> np.ndarray:
+    """What a network makes of ``images`` (N, D), its pictures of them where it is the autoencoder: float32 (N, d)."""
+    return shared.in_batches(network, images, next(network.parameters()).device)
 
 
 def encode(autoencoder, images: torch.Tensor) -> np.ndarray:
     """The codes of ``images``: float32 (N, d)."""
-    return reconstruct(autoencoder.encoder, images).numpy()
+    return reconstruct(autoencoder.encoder, images)
 
 
 def test_loss(autoencoder, images: torch.Tensor) -> float:
     """Binary cross-entropy of a pixel in nats, the mean over ``images`` (N, D)."""
-    return F.binary_cross_entropy(reconstruct(autoencoder, images), images).item()
+    return F.binary_cross_entropy(torch.from_numpy(reconstruct(autoencoder, images)), images).item()
 
 
 def least_loss(images: torch.Tensor) -> float:
-    """The entropy of the pixels themselves: the binary cross-entropy that a perfect reconstruction of (N, D) has.
-
-    It is not 0, for a grey pixel is not a coin that always falls on one side.
-    """
+    """The ``test_loss`` of a perfect reconstruction of (N, D), the pixels' own entropy: 0 only of black and white."""
     return F.binary_cross_entropy(images, images).item()
 
 
@@ -146,35 +134,22 @@ def kernel_width(codes: np.ndarray) -> float:
 
 def neighbour_accuracy(points: np.ndarray, labels: np.ndarray) -> float:
     """Share of ``points`` (N, d) whose class, int (N,), most of their nearest neighbours have, the point left out."""
-    neighbours = NearestNeighbors(n_neighbors=N_VOTERS).fit(points).kneighbors(return_distance=False)
-    votes = np.eye(N_CLASSES)[labels[neighbours]].sum(axis=1)
-    return float((votes.argmax(axis=1) == labels).mean())
+    return float(KNeighborsClassifier(N_VOTERS).fit(points, labels).score(None, labels))
 
 
 def unprojected(points: Split, codes: np.ndarray) -> dict[str, float]:
     """``neighbour_accuracy`` before any plane: of the pixels, of as many principal components, and of the codes."""
-    pixels = points.images.numpy()
-    components = PCA(min(codes.shape), svd_solver="full").fit_transform(pixels)
-    d = components.shape[1]
+    pixels, d = points.images.numpy(), min(codes.shape)
+    components = PCA(d, svd_solver="full").fit_transform(pixels)
     kinds = {"pixels": pixels, f"{d} principal components": components, f"{codes.shape[1]} code numbers": codes}
     return {name: neighbour_accuracy(rows, points.labels) for name, rows in kinds.items()}
 
 
-def project(
-    points: Split,
-    codes: np.ndarray,
-    seed: int,
-    names: list[str] | None = None,
-    announce: Callable[[str], None] = lambda name: None,
-) -> list[Projection]:
+def project(points: Split, codes: np.ndarray, seed: int, names: list[str] | None = None) -> list[Projection]:
     """Bring codes (N, d) into the plane by each method, one after the other, and first the pixels by PCA.
 
-    Args:
-        points: the N pictures; their classes serve to score the planes.
-        codes: float (N, d), theirs.
-        seed: of what is random.
-        names: which methods; None takes all, with UMAP where it is installed.
-        announce: called with the name of each method before it starts.
+    The classes of ``points``, the N pictures, serve to score the planes only. ``names`` are those of methods; None
+    takes all, with UMAP where it is installed.
     """
     codes, pixels = np.asarray(codes, np.float64), points.images.numpy().astype(np.float64)
     methods = {PIXELS_PCA: PCA(2)} | submission.projections(N_NEIGHBORS, kernel_width(codes), seed)
@@ -186,8 +161,8 @@ def project(
             umap.UMAP(random_state=seed).fit_transform(codes[:50])
         methods["UMAP"] = umap.UMAP(n_neighbors=N_NEIGHBORS, random_state=seed, n_jobs=1)
     done = []
-    for name in [name for name in methods if names is None or name in [PIXELS_PCA, *names]]:
-        announce(name)
+    wanted = [name for name in methods if names is None or name in [PIXELS_PCA, *names]]
+    for name in shared.progress(wanted, desc="projecting", unit="method"):
         rows = pixels if name == PIXELS_PCA else codes
         # Threads of few points mostly wait for each other, and waiting counts as processor time.
         with threadpool_limits(1):
@@ -203,7 +178,7 @@ def plot_samples(split: Split, dataset: str) -> Figure:
     """Two pictures of each class, with its name."""
     names = class_names(dataset)
     images = split.images.reshape(-1, 28, 28).numpy()
-    columns = [images[np.flatnonzero(split.labels == k)[:2]] for k in range(len(names))]
+    columns = [images[split.labels == k][:2] for k in range(len(names))]
     return shared.picture_grid(itertools.zip_longest(*columns), top=names)
 
 
@@ -225,7 +200,7 @@ def plot_losses(result: Fitted, floor: float) -> Figure:
 def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8) -> Figure:
     """The first ``count`` pictures above, what the autoencoder makes of them below."""
     images = split.images[:count]
-    rows = (x.reshape(-1, 28, 28).numpy() for x in (images, reconstruct(autoencoder, images)))
+    rows = (x.reshape(-1, 28, 28) for x in (images.numpy(), reconstruct(autoencoder, images)))
     names = [class_names(dataset)[label] for label in split.labels[:count]]
     return shared.picture_grid(rows, ["image", "reconstruction"], names)
 

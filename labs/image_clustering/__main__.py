@@ -26,10 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     text = "Sort images into two kinds without labels. The defaults are the text's."
     parser = shared.build_parser(LAB, Settings, text, "--best", "--images trainX.npy --reduction umap --ensemble 3")
     settings.add_flags(parser, Options)
-    text = (
-        "digits of the default images: MNIST beside Fashion-MNIST, or the offline stand-in beside pieces of "
-        "photographs (default: the first, or the second where that cannot be had)"
-    )
+    text = "mnist: beside Fashion-MNIST; digits: the stand-in, beside pieces of photographs (default: what can be had)"
     parser.add_argument("--dataset", type=str.lower, choices=["mnist", "digits"], help=text)
     jobs = parser.add_mutually_exclusive_group()
     chosen = " ".join(f"--{name} {value}" for name, value in BEST.items())
@@ -84,15 +81,11 @@ def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray
     facts["l1_error"] = float(errors.mean())
     if kinds is not None:
         facts["accuracy"] = float((labels == kinds).mean())
-    figures = {
-        "reconstructions": pictures.plot_reconstructions(images, {"reconstructions": made}, errors),
-        "clusters": pictures.plot_clusters(images, labels, config.seed),
-        "plane": pictures.plot_plane(result.plane, labels),
-    }
-    tables = {
-        "submission": (["id", "label"], enumerate(labels.tolist())),
-        "losses": (["epoch", "loss"], enumerate(trained.losses, start=1)),
-    }
+    figures = {"reconstructions": pictures.plot_reconstructions(images, {"reconstructions": made}, errors)}
+    figures["clusters"] = pictures.plot_clusters(images, labels, config.seed)
+    figures["plane"] = pictures.plot_plane(result.plane, labels)
+    tables = {"submission": (["id", "label"], enumerate(labels.tolist()))}
+    tables["losses"] = ["epoch", "loss"], enumerate(trained.losses, start=1)
     shared.write_run(path, LAB, facts, figures, tables, trained.autoencoder)
     loss = f"loss {trained.losses[-1]:.4f}, L1 error of the reconstructions {facts['l1_error']:.4f}"
     print(f"autoencoder: {config.epochs} epochs, {trained.seconds:.1f} s, {loss}")
@@ -145,9 +138,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.images and args.dataset:
         raise LabError("--dataset chooses the default images; leave it out beside --images")
     if not args.images and options.known != Options.known:
-        raise LabError(
-            f"--known {options.known[:20]} is for --images; the default ones begin with five digits: leave it out"
-        )
+        remedy = "the default ones begin with five digits: leave it out"
+        raise LabError(f"--known {options.known[:20]} is for --images; {remedy}")
     given = settings.given(Settings, args)
     if other := [f"--{name} {given[name]}" for name in BEST if args.best and given.get(name, BEST[name]) != BEST[name]]:
         raise LabError(f"--best is another way than {' '.join(other)}; leave out either of them")

@@ -66,13 +66,8 @@ def compare(
 ) -> tuple[list[Row], dict[str, np.ndarray]]:
     """Measure pixels and their PCA, each training with each clusterer, and with the best each reduction.
 
-    Prints each step, for all take many minutes.
-
-    Args:
-        images: uint8 (N, 32, 32, 3).
-        kinds: int (N,).
-        base: what the variants differ from.
-        reductions: which of ``settings.REDUCTIONS``.
+    Prints each step, for all take many minutes. Images are uint8 (N, 32, 32, 3), kinds int (N,); the variants differ
+    from ``base``.
 
     Returns:
         The rows; and what the autoencoders of each size make of the images, uint8, by size and L1 error.
@@ -116,11 +111,8 @@ def compare(
 def choose(images: np.ndarray, base: Settings) -> list[Way]:
     """Rank ways to the labels without any label: by how well runs with other seeds agree, the most stable first.
 
-    Prints each step. Ways that cut off a small cluster come last.
-
-    Args:
-        images: uint8 (N, 32, 32, 3).
-        base: what the ways differ from; its seed is the first.
+    Prints each step. Ways that cut off a small cluster come last. Images are uint8 (N, 32, 32, 3); the ways differ
+    from ``base``, whose seed is the first.
     """
     tensor, ways = as_tensor(images), []
     for name, changes in STABLE.items():

@@ -28,11 +28,7 @@ DARKEST = 0.1  # a tint leaves each colour between this share and all of its lig
 
 
 def load_images(path: str) -> np.ndarray:
-    """Read and check a file of images.
-
-    Raises:
-        LabError: it cannot be read, or is not uint8 (N, 32, 32, 3), or holds too few images or one only.
-    """
+    """The images of a file. Raises LabError: it is not uint8 (N, 32, 32, 3), or holds too few of them, or one only."""
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise LabError(f"--images: there is no file {file}; name a .npy file, or make one by --convert FOLDER")
@@ -63,9 +59,7 @@ def convert(folder: str, file: Path) -> int:
     """Make a file of images from all pictures in a folder, in the order of their names: how many there are.
 
     A picture is turned as its camera says, cut to its middle square and brought to 32 x 32 pixels of red, green, blue.
-
-    Raises:
-        LabError: the folder holds no pictures, or one that cannot be read.
+    Raises LabError where the folder holds no pictures, or one that cannot be read.
     """
     place, images = Path(folder).expanduser(), []
     suffixes = Image.registered_extensions()
@@ -93,7 +87,6 @@ def two_kinds(datasets: list[str], count: int, seed: int, classes: str = "all") 
     Args:
         datasets: prepared ones: ``["mnist", "fashion_mnist"]`` or ``["digits"]``.
         count: N, rounded down to an even number; at most twice the number of digits there are.
-        seed: of the choice, the order and the tints.
         classes: which digits and garments, a key of ``CLASSES``; of the photographs, one goes with each half.
 
     Returns:
@@ -149,8 +142,7 @@ def plot_clusters(images: np.ndarray, labels: np.ndarray, seed: int) -> Figure:
     figure = Figure(figsize=(9.6, 2.7), dpi=100, layout="constrained")
     for k, ax in enumerate(figure.subplots(1, 2)):
         members = np.flatnonzero(labels == k)
-        chosen = rng.permutation(members)[:40]
-        sheet = np.zeros((40, SIZE, SIZE, 3), np.uint8)
+        chosen, sheet = rng.permutation(members)[:40], np.zeros((40, SIZE, SIZE, 3), np.uint8)
         sheet[: len(chosen)] = images[chosen]
         ax.imshow(sheet.reshape(4, 10, SIZE, SIZE, 3).swapaxes(1, 2).reshape(4 * SIZE, 10 * SIZE, 3))
         ax.set_title(f"label {k}: {len(members):,} images", fontsize=10)

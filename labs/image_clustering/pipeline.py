@@ -65,14 +65,9 @@ def as_tensor(images: np.ndarray) -> torch.Tensor:
 
 
 def train(images: torch.Tensor, settings: Settings) -> Trained:
-    """Train the autoencoder, or take it from the cache, and encode the images.
+    """Train the autoencoder, or take it from the cache, and encode the images, float32 (N, 3, 32, 32) in [-1, 1].
 
-    Args:
-        images: float32 (N, 3, 32, 32) in [-1, 1].
-        settings: what to train with.
-
-    Raises:
-        LabError: the loss became NaN or infinite, or the codes did.
+    Raises LabError where the loss or the codes became NaN or infinite.
     """
     training.set_seed(settings.seed)
     autoencoder = submission.Autoencoder(settings.latent_dim, settings.activation)
@@ -92,19 +87,16 @@ def train(images: torch.Tensor, settings: Settings) -> Trained:
     losses, seconds = kept.pop("losses").tolist(), float(kept.pop("seconds"))
     autoencoder.load_state_dict({name: torch.from_numpy(array) for name, array in kept.items()})
     autoencoder.eval()
-    with torch.inference_mode():
-        codes = torch.cat([autoencoder.encoder(block).flatten(1).cpu() for block in images.split(500)]).numpy()
+    codes = shared.in_batches(lambda x: autoencoder.encoder(x).flatten(1), images, images.device, 500)
     codes = submission.standardise(codes)
     if not np.isfinite(codes).all():
-        raise LabError("standard codes hold NaN or infinity; mend task 2.1 in labs/image_clustering/submission.py")
+        raise LabError(f"standard codes hold NaN or infinity; mend task 2.1 in {submission.__file__}")
     return Trained(autoencoder, codes, losses, seconds)
 
 
 def reconstruct(autoencoder: submission.Autoencoder, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """The autoencoder's pictures of ``images`` (N, 3, 32, 32), uint8 (N, 32, 32, 3), and the L1 error of each, (N,)."""
-    device = networks.get_device()
-    with torch.inference_mode():
-        made = torch.cat([autoencoder(block.to(device))[1].cpu() for block in images.split(500)])
+    made = torch.from_numpy(shared.in_batches(lambda x: autoencoder(x)[1], images, networks.get_device(), 500))
     errors = (made - images).abs().mean(dim=(1, 2, 3)).numpy()
     return ((made + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), errors
 
@@ -133,7 +125,7 @@ def _descend(autoencoder: nn.Module, images: torch.Tensor, settings: Settings) -
                 optimizer.step()
                 total += loss.detach() * len(batch)
             losses.append(total.item() / len(images))
-            bar.set_postfix(loss=f"{losses[-1]:.4f}")
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             if not np.isfinite(losses[-1]):
                 raise LabError(f"the loss is {losses[-1]} in epoch {len(losses)}; take a smaller --learning_rate")
     return losses
@@ -195,10 +187,7 @@ def cut(points: np.ndarray, seed: int) -> np.ndarray:
 def run(images: np.ndarray, settings: Settings, known: np.ndarray) -> Result:
     """The whole pipeline; an ensemble repeats it with other seeds and takes the consensus.
 
-    Args:
-        images: uint8 (N, 32, 32, 3).
-        settings: what to do.
-        known: int (k,), the labels of the first k images.
+    Images are uint8 (N, 32, 32, 3); ``known``, int (k,), are the labels of the first k.
     """
     tensor, labellings = as_tensor(images), []
     for member in range(settings.ensemble):

@@ -41,9 +41,7 @@ def bits(text: str) -> str:
 class Options:
     """What the command line may hold besides: which images, and what to do with them."""
 
-    images: str | None = setting(
-        None, "uint8 (N, 32, 32, 3) (default: digits and clothing, tinted)", metavar="FILE.npy"
-    )
+    images: str | None = setting(None, "uint8 (N, 32, 32, 3) (default: digits and clothing)", metavar="FILE.npy")
     known: str = setting("00000", "labels of the first images, an odd number", metavar="BITS", parse=bits)
     count: int = setting(9000, "number of pictures that are mixed", low=100, high=120_000)
     classes: str = setting("all", "which digits and garments the default images show", choices=tuple(CLASSES))

