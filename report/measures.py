@@ -81,6 +81,15 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
 # --------------------------------------------------------------------------- samples
 
 
+def class_agreement(asked: np.ndarray, judged: np.ndarray, k: int = 10) -> dict:
+    """How often a judge saw the class that was asked for: ``overall`` and ``per_class`` (k shares).
+
+    Both arrays are int (N,), 0 to k - 1; every class must be asked for.
+    """
+    right = asked == judged
+    return {"overall": float(right.mean()), "per_class": [float(right[asked == c].mean()) for c in range(k)]}
+
+
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The Frechet distance of two sets of features, each modelled as a Gaussian.
 
@@ -157,7 +166,7 @@ def score_samples(samples: dict[str, np.ndarray], asked: np.ndarray, test, judge
     for method, images in samples.items():
         features = judge.features(images)
         scores[method] = {
-            "agreement": float((judge.predict(features) == asked).mean()),
+            "agreement": class_agreement(asked, judge.predict(features))["overall"],
             "frechet": frechet_distance(judge.pca.transform(features), judge.pca.transform(reference)),
             # Beside real images: 1 is as diverse as they are, 0 repeats one image.
             "diversity": float((class_spreads(features, asked) / spreads).mean()),

@@ -11,6 +11,12 @@ def rng():
     return np.random.default_rng(0)
 
 
+def test_class_agreement_counts_by_class():
+    asked = np.arange(10).repeat(4)
+    result = measures.class_agreement(asked, np.concatenate([[5, 5], asked[2:]]))  # two of four zeros look like fives
+    assert result == {"overall": 38 / 40, "per_class": [0.5] + [1.0] * 9}
+
+
 def test_frechet_distance_equals_the_square_root_formula_of_general_gaussians(rng):
     a = rng.normal(size=(500, 5)) @ rng.normal(size=(5, 5))
     b = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5)) + 1
