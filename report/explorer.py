@@ -47,8 +47,8 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
         bokeh="\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
         script=script,
         plots=[(PROJECTIONS[name], divs[name]) for name in figures],
-        label_groups=list(zip(names, scatter.colours(len(names)), strict=True)),
-        cluster_groups=list(enumerate(scatter.colours(run.n_components))),
+        label_groups=list(zip(names, scatter.PALETTE, strict=True)),
+        cluster_groups=list(enumerate(scatter.cluster_colours(run.n_components))),
     )
     path = run.path / "explore.html"
     files.write_text(path, page)
@@ -64,8 +64,8 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
     """The data behind the dots, for images uint8 (n, 1, 28, 28), labels int64 (n,) and planes name -> float (n, 2)."""
     view = clusters.clustering(run, images)
     names = np.array(data.class_names(run.config.dataset))
-    true_colours = np.array(scatter.colours(len(names)))
-    cluster_colours = np.array(scatter.colours(run.n_components))
+    true_colours = np.array(scatter.PALETTE)
+    cluster_colours = np.array(scatter.cluster_colours(run.n_components))
     progress = tqdm(images, desc="explorer", unit="image", delay=1, leave=False)
     columns = {
         "image": [pages.digit_uri(image) for image in progress],
@@ -73,6 +73,7 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
         "name": names[labels].tolist(),
         "cluster": view.cluster.astype(np.int32),
         "certainty": np.round(view.certainty, 3).tolist(),
+        "percent": [pages.percent(certainty) for certainty in view.certainty],
         "true_colour": true_colours[labels].tolist(),
         "cluster_colour": cluster_colours[view.cluster].tolist(),
         "colour": true_colours[labels].tolist(),
@@ -85,7 +86,7 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
 TOOLTIP = """
 <div style="display:flex; gap:10px; align-items:center; font:14px/1.35 system-ui, sans-serif; color:#1b1f24">
   <img src="@image" alt="" width="84" height="84" style="image-rendering:pixelated; background:#000; border-radius:3px">
-  <div>true label <b>@name</b><br>cluster <b>@cluster</b><br>certainty <b>@certainty{0%}</b></div>
+  <div>true label <b>@name</b><br>cluster <b>@cluster</b><br>certainty <b>@percent</b></div>
 </div>
 """
 

@@ -5,6 +5,7 @@ Each page is a single file that works offline: it contains its pictures (as data
 
 import base64
 import io
+import re
 from functools import cache
 from pathlib import Path
 
@@ -17,11 +18,15 @@ from hi_mnist.text import plain
 TEMPLATES = Path(__file__).with_name("templates")
 LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have up to one megabyte
 LARGEST_SIDE = 4000  # pixels
+# A flag between tags, scripts and styles: browsers would break the line after its hyphens.
+_FLAG = re.compile(r"<(script|style|title)\b.*?</\1>|<[^>]*>|(?<![\w-])(?P<flag>--[a-z]\w*)", re.DOTALL)
 
 
 def render(template: str, *, folder: Path = TEMPLATES, **values) -> str:
     """Fill a template of a folder or of this package; values are escaped unless it marks them as ``safe``."""
     page = _environment(folder).get_template(template).render(**values)
+    if template.endswith(".html.j2"):
+        page = _FLAG.sub(lambda m: f'<span class="flag">{m[0]}</span>' if m["flag"] else m[0], page)
     # A file name may contain bytes that are not text; the page must still be written.
     return page.encode("utf-8", "replace").decode("utf-8")
 
@@ -40,6 +45,15 @@ def _environment(folder: Path) -> jinja2.Environment:
 def shown(value: object, longest: int = 4000) -> str:
     """Text from outside, cut to ``longest``, with a mark for invisible characters; the template escapes it."""
     return plain(value, longest, mark="\N{REPLACEMENT CHARACTER}")
+
+
+def percent(share: float) -> str:
+    """Whole percent, but neither 0% nor 100% unless that is exact."""
+    if 0 < share < 0.005:
+        return "<1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{100 * share:.0f}%"
 
 
 def data_uri(image: Image.Image, kind: str = "PNG", **options) -> str:

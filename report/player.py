@@ -61,7 +61,7 @@ def film(found: dict[str, np.ndarray], values: np.ndarray) -> dict:
     data |= {"marks": curve(values)[found["iteration"]].tolist(), "captions": captions(found, values), "radius": RADIUS}
     return {
         "height": height,
-        "colours": scatter.colours(mixtures.shape[1]),
+        "colours": scatter.cluster_colours(mixtures.shape[1]),
         "moved": np.count_nonzero(found["clusters"][0] != found["clusters"][-1]),
         "images": len(points),
         "nonce": secrets.token_hex(16),  # the page runs this one script and no other

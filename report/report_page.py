@@ -145,12 +145,13 @@ def _projections(run: SavedRun) -> list[dict]:
 def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str, list]:
     """(name, colour, number of images) of each group, for both colourings."""
     legends = {}
-    for kind, groups, names in (
-        ("true", labels, data.class_names(run.config.dataset)),
-        ("cluster", cluster, [str(k) for k in range(run.n_components)]),
+    K = run.n_components
+    for kind, groups, names, palette in (
+        ("true", labels, data.class_names(run.config.dataset), scatter.PALETTE),
+        ("cluster", cluster, [str(k) for k in range(K)], scatter.cluster_colours(K)),
     ):
         sizes = np.bincount(groups, minlength=len(names))
-        legends[kind] = list(zip(names, scatter.colours(len(names)), sizes, strict=True))[:MOST_ROWS]
+        legends[kind] = list(zip(names, palette, sizes, strict=True))[:MOST_ROWS]
     return legends
 
 
@@ -169,33 +170,24 @@ def _clusters(run: SavedRun, images, labels, view: clusters.Clustering, table: n
                 "label": names[labels[i]],
                 "short": str(labels[i]),
                 "other": bool(labels[i] != main),
-                "certainty": _percent(view.certainty[i]),
+                "certainty": pages.percent(view.certainty[i]),
             }
             for i in indices
         ]
 
     for k in range(min(run.n_components, MOST_CLUSTERS)):
         members, size, main = view.members(k), int(table[k].sum()), int(table[k].argmax())
-        entry = {"k": k, "size": size, "share": _percent(size / len(images)), "weight": _percent(run.pi[k])}
+        entry = {"k": k, "size": size, "share": pages.percent(size / len(images)), "weight": pages.percent(run.pi[k])}
         if size:
             entry |= {
                 "main": names[main],
-                "main_share": _percent(table[k, main] / size),
+                "main_share": pages.percent(table[k, main] / size),
                 "mean": pages.digit_uri(images[members].mean(axis=0)),
                 "typical": digits(view.typical(k), main),
                 "doubtful": digits(view.doubtful(k), main),
             }
         shown.append(entry)
     return shown
-
-
-def _percent(share: float) -> str:
-    """Whole percent, but neither 0% nor 100% unless that is exact."""
-    if 0 < share < 0.005:
-        return "<1%"
-    if 0.995 <= share < 1:
-        return ">99%"
-    return f"{100 * share:.0f}%"
 
 
 def _table(table: np.ndarray) -> dict:

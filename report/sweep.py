@@ -4,6 +4,7 @@ A sweep's folder holds one run folder per combination, ``sweep.csv`` and ``sweep
 is started again with the same ``--results_path``: existing runs are not trained again.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -32,6 +33,8 @@ MEASURES = {
     "davies_bouldin": "Davies-Bouldin index (lower is better)",
     "seconds": "training time, s",
 }
+# Where a measure's axis ends, from 0: cut at the values, small differences would look large.
+WHOLE = {"score": 32, "accuracy": 1, "nmi": 1, "davies_bouldin": None, "seconds": None}
 MOST_RUNS = 500
 
 
@@ -130,8 +133,8 @@ def train_one(config: TrainConfig, path: Path) -> tuple[dict, list[str]]:
     images = data.load_data_set(config.dataset)
     if not path.is_dir():
         training.set_seed(config.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        # The bars of several processes would be drawn over each other, and over the sweep's own.
+        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stderr(io.StringIO()):
             result = training.train(config, images.train, said.append, checks.ask_here)
         training.save_run(path, config, result)
         seconds = result.embed_seconds + result.fit_seconds
@@ -186,7 +189,10 @@ def best_row(rows: list[dict]) -> dict:
 
 
 def plot(rows: list[dict], keys: list[str], title: str, path: Path) -> None:
-    """``sweep.png``: each measure over the first setting, one line per combination of the others except the seed."""
+    """``sweep.png``: each measure over the first setting, one line per combination of the others except the seed.
+
+    Likelihoods of different embeddings cannot be compared: no line joins them.
+    """
     from matplotlib.figure import Figure
 
     x_key = next((key for key in keys if key != "seed"), keys[0])
@@ -194,25 +200,28 @@ def plot(rows: list[dict], keys: list[str], title: str, path: Path) -> None:
     series = {}
     for row in rows:
         series.setdefault(tuple(row[key] for key in series_keys), []).append(row)
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
-    axes = figure.subplots(2, 3).flat
-    for axis, (measure, label) in zip(axes, MEASURES.items(), strict=True):
+    figure, best, xs = Figure(figsize=(12, 7), layout="constrained"), best_row(rows), sorted({r[x_key] for r in rows})
+    for axis, (measure, label) in zip(figure.subplots(2, 3).flat, MEASURES.items(), strict=True):
+        joined = "" if (measure, x_key) == ("log_likelihood", "embedding_dim") else "-"
         for values, members in series.items():
-            xs = sorted({row[x_key] for row in members})
-            medians = [np.median([row[measure] for row in members if row[x_key] == x]) for x in xs]
+            at = sorted({row[x_key] for row in members})
+            medians = [np.median([row[measure] for row in members if row[x_key] == x]) for x in at]
             name = ", ".join(f"{key} {value}" for key, value in zip(series_keys, values, strict=True))
-            (line,) = axis.plot(xs, medians, marker="o", label=name or None)
+            (line,) = axis.plot(at, medians, linestyle=joined, marker="o", label=name)
             points = [row[x_key] for row in members], [row[measure] for row in members]
             axis.plot(*points, ".", color=line.get_color(), alpha=0.5)
-        axis.set(xlabel=x_key, title=label, xticks=sorted({row[x_key] for row in rows}))
+        (ring,) = axis.plot(best[x_key], best[measure], "o", ms=15, mfc="none", mec="#d62728", mew=2)
+        axis.set(xlabel=x_key, title=label, xticks=xs, xmargin=0.1, ymargin=0.1)
         axis.grid(alpha=0.3)
+        if measure in WHOLE:
+            axis.set_ylim(0, WHOLE[measure] or 1.1 * axis.get_ylim()[1])
         if all(math.isnan(row[measure]) for row in rows):
             why = "PCA runs only" if measure == "score" else "not measured"
             axis.text(0.5, 0.5, why, ha="center", transform=axis.transAxes)
-    if series_keys:
-        axes[0].legend()
+    ring.set_label("the best run: " + ", ".join(f"{key} {best[key]}" for key in keys))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     seeds = len({row["seed"] for row in rows})
-    figure.suptitle(f"{title}\n" + (f"lines: median of {seeds} seeds, small dots: each seed" if seeds > 1 else ""))
+    figure.suptitle(title + (f"\nlarge dots: median of {seeds} seeds, small dots: each seed" if seeds > 1 else ""))
     with files.atomic_path(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
 

@@ -27,6 +27,7 @@ from report import document
 STUDENT_FILES = [
     ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements.lock",
     "submission.py", "train.py", "visualization.py", "grade.py", "load_resources.py", "model.py", "utils.py",
+    "lab.ipynb",
     "hi_mnist/*.py", "sandbox/*.py", "grading/*.py", "grading/*/*.py",
     "report/*.py", "report/templates/*.j2", "report/templates/*.css",
     "labs/*.py", "labs/*/*.py", "labs/*/README*.md", "labs/*/report_template*.md", "labs/*/*.ipynb",

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-SIDE = 720  # pixels; the plane of one of the lab's pictures is 520 of them
+SIDE = 720  # pixels; the plane of one of the lab's pictures is about 600 of them
 LARGEST_SIDE = 4000  # pixels; larger pictures are none of ours
 
 

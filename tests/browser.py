@@ -14,6 +14,17 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
 ]  # fmt: skip
+BROKEN = """
+const found = [], range = document.createRange();
+for (const e of document.querySelectorAll('h1, h2, h3, h4, th, .flag, .number, .compared td, .counts td')) {
+  const walker = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
+  for (let text; text = walker.nextNode();) for (const word of text.data.matchAll(/(--)?[\\w.,>%]+/g)) {
+    range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);
+    const tops = new Set([...range.getClientRects()].map(r => Math.round(r.top)));
+    if (tops.size > 1 && !text.parentElement.closest('pre, .outside:not(td)')) found.push(word[0]);
+  }
+}
+return found;"""
 SECONDS = 120  # a loaded machine draws slowly
 
 
@@ -71,6 +82,10 @@ class Browser:
         assert self.run("return document.documentElement.scrollWidth") <= width
         fetched = "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:'))"
         assert self.run(fetched) == []
+
+    def broken(self) -> list[str]:
+        """The flags, and the words of headings and of short cells, that run over two lines."""
+        return self.run(BROKEN)
 
     def size(self, width: int) -> None:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}

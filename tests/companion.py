@@ -7,6 +7,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from grading import checks
+from hi_mnist import data
 from sandbox import worker
 
 
@@ -18,6 +19,17 @@ def one_thread():
     with threadpool_limits(1):
         yield
     torch.set_num_threads(before)
+
+
+def execute(path, folder, monkeypatch, change=lambda cells: None):
+    """Run a notebook in a folder, after ``change`` of its cells: all outputs. Raises where a cell does."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("IPYTHONDIR", str(data.prepared_dir("digits").parent / "ipython"))
+    book = nbformat.read(path, as_version=4)
+    change(book.cells)
+    limits, where = {"timeout": 600, "startup_timeout": 300}, {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(book, resources=where, **limits).execute()
+    return [output for cell in book.cells for output in cell.get("outputs", [])]
 
 
 def scored(lab, name: str, code=None, seed: int = 0, **changed) -> dict:

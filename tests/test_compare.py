@@ -213,6 +213,22 @@ def test_command_writes_one_file_and_prints_both_tables(
     assert perfect_ddpm == [(1, 50)] * 3 + [(1, 1000), (50, 50)]
 
 
+def test_many_draws_are_not_slower_each_than_one(trained_run, digits, perfect_ddpm, monkeypatch):
+    clock, calls = [0.0], []
+
+    def drawn(run, components, *_):  # the first takes longest, as in a new process
+        clock[0] += 0.01 + 0.001 * len(components) + 5 * (not calls)
+        calls.append(1)
+        return digits["test"].images[: len(components)]
+
+    monkeypatch.setattr(draw, "draw_from_mixture", drawn)
+    monkeypatch.setattr(compare.time, "perf_counter", lambda: clock[0])
+    run, ae = runs.load_run(trained_run), networks.load_ae()
+    records = compare.measure_generators(run, digits["train"], digits["test"], ae, ddpm=None)
+    found = {measure: value for _, measure, method, value in records if method == "GMM"}
+    assert found["seconds_batch"] < found["seconds"] < 0.02
+
+
 def test_another_subject_than_the_ddpms_is_not_compared_with_it(trained_run, digits, perfect_ddpm, monkeypatch):
     monkeypatch.delenv("LAB_DDPM", raising=False)
     run = runs.load_run(trained_run)
@@ -231,13 +247,3 @@ def test_what_cannot_be_measured_is_said_first(run_script, run_folder, tmp_path,
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)
         assert cause in outcome.err
     assert not (run_folder / compare.FILE).exists()
-
-
-@pytest.mark.slow
-def test_the_real_networks_on_the_standin(run_script, run_folder):
-    assert run_script(visualization, "--compare", "--results_path", run_folder).status == 0
-    cells = {row["label"]: row["cells"] for table in compare.read(run_folder).values() for row in table["rows"]}
-    pca, tsne, ae = map(float, cells["accuracy of 10 nearest neighbours in the plane"])
-    assert pca < ae < tsne
-    gmm, ddpm, real = next(map(float, row) for label, row in cells.items() if label.startswith("class agreement"))
-    assert gmm < ddpm and real > 0.98

@@ -11,8 +11,7 @@ from browser import Browser
 from PIL import Image
 from test_report_page import Tags
 
-import visualization
-from hi_mnist import projections, runs, scatter
+from hi_mnist import runs
 from hi_mnist.projections import PROJECTIONS
 from report import explorer
 
@@ -67,6 +66,7 @@ def test_behind_each_dot_lie_its_image_label_cluster_and_certainty(run_folder, d
     gamma = runs.mixture(run).predict_proba(runs.embed(run, images))
     assert np.array_equal(columns["cluster"], gamma.argmax(axis=1))
     np.testing.assert_allclose(columns["certainty"], gamma.max(axis=1), atol=6e-4)
+    assert (">99%" in columns["percent"]) and ("100%" in columns["percent"]) == (gamma.max() == 1)  # as in the report
     assert np.array_equal(columns["label"], labels)
     assert columns["name"] == [str(label) for label in labels]
     for i in (0, 7, len(images) - 1):
@@ -93,15 +93,6 @@ def test_names_of_folders_are_never_markup_and_nothing_is_fetched(page):
     assert "<link" not in text and "<script src" not in text
 
 
-def test_visualization_writes_it_with_the_clusters(run_folder, planes, run_script, monkeypatch):
-    monkeypatch.setattr(projections, "make_planes", lambda *_: planes)
-    monkeypatch.setattr(scatter, "plot_plane", lambda *_: None)
-    outcome = run_script(visualization, "--cluster_label", "--results_path", run_folder)
-    assert outcome.status == 0, outcome.err
-    assert "explore.html" in outcome.out
-    assert (run_folder / "explore.html").stat().st_size > 1_000_000
-
-
 # --------------------------------------------------------------------------- in a browser
 
 
@@ -123,10 +114,10 @@ def test_pointing_at_a_dot_shows_its_image(opened):
             text = opened.run(texts, ".bk-tooltip-content, .bk-content")
             data = opened.run(
                 "const d = Bokeh.documents[0].get_model_by_name('images').data, i = arguments[0];"
-                "return [d.name[i], d.cluster[i], Math.round(100 * d.certainty[i])]",
+                "return [d.name[i], d.cluster[i], d.percent[i]]",
                 i,
             )
-            assert "true label {}cluster {}certainty {}%".format(*data) in text.replace("\n", "")
+            assert "true label {}cluster {}certainty {}".format(*data) in text.replace("\n", "")
         opened.mouse("mouseMoved", 2, 2)
     assert opened.messages() == []
     assert opened.driver.title == "<script>document.title='owned'<: explore the projections"

@@ -53,7 +53,7 @@ def test_the_handout_has_what_students_need_and_nothing_of_the_staffs(tree, name
         "submission.py", "train.py", "grade.py", "utils.py", "hi_mnist/training.py", "sandbox/worker.py",
         "report/templates/page.css", "labs/shared.py", "labs/image_clustering/submission.py",
         "labs/fashion_tutorial/tutorial.ipynb", "docs/lab.zh.md", "pretrained/mnist-ae/model.safetensors",
-        "requirements.txt", "requirements.lock", ".gitignore",
+        "requirements.txt", "requirements.lock", ".gitignore", "lab.ipynb",
     } <= set(names)  # fmt: skip
     assert {name.split("/")[0] for name in names if "/" in name} == {
         "docs", "grading", "hi_mnist", "labs", "pretrained", "report", "results", "sandbox", "tests",

@@ -15,12 +15,11 @@ from small_class import add, play, said, table, zipped
 from test_report_page import HOSTILE, read
 
 import sandbox
-from hi_mnist.scatter import SIZE
 from staff import archives, gradebook, merge, pages, statistics, thumbnails
 from staff.grade_one import pictures
 
 pytest_plugins = ["small_class"]
-PLANE = tuple(round(140 * side) for side in SIZE)  # pixels
+PLANE = (1442, 1008)  # pixels, as version 0.1 drew them
 KEPT = []  # a class that is graded once
 
 
@@ -204,5 +203,6 @@ def test_chromium_shows_and_prints_the_pages(out, browser: Browser, tmp_path):
             browser.expect_whole(path, width, True, "return document.readyState === 'complete'")
             assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
             assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+            assert browser.broken() == []
         printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
         assert 1 <= len(re.findall(rb"/Type /Page\b", base64.b64decode(printed["data"]))) <= most

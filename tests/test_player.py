@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save
 from sklearn.cluster import KMeans
 from test_report_page import read
 
-from benchmarks import em_gif
+from benchmarks import gallery
 from hi_mnist import runs, trace, training
 from hi_mnist.trace import Trace
 from report import player, report_page
@@ -109,11 +109,13 @@ def test_it_plays_by_keyboard_and_mouse_and_prints_its_last_state(run_folder, br
     assert browser.messages() == []
 
 
-def test_the_animation_is_made_and_the_readmes_is_small(run_folder, tmp_path, monkeypatch):
-    shipped, made = em_gif.OUT, tmp_path / "em.gif"
-    monkeypatch.setattr(em_gif, "GLIDE", 1)
-    monkeypatch.setattr(em_gif, "OUT", made)
-    assert em_gif.main(["--results_path", str(run_folder)]) == 0
-    with Image.open(made) as image:
-        assert image.n_frames == len(load_file(run_folder / trace.FILE)["iteration"]) and image.size == em_gif.SIZE
-    assert shipped.stat().st_size < 1_500_000
+def test_the_gallery_is_made_and_the_readmes_is_small(run_folder, tmp_path, cheap_tsne, monkeypatch):
+    shipped = gallery.OUT
+    monkeypatch.setattr(gallery, "GLIDE", 1)
+    monkeypatch.setattr(gallery, "OUT", tmp_path)
+    assert gallery.main(["--results_path", str(run_folder)]) == 0
+    with Image.open(tmp_path / "em.gif") as image:
+        assert image.n_frames == len(load_file(run_folder / trace.FILE)["iteration"]) and image.size == gallery.SIZE
+    with Image.open(tmp_path / "projections.png") as image:
+        assert image.width == 1328  # 1.6 times what GitHub shows
+    assert (shipped / "em.gif").stat().st_size < 1_500_000 and (shipped / "projections.png").stat().st_size < 500_000

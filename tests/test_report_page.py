@@ -17,7 +17,7 @@ from hi_mnist import projections, runs, scatter
 from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
-from report import clusters, draw, pages, report_page, stations
+from report import clusters, compare, draw, pages, report_page, stations
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&{{ 7*7 }}\u202e\x1b[31m"
@@ -192,7 +192,9 @@ def test_pictures_lose_their_legends_not_their_dots(run_folder):
     cut = scatter.cut(whole)
     inked = [(np.asarray(image.convert("HSV"))[..., 1] > 60).sum() for image in (whole, cut)]
     assert 0.95 * inked[0] < inked[1] <= inked[0]  # the legend's two dots are all that is lost
-    assert cut.width < 0.85 * whole.width
+    assert cut.width == Image.open(path).crop(scatter.PLANE).width < whole.width
+    rest = np.asarray(whole.convert("L"))[:, scatter.PLANE[2] + 5 :]
+    assert 0 < rest.shape[1] - np.flatnonzero((rest < 200).any(axis=0)).max() < 40  # no margin beside the legend
 
 
 # --------------------------------------------------------------------------- what comes from outside
@@ -343,10 +345,15 @@ def test_visualization_brings_the_page_up_to_date(run_folder, empty_cache, monke
 
 @pytest.mark.parametrize("width, dark", [(1280, False), (390, True)])
 def test_chromium_shows_the_page(page, browser, width, dark):
+    compared = [("generators", "seconds", method, 3.3e-5) for method in ("GMM", "DDPM", "real images")]
+    compare.write(page.parent, [*compared, ("projections", "fit_seconds", "AutoEncoder", 3420.0)])
+    report_page.write(runs.load_run(page.parent), scored())
+    assert "--use_pca" in read(page).text and "0.000033" in read(page).text
     browser.expect_whole(page, width, dark, "return document.readyState === 'complete'")
     assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert browser.driver.title == "run: report of a run"
     back = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert browser.broken() == []
     assert back == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
     small = browser.run(
         "return [...document.querySelectorAll('p, td, th, li, .label')].filter(e => e.textContent.trim())"

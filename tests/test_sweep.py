@@ -4,6 +4,8 @@ import csv
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
+from tqdm import tqdm
 
 import submission
 import train
@@ -48,6 +50,21 @@ def test_the_table_holds_what_grade_says(swept, code_unchecked):
     assert text.count("<- best") == 1
 
 
+def test_the_picture_joins_only_what_can_be_compared_on_whole_axes_and_marks_the_best(swept, tmp_path, monkeypatch):
+    drawn, table = [], sweep.read_csv(swept[0] / "sweep.csv")
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    for keys in (["embedding_dim", "seed"], ["seed", "embedding_dim"], ["seed"]):
+        sweep.plot(table, keys, "title", tmp_path / "sweep.png")
+        axes = dict(zip(sweep.MEASURES, drawn[-1].axes, strict=True))
+        lines = {measure: {line.get_linestyle() for line in axis.lines} for measure, axis in axes.items()}
+        assert lines["accuracy"] == {"-", "None"}
+        assert (lines["log_likelihood"] == {"None"}) == (len(keys) > 1)  # there, embedding_dim is along the axis
+        assert all(axis.get_ylim()[0] == 0 for measure, axis in axes.items() if measure != "log_likelihood")
+        assert axes["accuracy"].get_ylim()[1] == 1 and axes["score"].get_ylim()[1] >= 30
+        assert [*axes["nmi"].lines[-1].get_ydata()] == [sweep.best_row(table)["nmi"]]
+        assert f"seed {sweep.best_row(table)['seed']}" in drawn[-1].legends[0].get_texts()[-1].get_text()
+
+
 def test_a_stopped_sweep_goes_on_and_keeps_what_is_there(swept, tmp_path):
     folder, base, _ = swept
     again = shutil.copytree(folder, tmp_path / "grid")
@@ -63,10 +80,18 @@ def test_a_stopped_sweep_goes_on_and_keeps_what_is_there(swept, tmp_path):
 
 def test_a_slip_is_said_once_for_all_runs(swept, tmp_path, capsys, monkeypatch):
     fit = submission.PCA.fit
-    monkeypatch.setattr(submission.PCA, "fit", lambda self, X: fit(self, X) or setattr(self, "mean", self.mean + 1))
+
+    def off(self, X):
+        [*tqdm([0], desc="a bar of the step")]
+        fit(self, X)
+        self.mean = self.mean + 1
+
+    monkeypatch.setattr(submission.PCA, "fit", off)
     monkeypatch.setattr(sweep.os, "cpu_count", lambda: 1)  # in this process
     sweep.run(sweep.parse(["seed=0,1"], swept[1]), ["seed=0,1"], tmp_path / "grid")
-    assert capsys.readouterr().err.count("warning: 2.1 PCA: mean is wrong; python -m grading submission.py --only") == 1
+    said = capsys.readouterr().err
+    assert said.count("warning: 2.1 PCA: mean is wrong; python -m grading submission.py --only") == 1
+    assert "training" in said and "a bar of the step" not in said  # several processes would draw it at one place
 
 
 def test_a_run_whose_row_was_lost_is_scored_and_not_trained_again(swept, tmp_path):

@@ -20,7 +20,7 @@ from grading import checks, table
 from hi_mnist import cli, projections, scatter, training
 from hi_mnist.files import ROOT
 from report import report_page
-from staff import grade_class, merge
+from staff import grade_class, merge, notebook
 
 SAID = "# 归一化 γ²"  # a student's comment: none of the encodings below has all of it
 MAIN = re.compile(r'^if __name__ == "__main__":.*\n    sys\.exit\((?:cli\.)?run_script\(main\)\)', re.MULTILINE)
@@ -35,6 +35,7 @@ labs.deep_autoencoder.__main__ 2 --dataset digits --results_path RUN
 labs.fashion_tutorial.__main__ 0 --check
 labs.image_clustering.__main__ 2 --images NEW
 staff.handout 0 NEW
+staff.notebook 0
 staff.grade_class 0 RUN --out NEW
 staff.grade_class 0 merge --out HOME --marks NEW
 staff.grade_class 2 repeat 张三 --out HOME
@@ -43,7 +44,7 @@ staff.pretrain 2 ae --data_dir NEW --work_dir HOME
 staff.gradescope.__main__ 0 NEW.zip
 staff.gradescope.autograder 2 HOME
 benchmarks.__main__ 2 --only em --before HOME
-benchmarks.em_gif 2 --results_path NEW
+benchmarks.gallery 2 --results_path NEW
 benchmarks.quality 2 ae --ae NEW/x
 """
 
@@ -59,6 +60,7 @@ def home(standin, trained_run, tmp_path, monkeypatch):
     gmm, pca = submission.GMM.from_pretrained(trained_run / "gmm"), submission.PCA.from_pretrained(trained_run / "pca")
     gmm.log_likelihoods = [0.0]
     row = dict.fromkeys(("student_id", "name", "hand_in", "undecided"), SAID)
+    monkeypatch.setattr(notebook, "NOTEBOOK", home / "lab.ipynb")
     for module, name, result in (
         (training, "train", training.TrainResult(gmm, pca, 0.5, 0.0, 0.0)),
         (projections, "make_planes", []),

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 from safetensors.numpy import save
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
@@ -200,7 +201,7 @@ def test_odd_groups_and_planes_have_finite_places():
     plane = np.random.default_rng(0).normal(size=(100, 2))
     assert set(scatter.densest_points(plane, np.repeat([1, 3], 50), 5)) == {1, 3}  # an empty one gets no number
     for plane in (np.zeros((50, 2)), np.column_stack([np.arange(50.0), np.zeros(50)])):
-        spread = scatter.spread_labels(scatter.densest_points(plane, np.arange(50) % 3, 3), plane)
+        spread = scatter.spread_labels(scatter.densest_points(plane, np.arange(50) % 3, 3), plane, 0.07)
         assert set(spread) == {0, 1, 2}
         assert all(np.isfinite(spot).all() for spot in spread.values())
 
@@ -233,7 +234,9 @@ def test_pictures_are_png_of_a_size_that_fits_a_page(tmp_path):
         plane, groups = rng.normal(size=(500, 2)), rng.integers(0, K, 500)
         groups[groups == 3] = 0  # one without images
         path = tmp_path / "picture.png"
-        scatter.plot_plane(plane, groups, [str(k) for k in range(K)], path, "title", "cluster (images)")
+        scatter.plot_plane(
+            plane, groups, [str(k) for k in range(K)], path, "title", "cluster", scatter.cluster_colours(K)
+        )
         assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
         with Image.open(path) as image:
             image.load()
@@ -250,19 +253,34 @@ def test_a_point_lies_at_the_same_place_in_both_colourings(tmp_path):
     drawn = []
     for names in (["0", "1"], ["a much longer name of a group"] * 10):
         groups = np.zeros(300, int)  # one number, in one place
-        scatter.plot_plane(plane, groups, names, tmp_path / "p.png", "title", "legend")
+        scatter.plot_plane(plane, groups, names, tmp_path / "p.png", "title", "legend", ["#5a00c3"] * len(names))
         with Image.open(tmp_path / "p.png") as image:
-            area = np.asarray(image.convert("L"))[80:, : int(image.width * 0.75)]
+            area = np.asarray(image.convert("L"))[80:, : scatter.PLANE[2]]
         drawn.append(area < 250)
     assert 0.002 < drawn[0].mean() < 0.5
     assert np.array_equal(*drawn)
 
 
-def test_colours_differ():
-    from matplotlib.colors import to_rgb
+# Linear RGB as readers without red cones and without green cones see it, and its OKLab, in which distances are those
+# that people see (Machado, Oliveira and Fernandes 2009; Ottosson 2020).
+SEEN = {
+    "all cones": np.eye(3),
+    "no red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+}
+LMS = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
+OKLAB = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
 
-    for count in (1, 2, 10, 11, 30):
-        rgb = np.array([to_rgb(c) for c in scatter.colours(count)])
-        assert rgb.shape == (count, 3)
-        distances = np.linalg.norm(rgb[:, None] - rgb[None], axis=2) + 9 * np.eye(count)
-        assert distances.min() > (0.15 if count <= 10 else 0.1), count
+
+def test_clusters_have_colours_of_their_own_that_colour_blind_readers_tell_apart():
+    def look(colours, seen):
+        rgb = np.array([to_rgb(colour) for colour in colours])
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return np.cbrt(np.clip(linear @ np.transpose(seen), 0, 1) @ np.transpose(LMS)) @ np.transpose(OKLAB)
+
+    for count, least in ((1, 0), (10, 0.13), (20, 0.06), (30, 0.05)):
+        for name, seen in SEEN.items():  # labels: 0.007 between two of them without red cones
+            assert pdist(look(scatter.cluster_colours(count), seen)).min(initial=9) > least, (count, name)
+    apart = cdist(look(scatter.cluster_colours(30), np.eye(3)), look(scatter.PALETTE, np.eye(3)))
+    assert apart.min() > 0.08
+    assert scatter.cluster_colours(45)[30:] == scatter.cluster_colours(15)

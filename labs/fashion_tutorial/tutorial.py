@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from hi_mnist import data, networks, training
 from hi_mnist.cli import LabError
 from hi_mnist.data import FASHION_NAMES, N_CLASSES
-from hi_mnist.scatter import colours
+from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.fashion_tutorial import submission
 from labs.fashion_tutorial.settings import Settings
@@ -207,7 +207,7 @@ def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8
 
 def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -> Figure:
     """All projections in one figure, coloured by class, each with its time and how well neighbours tell the class."""
-    names, palette = class_names(dataset), colours(N_CLASSES)
+    names, palette = class_names(dataset), PALETTE
     figure = Figure(figsize=(11.6, 2.9 * -(-len(done) // 4)), dpi=100, layout="constrained")
     axes = figure.subplots(-(-len(done) // 4), 4, squeeze=False)
     for ax in axes.flat[len(done) :]:

@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_images
 
 from hi_mnist import data, files, text
 from hi_mnist.cli import LabError
-from hi_mnist.scatter import colours
+from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.image_clustering.settings import CLASSES
 
@@ -160,7 +160,7 @@ def plot_plane(points: np.ndarray, labels: np.ndarray) -> Figure:
     """The first two dimensions of what was clustered, (N, d), in two colours."""
     figure = Figure(figsize=(6.2, 5), dpi=100, layout="constrained")
     ax = figure.subplots()
-    for k, colour in enumerate(colours(2)):
+    for k, colour in enumerate(PALETTE[:2]):
         ax.scatter(*points[labels == k, :2].T, s=5, linewidths=0, alpha=0.6, color=colour, label=f"label {k}")
     ax.legend(markerscale=3, frameon=False)
     ax.set(xticks=[], yticks=[], title="first two dimensions after the second reduction")
