@@ -1,7 +1,7 @@
 """How the suite measures: alternately in one run, because other work slows both sides equally only if they take turns.
 
-    >>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
-    >>> times["theirs"] / times["ours"]
+>>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
+>>> times["theirs"] / times["ours"]
 """
 
 import os
