@@ -28,9 +28,7 @@ POINTS = {  # the header of a column of points
 ABOUT = """
 
 --gradebook: of Canvas, Grades > Export; of Moodle, the assignment's grading worksheet, or Grades > Export > Plain text;
-of Blackboard, Work Offline > Download. Its column of points is filled, and all else stays as it was.
-SYSTEM_feedback.zip is for Canvas's Upload Submissions and Moodle's Upload multiple feedback files in a zip. Blackboard
-has no such upload: there it has a folder for each user name."""
+of Blackboard, Work Offline > Download. Its column of points is filled, and all else stays as it was."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,9 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--for", dest="system", required=True, choices=list(POINTS), help="what imports the files")
     parser.add_argument("--gradebook", type=Path, required=True, metavar="FILE", help="what that system exported")
     parser.add_argument("--column", metavar="TITLE", help="of the points (default: the only one, or the lab's title)")
-    parser.add_argument(
-        "--absent", choices=["empty", "zero"], default="empty", help="points of the absent (default: empty)"
-    )
+    text = "points of who handed nothing in (default: empty)"
+    parser.add_argument("--absent", choices=["empty", "zero"], default="empty", help=text)
     return parser
 
 
@@ -88,10 +85,7 @@ def main(argv: list[str]) -> int:
 
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
-    """The rows with a hand-in or a ``total``, which is None if undecided, and the lab. LabError asks to merge again.
-
-    ``hand_in`` of those who handed nothing in is ``marks.called``.
-    """
+    """The rows with a hand-in (or ``marks.called``) or a ``total``, None if undecided, and the lab. LabError: merge."""
     graded, path = gradebook.load(out), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
@@ -105,7 +99,7 @@ def final_rows(out: Path) -> tuple[list[dict], str]:
 
 
 def points_column(system: str, headers: list[str], named: str | None, title: str) -> int:
-    """The column of points that staff ``named``, else the only one, or that with the lab's title. LabError if not."""
+    """The column of points that staff ``named``, else the only one, or that with the lab's title."""
     found = {i: match for i, header in enumerate(headers) if (match := re.fullmatch(POINTS[system], header.strip()))}
     right = [i for i, match in found.items() if title.casefold() in map(str.casefold, filter(None, match.group(0, 1)))]
     right = list(found) if named is None and len(found) == 1 else right
@@ -133,11 +127,10 @@ def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, 
 
 
 def zipped(contents: dict[str, bytes]) -> bytes:
-    """A zip without times, so that equal feedback makes equal files."""
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+            archive.writestr(name, content)
     return made.getvalue()
 
 

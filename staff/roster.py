@@ -129,10 +129,7 @@ def load(out: Path) -> Course:
 
 
 def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Course, list[str]]:
-    """What the flags say, else what an earlier run kept, and notes on the files. Raises LabError if some are wrong.
-
-    ``hand_ins`` are the ids and names of all.
-    """
+    """What the flags say, else what an earlier run kept, and notes on the files; LabError if some are wrong."""
     course, notes = load(args.out) if args.resume else Course(), []
     late = course.late = settings.check(Policy(**asdict(course.late) | settings.given(Policy, args)))
     if late.deadline is None and late != Policy():
@@ -145,10 +142,17 @@ def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Co
         except ValueError as error:
             raise LabError(f"deadline of {student}: {error}") from None
     if args.times:
-        course.times, more = tables.answers(
-            args.times, "submitted", course.named(hand_ins), lambda at: late.instant(at) and at
-        )
-        notes += more
+        rows, more = tables.read(args.times, ["student_id", "submitted"])
+        meant_by, changed = tables.whose([row for row in rows if row.cells["submitted"]], course.named(hand_ins))
+        course.times, errors = {}, [wrong for *_, wrong in meant_by if wrong]
+        for row, meant, _ in meant_by:
+            course.times |= dict.fromkeys(meant, row.cells["submitted"])
+            try:
+                late.instant(row.cells["submitted"])
+            except ValueError as error:
+                errors.append(f"line {row.line}, column submitted: {error}")
+        tables.refuse(args.times, errors)
+        notes += more + changed
     return course, notes
 
 

@@ -21,15 +21,7 @@ LABELS = ("nothing open", "with open points")
 
 
 class Class:
-    """A class in its folder ``out`` that is graded, and merged if the rows ``final`` of final.csv are given.
-
-    Attributes:
-        lab, facts, alike: as in ``gradebook.Graded``.
-        rows, records: of the gradebook, and those of hand-ins by name.
-        scored: rows with the points of those who handed in, by column; None where a person still decides.
-        by_hand, worth: label and most points of each part given by hand, and of all parts, by column.
-        total, most: the column of the totals, and the most points in it, without a bonus.
-    """
+    """A class in its folder ``out`` that is graded, and merged if the rows ``final`` of final.csv are given."""
 
     def __init__(self, out: Path, final: list[dict] | None = None):
         graded = gradebook.load(out)
@@ -37,7 +29,9 @@ class Class:
         self.rows = [MERGED | row for row in graded.rows]
         loaded = [gradebook.load_record(out, row["hand_in"]) for row in self.rows]
         self.records = {record["hand_in"]: record for record in loaded if record}
+        # Rows with the points of those who handed in, by column; None where a person still decides.
         self.scored = [row for row in final or self.rows if row["hand_in"]]
+        # The column of totals, label and most points by column, and the most points in all without a bonus.
         self.total, by_hand = ("total", rubric.parts(self.lab, out)) if final else ("auto_score", {})
         self.by_hand = {name: (f"report: {name}", points) for name, points in by_hand.items()}
         self.worth = {name: (q.label, q.points) for name, q in gradebook.questions(self.lab).items()} | self.by_hand
@@ -60,10 +54,8 @@ class Class:
     def parts(self) -> dict[str, dict]:
         """What is known of each part, by column.
 
-        ``counts``: how many have all points, some, none, and how many wait for a person. ``quartiles``: of its points.
-        ``correlation``: with the totals in which nothing is open, None where it is not defined. ``seconds``: median and
-        longest processor time, and the row with the longest, None if it was not measured. ``causes``: why points were
-        lost or are open, each with the rows, those of most rows first.
+        ``counts``: how many have all points, some, none, and how many wait for a person. ``correlation``: with the
+        totals in which nothing is open, if it is defined. ``seconds``: median, longest, and whose that is, if measured.
         """
         found = {}
         for name, (label, most) in self.worth.items():
@@ -91,10 +83,7 @@ class Class:
 
     @cached_property
     def runs(self) -> list[dict]:
-        """The runs with a known index: ``row``, ``accuracy``, ``db``, the formula's ``points``, ``open``.
-
-        ``odd`` are those with more points than the median at an accuracy ``ODD`` below the median.
-        """
+        """The runs with a known index and the formula's points; ``odd``: many points, but a low accuracy."""
         found = []
         for row in self.scored:
             record = self.records.get(row["hand_in"], {})
