@@ -86,14 +86,14 @@ def main(argv: list[str]) -> int:
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
     """The rows with a hand-in (or ``marks.called``) or a ``total``, None if undecided, and the lab. LabError: merge."""
-    graded, path = gradebook.load(out), out / "final.csv"
+    graded, path = gradebook.load(out, whole=True), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
     found = [row.cells for row in tables.read(path, ["student_id", "hand_in", "total"], None)[0]]
     totals = {tables.key(marks.called(cells)): marks.number(cells["total"], 1e6) for cells in found}
     rows = [row | {"hand_in": marks.called(row)} for row in graded.rows]
-    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys():
-        raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")
+    if {tables.key(row["hand_in"]) for row in rows} != totals.keys():
+        raise LabError(f"{path} is not of this gradebook; merge again")
     rows = [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows]
     return [row for row in rows if row["status"] != "ABSENT" or row["total"] is not None], graded.lab
 

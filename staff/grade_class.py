@@ -87,10 +87,10 @@ def build_merge_parser() -> argparse.ArgumentParser:
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """The hand-ins to grade, and a row by ``hand_in`` for each that has a rival of the same id: its notes, or REPLACED.
+    """The hand-ins to grade, and a row for each, which says what counts of several with one id: the newest.
 
-    The newest counts. A person decides if times are equal, names differ (perhaps a mistyped id), or a course system
-    names different uploaders: anybody can write another's id into a file's name.
+    A person decides if times are equal, names differ (perhaps a mistyped id), or a course system names different
+    uploaders: anybody can write another's id into a file's name.
     """
     by_id, to_grade, rows = defaultdict(list), [], {}
     for one in found:
@@ -99,7 +99,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
         same = len({(one.name.casefold(), one.uploader) for one in rivals}) == 1
         newest = [one for one in rivals if not same or rank(one) == max(map(rank, rivals))]
         to_grade += newest
-        for one in rivals if len(rivals) > 1 else ():
+        for one in rivals:
             row = rows[one.hand_in] = gradebook.Row(one.hand_in, one.student_id, one.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not one))
             if one not in newest:
@@ -107,7 +107,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             elif len(newest) > 1:
                 why = "is as new" if same else "has another name or was uploaded by another"
                 row.review = [f"{others} with the same id {why}; keep one of them in the folder and --resume"]
-            else:
+            elif others:
                 row.notes = [f"it counts for its id; not counted: {others}"]
     return to_grade, rows
 
@@ -124,13 +124,12 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
     paths = sorted((args.out / "records").glob("*.json"))  # also of hand-ins that are not there
     if paths and not args.resume:
         raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
-    now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
+    now = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
     for made in (files.read_json(path).get("settings") for path in paths):
-        was_under = {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now_under
-        for name, now in now_under.items():
-            if was_under.get(name) not in (now, None if name == "key" else now):  # version 0.2 kept no key
-                told = f"{args.out} holds records made with another {name} ({was_under.get(name)}, now {now})"
-                raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
+        was = now | {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now  # 0.2 kept no key
+        for name in (name for name in now if was[name] != now[name]):
+            told = f"{args.out} holds records made with another {name} ({was[name]}, now {now[name]})"
+            raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
     loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
     return {hand_in: record for hand_in, record in loaded.items() if record}
 
@@ -141,19 +140,11 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
 def grade_class(
     args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: regrade.Again | None = None
 ) -> list[gradebook.Row]:
-    """Grade what needs grading and write everything; an interruption keeps what was done.
+    """Grade what needs grading and write everything; an interruption keeps what was done. Returns the gradebook's rows.
 
-    Args:
-        args: from ``build_parser``.
-        grader: returns the record of one hand-in.
-        again: the only hand-in that is graded, even if it has a record; None for all that need it.
-
-    Returns:
-        the rows of the gradebook.
-
-    Raises:
-        LabError: an argument, a list or the cluster is wrong; another process uses ``--out``; or records
-            could not be saved, though everything else was.
+    ``grader`` returns the record of one hand-in. ``again`` is the only one that is graded, even if it has a record.
+    LabError: an argument, a list or the cluster is wrong; another process uses ``--out``; or records could not be
+    saved, though everything else was.
     """
     from_args(Options, args)
     args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
@@ -187,7 +178,7 @@ def grade_found(
     regrades["handins"] = str(args.handins)
     found = again.begin(args.out, found, regrades) if again else found
     found, regraded = regrade.applied(args.out, found, regrades)
-    to_grade, rivals = counting(found)
+    to_grade, rows = counting(found)
     key = (appeal.read_key(args.out) if args.seed is None else None) or appeal.key_of(args.seed)
     earlier = earlier_records(args, to_grade, key)
     its = grade_one.facts(args.dataset, args.lab)
@@ -206,7 +197,7 @@ def grade_found(
         ordered = sorted(to_grade, key=lambda one: one.hand_in not in earlier)
         jobs, done = [Job(one, earlier.get(one.hand_in)) for one in ordered], {}
     unsaved, pool = [], Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)
-    rows_now = partial(class_rows, found, done, rivals, {one.hand_in for one in to_grade})
+    rows_now = partial(class_rows, rows, done, {one.hand_in for one in to_grade})
     try:
         with closing(pool):
             grade_jobs(args, pool, grader, jobs, done, unsaved, rows_now)
@@ -265,19 +256,12 @@ def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> d
     return record
 
 
-def class_rows(
-    found: list[archives.Found], done: dict[str, dict], rivals: dict[str, gradebook.Row], to_grade: set[str]
-) -> list[gradebook.Row]:
-    """The gradebook's rows; hand-ins still to be graded have none."""
-    rows = []
-    for one in found:
-        row = rivals.get(one.hand_in) or gradebook.Row(one.hand_in, one.student_id, one.name, None)
-        row.record = done.get(one.hand_in)
-        if row.record:  # a folder inside may say id and name
-            row.student_id, row.name = row.record["student_id"], row.record["name"]
-        if row.record or one.hand_in not in to_grade:
-            rows.append(row)
-    return rows
+def class_rows(rows: dict[str, gradebook.Row], done: dict[str, dict], to_grade: set[str]) -> list[gradebook.Row]:
+    """The gradebook's rows, but for those of hand-ins that are still to be graded."""
+    for hand_in, record in done.items():
+        row = rows[hand_in]
+        row.record, row.student_id, row.name = record, record["student_id"], record["name"]  # as a folder inside says
+    return [row for hand_in, row in rows.items() if row.record or hand_in not in to_grade]
 
 
 def main(argv: list[str] | None = None) -> int:

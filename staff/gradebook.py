@@ -53,7 +53,6 @@ class Graded:
 
     lab: str
     rows: list[dict]  # of the gradebook that count, by column, and ``look``: whether a person must look at it
-    missing: int
     facts: list[str]
     alike: list[list[str]]
     replaced: list[str]  # hand-ins in whose place others count
@@ -169,15 +168,17 @@ def load_record(out: Path, hand_in: str) -> dict | None:
         return None
 
 
-def load(out: Path) -> Graded:
-    """What ``write`` kept. Raises LabError if nothing is graded, or the file is damaged."""
+def load(out: Path, whole: bool = False) -> Graded:
+    """What ``write`` kept. LabError if nothing is graded, or not the ``whole`` class, or the file is damaged."""
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
         rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
         replaced = [row["hand_in"] for row in rows if row["status"] == "REPLACED"]
         rows = [row for row in rows if row["status"] != "REPLACED"]
-        return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []), replaced)
+        if whole and kept["missing"]:
+            raise LabError(f"not all hand-ins are graded yet ({kept['missing']} wait); finish with --resume")
+        return Graded(lab, rows, kept.get("facts", []), kept.get("alike", []), replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError, AttributeError):

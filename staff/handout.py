@@ -52,11 +52,7 @@ def regions() -> dict[str, str]:
 
 
 def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
-    """The student's text of the solved file ``name``, and the labels of the tasks in it.
-
-    Raises:
-        LabError: a marker is malformed, nested, unclosed or stray, a region is too long, or a task is unknown.
-    """
+    """The student's text of the solved file ``name``, and the labels of its tasks. LabError: a marker is wrong."""
     form = _MARKDOWN_LINE if name.endswith(".md") else _PYTHON_LINE
     known, kept, labels, opened = regions(), [], [], None
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
@@ -113,8 +109,7 @@ def student_copy(name: str, source: Path = ROOT) -> tuple[bytes, list[str]]:
 def make_handout(out: Path, source: Path = ROOT) -> list[str]:
     """Write the student's tree into the new folder ``out``, whole or not at all; returns the files' names, sorted.
 
-    Raises:
-        LabError: a file is missing, a marker is wrong, a task is missing or duplicated, or ``out`` is not empty.
+    LabError: a file is missing, a marker is wrong, a task is missing or duplicated, or ``out`` is not empty.
     """
     check_new_folder(out)
     names, tasks = find(STUDENT_FILES, source), []

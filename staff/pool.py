@@ -1,6 +1,5 @@
 """Grade many hand-ins at a time, in processes of this machine or a Dask cluster, any of which may die."""
 
-import functools
 import os
 import signal
 import threading
@@ -52,15 +51,8 @@ def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandI
         return grade_one.internal_record(handin, settings, grade_one.fault(error))
 
 
-def attempt_below(parent: int, *arguments) -> dict:
-    """``attempt`` in a process of this machine, which ends when its parent ends, even if that was killed."""
-    end_with(parent)
-    return attempt(*arguments)
-
-
-@functools.cache
 def end_with(parent: int) -> None:
-    """End this process and its children soon after its parent; no use on Windows, where the parent's id stays."""
+    """End this process soon after its parent, even if that was killed; not on Windows, where the parent's id stays."""
 
     def watch():
         while os.getppid() == parent:
@@ -73,9 +65,7 @@ def end_with(parent: int) -> None:
 class Pool:
     """``jobs`` processes of this machine, or those of an existing Dask cluster at the address ``scheduler``.
 
-    Raises:
-        LabError: the cluster does not answer, has no workers, or they have another version of the lab or other data, or
-            no bubblewrap though the class is not graded ``unsandboxed``.
+    LabError: it does not answer, or a worker has another version of the lab, other data, or no bubblewrap.
     """
 
     def __init__(self, jobs: int, scheduler: str | None, settings: Settings, unsandboxed: bool):
@@ -129,8 +119,9 @@ class Pool:
         # Processes that start here ignore Ctrl-C and print no tracebacks: this one ends them.
         former = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            self.executor = get_reusable_executor(max(2, self.jobs), timeout=300, env=ONE_THREAD)
-            return self.executor.submit(attempt_below, os.getpid(), grader, job, self.settings)
+            options = {"env": ONE_THREAD, "initializer": end_with, "initargs": (os.getpid(),)}
+            self.executor = get_reusable_executor(max(2, self.jobs), timeout=300, **options)
+            return self.executor.submit(attempt, grader, job, self.settings)
         finally:
             signal.signal(signal.SIGINT, former)
 

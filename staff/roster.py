@@ -75,13 +75,10 @@ class Course:
         return [(owners[name].ids[0] if owners[name] else one, name) for one, name in hand_ins] + absent
 
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
-        """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary.
-
-        A row gets its student's id as the roster has it: from here on, a student has one id.
-        """
+        """Enter in rows what is known, also the roster's ids, and the absent if ``complete``; lines for the summary."""
         matched = match(self, [(row.student_id, row.hand_in) for row in rows])
         absent, remarks, facts = {student.ids[0]: student for student in self.students}, [], []
-        others = {one.other.ids[0]: f"{hand_in}: {one.remark}" for hand_in, one in matched.items() if one.other}
+        others = {one.other.ids[0]: [f"{hand_in}: {one.remark}"] for hand_in, one in matched.items() if one.other}
         for row in rows:
             student, remark, other = matched[row.hand_in]
             remarks += [f"{row.hand_in}: {remark}"] if remark else []
@@ -104,8 +101,7 @@ class Course:
             named = listed(list(map(str, absent.values())), "; ") or "nobody"
             facts.append(f"roster: {len(self.students)} students; absent: {named}")
             for one, s in absent.items():
-                notes = [others[one]] if one in others else []
-                rows.append(gradebook.Row("", one, s.name, None, notes, [], s.email, s.section))
+                rows.append(gradebook.Row("", one, s.name, None, others.get(one, []), [], s.email, s.section))
         facts += [f"roster: {listed(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
@@ -197,8 +193,8 @@ def _student(system: str, row: tables.Row) -> Student:
 def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
     """Whose hand-ins are, by name of the hand-in.
 
-    An id counts as written, then in another case or form; then the uploader counts, and then an id that a spreadsheet
-    may have changed (zeros in front lost or added, 2.1E+09), if only one student has such an id.
+    First the id counts, in any case or form, then the uploader, then an id that a spreadsheet may have changed (zeros
+    in front, 2.1E+09), if only one student has such an id.
     """
     by_id = {tables.key(one): student for student in course.students for one in (*student.ids[1:], student.email)}
     by_id |= {tables.key(student.ids[0]): student for student in course.students}

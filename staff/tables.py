@@ -72,10 +72,8 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = (
     """The lines that are not empty of a table whose first line names the columns, and notes on how it was read.
 
     Where no commas part the cells, numbers may have a decimal comma. The columns ``name`` and ``hand_in`` are always
-    allowed; ``optional`` None allows all others.
-
-    Raises:
-        LabError: the file or its encoding is not clear, a column is missing, unknown or twice, or a line is too long.
+    allowed; ``optional`` None allows all others. LabError: the file or its encoding is not clear, a column is missing,
+    unknown or twice, or a line is too long.
     """
     (lines, numbers, delimiter, _), notes = sheet(path)
     (columns, *lines), rows = [[_unguarded(cell.strip()) for cell in cells] for cells in lines], []
