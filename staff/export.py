@@ -114,7 +114,7 @@ def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, 
     without, contents = [], {}
     for row in (row for row in rows if row["total"] is not None):
         hand_in, name = row["hand_in"], upload_name(system, row["hand_in"], matched[row["hand_in"]].student)
-        page = gradebook.feedback_folder(out, hand_in) / pages.PAGE
+        page = out / pages.link(row)["address"]
         if not page.is_file() or not name:
             without.append(hand_in)
         elif system == "canvas":  # shown under the name of the student's own file, which is a zip

@@ -282,10 +282,10 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
         return performance | {"message": f"{found}; reproduced by {again.sentence(last=True)}"}
     if again.our_fault:
         return undecided(again.sentence(), "INTERNAL")
-    told = [again.sentence(), *([f"{' and '.join(idle)} earned no points, and a run needs both steps"] if idle else [])]
+    told = f"; {' and '.join(idle)} earned no points, and a run needs both steps" if idle else ""
     how = "not accepted" if again.doubt or again.way else "not reproduced"
     hint = "hand in the submission.py that made the run, with the run's own config.yaml"
-    return undecided(f"{how}: {'; '.join(told)}; a person decides", hint=hint)
+    return undecided(f"{how}: {again.sentence()}{told}; a person decides", hint=hint)
 
 
 def claimed_index(handin: archives.HandIn) -> int | None:

@@ -36,11 +36,6 @@ def questions(lab: str) -> dict[str, Question]:
     return catalog.load(lab).questions | (RUN_QUESTIONS if lab == catalog.MAIN else {})
 
 
-def auto_points(lab: str) -> int:
-    """The points of ``questions``, without those of a bonus."""
-    return catalog.total_points(questions(lab))
-
-
 def columns(lab: str, extra: Container[str] = ()) -> list[str]:
     """The columns of ``gradebook.csv``; ``extra`` names those of the roster and the deadline that it has."""
     names = ["hand_in", "student_id", "name", "section", *questions(lab), "auto_score", "late", "penalty"]
@@ -116,8 +111,8 @@ def total(points: Iterable[float | None]) -> float:
 
 
 def given(points: float | None) -> str:
-    """Points as text for people."""
-    return "open" if points is None else tables.guarded(points)
+    """Points as text for people, with two decimals at most."""
+    return "open" if points is None else f"{points:.2f}".rstrip("0").rstrip(".")
 
 
 def undecided_causes(record: dict) -> list[str]:
@@ -213,10 +208,6 @@ def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
     extra = {name for row in graded for name in EXTRA if row[name] or (name == "penalty" and row["late"])}
     tables.write(out / "gradebook.csv", columns(lab, extra), graded)
     return graded
-
-
-def feedback_folder(out: Path, hand_in: str) -> Path:
-    return out / "feedback" / file_name(hand_in)
 
 
 def counted(statuses: Iterable[str]) -> str:

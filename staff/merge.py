@@ -70,9 +70,6 @@ def _final(lab: str, by_hand: Rubric, row: dict, its: Marks, twice: bool) -> dic
     return final | {"note": "; ".join(notes)}
 
 
-# --------------------------------------------------------------------------- the log
-
-
 def _changes(out: Path, names: list[str], graded: Graded, rows: list[dict], marks_file: str) -> list[audit.Line]:
     """A line for each change of points since the last merge, or since grading, and for each REVIEW row looked at."""
     try:

@@ -68,12 +68,6 @@ class Course:
         if self != Course() or (out / COURSE).exists():
             files.write_text(out / COURSE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
-    def named(self, hand_ins: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Ids and names of hand-ins, with the roster's ids, and its students without one: lists may name them, too."""
-        owners = {hand_in: one.student for hand_in, one in match(self, hand_ins).items()}
-        absent = [(s.ids[0], f"absent/{s.ids[0]}") for s in self.students if s not in owners.values()]
-        return [(owners[name].ids[0] if owners[name] else one, name) for one, name in hand_ins] + absent
-
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
         """Enter in rows what is known, also the roster's ids, and the absent if ``complete``; lines for the summary."""
         matched = match(self, [(row.student_id, row.hand_in) for row in rows])
@@ -139,7 +133,10 @@ def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Co
             raise LabError(f"deadline of {student}: {error}") from None
     if args.times:
         rows, more = tables.read(args.times, ["student_id", "submitted"])
-        meant_by, changed = tables.whose([row for row in rows if row.cells["submitted"]], course.named(hand_ins))
+        owners = {hand_in: one.student for hand_in, one in match(course, hand_ins).items()}
+        named = [(owners[name].ids[0] if owners[name] else student_id, name) for student_id, name in hand_ins]
+        named += [(s.ids[0], f"absent/{s.ids[0]}") for s in course.students if s not in owners.values()]
+        meant_by, changed = tables.whose([row for row in rows if row.cells["submitted"]], named)
         course.times, errors = {}, [wrong for *_, wrong in meant_by if wrong]
         for row, meant, _ in meant_by:
             course.times |= dict.fromkeys(meant, row.cells["submitted"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from grading.scores import PERFORMANCE_POINTS
+from labs import catalog
 from report import pages
 from staff import gradebook, rubric
 
@@ -35,7 +36,7 @@ class Class:
         self.total, by_hand = ("total", rubric.parts(self.lab, out)) if final else ("auto_score", {})
         self.by_hand = {name: (f"report: {name}", points) for name, points in by_hand.items()}
         self.worth = {name: (q.label, q.points) for name, q in gradebook.questions(self.lab).items()} | self.by_hand
-        self.most = gradebook.auto_points(self.lab) + sum(by_hand.values())
+        self.most = catalog.total_points(gradebook.questions(self.lab)) + sum(by_hand.values())
 
     def is_closed(self, row: dict) -> bool:
         """Whether nothing of a total is open."""
@@ -66,20 +67,16 @@ class Class:
             varied = len(pairs) >= SMALLEST and np.std(pairs, axis=0).min() > 0
             part = {"label": label, "points": most, "counts": counts, "quartiles": quartiles(known)}
             part["correlation"] = np.corrcoef(np.transpose(pairs))[0, 1] if varied else None
-            found[name] = part | self._told(name)
+            times, lost = [], []
+            for row in self.scored:
+                record = self.records.get(row["hand_in"], {"questions": []})
+                times += [(record["seconds"][name], row)] if name in record.get("seconds", {}) else []
+                asked = (q for q in record["questions"] if q["id"] == name)
+                lost += [(q, row) for q in asked if q["score"] < q["points"] - LOST or gradebook.decided(q) is None]
+            times.sort(key=lambda pair: pair[0])
+            seconds = (times[len(times) // 2][0], *times[-1]) if times else None
+            found[name] = part | {"seconds": seconds, "causes": gradebook.causes(lost)}
         return found
-
-    def _told(self, name: str) -> dict:
-        """What the records tell of a part: ``seconds`` and ``causes``."""
-        times, lost = [], []
-        for row in self.scored:
-            record = self.records.get(row["hand_in"], {"questions": []})
-            times += [(record["seconds"][name], row)] if name in record.get("seconds", {}) else []
-            asked = (q for q in record["questions"] if q["id"] == name)
-            lost += [(q, row) for q in asked if q["score"] < q["points"] - LOST or gradebook.decided(q) is None]
-        times.sort(key=lambda pair: pair[0])
-        seconds = (times[len(times) // 2][0], *times[-1]) if times else None
-        return {"seconds": seconds, "causes": gradebook.causes(lost)}
 
     @cached_property
     def runs(self) -> list[dict]:
@@ -98,9 +95,6 @@ class Class:
 def quartiles(known: list[float]) -> list[float] | None:
     """The lower quartile, the median and the upper one; None for fewer than ``SMALLEST``."""
     return np.percentile(known, [25, 50, 75]).tolist() if len(known) >= SMALLEST else None
-
-
-# --------------------------------------------------------------------------- plots
 
 
 def _plot(draw: Callable) -> str:
