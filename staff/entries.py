@@ -93,7 +93,7 @@ class Contents:
     def replace(self, name: str, path: Path) -> None:
         """Put a file of our own in place of each one that has this name."""
         self.entries = [entry for entry in self.entries if entry.parts[-1].lower() != name]
-        self.entries.append(Entry((name,), partial(_bounded, path.open, name), path))
+        self.entries.append(Entry((name,), partial(_bounded, partial(path.open, "rb"), name), path))
 
     def _inside(self, archive: Entry) -> list[Entry]:
         """The files of an archive in the hand-in; none if it cannot be read, which ``unread`` then tells."""
@@ -200,7 +200,7 @@ class Contents:
                     waiting.append((item.path, parts))
                 elif not is_folder and _wanted(parts):
                     path = Path(item.path)
-                    yield Entry(parts, partial(_bounded, path.open, parts[-1]), path)
+                    yield Entry(parts, partial(_bounded, partial(path.open, "rb"), parts[-1]), path)
 
     def _check(self, count: int) -> None:
         if self._count + count > MOST_ENTRIES:
@@ -249,16 +249,16 @@ class _Bounded:
         return self._file.read(self.most if length < 0 else length)
 
 
-def _bounded(opened: Callable[[str], IO[bytes]], name: str, limit: int) -> bytes:
+def _bounded(opened: Callable[[], IO[bytes]], name: str, limit: int) -> bytes:
     """All bytes of a file. A zip bomb is unpacked no further than the limit."""
-    with opened("rb") as file:
+    with opened() as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise Refused(f"{name} is larger than {size(limit)}")
     return content
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, _mode: str) -> IO[bytes]:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Refused(f"it is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
     return archive.open(info)

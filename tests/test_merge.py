@@ -1,7 +1,6 @@
 """Merging: report points and decisions by hand make 100, and tables survive spreadsheets."""
 
 import csv
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -132,21 +131,6 @@ def test_what_is_not_decided_has_no_total_until_marks_decide(handins, final):
     assert "e_step by hand, graded 10" in rows["PB2"]["note"]
 
 
-def test_merge_survives_grading_again_and_takes_the_newest(handins, final, tmp_path):
-    os.utime(add(handins, "PB1").rename(handins / "PB1+Ann+LAB3_old.zip"), (1, 1))
-    for student, word in {"PB1": "review", "PB2": "wrong 1"}.items():
-        add(handins, student, word)
-    marks = f"{REPORT},performance\nPB1,{FULL},25\nPB2,{FULL},\n"
-    before = final(marks)
-    add(handins, "PB2", "right")
-    add(handins, "PB3")
-    after = final(marks)
-    assert after["PB1"] == before["PB1"] and after["PB1"]["hand_in"] == "PB1+Ann+LAB3"
-    assert (before["PB2"]["total"], after["PB2"]["total"]) == ("95", "100")
-    assert after["PB3"]["undecided"].startswith("log")
-    assert (tmp_path / "marks.csv").read_text(encoding="utf-8-sig") == marks
-
-
 def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
     add(handins, "PB1").rename(handins / "my  homework.zip")  # two spaces, which the gradebook shows as one
     for text in (f"{REPORT},status\nmy homework,{FULL},OK\n", f"hand_in,{REPORT},status\nmy homework,,{FULL},OK\n"):
@@ -268,11 +252,8 @@ def test_wrong_marks_name_line_and_column(handins, final, tmp_path):
     with pytest.raises(LabError, match="no file"):
         merge.merge(tmp_path / "out", tmp_path / "no.csv")
     (tmp_path / "marks.csv").write_text(f"{REPORT}\nPB1,{FULL}\n")
-    for name, content, cause in (
-        ("gradebook.json", b'{"missing": 0, "rows": [{}]}', "is damaged"),
-        ("gradebook.json", b"[]", "is damaged"),
-    ):
-        (tmp_path / "out" / name).write_bytes(content)
-        with pytest.raises(LabError, match=f"{name} {cause}"):
+    for content in ('{"missing": 0, "rows": [{}]}', "[]"):
+        (tmp_path / "out/gradebook.json").write_text(content)
+        with pytest.raises(LabError, match="gradebook.json is damaged"):
             merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert not (tmp_path / "out/final.csv").exists()
