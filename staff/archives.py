@@ -1,8 +1,10 @@
 """Read untrusted hand-ins, zips or folders: no name, size or link in them is trusted.
 
-for found in find(folder):          # each zip or folder of a class
-    handin = read(found)            # the few files that grading needs, in memory, within bounds
-    unpack(handin, scratch)         # into a clean folder, under names of our own
+    for found in find(folder):          # each zip or folder of a class
+        handin = read(found)            # the few files that grading needs, in memory, within bounds
+        unpack(handin, scratch)         # into a clean folder, under names of our own
+
+``entries`` opens archives.
 """
 
 import hashlib

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
 
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
-    """The rows with a hand-in (or ``marks.called``) or a ``total``, None if undecided, and the lab. LabError: merge."""
+    """The rows to export, by ``marks.called`` as ``hand_in``, with ``total``, None if undecided; and the lab."""
     graded, path = gradebook.load(out, whole=True), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")

@@ -127,9 +127,10 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
     now = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
     for made in (files.read_json(path).get("settings") for path in paths):
         was = now | {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now  # 0.2 kept no key
-        for name in (name for name in now if was[name] != now[name]):
-            told = f"{args.out} holds records made with another {name} ({was[name]}, now {now[name]})"
-            raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
+        for name, value in now.items():
+            if was[name] != value:
+                told = f"{args.out} holds records made with another {name} ({was[name]}, now {value})"
+                raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
     loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
     return {hand_in: record for hand_in, record in loaded.items() if record}
 
