@@ -29,8 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--lab", choices=catalog.names(), default=catalog.MAIN, help="whose questions (default: main)")
     text = f"check one question (default: all; of the main lab: {', '.join(checks.QUESTIONS)})"
     parser.add_argument("--only", metavar="QUESTION", help=text)
-    text = "seed of the numbers to check with (default: 0)"
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help=text)
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the numbers (default: 0)")
     return parser
 
 

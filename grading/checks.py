@@ -66,11 +66,7 @@ HINTS_BY_TEXT = {
 
 
 def read_source(path: Path) -> bytes:
-    """The bytes of a submission.
-
-    Raises:
-        LabError: the file is missing, or too large to be source code.
-    """
+    """The bytes of a submission. Raises LabError where the file is missing, or too large to be source code."""
     if not path.is_file():
         raise LabError(f"there is no file {path}; give the path of your submission.py")
     size = path.stat().st_size
@@ -80,10 +76,7 @@ def read_source(path: Path) -> bytes:
 
 
 def make_inputs(name: str, seed: int, questions: dict[str, Question] | None = None) -> Arrays:
-    """The arrays that question ``name`` gives to a submission; other seeds change the numbers, not the difficulty.
-
-    ``questions`` are another lab's; None means ``QUESTIONS``.
-    """
+    """What a question of ``questions`` (or ``QUESTIONS``) gives; other seeds change the numbers, not the difficulty."""
     return (questions or QUESTIONS)[name].inputs(np.random.default_rng([seed, *name.encode()]))
 
 
@@ -94,16 +87,9 @@ def secret_seeds(key: str, whose: str, names: Iterable[str] = QUESTIONS) -> dict
 
 
 def score(name: str, inputs: Arrays, answers: Arrays, questions: dict[str, Question] | None = None) -> dict:
-    """Judge the answers to one question.
+    """Judge the answers to one question of ``questions`` (or ``QUESTIONS``), arrays of any shapes, types and values.
 
-    Args:
-        name: a key of ``QUESTIONS``.
-        inputs: what ``make_inputs`` gave.
-        answers: arrays that the child left, of any shapes, types and values.
-        questions: another lab's; None means ``QUESTIONS``.
-
-    Returns:
-        The entry of ``questions`` in grade.json; its verdict is PASS or WRONG.
+    Returns its entry of ``questions`` in grade.json; the verdict is PASS or WRONG.
     """
     asked = (questions or QUESTIONS)[name]
     with np.errstate(all="ignore"):  # answers may hold anything
@@ -143,8 +129,7 @@ def check_code(
         seed: chooses the numbers, for all questions or by question; the same seed gives the same report.
         limits: limits of each question; None means ``sandbox.Limits()``, or ``LAB_LIMITS`` for another lab.
         jobs: number of processes at the same time where each question needs its own (without bubblewrap).
-        questions: another lab's; None means ``QUESTIONS``.
-        tasks: that lab's part of the worker, a module with a dict ``TASKS``; it must not contain answers.
+        questions, tasks: another lab's, and its part of the worker, a module with ``TASKS``; None: the main lab's.
         box: a sandbox of this submission that is there already; None makes one.
 
     Returns:
@@ -161,7 +146,14 @@ def check_code(
     with contextlib.nullcontext(box) if box else sandbox.Box(source, tasks) as box:
 
         def check(name: str) -> dict:
-            return _checked(name, box, seeds[name], limits, questions, gaps.get(name))
+            if gaps.get(name, ("", ""))[1] == slips.FILL_IN:
+                told = {"verdict": "ERROR", "message": f"not attempted: {gaps[name][0]}", "hint": slips.FILL_IN}
+                return question(name, questions[name].label, questions[name].points) | told
+            inputs = make_inputs(name, seeds[name], questions)
+            # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
+            own = int.from_bytes(hashlib.sha256(f"{seeds[name]} {name}".encode()).digest()[:4])
+            outcome = box.run(name, inputs, settings={"seed": own}, limits=limits)
+            return _judged(name, inputs, outcome, questions)
 
         if box.sealed:  # in this thread: bubblewrap ends with the thread that started it
             return list(map(check, names))
@@ -173,20 +165,7 @@ def check_code(
                 raise
 
 
-def _checked(
-    name: str, box: sandbox.Box, seed: int, limits: sandbox.Limits | None, questions: dict, gap: tuple | None
-) -> dict:
-    """The entry of one question; ``gap`` comes from ``slips.unfilled``."""
-    if gap and gap[1] == slips.FILL_IN:
-        told = {"verdict": "ERROR", "message": f"not attempted: {gap[0]}", "hint": gap[1]}
-        return question(name, questions[name].label, questions[name].points) | told
-    inputs = make_inputs(name, seed, questions)
-    # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
-    settings = {"seed": int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4])}
-    return judged(name, inputs, box.run(name, inputs, settings=settings, limits=limits), questions)
-
-
-def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[str, Question] | None = None) -> dict:
+def _judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[str, Question]) -> dict:
     """The entry of one question, from what the child left; arrays beside an exception get their points, too."""
     found = {}
     if outcome.status == "done" or outcome.arrays:
@@ -196,16 +175,14 @@ def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[
             outcome = sandbox.Outcome("crash", cause=f"its answers cannot be judged ({type(error).__name__})")
     if outcome.status == "done":
         return found
-    asked = (questions or QUESTIONS)[name]
-    entry = question(name, asked.label, asked.points)
+    entry = question(name, questions[name].label, questions[name].points)
     if outcome.status == "raised":
         message, hint = explain_error(outcome.error | ({"kind": "exception"} if found else {}))
         if found:
             message += f"\nwhat was set before that: {found['message']}"
             hint = "; ".join(filter(None, (hint, found.get("hint"))))
         return entry | {"score": found.get("score", 0.0), "verdict": "ERROR", "message": message, "hint": hint}
-    verdict = outcome.status.upper()
-    return entry | {"verdict": verdict, "message": outcome.cause, "hint": HINTS[verdict]}
+    return entry | {"verdict": (verdict := outcome.status.upper()), "message": outcome.cause, "hint": HINTS[verdict]}
 
 
 def explain_error(error: dict) -> tuple[str, str]:

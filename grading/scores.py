@@ -42,13 +42,9 @@ BASELINE = {"n_components": 10, "max_iter": 100, "seed": 123}
 
 
 def matched_accuracy(labels: np.ndarray, clusters: np.ndarray) -> float:
-    """Share of samples whose cluster is matched to their label, both int (N,), by the best one-to-one matching.
-
-    Clusters may have any numbering and any number.
-    """
+    """Share of samples whose cluster, of any number, is matched to their label, both int (N,), one to one at best."""
     table = contingency_matrix(labels, clusters)
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return float(table[rows, columns].sum() / len(labels))
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(labels))
 
 
 def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
@@ -61,10 +57,7 @@ def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
 
 def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
-    """Davies-Bouldin index in pixel space (lower is better) of images uint8 (N, 1, 28, 28) by clusters int (N,).
-
-    None if it is not defined.
-    """
+    """Davies-Bouldin index of images uint8 (N, 1, 28, 28) by clusters int (N,), in pixel space; None if undefined."""
     if not 2 <= len(np.unique(clusters)) < len(clusters):
         return None
     return float(davies_bouldin_score(data.flatten(images).astype(np.float64), clusters))
@@ -73,10 +66,8 @@ def davies_bouldin(images: np.ndarray, clusters: np.ndarray) -> float | None:
 def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray, test: np.ndarray) -> float:
     """The index of scikit-learn's PCA and GaussianMixture with the settings in ``BASELINE``, kept in the cache.
 
-    ``train`` and ``test`` are uint8 (N, 1, 28, 28), those of the named data set.
-
-    Raises:
-        LabError: it cannot be computed here: the libraries give a figure that cannot be.
+    ``train`` and ``test`` are uint8 (N, 1, 28, 28), those of the named data set. Raises LabError where the libraries
+    give a figure that cannot be.
     """
 
     def compute():
@@ -100,24 +91,16 @@ def baseline_davies_bouldin(dataset: str, embedding_dim: int, train: np.ndarray,
 
 
 def score_run(run: SavedRun, images: DataSet | None = None, sample_index: int | None = None) -> dict:
-    """Score a run by its saved parameters.
+    """The part of grade.json that a run's saved parameters decide.
 
-    Args:
-        run: the run, whose data set is prepared.
-        images: that data set; None reads it.
-        sample_index: the student's answer to question 6.
-
-    Returns:
-        The run's part of grade.json: ``questions`` (the cluster of "6", Performance), ``sample_index``, ``config``,
-        ``dataset``, ``db``, ``db_sklearn`` (PCA runs), ``accuracy``, ``nmi``, ``ari`` and ``log_likelihood``.
+    ``images`` are the run's data set, which is prepared; None reads it. ``sample_index`` is the answer to question 6.
     """
-    dataset, is_pca = run.config.dataset, run.config.use_pca
+    dataset, d = run.config.dataset, run.config.embedding_dim
     images = images or data.load_data_set(dataset)
     mixture, codes = runs.mixture(run), runs.embed(run, images.test)
     clusters = mixture.predict(codes)
     db = davies_bouldin(images.test, clusters)
-    d = run.config.embedding_dim
-    baseline = baseline_davies_bouldin(dataset, d, images.train, images.test) if is_pca else None
+    baseline = baseline_davies_bouldin(dataset, d, images.train, images.test) if run.config.use_pca else None
     return {
         "questions": [score_index(run, sample_index, images), score_performance(run, db, baseline, clusters)],
         "sample_index": sample_index,
@@ -140,10 +123,7 @@ def grade(run: SavedRun, source: bytes, sample_index: int | None = None) -> dict
 
 
 def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None, clusters: np.ndarray) -> dict:
-    """Question 6, Performance: 30 points times DB_sklearn / DB_yours, clipped to [0, 30]; PCA runs only.
-
-    Both indices, and ``clusters``, int (N,), are those of the test images.
-    """
+    """Question 6, Performance: 30 * DB_sklearn / DB_yours, at most 30; ``clusters``, int (N,), of the test images."""
     entry = question("performance", "6 Performance", PERFORMANCE_POINTS)
     if not run.config.use_pca:
         message = "only PCA runs count for Performance; the AutoEncoder's figures are shown for comparison"
@@ -162,16 +142,14 @@ def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None,
         return entry | {"verdict": "REVIEW", "message": message, "hint": f"train again with {remedy}"}
     message = f"Davies-Bouldin {db:.4f}, scikit-learn's {db_sklearn:.4f}: 30 * {db_sklearn:.4f} / {db:.4f}"
     hint = "a lower index scores more: try other values of --embedding_dim, --seed and --max_iter"
-    hint = "" if points > PERFORMANCE_POINTS - 0.05 else hint
-    verdict = "PASS" if points > 0 else "WRONG"
-    return entry | {"score": points, "verdict": verdict, "message": message, "hint": hint}
+    entry |= {"score": points, "verdict": "PASS" if points > 0 else "WRONG", "message": message}
+    return entry | ({"hint": hint} if points <= PERFORMANCE_POINTS - 0.05 else {})
 
 
 def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKED_DIGIT) -> dict:
-    """Question 6, the cluster of "6": right if its most frequent true digit is 6.
+    """Question 6: right if the most frequent true digit of cluster ``k``, any number or None, is 6.
 
-    If no cluster qualifies, the one with the most sixes is right. ``k``, any number or None, is the student's answer.
-    The training images decide, because the pictures show them.
+    If no cluster qualifies, the one with the most sixes is right. The training images decide: the pictures show them.
     """
     entry = question("sample_index", f'6 the cluster of "{digit}"', SAMPLE_INDEX_POINTS)
     if not run.config.use_pca:
@@ -180,8 +158,8 @@ def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKE
         message = "no --sample_index given: compare true_*.png with cluster_*.png and pass the number of the cluster"
         return entry | {"verdict": "SKIPPED", "message": f"{message} where the digit {digit} is"}
     if not 0 <= k < run.n_components:
-        message = f"there is no cluster {k}: they are numbered 0 to {run.n_components - 1}"
-        return entry | {"verdict": "WRONG", "message": message}
+        told = f"there is no cluster {k}: they are numbered 0 to {run.n_components - 1}"
+        return entry | {"verdict": "WRONG", "message": told}
     held = count_labels(images.train_labels, runs.cluster_labels(run, images.train), run.n_components)
     of_digit = np.flatnonzero((held[:, digit] == held.max(axis=1)) & (held[:, digit] > 0))
     right = of_digit if len(of_digit) else np.flatnonzero(held[:, digit] == held[:, digit].max())

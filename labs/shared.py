@@ -1,9 +1,4 @@
-"""What the companion labs share besides the main lab's modules: flags, data, a run's folder, pictures, checks.
-
-parser = shared.build_parser("fashion_tutorial", Settings, "Train ...", "python -m labs.fashion_tutorial")
-with shared.run_path("fashion_tutorial", args.results_path) as path:
-dataset = shared.prepare("fashion_mnist", args.dataset, args.data_dir)
-"""
+"""What the companion labs share besides the main lab's modules: flags, data, a run's folder, pictures, checks."""
 
 import argparse
 import ast
@@ -33,15 +28,10 @@ class Settings:
     seed: int = setting(TrainConfig.seed, "random seed", low=0, high=2**32 - 1)
 
 
-def build_parser(
-    lab: str, kind: type, description: str, *examples: str, wanted: str | None = None
-) -> argparse.ArgumentParser:
-    """A parser with the flags that every lab has and those of ``kind``, a dataclass; ``examples`` are flags, too.
-
-    ``wanted``, the data set that the lab is about, brings flags for another one and for its folder.
-    """
+def build_parser(lab: str, kind: type, about: str, *examples: str, wanted: str = "") -> argparse.ArgumentParser:
+    """A parser with the flags that every lab has, those of ``kind``, a dataclass, and for ``wanted``, its data set."""
     command = f"python -m labs.{lab}"
-    parser = cli.make_parser(command, description, *(f"{command} {flags}".rstrip() for flags in examples))
+    parser = cli.make_parser(command, about, *(f"{command} {flags}".rstrip() for flags in examples))
     cli.add_options(parser, results_path=f"folder of this run (default: results/{lab}-<datetime>)")
     parser.add_argument("--check", action="store_true", help="check the code of submission.py and do no more")
     settings.add_flags(parser, kind, defaults=False)
@@ -61,10 +51,9 @@ def run_path(lab: str, results_path: str | None, name: str | None = None) -> Abs
 
 
 def prepare(wanted: str, dataset: str | None, data_dir: str | None = None) -> str:
-    """Make sure that a data set is prepared: ``dataset``, else ``wanted`` or ``digits``, the stand-in.
+    """Make sure that a data set is prepared: ``dataset``, else ``wanted`` or ``digits``, the stand-in: its name.
 
-    What the user asked for, by name or as a folder ``data_dir`` of IDX files, is never replaced by the stand-in. Raises
-    LabError as ``prepare.ensure`` does.
+    What the user asked for, by name or as a folder ``data_dir`` of IDX files, is never replaced: LabError is raised.
     """
     if dataset is not None:
         return ensure(dataset, data_dir)
@@ -96,10 +85,9 @@ def progress(items: Iterable | None = None, **how) -> tqdm:
 
 
 def write_run(path: Path, lab: str, facts: dict, pictures: dict, tables: dict[str, tuple], model=None) -> None:
-    """Write the folder of a run, which is new or empty, whole or not at all.
+    """Write the folder of a run, new or empty, whole or not at all.
 
-    ``facts`` go into ``config.yaml`` after the name of the lab; ``pictures`` are matplotlib's figures, ``tables`` the
-    header and rows of CSV files, both by name; ``model`` is a trained network with ``save_pretrained``.
+    ``facts`` go into ``config.yaml``; figures and CSV files, each of a header and rows, are given by name.
     """
     with files.new_folder(path) as folder:
         for name, figure in pictures.items():
@@ -122,11 +110,28 @@ def save_figure(figure, path: Path) -> None:
         figure.savefig(partial)
 
 
-def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterable[str] = (), title="", **how):
-    """A figure of small images in rows, grey (H, W) or colour (H, W, 3); None leaves a gap.
+def text_table(header: Iterable, rows: Iterable[Iterable]) -> str:
+    """Rows for a console, in columns as wide as they need, the first one flush left."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(n) if i else cell.ljust(n) for i, (cell, n) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    )
 
-    ``left`` and ``top`` hold a text for each row and column; ``how`` replaces arguments of ``imshow``, which are those
-    of grey images in [0, 1].
+
+def panels(columns: int, width: float, height: float, **how):
+    """A figure of so many axes in a row, and these; ``how`` are arguments of ``subplots``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False, **how)[0]
+
+
+def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterable[str] = (), title="", **how):
+    """A figure of small images in rows, grey (H, W) in [0, 1] or colour (H, W, 3); None leaves a gap.
+
+    ``left`` and ``top`` hold a text for each row and column; ``how`` replaces arguments of ``imshow``.
     """
     from matplotlib.figure import Figure
 
@@ -150,10 +155,7 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
 
 
 def check_filled(lab: str, but: tuple[str, ...] = ()) -> None:
-    """Raise LabError where tasks of a lab's ``submission.py`` are as they were handed out, so that no run begins.
-
-    ``but`` are the numbers of tasks that may be left, as "4.1".
-    """
+    """Raise LabError where tasks of a lab's ``submission.py``, ``but`` those of numbers as "4.1", are as handed out."""
     path, left = ROOT / "labs" / lab / "submission.py", []
     try:
         tree = ast.parse(path.read_bytes())

@@ -49,6 +49,11 @@ def close(got: np.ndarray, want: np.ndarray, tolerance: float) -> bool:
     return got.shape == want.shape and bool((np.abs(got - want) <= tolerance).all())
 
 
+def explained(got: np.ndarray, known: list[tuple], tolerance: float) -> list | None:
+    """What is told of the first known answer that this one is close to: what follows that answer in its row."""
+    return next((told for its, *told in known if close(got, np.asarray(its), tolerance)), None)
+
+
 def recognised(got: list[np.ndarray], known: list[list[tuple]], tolerances: list[float]) -> list | None:
     """The first known mistake that explains the answers to all cases: in each, what follows the mistake's answer.
 
@@ -88,13 +93,10 @@ def comparison(given: str, got: np.ndarray, want: np.ndarray) -> str:
 
 
 def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callable) -> tuple[str, str] | None:
-    """What is wrong between and after the layers of one side of a network, and a hint; None where nothing is.
+    """What is wrong between and after the layers of a network's ``side``, and a hint; None where nothing is.
 
-    Args:
-        side: its name.
-        got: its output.
-        passed: ``passed(inner, last)`` is what its layers give with these functions between and after them.
-        last: the right one; the right one between them is the first argument that ``passed`` has by default.
+    ``passed(inner, last)`` is what they give with these functions between and after them; ``last`` is the right one,
+    the right one between them is the default of ``passed``.
     """
     right = passed(last=last)
     if close(got, right, 10 * FLOAT32):
@@ -105,8 +107,10 @@ def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callabl
             return f"the {side} ends with {name}", hint
         if close(got, passed(inner=function, last=last), 10 * FLOAT32):
             return f"the {side} has {name} between its layers", hint
-    lines = comparison("the first image", got[:1], right[:1])
-    return f"the {side} computes something else than its layers{lines}", hint
+    return (
+        f"the {side} computes something else than its layers{comparison('the first image', got[:1], right[:1])}",
+        hint,
+    )
 
 
 def dense_fault(answers: Arrays, side: str, widths: tuple, x: np.ndarray, output: str, inner, last) -> tuple | None:
@@ -115,16 +119,12 @@ def dense_fault(answers: Arrays, side: str, widths: tuple, x: np.ndarray, output
     ``answers`` hold its ``SIDE_weight_i`` (out, in) and ``SIDE_bias_i``, and under ``output`` what it made of x;
     ``widths`` are wanted from the input on, ``inner`` and ``last`` stand between the layers and after them.
     """
-    layers = [
-        [get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")] for i in cases(answers, f"{side}_weight")
-    ]
+    every = cases(answers, f"{side}_weight")
+    layers = [[get(answers, f"{side}_{what}_{i}") for what in ("weight", "bias")] for i in every]
     if [(w.shape, b.shape) for w, b in layers] != [((b, a), (b,)) for a, b in pairwise(widths)]:
         found = ", ".join("-".join(map(str, weight.shape[::-1])) for weight, _ in layers) or "none"
         told = f"the {side}'s dense layers are {found}, wanted are {'-'.join(map(str, widths))}, each with its bias"
-        return (
-            told,
-            "one layer for each pair of neighbours in this chain, in its order; the decoder mirrors the encoder",
-        )
+        return told, "one layer for each pair of neighbours in this chain, in order; the decoder mirrors the encoder"
 
     def passed(inner=inner, last=last) -> np.ndarray:
         rows = x
@@ -140,13 +140,10 @@ def descent(
 ) -> tuple[float, str, str]:
     """Judge some steps of gradient descent, each a call of ``train_step`` that returns its loss: 10 points.
 
-    Args:
-        inputs: ``weight`` before the first step, the batches ``x_i``, and the ``learning_rate``.
-        answers: ``loss_i``, what each call returned, and ``weight_i`` after it.
-        gradient: ``gradient(x, weight)`` gives the right loss and its gradient; by keywords, those of a slip.
-        slips: a message and a hint for the keywords of each known slip: those of ``gradient``, ``accumulate`` for
-            gradients that are added to those of the steps before, or ``rate``, a factor of the learning rate.
-        without_loss, with_slip: the points of right steps that return something else, and of a known slip.
+    ``inputs`` are the ``weight``, the batches ``x_i`` and the ``learning_rate``, ``answers`` the ``loss_i`` that each
+    call returned and ``weight_i`` after it. ``gradient(x, weight)`` gives the right loss and its gradient. A slip is
+    keywords of ``gradient``, ``accumulate`` (gradients are added to those before) or ``rate`` (a factor of the learning
+    rate), a message and a hint. The points are those of right steps that return something else, and of a slip.
     """
     steps = cases(inputs, "x")
     told, after = ([get(answers, f"{name}_{i}") for i in steps] for name in ("loss", "weight"))
@@ -167,9 +164,9 @@ def descent(
 
     losses, weights = descend()
     first = 2 if same(told[:1], losses[:1]) else 0
+    if same(after, weights) and same(told, losses):
+        return 10, "the steps are right", ""
     if same(after, weights):
-        if same(told, losses):
-            return 10, "the steps are right", ""
         lines = comparison("the first batch", told[0], losses[0])
         return without_loss, f"the parameters are right, the loss returned is not{lines}", "the loss before the step"
     if same(after, [inputs["weight"]] * len(steps)):
@@ -177,9 +174,8 @@ def descent(
     for slip, message, hint in slips:
         if same(after, descend(**slip)[1]):
             return with_slip, message, hint
-    lines = comparison("the first batch", after[0], weights[0])
-    hint = "loss, zero_grad(), backward(), step(), once each"
-    return first, f"the parameters after the step are wrong{lines}", hint
+    told = f"the parameters after the step are wrong{comparison('the first batch', after[0], weights[0])}"
+    return first, told, "loss, zero_grad(), backward(), step(), once each"
 
 
 def judgement(points: float, faults: list[tuple[str, str]]) -> tuple[float, str, str]:

@@ -1,7 +1,6 @@
-"""1.1 E-step: responsibilities, against densities by Cholesky factors."""
+"""1.1 E-step: responsibilities, against SciPy's densities."""
 
 import numpy as np
-import scipy.linalg
 from scipy.special import logsumexp
 
 from grading.questions import common
@@ -12,16 +11,14 @@ Many = list[np.ndarray]  # one array per case
 
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
-    """By hand: 3 points, 2 clusters; then two ordinary mixtures; last, points so far away that densities underflow.
-
-    1,030 points are more than one block, for code that works in blocks.
-    """
+    """By hand: 3 points, 2 clusters; then two ordinary mixtures; last, points so far away that densities underflow."""
     arrays = {
         "x_0": np.array([[0.0], [1.0], [4.0]]),
         "means_0": np.array([[0.0], [4.0]]),
         "covs_0": np.array([[[4.0]], [[4.0]]]),
         "pi_0": np.array([1 / 3, 2 / 3]),
     }
+    # 1,030 points are more than one block, for code that works in blocks.
     for i, (n, k, d, scale) in enumerate([(1030, 4, 3, 1.0), (80, 10, 8, 20.0), (12, 3, 2, 1.0)], start=1):
         means = rng.normal(size=(k, d)) * scale
         covs = common.covariances(rng, k, d, scale)
@@ -34,14 +31,10 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
 
 def log_densities(inputs: Arrays, i: int) -> np.ndarray:
     """log N(x_n | mean_k, cov_k) of case i: (N, K)."""
+    from scipy.stats import multivariate_normal  # slow to import
+
     x, means, covs = (inputs[f"{name}_{i}"] for name in ("x", "means", "covs"))
-    columns = []
-    for mean, cov in zip(means, covs, strict=True):
-        factor = np.linalg.cholesky(cov)
-        white = scipy.linalg.solve_triangular(factor, (x - mean).T, lower=True)
-        volume = 2 * np.log(np.diag(factor)).sum() + len(mean) * np.log(2 * np.pi)
-        columns.append(-0.5 * ((white**2).sum(axis=0) + volume))
-    return np.stack(columns, axis=1)
+    return np.stack([multivariate_normal(*pair).logpdf(x) for pair in zip(means, covs, strict=True)], axis=1)
 
 
 def softmax(log_joint: np.ndarray, axis: int = 1) -> np.ndarray:
@@ -97,14 +90,17 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     near = np.isfinite(got[far]).all(axis=1) if got[far].shape == want[far].shape else np.zeros(0, bool)
     within = np.arange(len(want[far])) < len(want[far]) // 2  # the near points of that case
     if len(near) and not close(got[far][within], want[far][within], GAMMA_TOLERANCE):
-        message = "a point's gamma is wrong if another point is far away"
-        return 0, message, "each row of gamma depends on its own point only; subtract each row's own maximum"
+        hint = "each row of gamma depends on its own point only; subtract each row's own maximum"
+        return 0, "a point's gamma is wrong if another point is far away", hint
     if moved:
-        message = "gamma is right, but _e_step changes X in place: the M-step would get other data"
-        return 5, message, "work on a copy of X"
+        return (
+            5,
+            "gamma is right, but _e_step changes X in place: the M-step would get other data",
+            "work on a copy of X",
+        )
     if not (len(near) and close(got[far], want[far], GAMMA_TOLERANCE)):
-        message = "right on ordinary data; 300 times further away, all densities underflow and gamma is 0/0"
-        return 10, f"{message} (costs no points; logarithms would avoid it)", ""
+        told = "right on ordinary data; 300 times further away, all densities underflow and gamma is 0/0"
+        return 10, f"{told} (costs no points; logarithms would avoid it)", ""
     return 10, "gamma is right", ""
 
 
@@ -113,8 +109,11 @@ def mistake(inputs: Arrays, got: Many, want: Many, i: int, moved: bool) -> tuple
     n, k = want[i].shape
     size = f"N = {n}, D = {inputs[f'x_{i}'].shape[1]}, K = {k}"
     if got[i].size == 0:
-        hint = "return gamma and nothing else: an array of shape (N, K)"
-        return 0, "_e_step did not return an array of numbers", hint
+        return (
+            0,
+            "_e_step did not return an array of numbers",
+            "return gamma and nothing else: an array (N, K)",
+        )
     if got[i].shape != (n, k):
         hint = "one row per sample, one column per component" + (": transpose" if got[i].shape == (k, n) else "")
         return 0, f"gamma has shape {got[i].shape} instead of (N, K) = {(n, k)}", hint

@@ -10,13 +10,8 @@ RIDGE = 1e-6  # allowed on the covariances' diagonal
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
     """By hand: 3 points, 2 clusters; then two ordinary cases. The parameters before the step differ."""
-    arrays = {
-        "x_0": np.array([[0.0], [1.0], [4.0]]),
-        "gamma_0": np.array([[1.0, 0.0], [0.75, 0.25], [0.25, 0.75]]),
-        "means_0": np.array([[-1.0], [5.0]]),
-        "covs_0": np.array([[[1.0]], [[3.0]]]),
-        "pi_0": np.array([0.5, 0.5]),
-    }
+    arrays = {"x_0": np.array([[0.0], [1.0], [4.0]]), "gamma_0": np.array([[1.0, 0.0], [0.75, 0.25], [0.25, 0.75]])}
+    arrays |= {"means_0": np.array([[-1.0], [5.0]]), "covs_0": np.array([[[1.0]], [[3.0]]]), "pi_0": np.full(2, 0.5)}
     for i, (n, k, d, scale) in enumerate([(1030, 4, 3, 1.0), (200, 5, 8, 20.0)], start=1):
         arrays |= {
             f"x_{i}": scale * (2 + rng.normal(size=(n, d)) * rng.uniform(0.5, 1.5, size=d)),
@@ -30,21 +25,20 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
 
 def moments(x: np.ndarray, gamma: np.ndarray) -> Arrays:
     """Weighted moments, by NumPy's weighted average and covariance."""
-    columns = gamma.T
-    return {
-        "pi": columns.mean(axis=1),
-        "means": np.array([np.average(x, axis=0, weights=column) for column in columns]),
-        "covs": np.array([np.cov(x.T, aweights=column, ddof=0).reshape(x.shape[1], -1) for column in columns]),
-    }
+    means = [np.average(x, axis=0, weights=column) for column in gamma.T]
+    covs = [np.cov(x.T, aweights=column, ddof=0).reshape(x.shape[1], -1) for column in gamma.T]
+    return {"pi": gamma.mean(axis=0), "means": np.array(means), "covs": np.array(covs)}
+
+
+def ridge_of(got: np.ndarray, want: np.ndarray) -> float:
+    return np.trace(got - want, axis1=1, axis2=2).mean() / want.shape[-1]
 
 
 def covariances_close(got: np.ndarray, want: np.ndarray) -> bool:
     """Equal up to a ridge between 0 and 1e-6."""
     if got.shape != want.shape:
         return False
-    d = want.shape[-1]
-    ridge = np.clip(np.trace(got - want, axis1=1, axis2=2).mean() / d, 0, RIDGE)
-    return moments_close(got - ridge * np.eye(d), want)
+    return moments_close(got - np.clip(ridge_of(got, want), 0, RIDGE) * np.eye(want.shape[-1]), want)
 
 
 OVER = "divide by N_k, the sum of gamma over the samples"
@@ -77,7 +71,7 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     if changed(inputs, answers) or changed(inputs, answers, "gamma"):
         points = min(points, 5)
         faults.append(("_m_step changes X or gamma in place: the next E-step would get other data", "work on a copy"))
-    return common.judgement(points, faults) if faults else (10, "pi, means and covs are right", "")
+    return common.judgement(points, faults or [("pi, means and covs are right", "")])
 
 
 def mistake(name: str, i: int, inputs: Arrays, got: list[Arrays], want: list[Arrays]) -> tuple[str, str]:
@@ -89,10 +83,9 @@ def mistake(name: str, i: int, inputs: Arrays, got: list[Arrays], want: list[Arr
         return f"{name} has shape {found.shape} instead of {wanted.shape}", PARTS[name][2]
     if np.array_equal(found, inputs[f"{name}_{i}"]):
         return f"{name} is unchanged", f"set self.{name}"
-    every = cases(inputs, "x")
-    tolerances = [common.MOMENT_TOLERANCE * np.abs(want[j][name]).max() for j in every]
-    known = [slips(inputs, j, got[j], want[j])[name] for j in every]
-    told = common.recognised([got[j][name] for j in every], known, tolerances)
+    tolerances = [common.MOMENT_TOLERANCE * np.abs(right[name]).max() for right in want]
+    known = [slips(inputs, j, got[j], want[j])[name] for j in range(len(want))]
+    told = common.recognised([its[name] for its in got], known, tolerances)
     if told and np.isfinite(found).any():
         return told[i]
     if not np.isfinite(found).all():
@@ -116,7 +109,7 @@ def slips(inputs: Arrays, i: int, got: Arrays, want: Arrays) -> dict[str, list[t
 
     unbiased = over - (gamma**2).sum(axis=0)[:, None, None] / over
     means = got["means"] if got["means"].shape == want["means"].shape else np.nan
-    ridge = np.trace(got["covs"] - covs, axis1=1, axis2=2).mean() / len(axes) if got["covs"].shape == covs.shape else 0
+    ridge = ridge_of(got["covs"], covs) if got["covs"].shape == covs.shape else 0
     known = {
         "pi": [
             (n_k, "pi is not divided by the number of samples", share),

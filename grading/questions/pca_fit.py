@@ -59,7 +59,7 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     if changed(inputs, answers):
         points = min(points, 4)
         faults.append(("PCA.fit changes X in place: transform would get other data", "X = X - mean, not X -= mean"))
-    return judgement(points, faults) if faults else (8, "components and mean are right", "")
+    return judgement(points, faults or [("components and mean are right", "")])
 
 
 def same(rows: np.ndarray, others: np.ndarray, j: int) -> bool:
@@ -78,8 +78,8 @@ def judge_components(got: np.ndarray, x: np.ndarray, d: int) -> tuple[float, str
     variances = lengths**2
     size = (d, x.shape[1])
     if got.size == 0:
-        cause = "components is not set, or does not hold real numbers"
-        return 0, cause, "set self.components; np.linalg.eigh gives real eigenvectors"
+        hint = "set self.components; np.linalg.eigh gives real eigenvectors"
+        return 0, "components is not set, or does not hold real numbers", hint
     if got.shape != size:
         cause = f"components has shape {got.shape} instead of (d, D) = {size}"
         if got.shape == size[::-1]:
@@ -91,11 +91,11 @@ def judge_components(got: np.ndarray, x: np.ndarray, d: int) -> tuple[float, str
     if not np.isfinite(got).all():
         return 0, "components hold NaN or infinity", "do not divide by variances: some are 0"
     gaps = [j for j in range(1, d + 1) if (variances[j - 1] - variances[j]) > CLEAR_GAP * variances[j - 1]]
-    if orthonormal(got) and all(same(got, want, j) for j in gaps):
+    if not orthonormal(got) or not same(got, want, d):
+        return 0, "", ""
+    if all(same(got, want, j) for j in gaps):
         return 6, "", ""
-    if orthonormal(got) and same(got, want, d):
-        return 3, "components are the right ones in the wrong order", "the direction of most variance comes first"
-    return 0, "", ""
+    return 3, "components are the right ones in the wrong order", "the direction of most variance comes first"
 
 
 def known_mistake(components: list[np.ndarray], inputs: Arrays, wrong: list[int]) -> tuple[str, str]:

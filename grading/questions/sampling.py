@@ -14,11 +14,7 @@ BRIGHT, DARK = slice(512, 544), slice(544, 576)  # shuffled pixels that go out o
 
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
-    """Case 0: pictures that stay within 0..255 and reach both ends; case 1: pictures that go beyond.
-
-    In case 0, clipping and stretching to 0..255 give the same picture, so that one distribution judges both. In case 1,
-    32 pixels always have the value 400 and 32 have -150.
-    """
+    """Case 0: pictures within 0..255 that reach both ends, so that clipping and stretching give the same; 1: beyond."""
     pixels = rng.permutation(784)
     signs = scipy.linalg.hadamard(SHOWN)[1 + rng.choice(SHOWN - 1, 3, replace=False)]  # their sums are 0
     components = np.zeros((3, 784))
@@ -35,18 +31,12 @@ def make_inputs(rng: np.random.Generator) -> Arrays:
     variances = [np.diag(np.roll([4.0, 1.0, 0.25], shift)) for shift in rng.permutation(3)]
     # Any two means have opposite signs in two directions.
     sides = rng.choice([-1, 1], size=3) * rng.permutation([[1, 1, -1], [1, -1, 1], [-1, 1, 1]])
-    shared = {
-        "means": rng.uniform(1, 2, size=(3, 3)) * sides,
-        "covs": np.array([turn @ diagonal @ turn.T for diagonal in variances]),
-        "pi": weights(rng, 3),
-        "components": components,
-    }
+    means, covs = rng.uniform(1, 2, size=(3, 3)) * sides, np.array([turn @ each @ turn.T for each in variances])
+    shared = {"means": means, "covs": covs, "pi": weights(rng, 3), "components": components}
     label = int(rng.integers(1, 3))
-    return {
-        **{f"{name}_{i}": array for i in range(2) for name, array in shared.items()},
-        **{"mean_0": inside, "mean_1": outside},
-        **{"label_0": np.array(label), "label_1": np.array(0), "n_0": np.array(DRAWS), "n_1": np.array(8)},
-    }
+    both = {f"{name}_{i}": array for i in range(2) for name, array in shared.items()}
+    numbers = {"label_0": label, "label_1": 0, "n_0": DRAWS, "n_1": 8}
+    return both | {name: np.array(n) for name, n in numbers.items()} | {"mean_0": inside, "mean_1": outside}
 
 
 def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
@@ -95,17 +85,14 @@ def wrong_file(form: np.ndarray) -> tuple[str, str]:
         letters = bytes(np.nan_to_num(form.reshape(-1)[3:].astype(np.complex128).real).astype(np.uint8))
     code, width, height = (int(n) for n in np.clip(numbers, -1, 10**6))
     other = text.one_line(letters.decode("utf-8", "replace"), 80)
-    causes = {
-        0: "no gmm_sample.png was written into the folder `path`" + (f", but {other}" if other else ""),
-        1: "gmm_sample.png is not a picture",
-        2: "gmm_sample.png is not in PNG format",
-        3: "gmm_sample.png is not 8-bit grey (mode L)",
-        4: f"gmm_sample.png has {width} x {height} pixels, not 28 x 28",
-    }
-    hints = {28: "the array was one row: no [0] on an array (28, 28)", 784: "reshape(28, 28) first"}
     hint = "Image.fromarray(array of uint8, shape (28, 28)).save(Path(path) / 'gmm_sample.png')"
+    if code not in (1, 2, 3, 4):
+        return "no gmm_sample.png was written into the folder `path`" + (f", but {other}" if other else ""), hint
+    hints = {28: "the array was one row: no [0] on an array (28, 28)", 784: "reshape(28, 28) first"}
     hint = hints.get(max(width, height), hint) if code == 4 and min(width, height) == 1 else hint
-    return causes.get(code, causes[0]), hint
+    size = f"has {width} x {height} pixels, not 28 x 28"
+    faults = ("is not a picture", "is not in PNG format", "is not 8-bit grey (mode L)", size)
+    return f"gmm_sample.png {faults[code - 1]}", hint
 
 
 def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
@@ -114,17 +101,17 @@ def judge_draws(inputs: Arrays, images: np.ndarray) -> tuple[float, str, str]:
     mean, covs = inputs["means_0"][label], inputs["covs_0"]
     wrong_middle = middle(inputs, images)
     if (images == images[0]).all():
-        cause, hint = "every draw is the same picture", "draw anew in each call, and set no seed inside"
+        told = "every draw is the same picture", "draw anew in each call, and set no seed inside"
         if np.abs(images[0] - np.clip(expected(inputs, 0), 0, 255)).max() < 3:
-            cause, hint = f"{cause}: the component's mean", "draw from the normal distribution with gmm.covs[label]"
-        return 0, *(wrong_middle or (cause, hint))
+            told = f"{told[0]}: the component's mean", "draw from the normal distribution with gmm.covs[label]"
+        return 0, *(wrong_middle or told)
     codes, right = draw_statistics(inputs, images, covs[label])
     mean_right = right.pop("offset of the mean")
     spread_right = all(right.values())
     if not mean_right and (spread_right or not close(codes.mean(axis=0), mean, 0.5)):
-        cause = f"the draws are not centred on the mean of component {label}"
         hint = "use gmm.means[label], and add the PCA's mean once (inverse_transform does)"
-        return 2 * int(spread_right), *(wrong_middle or (cause, hint))
+        told = wrong_middle or (f"the draws are not centred on the mean of component {label}", hint)
+        return 2 * int(spread_right), *told
     if spread_right:
         return 3, "", ""
     scatter = (codes - mean).T @ (codes - mean) / len(codes)

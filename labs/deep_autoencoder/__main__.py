@@ -115,7 +115,7 @@ def run(args: argparse.Namespace, path: Path) -> int:
         raise
     rows = analysis.analyse(path, trained, images, options, device)
     print(f"\n{analysis.table(rows)}\n")
-    results = {"config": config, "rows": [dataclasses.asdict(row) for row in rows], "device": str(device)}
+    results = {"config": config, "rows": [row._asdict() for row in rows], "device": str(device)}
     results["versions"] = {"python": platform.python_version(), "torch": torch.__version__}
     if options.bonus:
         name, stage = next(iter(trained.autoencoders.items()))

@@ -1,18 +1,15 @@
 """The assignment's analysis of a trained run: errors, probes, t-SNE, the table, the CSV file and the pictures.
 
-    rows = analyse(folder, trained, load_data_set("mnist"), options, device)
-
 Symbols: N images, D = 784 pixels, d numbers of a code. Pixels lie in [0, 1]; errors are squared errors per image,
 summed over its pixels, as in the paper.
 """
 
 import warnings
-from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -37,8 +34,7 @@ probe: logistic regression, fitted on -> scored on; 'test -> test' is the assign
        fitted and scored on the same test images, so it is too high"""
 
 
-@dataclass
-class Representation:
+class Representation(NamedTuple):
     """One way to encode the images."""
 
     name: str  # a key of TITLES
@@ -49,8 +45,7 @@ class Representation:
     cpu_seconds: float = 0.0  # of training: processor time of all threads
 
 
-@dataclass
-class Row:
+class Row(NamedTuple):
     """A line of the table; the error is the mean over the test images, accuracies are those of ``submission.probe``."""
 
     name: str
@@ -72,7 +67,7 @@ def analyse(folder: Path, trained, images: DataSet, options, device) -> list[Row
         error = float(submission.squared_error_per_image(*pair).mean()) if pair else None
         accuracies = submission.probe(r.train, images.train_labels, r.test, images.test_labels, Probe())
         rows.append(Row(r.name, r.test.shape[1], error, *accuracies, r.seconds, r.cpu_seconds))
-    shared.write_csv(folder / "table.csv", HEADER, map(astuple, rows))
+    shared.write_csv(folder / "table.csv", HEADER, rows)
     first = next(row for row in rows if row.name in trained.autoencoders)
     # The assignment's own form: a name, and the accuracy of its own variant of the probe.
     files.write_text(folder / f"{options.student_id}.csv", f"{first.name},{first.probe_same_set}\n")
@@ -123,14 +118,12 @@ class Probe(LogisticRegression):
 
 def table(rows: list[Row]) -> str:
     """The table as a person reads it on a console."""
-    line = "{:<33}{:>11}{:>15}{:>22}{:>21}{:>9}{:>8}".format
-    lines = [line(*HEADER)]
+    lines = []
     for r in rows:
         error = "-" if r.squared_error is None else f"{r.squared_error:.2f}"
-        numbers = [f"{r.probe_honest:.4f}", f"{r.probe_same_set:.4f}"]
-        numbers += [f"{t:.0f}" if r.seconds else "-" for t in (r.seconds, r.cpu_seconds)]
-        lines.append(line(TITLES[r.name], r.dimensions, error, *numbers))
-    return "\n".join(lines) + LEGEND
+        times = [f"{t:.0f}" if r.seconds else "-" for t in (r.seconds, r.cpu_seconds)]
+        lines.append((TITLES[r.name], r.dimensions, error, f"{r.probe_honest:.4f}", f"{r.probe_same_set:.4f}", *times))
+    return shared.text_table(HEADER, lines) + LEGEND
 
 
 def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -171,25 +164,24 @@ def plot_training(rbms, autoencoders, loss_fn: str, path: Path) -> None:
     stacked = {f"RBM {i}: {'-'.join(map(str, s.model.fc.shape))}": s for i, s in enumerate(rbms, start=1)}
     tuned = {TITLES[name]: stage for name, stage in autoencoders.items()}
     panels = [stages for stages in (stacked, tuned) if stages]
-    figure = Figure(figsize=(5.6 * len(panels), 4.2), dpi=120, layout="constrained")
-    *left, right = axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, axes = shared.panels(len(panels), 5.6 * len(panels), 4.2)
     for ax, stages in zip(axes, panels, strict=True):
         for name, stage in stages.items():
             ax.plot(np.arange(1, len(stage.loss) + 1), stage.loss, marker="o", ms=3, label=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlabel("epoch")
         ax.grid(alpha=0.3)
         ax.legend()
-    for ax in left:
+    if stacked:
         label = f"squared error per image ({training.EVALUATED:,} training images)"
-        ax.set(title="Pretraining: up through the stack and down again", xlabel="epoch", ylabel=label)
-    right.set(title="Fine-tuning", xlabel="epoch", ylabel=f"mean training loss ({loss_fn})", yscale="log")
+        axes[0].set(title="Pretraining: up through the stack and down again", ylabel=label)
+    axes[-1].set(title="Fine-tuning", ylabel=f"mean training loss ({loss_fn})", yscale="log")
     shared.save_figure(figure, path)
 
 
 def plot_errors(trained, rows: list[Row], path: Path, paper: bool) -> None:
     """Test images' squared error by epoch, and by processor time, pretraining included; ``paper`` adds its figures."""
-    figure = Figure(figsize=(11, 4.8), dpi=120, layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
+    figure, axes = shared.panels(2, 11, 4.8, sharey=True)
     for name, stage in ((name, stage) for name, stage in trained.autoencoders.items() if stage.test_error):
         before = sum(rbm.cpu_seconds for rbm in trained.rbms) if name == "pretrained" else 0
         epochs = np.arange(1, len(stage.test_error) + 1)

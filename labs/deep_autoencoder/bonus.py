@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from hi_mnist import scatter, training
 from hi_mnist.cli import LabError
 from hi_mnist.data import N_CLASSES, N_PIXELS, DataSet
-from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.deep_autoencoder import analysis, colored, submission
 from labs.deep_autoencoder.training import modernise
@@ -43,11 +41,7 @@ Encoder = Callable[[np.ndarray], np.ndarray]  # pixels float32 (N, D) or (N, 3 D
 def run(folder: Path, images: DataSet, encode: Encoder, settings, title: str, device="cpu") -> dict:
     """Colour the grey data set by ``colored.colorize``, probe, detect, and write the pictures into the run's folder.
 
-    ``encode`` is the grey autoencoder's, ``settings`` are the run's ``Options``.
-
-    Returns:
-        ``severity``, ``probes`` (see ``probed``), ``weighted`` (see ``weigh_up``), ``detectors`` by name, and the
-        ``ladder``, in plain numbers for JSON.
+    ``encode`` is the grey autoencoder's, ``settings`` are the run's ``Options``. What comes back are plain numbers.
     """
     severity, seed = settings.severity, settings.seed
     train = colored.colorize(images.train, images.train_labels, severity, seed)
@@ -93,8 +87,8 @@ def scored(data: colored.Colored) -> np.ndarray:
     """What ``submission.score`` says of coloured images, float64 (N,). Raises LabError where it is no such array."""
     scores = np.asarray(submission.score(data.images.transpose(0, 2, 3, 1), data.labels), np.float64)
     if scores.shape != data.labels.shape or not np.isfinite(scores).all():
-        wanted = f"{len(data.labels)} finite numbers"
-        raise LabError(f"score() of {submission.__file__} gives shape {scores.shape}; wanted: {wanted}")
+        told = f"gives shape {scores.shape}; wanted: {len(data.labels)} finite numbers"
+        raise LabError(f"score() of {submission.__file__} {told}")
     return scores
 
 
@@ -112,20 +106,16 @@ def colour_encoder(train: colored.Colored, epochs: int, seed: int, device) -> En
 
 
 def probed(name: str, x, labels, seen, test: colored.Colored, weights=None) -> dict:
-    """The probe fitted to x, float (n, d): its ``name``, and its accuracies on the test images, seen as float (N, d).
-
-    They are those of ``all``, and by the kind of image ``aligned`` and ``conflicting``.
-    """
+    """The probe fitted to x, float (n, d): its name, and its accuracies on the test images, seen as float (N, d)."""
     right = analysis.Probe().fit(x, labels, weights).predict(seen) == test.labels
     kinds = {"all": right, "aligned": right[~test.conflicting], "conflicting": right[test.conflicting]}
     return {"name": name} | {kind: float(x.mean()) if len(x) else float("nan") for kind, x in kinds.items()}
 
 
 def weigh_up(train, test, suspicious: np.ndarray, chosen: np.ndarray) -> list[dict]:
-    """Are the flagged tenth outliers, or the key samples? The probe of colour pixels without them, and with them up.
+    """Are the flagged tenth outliers, or the key samples? ``probed`` without, and with them weighted up.
 
-    It is fitted to the training images ``chosen``: to all alike, to the others only, and with as much weight on the
-    flagged images as on the others. What comes back is as ``probed`` gives it.
+    The training images are those ``chosen``; weighted up, the flagged ones have as much weight as all others.
     """
     flagged, x, seen = colored.flag(suspicious)[chosen], flat(train.images[chosen]), flat(test.images)
     up = np.where(flagged, (~flagged).sum() / max(1, flagged.sum()), 1.0)
@@ -137,14 +127,11 @@ def weigh_up(train, test, suspicious: np.ndarray, chosen: np.ndarray) -> list[di
 
 
 def climb(images: DataSet, detect: Callable, severity: int, seed: int) -> list[dict]:
-    """Every detector on colourings of every severity, and of every share of odd colours, which nobody tells it.
-
-    A row holds ``severity``, ``share``, and by detector ``recall``, where as many are flagged as are odd, and ``auc``.
-    """
-    settings = [(s, colored.SHARE) for s in range(1, len(colored.SEVERITIES) + 1)]
-    settings += [(severity, share) for share in SHARES if share != colored.SHARE]
+    """Every detector on colourings of every severity, and of every share of odd colours, which nobody tells it."""
+    steps = [(s, colored.SHARE) for s in range(1, len(colored.SEVERITIES) + 1)]
+    steps += [(severity, share) for share in SHARES if share != colored.SHARE]
     rows = []
-    for step, (level, share) in enumerate(shared.progress(settings, desc="ladder", unit="colouring")):
+    for step, (level, share) in enumerate(shared.progress(steps, desc="ladder", unit="colouring")):
         data = colored.colorize(images.train[:LADDER], images.train_labels[:LADDER], level, seed + 2 + step, 1 - share)
         if data.conflicting.any():  # a small data set has no odd ones at a small share
             found = {name: colored.detected(values, data.conflicting) for name, values in detect(data).items()}
@@ -156,25 +143,22 @@ def climb(images: DataSet, detect: Callable, severity: int, seed: int) -> list[d
 def table(result: dict) -> str:
     """Probes and detectors, from ``run``, as a person reads them on a console."""
 
-    def line(name, *columns):
-        return f"{name:<47}" + "".join(f"{column:>14}" for column in columns)
+    def part(head, columns, rows):
+        return shared.text_table((head, *columns), [(name, *(f"{n:.4f}" for n in numbers)) for name, numbers in rows])
 
-    lines = []
-    for what, head in (("probes", "probe, fitted on biased training images"), ("weighted", "probe of colour pixels")):
-        lines.append(line(head, "test images", "own colour", "other colour"))
-        for row in result[what]:
-            lines.append(line(row["name"], *(f"{row[kind]:.4f}" for kind in ("all", "aligned", "conflicting"))))
-        lines.append("")
-    lines.append(line("detector, 10 % flagged: recall", "all classes", "worst class", "ROC area"))
+    kinds = {"all": "test images", "aligned": "own colour", "conflicting": "other colour"}
+    probes, weighted = ([(row["name"], [row[k] for k in kinds]) for row in result[of]] for of in ("probes", "weighted"))
+    found, ladder, steps = [], [], result["ladder"]
     for name, d in result["detectors"].items():
-        numbers = (d["recall"], np.nanmin(np.array(d["recall_by_class"], float)), d["auc"])
-        lines.append(line(DETECTORS[name][0], *(f"{number:.4f}" for number in numbers)))
-    lines += ["", "recall where as many are flagged as are odd, by severity and share of odd colours"]
-    lines.append(line("", *(f"{row['severity']}, {row['share']:.1%}" for row in result["ladder"])))
-    for name in result["detectors"]:
-        numbers = (row["detectors"][name]["recall"] for row in result["ladder"])
-        lines.append(line(DETECTORS[name][0], *(f"{number:.3f}" for number in numbers)))
-    return "\n".join(lines)
+        found.append((DETECTORS[name][0], (d["recall"], np.nanmin(np.array(d["recall_by_class"], float)), d["auc"])))
+        ladder.append((DETECTORS[name][0], [step["detectors"][name]["recall"] for step in steps]))
+    parts = (
+        part("probe, fitted on biased training images", kinds.values(), probes),
+        part("probe of colour pixels", kinds.values(), weighted),
+        part("detector, as many flagged as are odd: recall", ("all classes", "worst class", "ROC area"), found),
+        part("recall by severity and share", [f"{step['severity']}, {step['share']:.1%}" for step in steps], ladder),
+    )
+    return "\n\n".join(parts)
 
 
 def plot_samples(data: colored.Colored, path: Path, title: str) -> None:
@@ -193,28 +177,20 @@ def plot_samples(data: colored.Colored, path: Path, title: str) -> None:
 def plot_tsne(data: colored.Colored, codes: np.ndarray, path: Path, title: str) -> None:
     """t-SNE of 2,000 codes, on the left coloured by digit, on the right in the images' own ink."""
     plane, chosen = analysis.tsne_plane(codes)
-    figure = Figure(figsize=(12.4, 6.2), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    inks = data.images[chosen].max(axis=(2, 3)) / 255
-    for ax, colours in ((left, np.array(PALETTE)[data.labels[chosen]]), (right, inks)):
-        ax.scatter(*plane.T, s=9, c=colours, linewidths=0)
-        ax.set(xticks=[], yticks=[])
-        ax.set_aspect("equal", adjustable="datalim")
-    left.set(title="colour: the digit")
-    right.set(title="colour: the ink, which the encoder sees as a grey level only")
+    figure, (left, right) = shared.panels(2, 12.4, 6.2)
+    scatter.draw_plane(left, plane, data.labels[chosen], scatter.PALETTE, font=10, gap=0.05)
+    right.scatter(*plane.T, s=9, c=data.images[chosen].max(axis=(2, 3)) / 255, linewidths=0)
+    right.set(xticks=[], yticks=[], title="colour: the ink, which the encoder sees as a grey level only")
+    right.set_aspect("equal", adjustable="datalim")
     right.set_facecolor("black")
-    spots = scatter.densest_points(plane, data.labels[chosen], N_CLASSES)
-    for digit, spot in scatter.spread_labels(spots, plane).items():
-        box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": PALETTE[digit], "linewidth": 2}
-        left.text(*spot, str(digit), ha="center", va="center", fontweight="bold", bbox=box)
+    left.set_title("colour: the digit")
     figure.suptitle(f"t-SNE of the autoencoder's codes: {len(plane):,} test images of {title}, all colours alike")
     shared.save_figure(figure, path)
 
 
 def plot_recall(detectors: dict[str, dict], path: Path, title: str) -> None:
     """Recall by class and over all classes, a bar for each detector."""
-    figure = Figure(figsize=(12, 4.8), dpi=110, layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = shared.panels(1, 12, 4.8)
     places, width = np.arange(N_CLASSES + 1), 0.84 / len(detectors)
     for i, (name, d) in enumerate(detectors.items()):
         label, colour = DETECTORS[name]
@@ -230,8 +206,7 @@ def plot_recall(detectors: dict[str, dict], path: Path, title: str) -> None:
 
 def plot_ladder(ladder: list[dict], severity: int, path: Path, title: str) -> None:
     """Recall by severity on the left, by the share of odd colours on the right, a line for each detector."""
-    figure = Figure(figsize=(11, 4.8), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, (left, right) = shared.panels(2, 11, 4.8, sharey=True)
     by_severity = [row for row in ladder if row["share"] == colored.SHARE]
     by_share = sorted((row for row in ladder if row["severity"] == severity), key=lambda row: row["share"])
     for ax, rows, x in ((left, by_severity, "severity"), (right, by_share, "share")):

@@ -1,15 +1,10 @@
 """ColoredMNIST, and the search for the images whose colour goes against their class, without colour labels.
 
-    train = colored.colorize(images, labels, severity=1, seed=0)
-    flagged = colored.flag(scores, share=0.1)
-    colored.recall(flagged, train.conflicting)
-
 Each class has a colour of its own, which most of its images wear ("bias-aligned"); the others wear one of the other
 nine ("bias-conflicting"). The background stays black. After Nam et al. 2020 (Learning from Failure, arXiv 2007.02561),
 whose severity is how little an image's colour strays from the mean of its kind.
 
 A detector gives each image a score, higher for what looks less like its class; it sees images and digit labels only.
-Symbols: N images, K = 10 classes and as many colours.
 """
 
 from typing import NamedTuple
@@ -47,14 +42,10 @@ class Colored(NamedTuple):
 def colorize(
     images: np.ndarray, labels: np.ndarray, severity=1, seed=0, aligned: float = ALIGNED, palette: np.ndarray = COLOURS
 ) -> Colored:
-    """Colour grey digits, uint8 (N, 1, 28, 28), 0 the background; the same arguments always give the same images.
+    """Colour grey digits, uint8 (N, 1, 28, 28), of int64 labels; the same arguments always give the same images.
 
-    Args:
-        labels: int64 (N,), 0 to 9.
-        severity: 1 to 5; higher is less noise on the colours, so the colour is the easier way to tell the class.
-        aligned: share of each class in its own colour, rounded to whole images; the other nine colours get equal parts
-            of the rest, to within one image. 0.1 makes all ten alike: no bias.
-        palette: each class's colour, float (10, 3), RGB in [0, 1].
+    ``severity`` is 1 to 5; higher is less noise on the colours. ``aligned`` is each class's share in its own colour of
+    ``palette``, float (10, 3) in [0, 1], to a whole image; the other nine get equal parts of the rest: 0.1 is no bias.
     """
     rng = np.random.default_rng([seed, severity])
     colours = np.empty(len(labels), np.int64)
@@ -78,10 +69,7 @@ def grey(images: np.ndarray) -> np.ndarray:
 
 
 def neighbour_distance(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The assignment's kind of detector: mean distance to the nearest neighbours of the same class, float64 (N,).
-
-    ``rows`` are grey pixels, colour pixels or codes, float (N, d), ``labels`` int64 (N,).
-    """
+    """The assignment's detector: mean distance of rows, float (N, d), to the nearest of their label, float64 (N,)."""
     from sklearn.neighbors import NearestNeighbors
 
     scores = np.zeros(len(rows))
@@ -111,11 +99,7 @@ def detected(scores: np.ndarray, odd: np.ndarray) -> tuple[float | None, float |
 
 
 def evaluate(scores: np.ndarray, data: Colored) -> dict:
-    """Judge a detector's scores by the true colours.
-
-    Returns:
-        ``recall``, ``auc`` and ``recall_by_class``, each class judged by itself; None for one that has no odd images.
-    """
+    """A detector's ``recall``, ``auc`` and ``recall_by_class`` by the true colours; None where none are odd."""
     recall, auc = detected(scores, data.conflicting)
     members = [data.labels == label for label in range(N_CLASSES)]
     by_class = [detected(scores[own], data.conflicting[own])[0] for own in members]

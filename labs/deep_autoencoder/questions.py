@@ -10,7 +10,8 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, dense_fault, descent, get, judgement
+from grading.questions import common
+from grading.questions.common import FLOAT32, Arrays, Question, close, explained, get, judgement
 from hi_mnist import text
 from hi_mnist.data import N_CLASSES
 from labs.deep_autoencoder import colored, rbm_questions
@@ -89,7 +90,7 @@ def judge_layers(inputs, answers) -> tuple[float, str, str]:
         widths, x = (LAYERS, inputs["x"]) if encoding else (LAYERS[::-1], inputs["z"])
         last = np.asarray if encoding and kind == "linear" else expit
         of_kind = {key.removeprefix(f"{kind}_"): array for key, array in answers.items() if key.startswith(kind)}
-        if fault := dense_fault(of_kind, side, widths, x, side, expit, last):
+        if fault := common.dense_fault(of_kind, side, widths, x, side, expit, last):
             faults.append((f"with a {kind} code, {fault[0]}", fault[1]))
         else:
             score += 2 if kind == "sigmoid" else 1
@@ -113,14 +114,13 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
         encoder, decoder = f"encoder.{i}.0", f"decoder.{machines - 1 - i}.0"
         wanted |= {f"{encoder}.weight": (f"fc.T of RBM {i}", fc.T), f"{encoder}.bias": (f"bias_h of RBM {i}", bias_h)}
         wanted |= {f"{decoder}.weight": (f"fc of RBM {i}", fc), f"{decoder}.bias": (f"bias_v of RBM {i}", bias_v)}
+    known = [(array, source) for source, array in wanted.values()]
     unknown = text.one_line(bytes(get(answers, "unknown").astype(np.uint8)).decode(errors="replace"))
     faults = [f"the autoencoder has no parameter {unknown!r}"] if unknown else []
     for name, (source, want) in wanted.items():
         got = get(answers, name.replace(".", "_"))
         if not close(got, want, FLOAT32):
-            found = next(
-                (k for k, array in wanted.values() if close(got, array, FLOAT32)), f"something of shape {got.shape}"
-            )
+            (found,) = explained(got, known, FLOAT32) or [f"something of shape {got.shape}"]
             faults.append(f"{name} is {found}, wanted is {source}")
     if not faults:
         return 12, "unrolling is right: the autoencoder computes the stack's pass up and down", ""
@@ -148,7 +148,7 @@ TUNING_SLIPS = [
 
 
 def judge_tuning(inputs, answers) -> tuple[float, str, str]:
-    judged = descent(inputs, answers, squares, TUNING_SLIPS, without_loss=8, with_slip=6)
+    judged = common.descent(inputs, answers, squares, TUNING_SLIPS, without_loss=8, with_slip=6)
     if "is_a_number" in answers:
         hint = "backward() and what follows need the tensor: leave .item() to whoever prints the loss"
         return max(2, judged[0]), "loss is a Python number", hint
@@ -164,18 +164,20 @@ def judge_error(inputs, answers) -> tuple[float, str, str]:
     want, got = squares.sum(axis=1), get(answers, "error")
     if close(got, want, 10 * FLOAT32):
         return 6, "the squared error is right", ""
-    for wrong, message, hint in (
-        (want, f"shape {got.shape}, wanted is {want.shape}", "one number an image: no second axis"),
-        (squares.mean(axis=1), "the mean over the pixels, not their sum", "the paper sums over the pixels"),
-        (squares.sum(axis=0), "one number a pixel, not one an image", "sum over dim=1"),
-        (np.sqrt(want), "the root of the squared error", "leave the root out"),
-        (squares.sum(), "one number for all images", "one number an image: sum over dim=1"),
-        (want.mean(), "the mean over the images", "one number an image: leave the mean out"),
-    ):
-        if close(got.ravel(), np.ravel(wrong), 10 * FLOAT32):
-            return 3, message, hint
-    lines = comparison("9 images of 20 pixels", got, want)
-    return 0, f"wrong{lines}", "sum of (x - reconstructed) ** 2 over dim=1"
+    known = [
+        (want, 3, f"shape {got.shape}, wanted is {want.shape}", "one number an image: no second axis"),
+        (squares.mean(axis=1), 3, "the mean over the pixels, not their sum", "the paper sums over the pixels"),
+        (squares.sum(axis=0), 3, "one number a pixel, not one an image", "sum over dim=1"),
+        (np.sqrt(want), 3, "the root of the squared error", "leave the root out"),
+        (squares.sum().reshape(1), 3, "one number for all images", "one number an image: sum over dim=1"),
+        (want.mean().reshape(1), 3, "the mean over the images", "one number an image: leave the mean out"),
+    ]
+    unknown = (
+        0,
+        f"wrong{common.comparison('9 images of 20 pixels', got, want)}",
+        "sum of (x - reconstructed) ** 2 over dim=1",
+    )
+    return explained(got.ravel(), known, 10 * FLOAT32) or unknown
 
 
 def accuracies(inputs) -> dict[tuple[str, str], float]:

@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, get, judgement, shown
+from grading.questions.common import FLOAT32, Arrays, Question, close, comparison, explained, get, judgement, shown
 
 NOISE = 6  # standard deviations that a mean over draws may lie from its expectation
 PARAMETERS = ("fc", "bias_v", "bias_h")
@@ -85,19 +85,18 @@ def down_inputs(rng) -> Arrays:
 def judge_down(inputs, answers) -> tuple[float, str, str]:
     fc, bias_v, h = (inputs[name] for name in ("fc", "bias_v", "h"))
     want, got = expit(h @ fc.T + bias_v), get(answers, "p_v")
-    if close(got, want, FLOAT32):
-        return 5, "p(v | h) is right", ""
-    for wrong, message, hint in (
-        (h @ fc.T + bias_v, "the logistic function is left out", "torch.sigmoid"),
-        (expit(h @ fc.T), "bias_v is left out", "add it before the logistic function"),
-        (expit(h @ fc + bias_v), "fc is not transposed", "fc is (V, H), and h has H columns: h @ fc.T"),
-        (expit(h @ fc.T + inputs["bias_h"]), "bias_h stands for bias_v", "downwards, the visible bias is added"),
-    ):
-        if close(got, wrong, FLOAT32):
-            return 2, message, hint
+    bias_h = "downwards, the visible bias is added"
+    known = [
+        (want, 5, "p(v | h) is right", ""),
+        (h @ fc.T + bias_v, 2, "the logistic function is left out", "torch.sigmoid"),
+        (expit(h @ fc.T), 2, "bias_v is left out", "add it before the logistic function"),
+        (expit(h @ fc + bias_v), 2, "fc is not transposed", "fc is (V, H), and h has H columns: h @ fc.T"),
+        (expit(h @ fc.T + inputs["bias_h"]), 2, "bias_h stands for bias_v", bias_h),
+    ]
     given = f"h = {shown(h[0])}, fc = {shown(fc)}, bias_v = {shown(bias_v)}"
     lines = comparison(given, *((got[0], want[0]) if got.shape == want.shape else (got, want)))
-    return 0, f"p(v | h) is wrong{lines}", "the same fc as upwards, transposed, and bias_v"
+    unknown = 0, f"p(v | h) is wrong{lines}", "the same fc as upwards, transposed, and bias_v"
+    return explained(got, known, FLOAT32) or unknown
 
 
 CD_CASES = ((4, 3, 1), (5, 3, 2))  # V, H, k
@@ -132,9 +131,8 @@ def passes(machine: dict, visible: np.ndarray, hidden: np.ndarray, end: str) -> 
 def expected_cd(x, fc, bias_v, bias_h, k: int, in_chain: bool = False, at_end: bool = False) -> dict[str, np.ndarray]:
     """Expected gradients of CD-k on x (N, V): the Gibbs chain as a matrix over all states of the hidden units.
 
-    They are the mean over the batch of <v p_h> at the data less its expectation after k steps, and the same of v and
-    p_h. ``in_chain`` says that visible units are drawn, too, instead of keeping their probabilities; ``at_end`` says it
-    of the chain's last step.
+    ``in_chain`` says that visible units are drawn, too, instead of keeping their probabilities; ``at_end`` says it of
+    the chain's last step.
     """
 
     def probabilities(p, s):  # of binary states s (S, n) given unit probabilities p (P, n): (P, S)
@@ -206,17 +204,13 @@ def judge_cd(inputs, answers) -> tuple[float, str, str]:
     if (given := get(answers, "strange_propdown")).size:
         told = f"propdown is given {shown(given)}, no hidden state that was drawn"
         return max(best_score, 7), told, "go down from self.sample_h(p_h), or from the second that v2h returns"
-    faults = []
-    for name in points:
-        if name not in best:
-            i = next((i for i in cases if not close(got[i][name], changes(i)[name], tolerance + FLOAT32)), 0)
-            given = "V = {}, H = {}, k = {}, ".format(*CD_CASES[i])
-            given += f"learning rate 0.5, mean change of {name} over {CD_TIMES} updates"
-            lines = comparison(given, got[i][name], changes(i)[name])
-            hint = "probabilities at both ends, the hidden state drawn in between; the mean over the batch"
-            faults.append((f"{name} changes wrongly{lines}", hint))
-        elif best[name][2]:
-            faults.append((f"the change of {name} {best[name][2]}", best[name][3]))
+    faults = [(f"the change of {name} {told}", hint) for name, (_, _, told, hint) in best.items() if told]
+    for name in (name for name in points if name not in best):
+        i = next((i for i in cases if not close(got[i][name], changes(i)[name], tolerance + FLOAT32)), 0)
+        given = "V = {}, H = {}, k = {}, ".format(*CD_CASES[i])
+        given += f"learning rate 0.5, mean change of {name} over {CD_TIMES} updates"
+        hint = "probabilities at both ends, the hidden state drawn in between; the mean over the batch"
+        faults.append((f"{name} changes wrongly{comparison(given, got[i][name], changes(i)[name])}", hint))
     return judgement(best_score, faults)
 
 
@@ -246,14 +240,15 @@ def stack_passes(inputs, up_to: int, skip_down: int = 0) -> np.ndarray:
 
 
 def judge_reconstruction(inputs, answers) -> tuple[float, str, str]:
-    machines, got = int(inputs["machines"]), get(answers, "reconstructed")
-    if close(got, stack_passes(inputs, machines), FLOAT32):
-        return 4, "the reconstruction is right", ""
-    if close(got, stack_passes(inputs, machines - 1), FLOAT32):
-        return 1, "the RBM in training takes no part", "it stands on top of the stack: model.v2h2v"
-    if close(got, stack_passes(inputs, machines, machines - 1), FLOAT32):
-        return 1, "the pass ends at the input of the RBM in training, not at the pixels", "and down: rbm_models.h2v"
-    return 0, f"the reconstruction, of shape {got.shape}, is wrong", "up the stack, through the model, down the stack"
+    n, got = int(inputs["machines"]), get(answers, "reconstructed")
+    below = "the pass ends at the input of the RBM in training, not at the pixels"
+    known = [
+        (stack_passes(inputs, n), 4, "the reconstruction is right", ""),
+        (stack_passes(inputs, n - 1), 1, "the RBM in training takes no part", "it stands on top: model.v2h2v"),
+        (stack_passes(inputs, n, n - 1), 1, below, "and down: rbm_models.h2v"),
+    ]
+    hint = "up the stack, through the model, down the stack"
+    return explained(got, known, FLOAT32) or (0, f"the reconstruction, of shape {got.shape}, is wrong", hint)
 
 
 QUESTIONS = {
