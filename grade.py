@@ -14,6 +14,7 @@ folder. The zip lies beside that folder. Without --results_path, --sample_index 
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from hi_mnist import cli, files, networks, prepare, runs, settings
@@ -124,31 +125,39 @@ def main(argv: list[str] | None = None) -> int:
     print(run)
     if k is not None:
         print_doubts(run, k, args.results_path)
-    # These import scikit-learn: report mistakes in the command line before that slow import.
-    from grading import scores
-    from report import draft, draw, report_page
-
-    own_text = options.report_draft and draft.own_text(run.path) is not None  # an error comes before the slow work
-    draws = k is not None and run.config.use_pca and networks.has_torch()
     if k is not None and not networks.has_torch():
         print("torch is not installed: the sixes are not drawn; everything else is scored", file=sys.stderr)
-    written, failure = [], None
-    if not options.report_draft or k is not None or not (run.path / "grade.json").is_file():
-        ddpm = networks.load_ddpm(args.ddpm) if draws else None  # before the slow work: it may be missing
-        source = SUBMISSION.read_bytes()
-        report = scores.grade(run, source, k)
-        # Before all else: neither a closed pipe nor a mistake in the sampler must cost the scores.
-        files.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-        written.append("grade.json")
-        print_report(report)
-        if draws:
-            how = {"steps": options.ddpm_steps, "guidance": options.guidance, "seed": options.sample_seed}
+    written, failure, draws = [], None, nullcontext()
+    is_scored = not options.report_draft or k is not None or not (run.path / "grade.json").is_file()
+    if k is not None and run.config.use_pca and networks.has_torch():
+        from report import stations
+
+        ddpm = networks.load_ddpm(args.ddpm)  # before the slow work: it may be missing
+        draws = stations.diffusing(ddpm, steps=options.ddpm_steps, guidance=options.guidance, seed=options.sample_seed)
+    with draws as drawn:
+        # These import scikit-learn: report mistakes in the command line before that slow import.
+        from tqdm import tqdm
+
+        from grading import scores
+        from report import draft, draw, report_page
+
+        own_text = options.report_draft and draft.own_text(run.path) is not None  # an error comes before the slow work
+        if is_scored:
+            source = SUBMISSION.read_bytes()
+            report = scores.grade(run, source, k)
+            # Before all else: neither a closed pipe nor a mistake in the sampler must cost the scores.
+            files.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+            written.append("grade.json")
+            with tqdm.external_write_mode(sys.stdout):  # the progress bar steps aside
+                print_report(report)
+        if drawn:
             try:
-                draw.draw_sixes(run, k, source, ddpm=ddpm, **how)
+                draw.draw_sixes(run, k, source, drawn, options.sample_seed)
                 written += draw.SIXES
             except LabError as error:
                 failure = error
-        written.append(report_page.write(run, report, ddpm=ddpm, seed=options.sample_seed).name)
+    if is_scored:
+        written.append(report_page.write(run, report, str(failure or "")).name)
     if options.report_draft and not failure:
         written += draft.write(run)
     print(f"wrote {', '.join(written)} in {run.path}")

@@ -10,6 +10,7 @@ Symbols: N images, C channels, H x W pixels, T diffusion steps.
 """
 
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -257,6 +258,7 @@ def add_noise(x0: Tensor, noise: Tensor, t: Tensor, schedule: Schedule) -> tuple
 
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
+Watch = Callable[[int, Tensor, Tensor], None]
 # Between two of a thousand steps, the direction of guidance hardly changes: the network is evaluated without the class
 # at every fourth step only, and the result serves four. Short samplers evaluate it at every step.
 GUIDANCE_REFRESH = 4
@@ -272,6 +274,7 @@ def ddpm_sample(
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     generator: torch.Generator | None = None,
     progress: Progress = iter,
+    watch: Watch | None = None,
 ) -> Tensor:
     """Ancestral sampling through all T steps: Ho et al. 2020 (arXiv 2006.11239), algorithm 2.
 
@@ -283,12 +286,13 @@ def ddpm_sample(
         guidance_interval: the part of the process, as fractions of T, in which guidance acts.
         generator: a CPU generator that makes the draw repeatable.
         progress: wraps the sequence of steps, for a progress bar.
+        watch: called at each step with t, x_t and the x_0 that the network sees in it; the last x_0 is the sample.
 
     Returns:
         float32 (N, C, 28, 28) in [-1, 1], on the network's device.
     """
     schedule = schedule or cosine_schedule()
-    predict = _Denoiser(net, labels, schedule, guidance, guidance_interval, freeze=True, refresh=GUIDANCE_REFRESH)
+    predict = _Denoiser(net, labels, schedule, guidance, guidance_interval, watch, often=True)
     x = predict.noise(generator)
     # Python floats: for a single image, tensor indexing would cost as much as the network.
     alphas, abars = schedule.alphas.tolist(), schedule.alpha_bars.tolist()
@@ -313,6 +317,7 @@ def ddim_sample(
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     generator: torch.Generator | None = None,
     progress: Progress = iter,
+    watch: Watch | None = None,
 ) -> Tensor:
     """Deterministic sampling in a few steps: Song et al. 2021 (arXiv 2010.02502), equation 12 with sigma = 0.
 
@@ -330,7 +335,7 @@ def ddim_sample(
     total = len(schedule.alpha_bars)
     if not 1 <= steps <= total:
         raise ValueError(f"steps must be between 1 and {total}, got {steps}")
-    predict = _Denoiser(net, labels, schedule, guidance, guidance_interval)
+    predict = _Denoiser(net, labels, schedule, guidance, guidance_interval, watch)
     x = predict.noise(generator)
     times = torch.linspace(total - 1, 0, steps).round().long().tolist()
     abars = schedule.alpha_bars.tolist()
@@ -355,17 +360,19 @@ def to_pixels(images: Tensor, dead_zone: float = 4.0) -> Tensor:
 class _Denoiser:
     """What both samplers share: the guided network, turned from v into x_0 and eps."""
 
-    def __init__(self, net, labels, schedule, guidance, interval, freeze=False, refresh=1):
-        self.guidance = guidance
+    tracing = threading.Lock()  # torch traces one network at a time
+
+    def __init__(self, net, labels, schedule, guidance, interval, watch, often=False):
+        self.guidance, self.watch = guidance, watch
         self.device = next(net.parameters()).device
         self.labels = labels.to(self.device)
         self.null = torch.full_like(self.labels, net.num_classes)
         self.both = torch.cat([self.labels, self.null])
         self.abars = schedule.alpha_bars.tolist()
         self.first, self.last = (fraction * len(self.abars) for fraction in interval)
-        self.refresh, self.age, self.direction = refresh, 0, None
+        self.refresh, self.age, self.direction = GUIDANCE_REFRESH if often else 1, 0, None
         self.shape = (len(labels), net.conv_out.out_channels // 4, 28, 28)
-        self.net = self._frozen(net) if freeze and isinstance(net, ClassUNet) and self.device.type == "cpu" else net
+        self.net = self._frozen(net) if often and isinstance(net, ClassUNet) and self.device.type == "cpu" else net
 
     def _frozen(self, net: ClassUNet):
         """The network traced for many calls: the convolutions' weights are laid out for the CPU once, not in each call.
@@ -374,7 +381,7 @@ class _Denoiser:
         and torch.compile needs a C++ compiler, which students lack.
         """
         example = torch.zeros(self.shape), torch.zeros_like(self.labels), self.labels
-        with warnings.catch_warnings():
+        with self.tracing, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit is deprecated
             return torch.jit.freeze(torch.jit.trace(net, example, check_trace=False))
 
@@ -395,4 +402,6 @@ class _Denoiser:
             self.age += 1
         signal, sigma = math.sqrt(self.abars[t]), math.sqrt(1 - self.abars[t])
         x0 = (signal * x - sigma * v).clamp(-1, 1)
+        if self.watch:
+            self.watch(t, x, x0)
         return x0, (x - signal * x0) / sigma

@@ -24,8 +24,6 @@ from hi_mnist.data import flatten
 K = 10
 ITERATIONS = 12  # of EM; the lab's fit takes as many
 
-# --------------------------------------------------------------------------- expectation maximisation
-
 
 def codes_of(images: np.ndarray, d: int) -> np.ndarray:
     """PCA codes float64 (N, d); repeated images are spread apart so that no component collapses."""
@@ -80,8 +78,7 @@ def textbook_fit(X: np.ndarray, iterations: int) -> Callable[[], peers.TextbookG
     def job():
         mixture = peers.TextbookGMM(start.means, start.covs, start.pi)
         for _ in range(iterations):
-            gamma, _ = mixture.e_step(X)
-            mixture.m_step(X, gamma)
+            mixture.m_step(X, mixture.e_step(X))
         return mixture
 
     return job
@@ -103,9 +100,6 @@ def em(plan: Plan) -> Iterator[Row]:
         what, own = f"EM iteration, N = {len(X):,}, d = {d}", times["ours"] / ITERATIONS
         yield Row(what, "scikit-learn GaussianMixture", own, times["sklearn"] / ITERATIONS, target, note)
         yield Row(what, "textbook's loops", own, times["textbook"] / ITERATIONS, 1.0)
-
-
-# --------------------------------------------------------------------------- PCA
 
 
 def our_components(rows: np.ndarray) -> np.ndarray:
@@ -134,45 +128,33 @@ def pca(plan: Plan) -> Iterator[Row]:
         yield Row(what, peer, times["ours"], times[peer], target, note)
 
 
-# --------------------------------------------------------------------------- networks
-
-
 def ae(plan: Plan) -> Iterator[Row]:
     """Encoding of the training images."""
     images, ours, theirs = plan.images(), networks.load_ae(), peers.original_ae()
     sample = images[: 50 if plan.quick else 2_000]
-    jobs = {
-        "ours": lambda: networks.ae_encode(ours, images),
-        "theirs": lambda: peers.encode_one_by_one(theirs, sample),
-    }
+    one_by_one = functools.partial(peers.encode_one_by_one, theirs, sample)
+    jobs = {"ours": lambda: networks.ae_encode(ours, images), "theirs": one_by_one}
     times = timing.alternate(jobs, plan.rounds(3), warm_up=False)
-    size = sum(p.numel() for p in theirs.parameters()) / 1e6
-    yield Row(
-        f"AutoEncoder, {len(images):,} images encoded",
-        f"the original's AE ({size:.1f} M), one by one",
-        times["ours"],
-        times["theirs"] * len(images) / len(sample),
-        100.0,
-        note=f"the peer, untrained, on {len(sample):,} images, scaled up",
-    )
+    what, scaled = f"AutoEncoder, {len(images):,} images encoded", times["theirs"] * len(images) / len(sample)
+    peer = f"the original's AE ({peers.size(theirs)}), one by one"
+    note = f"the peer, untrained, on {len(sample):,} images, scaled up"
+    yield Row(what, peer, times["ours"], scaled, 100.0, note)
 
 
 def ddpm(plan: Plan) -> Iterator[Row]:
     """Samples of the diffusion model; ``benchmarks.quality`` measures their quality."""
     ours, theirs = networks.load_ddpm(), peers.DiffusersSampler()
     steps = 20 if plan.quick else 1000
-    few, many = min(steps, 50), list(range(10)) * (1 if plan.quick else 10)
+    few = min(steps, 50)
     alone, guided = f"one digit, {steps:,} steps, no guidance", f"one digit, {steps:,} steps, guided"
-    ddim, batch = f"one digit, {few} DDIM steps, guided", f"{len(many)} digits at once, {few} DDIM steps, guided"
+    ddim = f"one digit, {few} DDIM steps, guided"
     jobs = {
         "theirs": lambda: theirs.draw(6, steps),
         alone: lambda: networks.draw_digits(ours, [6], steps=steps, guidance=0.0),
         guided: lambda: networks.draw_digits(ours, [6], steps=steps),
         ddim: lambda: networks.draw_digits(ours, [6], steps=few),
-        batch: lambda: networks.draw_digits(ours, many, steps=few),
     }
     times = timing.alternate(jobs, plan.rounds(3), warm_up=False)
-    peer = f"diffusers UNet2DModel ({theirs.parameters() / 1e6:.1f} M, untrained), {steps:,} steps"
+    peer = f"diffusers UNet2DModel ({peers.size(theirs.unet)}, untrained), {steps:,} steps"
     for what, target in ((alone, 4.0), (guided, None), (ddim, 60.0)):
         yield Row(what, peer, times[what], times["theirs"], target)
-    yield Row(batch, "", times[batch])

@@ -7,8 +7,6 @@ weights, which cost as much as trained ones.
 
 import numpy as np
 
-# --------------------------------------------------------------------------- the textbook's mixture
-
 
 class TextbookGMM:
     """EM exactly as in the formulas: means (K, d), covs (K, d, d), pi (K,), all float64."""
@@ -16,8 +14,8 @@ class TextbookGMM:
     def __init__(self, means: np.ndarray, covs: np.ndarray, pi: np.ndarray):
         self.means, self.covs, self.pi = means.copy(), covs.copy(), pi.copy()
 
-    def e_step(self, X: np.ndarray) -> tuple[np.ndarray, float]:
-        """Responsibilities (N, K) of X (N, d), and the mean log-likelihood of a sample."""
+    def e_step(self, X: np.ndarray) -> np.ndarray:
+        """Responsibilities (N, K) of X (N, d)."""
         d = X.shape[1]
         joint = np.empty((len(X), len(self.pi)))
         for k in range(len(self.pi)):
@@ -25,9 +23,7 @@ class TextbookGMM:
             inverse = np.linalg.inv(self.covs[k])
             exponent = -0.5 * np.sum(difference @ inverse * difference, axis=1)
             joint[:, k] = self.pi[k] * np.exp(exponent) / np.sqrt((2 * np.pi) ** d * np.linalg.det(self.covs[k]))
-        total = joint.sum(axis=1, keepdims=True)
-        with np.errstate(divide="ignore"):
-            return joint / total, float(np.log(total).mean())
+        return joint / joint.sum(axis=1, keepdims=True)
 
     def m_step(self, X: np.ndarray, gamma: np.ndarray) -> None:
         """New parameters for the responsibilities (N, K)."""
@@ -39,7 +35,9 @@ class TextbookGMM:
             self.covs[k] = (gamma[:, k, None] * difference).T @ difference / n_soft[k] + 1e-6 * np.eye(X.shape[1])
 
 
-# --------------------------------------------------------------------------- the original lab's networks
+def size(net) -> str:
+    """A network's number of parameters, in words."""
+    return f"{sum(weights.numel() for weights in net.parameters()) / 1e6:.1f} M"
 
 
 def original_ae():
@@ -83,9 +81,6 @@ class DiffusersSampler:
             up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
         ).eval()
         self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
-
-    def parameters(self) -> int:
-        return sum(weights.numel() for weights in self.unet.parameters())
 
     def draw(self, label: int, steps: int = 1000):
         """One image, float32 (1, 1, 28, 28), of the first ``steps`` of 1,000 steps."""

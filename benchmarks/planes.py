@@ -16,7 +16,6 @@ from benchmarks import timing
 from benchmarks.results import Row
 from benchmarks.timing import Plan
 from hi_mnist.data import flatten, load_split
-from hi_mnist.files import ROOT
 from hi_mnist.prepare import ensure
 from report.measures import knn_accuracy
 
@@ -55,7 +54,7 @@ def tsne(plan: Plan) -> Iterator[Row]:
     ensure(dataset)
     images, labels = load_split("train", dataset)
     codes = project(images)
-    trees = {"ours": ROOT} | ({"theirs": plan.before} if plan.before else {})
+    trees = plan.trees()
     with tempfile.TemporaryDirectory() as name:
         homes = {side: Path(name) / side for side in trees}
 
@@ -85,6 +84,5 @@ def tsne(plan: Plan) -> Iterator[Row]:
     yield Row(what, peer, times["ours"], times.get("theirs"), 2.22, note)
     if "oneDAL" in times:
         note = f"the peer's: {quality(codes, labels, planes['oneDAL'])}"
-        yield Row(
-            "the t-SNE of its last round", "oneDAL's Barnes-Hut", float(ours["seconds"]), times["oneDAL"], note=note
-        )
+        what, seconds = "the t-SNE of its last round", float(ours["seconds"])
+        yield Row(what, "oneDAL's Barnes-Hut", seconds, times["oneDAL"], note=note)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality ae                         clusters, reconstructions
     python -m benchmarks.quality ddpm                       agreement, Frechet distance, diversity
-    python -m benchmarks.quality ddpm --steps 50 --guidance 0 0.5 1 1.5 --per_class 20      a quick look
+    python -m benchmarks.quality ddpm --way 50 1 0.3 0.7 --per_class 20      a quick look
 
 Reference figures (PCA, a mixture's samples, real images against real images) are measured in the same run.
 Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0 the background.
@@ -10,8 +10,8 @@ Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0
 
 import argparse
 import sys
-from dataclasses import dataclass
 from statistics import mean, median
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,13 +26,8 @@ from grading import scores
 from hi_mnist import cli, data, networks, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet, load_data_set
-from hi_mnist.networks import (
-    DDPM_STEPS,
-    DEFAULT_GUIDANCE,
-    ae_encode,
-)
+from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, ae_encode, guidance_interval
 from hi_mnist.runs import TrainConfig
-from hi_mnist.settings import check, setting
 from report.measures import class_agreement, score_samples
 
 SEEDS = range(5)
@@ -40,16 +35,11 @@ BATCH = 200  # samples drawn at a time
 FLOOR_DRAWS = 5  # training subsets for the floor of the Frechet distance
 DIGITS = np.arange(N_CLASSES)
 
-# --------------------------------------------------------------------------- the AutoEncoder
-
 
 def measure_ae(ae, mnist: DataSet, standin: DataSet) -> dict:
     """How well the plane separates the digits, scored by mixtures that see no labels; and the reconstructions.
 
-    Args:
-        ae: from ``hi_mnist.networks.load_ae``.
-        mnist: the real MNIST; the training labels are used only by the figure for the 15 nearest neighbours.
-        standin: the stand-in's digits, which the network has never seen.
+    The training labels are used only by the figure for the 15 nearest neighbours.
     """
     codes, test_codes = (ae_encode(ae, images).astype(np.float64) for images in (mnist.train, mnist.test))
     mixtures = fit_mixtures(codes)
@@ -88,13 +78,9 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def name_clusters(clusters: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Name each of ten clusters after a digit, one to one, so that as many images as possible are named correctly.
+    """The digit of each of ten clusters, int64 (10,), one to one, so that most images are named correctly.
 
-    Args:
-        clusters, labels: int (N,), 0 to 9.
-
-    Returns:
-        int64 (10,), the digit of each cluster (Kuhn 1955, the Hungarian method).
+    Both arguments are int (N,), 0 to 9. Source: Kuhn 1955, the Hungarian method.
     """
     return linear_sum_assignment(scores.count_labels(labels, clusters, N_CLASSES), maximize=True)[1]
 
@@ -122,39 +108,37 @@ def pca_mse(train: np.ndarray, test: np.ndarray) -> float:
     return float(np.mean((pca.inverse_transform(pca.transform(rows)) - rows) ** 2, dtype=np.float64))
 
 
-# --------------------------------------------------------------------------- the diffusion model
-
-
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), guidance, and where it acts."""
 
-    steps: int = setting(DDPM_STEPS, "steps", low=1, high=DDPM_STEPS)
-    guidance: float = setting(DEFAULT_GUIDANCE, "weight of classifier-free guidance", low=0, high=100)
-    low: float = setting(0.0, "end of the guided interval, 0 the clean end", low=0, below=1)
-    high: float = setting(1.0, "beginning of the guided interval, 1 the noise", above=0, high=1)
+    steps: int
+    guidance: float
+    low: float = 0.0  # 0 is the clean end of the process, 1 the noise
+    high: float = 1.0
 
     def __str__(self) -> str:
         part = f", in {self.low:g} to {self.high:g}" if self.guidance else ""
         return f"{self.steps} steps, guidance {self.guidance:g}{part}"
 
 
-def combine(steps: list[int], guidances: list[float], intervals: list[tuple[float, float]]) -> list[Way]:
-    """All combinations, each once; without guidance the interval does not matter. By default, the lab's own.
+WAYS = [
+    Way(steps, *how) for steps in (DDPM_STEPS, 50) for how in ((0.0,), (DEFAULT_GUIDANCE, *guidance_interval(steps)))
+]
+
+
+def ways_of(asked: list[list[float]]) -> list[Way]:
+    """What ``--way`` asks for.
 
     Raises:
         LabError: a value is out of range.
     """
-    for low, high in intervals:
-        if not low < high:
-            raise LabError(f"--interval must be two ascending numbers, got {low:g} {high:g}")
-    ways = [
-        check(Way(count, weight, *(interval if weight else (0.0, 1.0))))
-        for count in steps
-        for weight in guidances
-        for interval in intervals or [networks.guidance_interval(count)]
-    ]
-    return list(dict.fromkeys(ways))
+    for steps, guidance, low, high in asked:
+        if not (steps in range(1, DDPM_STEPS + 1) and 0 <= guidance <= 100 and 0 <= low < high <= 1):
+            given = f"{steps:g} {guidance:g} {low:g} {high:g}"
+            raise LabError(
+                f"--way takes 1 to {DDPM_STEPS} steps, a guidance of 0 to 100, 0 <= LOW < HIGH <= 1: {given}"
+            )
+    return [Way(int(steps), *others) for steps, *others in asked]
 
 
 def balanced_subset(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
@@ -166,8 +150,7 @@ def balanced_subset(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray
 def mixture_samples(mnist: DataSet, per_class: int) -> np.ndarray:
     """The lab's other way to draw digits: PCA and a mixture, each component named by the best one-to-one matching.
 
-    Returns:
-        uint8 (10 per_class, 1, 28, 28), clipped to 0..255, sorted by digit.
+    uint8 (10 per_class, 1, 28, 28), clipped to 0..255, sorted by digit.
     """
     rows = data.flatten(mnist.train).astype(np.float32)
     pca = PCA(TrainConfig.embedding_dim, svd_solver="covariance_eigh").fit(rows)
@@ -199,15 +182,7 @@ def nearest_distance(queries: np.ndarray, images: np.ndarray) -> float:
 
 
 def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: int) -> dict:
-    """All figures of the diffusion model, beside real images and the lab's mixture.
-
-    Args:
-        net: from ``hi_mnist.networks.load_ddpm``.
-        judge: of ``mnist``.
-        mnist: the real MNIST.
-        ways: how to draw.
-        per_class: samples of each class, at least 2.
-    """
+    """All figures of the diffusion model, beside real images and the lab's mixture, of 2 or more samples a class."""
     asked = DIGITS.repeat(per_class)
     floor = [f"real training images, draw {i}" for i in range(FLOOR_DRAWS)]
     samples = {
@@ -231,25 +206,19 @@ def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: 
     }
 
 
-# --------------------------------------------------------------------------- the command
-
-
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
         "python -m benchmarks.quality",
         "Measure the two shipped networks.",
-        "python -m benchmarks.quality ddpm --steps 50 --guidance 0 0.5 1 --per_class 20",
+        "python -m benchmarks.quality ddpm --way 50 1 0.3 0.7 --per_class 20",
     )
     parts = parser.add_subparsers(dest="network", required=True)
     ae = parts.add_parser("ae", help="the AutoEncoder: clusters, reconstructions (about two minutes)")
     ddpm = parts.add_parser("ddpm", help="the diffusion model: agreement, Frechet distance, diversity")
-    ddpm.add_argument("--steps", type=int, nargs="+", default=[DDPM_STEPS, 50],
-                      help="steps to measure; 1000 is ancestral, fewer is DDIM (default: 1000 50)")  # fmt: skip
-    ddpm.add_argument("--guidance", type=float, nargs="+", default=[0.0, DEFAULT_GUIDANCE],
-                      help="weights of classifier-free guidance (default: 0 and the lab's own)")  # fmt: skip
-    ddpm.add_argument("--interval", type=float, nargs=2, action="append", default=[], metavar=("LOW", "HIGH"),
-                      help="part of the process in which guidance acts, 0 clean to 1 noise; may be repeated "
-                      "(default: the lab's own)")  # fmt: skip
+    ddpm.add_argument("--way", type=float, nargs=4, action="append", metavar=("STEPS", "GUIDANCE", "LOW", "HIGH"),
+                      help="a way to draw: 1000 steps are ancestral, fewer are DDIM; guidance acts from LOW to HIGH of "
+                      "the process, 0 clean to 1 noise; may be repeated (default: 1000 and 50 steps, without guidance "
+                      "and as the lab draws)")  # fmt: skip
     ddpm.add_argument("--per_class", type=int, default=100, metavar="N", help="samples per digit (default: 100)")
     for name, network in (("ae", ae), ("ddpm", ddpm)):
         cli.one_line_errors(network)  # a subparser does not inherit this from its parent
@@ -259,8 +228,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def prepared(dataset: str) -> DataSet:
     """A data set; fetched first if it is missing."""
-    prepare.ensure(dataset)
-    return load_data_set(dataset)
+    return load_data_set(prepare.ensure(dataset))
 
 
 def show(figures: dict) -> None:
@@ -281,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.network == "ae":
         show(measure_ae(networks.load_ae(args.ae), prepared("mnist"), prepared("digits")))
         return 0
-    ways = combine(args.steps, args.guidance, args.interval)
+    ways = ways_of(args.way) if args.way else WAYS
     if args.per_class < 2:
         raise LabError(f"--per_class must be at least 2, got {args.per_class}")
     net, mnist = networks.load_ddpm(args.ddpm), prepared("mnist")

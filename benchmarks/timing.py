@@ -1,10 +1,7 @@
-"""How the suite measures: alternately in one run.
+"""How the suite measures: alternately in one run, because other work slows both sides equally only if they take turns.
 
-    >>> from benchmarks import timing
-    >>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
-    >>> times["theirs"] / times["ours"]
-
-Machines are noisy: other work slows both sides equally only if they take turns.
+>>> times = timing.alternate({"ours": ours, "theirs": theirs}, rounds=5)
+>>> times["theirs"] / times["ours"]
 """
 
 import os
@@ -51,6 +48,10 @@ class Plan:
     def rounds(self, count: int) -> int:
         return 1 if self.quick else count
 
+    def trees(self) -> dict[str, Path]:
+        """The checkouts whose commands are measured."""
+        return {"ours": ROOT} | ({"theirs": self.before} if self.before else {})
+
     def images(self) -> np.ndarray:
         """60,000 training images, or 2,000, repeated if there are fewer (the stand-in): uint8 (N, 1, 28, 28)."""
         images, _ = load_split("train", self.dataset)
@@ -82,15 +83,7 @@ def alternate(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: bool 
 
 
 def run_command(arguments: Sequence[str | Path], environment: dict[str, str] | None = None, tree: Path = ROOT) -> float:
-    """Run a Python command in the project's folder.
-
-    Args:
-        arguments: the command line after ``python``.
-        environment: variables to set for it.
-        tree: another checkout of the project.
-
-    Returns:
-        Wall-clock seconds.
+    """Run ``python ARGUMENTS`` in a checkout, with these variables added, and return its wall-clock seconds.
 
     Raises:
         LabError: it failed; quotes the last line of standard error.

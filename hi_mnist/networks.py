@@ -228,18 +228,10 @@ def sample_from_ddpm(
     guidance: float = DEFAULT_GUIDANCE,
     seed: int | None = None,
 ) -> np.ndarray:
-    """Draw one digit with the diffusion model and write ``path/ddpm_sample.png``.
+    """Draw one digit, 0 to 9, into the folder ``path`` as ``ddpm_sample.png``, and return it: uint8 (28, 28).
 
-    Args:
-        label: the digit, 0 to 9.
-        path: an existing folder.
-        ddpm: from ``load_ddpm``; loaded when None.
-        steps: 1,000 for ancestral sampling; fewer for DDIM.
-        guidance: weight of classifier-free guidance; 0 uses the conditional model alone.
-        seed: makes the draw repeatable; None draws afresh.
-
-    Returns:
-        uint8 (28, 28).
+    ``ddpm`` comes from ``load_ddpm``; None loads it. 1,000 ``steps`` are ancestral sampling, fewer are DDIM. A
+    ``guidance`` of 0 uses the conditional model alone. A ``seed`` makes the draw repeatable; None draws afresh.
     """
     from PIL import Image
 
@@ -250,11 +242,12 @@ def sample_from_ddpm(
 
 
 def draw_digits(
-    ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, interval: tuple[float, float] | None = None, seed=None
+    ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, interval=None, seed=None, watch=None, bar=True
 ) -> np.ndarray:
     """Draw digits with the diffusion model, all in one batch: uint8 (N, 1, 28, 28).
 
-    ``interval`` is the part of the process in which guidance acts; None stands for ``guidance_interval(steps)``.
+    ``interval``, two fractions, is the part of the process in which guidance acts; None: ``guidance_interval(steps)``.
+    ``watch`` is that of ``model.ddpm_sample``; ``bar`` shows the progress.
 
     Raises:
         LabError: a label, the number of steps or the guidance is out of range.
@@ -280,7 +273,8 @@ def draw_digits(
         "guidance": guidance,
         "guidance_interval": interval or guidance_interval(steps),
         "generator": generator,
-        "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False),
+        "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False, disable=not bar),
+        "watch": watch,
     }
     # A second thread hardly speeds up one image; if another program needs its core, each of a thousand steps waits.
     threads = torch.get_num_threads()

@@ -31,7 +31,7 @@ from report.measures import FRECHET_DIMENSIONS, GMM_SEEDS, NEIGHBOURS
 FILE = "comparison.csv"
 LARGEST_FILE = 1 << 20  # bytes; ours has about five thousand
 MOST_METHODS, MOST_NOTES = 6, 20  # per table; ours have three and seven
-SAMPLE = 3000  # images whose neighbours are ranked; the ranks take N^2 numbers
+SAMPLE = 2000  # images whose neighbours are ranked; the ranks take N^2 numbers
 NEW_IMAGES = 10_000
 DDIM_STEPS = 50
 AE_TRAINING_MINUTES = 57  # the three stages in pretrained/mnist-ae/README.md
@@ -226,7 +226,7 @@ def measure_generators(run: SavedRun, train, test, ae, ddpm) -> Iterator[Record]
     ``train`` and ``test`` are images uint8 (N, 1, 28, 28) and labels int64 (N,) each; the networks are loaded.
     """
     # More samples if there are more images to compare with; each set takes seconds on two cores.
-    per_class = 20 if len(train[0]) > 10_000 else 5
+    per_class = 10 if len(train[0]) > 10_000 else 5
     asked = np.repeat(np.arange(N_CLASSES), per_class)
     shipped = _is_shipped(DDPM_NETWORK, networks.network_source(DDPM_NETWORK))
     known = not (shipped and run.config.dataset == "fashion_mnist")  # the model draws classes of this data set

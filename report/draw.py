@@ -1,16 +1,19 @@
 """Pictures of digits: by the student's sampler in the box, by a run's saved parameters, and by the diffusion model."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
 import sandbox
 from grading import checks
-from grading.checks import ASKED_DIGIT
 from grading.questions.sampling import wrong_file
-from hi_mnist import files, networks
+from hi_mnist import files
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE
+from hi_mnist.files import Arrays
 from hi_mnist.runs import SavedRun
+from report import stations
 
 SIXES = ("gmm_sample.png", "ddpm_sample.png")
 
@@ -57,22 +60,24 @@ def draw_from_mixture(run: SavedRun, components: np.ndarray, rng: np.random.Gene
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
 
 
-def draw_sixes(run: SavedRun, k: int, source: bytes, *, seed: int | None = None, **options) -> None:
+def draw_sixes(run: SavedRun, k: int, source: bytes, drawn: Callable[[], Arrays], seed: int | None = None) -> None:
     """Write a six by the student's sampler and one by the diffusion model into a PCA run's folder: both or neither.
 
-    A seed makes both draws repeatable; ``options`` are ``ddpm``, ``steps`` and ``guidance`` of
-    ``networks.sample_from_ddpm``.
+    ``drawn`` comes from ``stations.diffusing``; what else the page shows of both generators is kept. A seed makes the
+    student's draws repeatable.
 
     Raises:
         LabError: one of them cannot be drawn.
     """
     try:
-        six = draw_by_student(run, k, 1, source, seed)[0]
+        six, *more = draw_by_student(run, k, 1 + stations.MORE, source, seed)
     except LabError as error:
         remedy = "fix task 5.1 of submission.py; the scores are in grade.json"
         raise LabError(f"no sixes were drawn, {error}; {remedy}") from None
+    pictures = drawn()
     with files.scratch(".partial-", run.path) as folder:
-        Image.fromarray(six).save(folder / SIXES[0])
-        networks.sample_from_ddpm(ASKED_DIGIT, folder, seed=seed, **options)
+        for name, image in zip(SIXES, (six, pictures["six"]), strict=True):
+            Image.fromarray(image).save(folder / name)
         for name in SIXES:
             files.move(folder / name, run.path / name)
+    stations.kept(run, k, pictures | {"gmm": np.array(more)})

@@ -13,33 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from grading import scores
-from grading.checks import ASKED_DIGIT
-from hi_mnist import data, files, networks, runs, scatter
-from hi_mnist.cli import LabError
+from hi_mnist import data, files, runs, scatter
 from hi_mnist.data import DATASETS
-from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
-from report import clusters, compare, draw, pages, player
+from report import clusters, compare, pages, player, stations
 
-SUBMISSION = ROOT / "submission.py"
-STRIP = 10  # additional draws of each generator
-STRIP_STEPS = 50
 MOST_CLUSTERS = 40  # shown in full; nobody would read more
 MOST_ROWS = 200  # of a table
 
 
-def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | None = None) -> Path:
+def write(run: SavedRun, report: dict | None = None, failure: str = "") -> Path:
     """Write ``report.html`` into the folder of a run whose data set is prepared; returns the page's path.
 
     Args:
-        report: the content of grade.json, from ``scores.grade``; the strips of additional draws are drawn again. None
-            reads the folder's grade.json, and takes the strips of the last call from the cache.
-        ddpm: from ``networks.load_ddpm``; None loads it.
-        seed: makes the strips repeatable.
+        report: the content of grade.json, from ``scores.grade``; None reads the folder's.
+        failure: why no sixes were drawn just now.
     """
-    fresh = report is not None
-    report = report if fresh else files.read_json(run.path / "grade.json")
+    report = files.read_json(run.path / "grade.json") if report is None else report
     # Question 6 asks which cluster is the 6: until it is answered, the page tells no cluster's digit.
     told = not run.config.use_pca or runs.six_is_found(report)
     report = checked_report(report)
@@ -49,7 +40,6 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
     table = scores.count_labels(labels, view.cluster, run.n_components)
     asked = report["sample_index"]
     drawn = run.config.use_pca and asked is not None and asked < run.n_components
-    strips = _strips(run, asked, fresh, ddpm, seed) if drawn else None
     page = pages.render(
         "report.html.j2",
         name=pages.shown(run.path.name, 200),
@@ -61,7 +51,7 @@ def write(run: SavedRun, report: dict | None = None, *, ddpm=None, seed: int | N
         settings=_settings(run),
         projections=_projections(run),
         legends=_legends(run, labels, view.cluster),
-        sixes=_sixes(run) | {"strips": strips, "cluster": asked if drawn else None},
+        sixes=stations.section(run, asked if drawn else None) | {"failure": pages.shown(failure, 500)},
         clusters=_clusters(run, images, labels, view, table) if told else None,
         hidden=max(0, run.n_components - MOST_CLUSTERS),
         table=_table(table) if told else None,
@@ -163,46 +153,6 @@ def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str
         sizes = np.bincount(groups, minlength=len(names))
         legends[kind] = list(zip(names, palette, sizes, strict=True))[:MOST_ROWS]
     return legends
-
-
-def _sixes(run: SavedRun) -> dict:
-    """Both sixes in the folder, each a data URI or None."""
-    found = {}
-    for kind in ("gmm", "ddpm"):
-        image = pages.read_picture(run.path / f"{kind}_sample.png")
-        good = image is not None and image.size == (28, 28)
-        found[kind] = pages.digit_uri(np.asarray(image.convert("L"))) if good else None
-    return found
-
-
-def _strips(run: SavedRun, k: int, fresh: bool, ddpm, seed: int | None) -> dict:
-    """More draws of each generator: {"gmm", "ddpm"} -> data URIs, or a sentence on why there are none."""
-    failed = {}
-
-    def by_diffusion():
-        net = ddpm or networks.load_ddpm()
-        return networks.draw_digits(net, [ASKED_DIGIT] * STRIP, steps=STRIP_STEPS, seed=seed)[:, 0]
-
-    def compute():
-        drawn = {}
-        for name, job in (
-            ("gmm", lambda: draw.draw_by_student(run, k, STRIP, SUBMISSION.read_bytes(), seed)),
-            ("ddpm", by_diffusion),
-        ):
-            try:
-                drawn[name] = job()
-            except LabError as error:
-                failed[name] = pages.shown(error, 500)
-        return drawn
-
-    depends_on = [files.data_hash(run.means, run.covs, run.pi, run.components, run.mean), k, STRIP, STRIP_STEPS]
-    if fresh:
-        files.cache_path("strips", depends_on).unlink(missing_ok=True)
-    shapes = dict.fromkeys(("gmm", "ddpm"), (STRIP, 28, 28))
-    drawn = files.cached(
-        "strips", depends_on, shapes, compute, lambda kept: all(images.dtype == np.uint8 for images in kept.values())
-    )
-    return {name: [pages.digit_uri(image) for image in images] for name, images in drawn.items()} | failed
 
 
 # --------------------------------------------------------------------------- clusters

@@ -28,11 +28,7 @@ def key_of(seed: int | None) -> str:
 
 
 def read_key(out: Path) -> str | None:
-    """The key of a class; None if it has none yet.
-
-    Raises:
-        LabError: the file is damaged.
-    """
+    """The key of a class; None if it has none yet. LabError: the file is damaged."""
     try:
         text = (out / KEY).read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:

@@ -4,7 +4,7 @@
         handin = read(found)            # the few files that grading needs, in memory, within bounds
         unpack(handin, scratch)         # into a clean folder, under names of our own
 
-``review`` holds what a person should look at, ``notes`` what is merely worth knowing. ``entries`` opens archives.
+``entries`` opens archives.
 """
 
 import hashlib
@@ -31,10 +31,9 @@ RUN_FILES = {
 PICTURES = [f"{kind}_{name}" for kind in ("true", "cluster") for name in ("pca", "tsne", "ae")]
 PICTURES = {f"{name}.png": name for name in [*PICTURES, "gmm_sample", "ddpm_sample"]}
 LARGEST_PICTURE = 4 << 20  # bytes; a run's own have up to one megabyte
-PCA_FILES = ("pca/config.json", "pca/pca.safetensors")
-NEEDED = [name for name in RUN_FILES if name != "grade.json"]  # by a PCA run; an AE run needs no PCA_FILES
+PCA_FILES = {"pca/config.json", "pca/pca.safetensors"}  # which an AE run lacks
+NEEDED = RUN_FILES.keys() - {"grade.json"}
 CODE_LIMIT = 1 << 20
-MOST_RUNS = 50
 NO_REPORT = "no report (.pdf)"
 REPORT_SUFFIXES = (".pdf", ".docx", ".doc")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -69,7 +68,7 @@ class Found:
 
 @dataclass
 class HandIn:
-    """What grading needs from a hand-in."""
+    """What grading needs from a hand-in: what is worth knowing is in ``notes``, what a person decides in ``review``."""
 
     hand_in: str  # the name of its row, without ``.zip``
     student_id: str = ""  # this and the name: from its own name or that of its only folder; empty if neither has them
@@ -79,8 +78,8 @@ class HandIn:
     files: dict[str, bytes] = field(default_factory=dict)  # of that run, by their names in ``RUN_FILES``
     pictures: dict[str, bytes] = field(default_factory=dict)  # in its folder, by their names in ``PICTURES``
     others: list[str] = field(default_factory=list)  # its other complete PCA runs, the newest first
-    notes: list[str] = field(default_factory=list)  # what is worth knowing
-    review: list[str] = field(default_factory=list)  # what a person should look at
+    notes: list[str] = field(default_factory=list)
+    review: list[str] = field(default_factory=list)
     refused: str = ""  # why nothing was read; empty if something was
     lab: str = catalog.MAIN  # whose hand-in it is; only the main lab's has a run
 
@@ -99,8 +98,7 @@ class HandIn:
 def find(folder: Path, lab: str = catalog.MAIN) -> tuple[list[Found], list[str]]:
     """The hand-ins of a lab in a class's folder, sorted, and the names of files that are not hand-ins.
 
-    Each folder, each archive and each file named like a hand-in counts as one and gets a row, under a name that stays
-    different from all others after a spreadsheet changed it.
+    Each folder, archive and file named like a hand-in is one, under a name that no spreadsheet makes another's.
     """
     found, others, taken = [], [], set()
     for path in sorted(folder.iterdir(), key=lambda path: (display(path.name), path.name)):
@@ -149,13 +147,8 @@ def _split(start: str) -> tuple[str, str]:
 
 
 def read(found: Found) -> HandIn:
-    """Read what grading needs from a hand-in. The result reports what is wrong with it.
-
-    Raises:
-        OSError: a fault of this machine, such as a full disk.
-    """
+    """What grading needs from a hand-in, and what is wrong with it. OSError: a fault of this machine, a full disk."""
     handin = HandIn(found.hand_in, found.student_id, found.name, notes=list(found.notes), lab=found.lab)
-    form = f"student_id+name+{'LAB3' if found.lab == catalog.MAIN else found.lab}"
     try:
         with entries.opened(found.path) as contents:
             if found.code:
@@ -164,10 +157,8 @@ def read(found: Found) -> HandIn:
     except (Refused, *DAMAGE) as error:
         handin.refused = entries.told(error)
     if not handin.student_id:
-        handin.review.append(f"its name does not have the form {form}")
-    elif handin.name and (handin.name.isdigit() or not re.search("[0-9]", handin.student_id)):
-        told = f"id {handin.student_id!r} and name {handin.name!r}"
-        handin.review.append(f"{told} may be the wrong way round; rename it to {form} and --resume")
+        ending = "LAB3" if found.lab == catalog.MAIN else found.lab
+        handin.review.append(f"its name does not have the form student_id+name+{ending}")
     return handin
 
 
@@ -240,10 +231,7 @@ def _take_code(handin: HandIn, contents: Contents) -> None:
 
 
 def _take_run(handin: HandIn, contents: Contents) -> None:
-    """Take the run that counts: the newest complete PCA run by name, because only PCA runs are scored.
-
-    Without one, the newest complete run, else the newest.
-    """
+    """Take the newest complete PCA run by name, else the newest complete one, else the newest."""
     runs: dict[tuple[str, ...], dict[str, Entry]] = {}
     for entry in contents.entries:
         for name in RUN_FILES:
@@ -255,13 +243,11 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
     if not runs:
         handin.review.append(_missing("no results", contents, _LIKE_RUN))
         return
-    if len(runs) > MOST_RUNS:
-        raise Refused(f"it holds {len(runs)} results folders; keep the one that counts")
-    with_pca = {folder for folder, files in runs.items() if files.keys() & set(PCA_FILES)}
-    lacks = {f: [n for n in NEEDED if n not in runs[f] and (f in with_pca or n not in PCA_FILES)] for f in runs}
-    order = sorted(runs, key=lambda folder: (not lacks[folder], folder in with_pca, folder[-1:], folder), reverse=True)
-    path, chosen = {folder: "/".join(folder) or "." for folder in runs}, order[0]
-    handin.run, handin.others = path[chosen], [path[f] for f in order[1:] if f in with_pca and not lacks[f]]
+    with_pca = {folder for folder, files in runs.items() if files.keys() & PCA_FILES}
+    complete = {f for f, files in runs.items() if files.keys() >= (NEEDED if f in with_pca else NEEDED - PCA_FILES)}
+    chosen, *others = sorted(runs, key=lambda f: (f in complete, f in with_pca, f[-1:], f), reverse=True)
+    handin.run = "/".join(chosen) or "."
+    handin.others = ["/".join(folder) or "." for folder in others if folder in with_pca & complete]
     handin.files = {name: entry.read(RUN_FILES[name]) for name, entry in sorted(runs[chosen].items())}
     for entry in (e for e in contents.entries if e.parts[:-1] == chosen and e.parts[-1] in PICTURES):
         try:
@@ -269,5 +255,5 @@ def _take_run(handin: HandIn, contents: Contents) -> None:
         except (Refused, *DAMAGE) as error:
             entries.told(error)  # raises a fault of this machine
     if len(runs) > 1:
-        kind = "complete PCA " if chosen in with_pca and not lacks[chosen] else ""
+        kind = "complete PCA " if chosen in with_pca & complete else ""
         handin.notes.append(f"{len(runs)} results folders; {handin.run}, the newest {kind}run by name, was graded")

@@ -18,11 +18,7 @@ Line = tuple[str, str, str, str | float | None, str | float | None, str]  # from
 
 
 def add(out: Path, lines: list[Line]) -> None:
-    """Add lines, all or none. Call it before what they tell.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Add lines, all or none; OSError if the file cannot be written. Call it before what they tell."""
     head = [datetime.now().astimezone().isoformat(" ", "seconds"), f"{psutil.Process().username()}@{platform.node()}"]
     with (out / AUDIT).open("a+b") as file:
         size = file.tell()

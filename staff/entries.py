@@ -4,8 +4,7 @@
         for entry in contents.entries:
             entry.read(limit)
 
-Nothing is ever written under a name taken from an archive, so no path in it can escape. What one hand-in may cost is
-bounded in all, with everything inside it.
+Nothing is ever written under a name taken from an archive. What one hand-in may cost is bounded in all.
 """
 
 import os
@@ -59,7 +58,7 @@ class Entry:
 
     parts: tuple[str, ...]  # its path; what is in an archive is below the archive's own path
     read: Callable[[int], bytes]  # ``read(limit)`` gives its bytes or raises ``Refused``, or what ``DAMAGE`` lists
-    file: str = ""  # its path on the disk; empty in an archive
+    file: Path | None = None  # its path on the disk; None in an archive
     archives: tuple[str, ...] = ()  # paths of the archives around it, the outermost first
 
     @property
@@ -94,7 +93,7 @@ class Contents:
     def replace(self, name: str, path: Path) -> None:
         """Put a file of our own in place of each one that has this name."""
         self.entries = [entry for entry in self.entries if entry.parts[-1].lower() != name]
-        self.entries.append(Entry((name,), partial(_bounded, partial(_open, str(path)), name), str(path)))
+        self.entries.append(Entry((name,), partial(_bounded, partial(path.open, "rb"), name), path))
 
     def _inside(self, archive: Entry) -> list[Entry]:
         """The files of an archive in the hand-in; none if it cannot be read, which ``unread`` then tells."""
@@ -103,7 +102,7 @@ class Contents:
             if self._archives > MOST_ARCHIVES:
                 raise Refused(f"more than {MOST_ARCHIVES} archives")
             if archive.file:
-                file = self._stack.enter_context(_open(archive.file))
+                file = self._stack.enter_context(archive.file.open("rb"))
             else:
                 file = self._scratch()
                 file.write(archive.read(MOST_COPIED - self._copied))
@@ -125,14 +124,14 @@ class Contents:
             file = self._converted(file)
         bounded = _Bounded(file)
         archive = self._stack.enter_context(zipfile.ZipFile(bounded))
-        bounded.most = MOST_COPIED  # the list of entries is read; stored members are read whole
+        bounded.most = MOST_COPIED  # from here on, members are read
         return list(self._zip(archive, around))
 
     def _converted(self, file: IO[bytes]) -> IO[bytes]:
         """Another archive (RAR, 7z, tar) as a zip; bsdtar makes it in a sandbox, from one open file to another."""
         refused = f"it is not a zip{FOR_STAFF}unpack it into a folder of the same name, remove it, and use --resume"
         bsdtar, prlimit = shutil.which("bsdtar"), shutil.which("prlimit")
-        if bsdtar is None or prlimit is None or bubblewrap.unavailable():
+        if not (bsdtar and prlimit) or bubblewrap.unavailable():
             raise Refused(refused)
         self._check(0)
         made, began, left = self._scratch(), time.monotonic(), self._until - time.thread_time()
@@ -140,10 +139,9 @@ class Contents:
         command = [prlimit, *limits, *bubblewrap.prefix([], 4096), os.path.realpath(bsdtar)]
         command += ["-c", "-f", "-", "--format=zip", "@-"]
         os.lseek(file.fileno(), 0, os.SEEK_SET)
-        options = {"stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * left}
-        options["env"] = {"LC_ALL": "C.UTF-8"}  # else names are lost
-        try:
-            subprocess.run(command, stdin=file, check=True, **options)
+        options = {"stdin": file, "stdout": made, "stderr": subprocess.DEVNULL, "timeout": 2 * left}
+        try:  # in another locale, names are lost
+            subprocess.run(command, check=True, env={"LC_ALL": "C.UTF-8"}, **options)
         except (OSError, subprocess.SubprocessError):
             made.truncate(0)
         self._until -= time.monotonic() - began
@@ -185,8 +183,8 @@ class Contents:
                 self.passed["the same file twice"].append("/".join(parts))
             else:
                 seen.add(parts)
-                member = partial(_member, archive, info, parts[-1])
-                yield Entry((*above, *parts), partial(_bounded, member, parts[-1]), archives=archives)
+                member = partial(_bounded, partial(_member, archive, info), parts[-1])
+                yield Entry((*above, *parts), member, archives=archives)
 
     def _folder(self, folder: Path) -> Iterator[Entry]:
         waiting = [(folder, ())]
@@ -195,15 +193,14 @@ class Contents:
             for item in sorted(islice(os.scandir(here), MOST_ENTRIES + 1), key=lambda item: item.name):
                 self._check(1)
                 parts = (*above, display(item.name))
-                if item.is_symlink() or getattr(item, "is_junction", bool)():
+                is_folder = item.is_dir(follow_symlinks=False)
+                if getattr(item, "is_junction", bool)() or not (is_folder or item.is_file(follow_symlinks=False)):
                     self.passed[LINKS].append("/".join(parts))
-                elif item.is_dir(follow_symlinks=False):
-                    if _wanted(parts) and len(parts) < 20:
-                        waiting.append((Path(item.path), parts))
-                elif not item.is_file(follow_symlinks=False):
-                    self.passed[LINKS].append("/".join(parts))
-                elif _wanted(parts):
-                    yield Entry(parts, partial(_bounded, partial(_open, item.path), parts[-1]), item.path)
+                elif is_folder and _wanted(parts) and len(parts) < 20:
+                    waiting.append((item.path, parts))
+                elif not is_folder and _wanted(parts):
+                    path = Path(item.path)
+                    yield Entry(parts, partial(_bounded, partial(path.open, "rb"), parts[-1]), path)
 
     def _check(self, count: int) -> None:
         if self._count + count > MOST_ENTRIES:
@@ -215,11 +212,7 @@ class Contents:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Contents]:
-    """The files of a hand-in, to be read while the block lasts.
-
-    Raises:
-        Refused: it cannot be read; also what ``DAMAGE`` lists.
-    """
+    """The files of a hand-in, to be read while the block lasts. Raises ``Refused``, or what ``DAMAGE`` lists."""
     with ExitStack() as stack:
         contents = Contents(stack)
         contents.add_all(path)
@@ -227,11 +220,7 @@ def opened(path: Path) -> Iterator[Contents]:
 
 
 def told(error: Exception) -> str:
-    """The cause of an error in reading as one line.
-
-    Raises:
-        OSError: that error, if it is none of the hand-in's: a full disk, too many open files.
-    """
+    """The cause of an error in reading as one line; raises it if it is this machine's, such as a full disk."""
     if getattr(error, "errno", None) in _OURS:
         raise error
     return str(error) if isinstance(error, Refused) else f"it is damaged or not a zip archive ({one_line(error, 120)})"
@@ -269,28 +258,20 @@ def _bounded(opened: Callable[[], IO[bytes]], name: str, limit: int) -> bytes:
     return content
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> IO[bytes]:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"{name} is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
+        raise Refused(f"it is compressed by an uncommon method{FOR_STAFF}ask for an ordinary zip")
     return archive.open(info)
-
-
-def _open(path: str) -> IO[bytes]:
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags), "rb")
 
 
 # --------------------------------------------------------------------------- names
 
 
 def safe_parts(name: str) -> tuple[str, ...] | None:
-    """A member's path in parts, NFC; None if it is absolute, has a drive, leads upwards or is too long.
-
-    Backslashes also separate parts: some Windows programs write them.
-    """
+    """A member's path in parts, NFC; None if it is absolute, has a drive, leads upwards or is too long."""
     if len(name) > LONGEST_PATH:  # checked first: NFC is slow on long names
         return None
-    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    name = unicodedata.normalize("NFC", name).replace("\\", "/")  # some Windows programs write backslashes
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if not parts or ".." in parts or name.startswith("/") or re.match("[A-Za-z]:", name) or "\0" in name:
         return None

@@ -28,9 +28,7 @@ POINTS = {  # the header of a column of points
 ABOUT = """
 
 --gradebook: of Canvas, Grades > Export; of Moodle, the assignment's grading worksheet, or Grades > Export > Plain text;
-of Blackboard, Work Offline > Download. Its column of points is filled, and all else stays as it was.
-SYSTEM_feedback.zip is for Canvas's Upload Submissions and Moodle's Upload multiple feedback files in a zip. Blackboard
-has no such upload: there it has a folder for each user name."""
+of Blackboard, Work Offline > Download. Its column of points is filled, and all else stays as it was."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,9 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--for", dest="system", required=True, choices=list(POINTS), help="what imports the files")
     parser.add_argument("--gradebook", type=Path, required=True, metavar="FILE", help="what that system exported")
     parser.add_argument("--column", metavar="TITLE", help="of the points (default: the only one, or the lab's title)")
-    parser.add_argument(
-        "--absent", choices=["empty", "zero"], default="empty", help="points of the absent (default: empty)"
-    )
+    text = "points of who handed nothing in (default: empty)"
+    parser.add_argument("--absent", choices=["empty", "zero"], default="empty", help=text)
     return parser
 
 
@@ -88,24 +85,21 @@ def main(argv: list[str]) -> int:
 
 
 def final_rows(out: Path) -> tuple[list[dict], str]:
-    """The rows with a hand-in or a ``total``, which is None if undecided, and the lab. LabError asks to merge again.
-
-    ``hand_in`` of those who handed nothing in is ``marks.called``.
-    """
-    graded, path = gradebook.load(out), out / "final.csv"
+    """The rows to export, by ``marks.called`` as ``hand_in``, with ``total``, None if undecided; and the lab."""
+    graded, path = gradebook.load(out, whole=True), out / "final.csv"
     if not path.exists():
         raise LabError(f"there is no final.csv in {out}; merge first: python -m staff.grade_class merge --help")
     found = [row.cells for row in tables.read(path, ["student_id", "hand_in", "total"], None)[0]]
     totals = {tables.key(marks.called(cells)): marks.number(cells["total"], 1e6) for cells in found}
     rows = [row | {"hand_in": marks.called(row)} for row in graded.rows]
-    if graded.missing or {tables.key(row["hand_in"]) for row in rows} != totals.keys():
-        raise LabError(f"{path} is not of this gradebook; finish grading with --resume, and merge again")
+    if {tables.key(row["hand_in"]) for row in rows} != totals.keys():
+        raise LabError(f"{path} is not of this gradebook; merge again")
     rows = [row | {"total": totals[tables.key(row["hand_in"])]} for row in rows]
     return [row for row in rows if row["status"] != "ABSENT" or row["total"] is not None], graded.lab
 
 
 def points_column(system: str, headers: list[str], named: str | None, title: str) -> int:
-    """The column of points that staff ``named``, else the only one, or that with the lab's title. LabError if not."""
+    """The column of points that staff ``named``, else the only one, or that with the lab's title."""
     found = {i: match for i, header in enumerate(headers) if (match := re.fullmatch(POINTS[system], header.strip()))}
     right = [i for i, match in found.items() if title.casefold() in map(str.casefold, filter(None, match.group(0, 1)))]
     right = list(found) if named is None and len(found) == 1 else right
@@ -120,7 +114,7 @@ def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, 
     without, contents = [], {}
     for row in (row for row in rows if row["total"] is not None):
         hand_in, name = row["hand_in"], upload_name(system, row["hand_in"], matched[row["hand_in"]].student)
-        page = gradebook.feedback_folder(out, hand_in) / pages.PAGE
+        page = out / pages.link(row)["address"]
         if not page.is_file() or not name:
             without.append(hand_in)
         elif system == "canvas":  # shown under the name of the student's own file, which is a zip
@@ -133,11 +127,10 @@ def write_feedback(out: Path, system: str, rows: list[dict], matched: dict[str, 
 
 
 def zipped(contents: dict[str, bytes]) -> bytes:
-    """A zip without times, so that equal feedback makes equal files."""
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+            archive.writestr(name, content)
     return made.getvalue()
 
 

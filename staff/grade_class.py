@@ -3,19 +3,18 @@
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR             zips or folders named student_id+name+LAB3
     python -m staff.grade_class HANDINS_DIR --out OUT_DIR --resume    continue after an interruption, add hand-ins
     python -m staff.grade_class merge --out OUT_DIR --marks marks.csv
-    python -m staff.grade_class regrade ID --out OUT_DIR --file corrected.zip --reason "the wrong file"
-    python -m staff.grade_class repeat ID --out OUT_DIR --only e_step
 
-Writes gradebook.csv, marks_template.csv, mail_merge.csv, summary.html and feedback/<hand-in>/ into OUT_DIR.
-A broken hand-in affects only its own row.
+A broken hand-in affects only its own row. The other commands are in regrade.py, appeal.py (repeat) and export.py.
 """
 
 import argparse
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -52,10 +51,7 @@ class Options:
 def build_parser() -> argparse.ArgumentParser:
     about = "Grade a class's hand-ins: gradebook, summary and feedback for each student."
     parser = cli.make_parser("python -m staff.grade_class", about)
-    parser.epilog = (
-        f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}\n"
-        "Dask: workers get the hand-ins over the network; see docs/staff_reference.md"
-    )
+    parser.epilog = f"then: python -m staff.grade_class COMMAND --help, with the command {', '.join(COMMANDS)}"
     parser.add_argument("handins", type=Path, metavar="HANDINS_DIR", help="folder with one zip or folder per hand-in")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="folder for all output")
     parser.add_argument("--resume", action="store_true", help="grade only what is new, changed or interrupted")
@@ -63,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--unsandboxed", action="store_true", help="no bubblewrap: code can do what your account can")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask cluster, e.g. tcp://host:8786")
     parser.add_argument("--lab", choices=catalog.names(), default=catalog.MAIN, help="whose hand-ins (default: main)")
-    text = "whether students get numbers of their own (id, the default) or all the same (class)"
+    text = "numbers for each student (id, the default) or the same for all (class)"
     parser.add_argument("--variant-by", choices=grade_one.VARIANTS, default="id", help=text)
     add_flags(parser, Options)
     group = parser.add_argument_group("the course", "kept in OUT_DIR: with --resume, a flag changes what it names only")
@@ -79,39 +75,22 @@ def build_merge_parser() -> argparse.ArgumentParser:
     about = "Add the points and the decisions of marks.csv: writes OUT_DIR/final.csv, and each change into audit.csv."
     parser = cli.make_parser("python -m staff.grade_class merge", about)
     parser.epilog = (
-        "columns of marks.csv: student_id, or hand_in where that is empty; points for each part of the report, or for\n"
-        f"each item of it, where a tick or x gives all points (see OUT_DIR/{TEMPLATE});\n"
-        "a question's column of gradebook.csv, to decide or override it; status: OK once you have seen a REVIEW row;\n"
-        "comment, comment_ids: for the student, in your words, and the rubric's ready ones by their ids;\n"
-        "marker: of several people's points for one student, the mean counts.\n\n"
-        "example:  python -m staff.grade_class merge --out grades --marks marks.csv"
+        f"columns of marks.csv: those of OUT_DIR/{TEMPLATE}, and a question's column of gradebook.csv, to decide or\n"
+        "override it; status: OK once you have seen a REVIEW row; see docs/staff.md"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT_DIR", help="where the class was graded")
     parser.add_argument("--marks", type=Path, required=True, metavar="marks.csv", help="the points given by hand")
     return parser
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse arguments that cannot work, by a LabError that names them, and make paths absolute."""
-    from_args(Options, args)
-    args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
-    if not args.handins.is_dir():
-        raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
-    if args.handins in (args.out, *args.out.parents):
-        raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
-
-
 # --------------------------------------------------------------------------- the hand-ins
 
 
 def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[str, gradebook.Row]]:
-    """Decide which of several hand-ins with one id counts: the newest by Blackboard's time, then by file time.
+    """The hand-ins to grade, and a row for each, which says what counts of several with one id: the newest.
 
-    All are graded and a person decides if times are equal, names differ (perhaps a mistyped id), or a course system
-    names different uploaders: anybody can write another's id into a file's name.
-
-    Returns:
-        the hand-ins to grade, and a row by ``hand_in`` for each that has a rival: its notes, or REPLACED.
+    A person decides if times are equal, names differ (perhaps a mistyped id), or a course system names different
+    uploaders: anybody can write another's id into a file's name.
     """
     by_id, to_grade, rows = defaultdict(list), [], {}
     for one in found:
@@ -120,7 +99,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
         same = len({(one.name.casefold(), one.uploader) for one in rivals}) == 1
         newest = [one for one in rivals if not same or rank(one) == max(map(rank, rivals))]
         to_grade += newest
-        for one in rivals if len(rivals) > 1 else ():
+        for one in rivals:
             row = rows[one.hand_in] = gradebook.Row(one.hand_in, one.student_id, one.name, None)
             others = ", ".join(sorted(other.hand_in for other in rivals if other is not one))
             if one not in newest:
@@ -128,7 +107,7 @@ def counting(found: list[archives.Found]) -> tuple[list[archives.Found], dict[st
             elif len(newest) > 1:
                 why = "is as new" if same else "has another name or was uploaded by another"
                 row.review = [f"{others} with the same id {why}; keep one of them in the folder and --resume"]
-            else:
+            elif others:
                 row.notes = [f"it counts for its id; not counted: {others}"]
     return to_grade, rows
 
@@ -141,21 +120,16 @@ def rank(one: archives.Found) -> tuple[bool, str, int]:
 
 
 def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: str) -> dict[str, dict]:
-    """The records of earlier runs by ``hand_in``.
-
-    Raises:
-        LabError: there are some, but no --resume; or they are of another lab, data set or key: this would grade
-            everything again, or remove the feedback of another class.
-    """
+    """The records of earlier runs by ``hand_in``. LabError: there are some, but no --resume, or of another class."""
     paths = sorted((args.out / "records").glob("*.json"))  # also of hand-ins that are not there
     if paths and not args.resume:
         raise LabError(f"{args.out} holds a graded class; continue it with --resume, or name another --out")
-    now_under = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
+    now = {"lab": args.lab, "variant": args.variant_by, "dataset": args.dataset, "key": grade_one.key_name(key)}
     for made in (files.read_json(path).get("settings") for path in paths):
-        was_under = {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now_under
-        for name, now in now_under.items():
-            if was_under.get(name) not in (now, None if name == "key" else now):  # version 0.2 kept no key
-                told = f"{args.out} holds records made with another {name} ({was_under.get(name)}, now {now})"
+        was = now | {"lab": catalog.MAIN, "variant": "id"} | made if isinstance(made, dict) else now  # 0.2 kept no key
+        for name, value in now.items():
+            if was[name] != value:
+                told = f"{args.out} holds records made with another {name} ({was[name]}, now {value})"
                 raise LabError(f"{told}; give that flag, or for the key its file or --seed, or name another --out")
     loaded = {one.hand_in: gradebook.load_record(args.out, one.hand_in) for one in found}
     return {hand_in: record for hand_in, record in loaded.items() if record}
@@ -167,21 +141,18 @@ def earlier_records(args: argparse.Namespace, found: list[archives.Found], key: 
 def grade_class(
     args: argparse.Namespace, grader: Grader = grade_one.grade_one, *, again: regrade.Again | None = None
 ) -> list[gradebook.Row]:
-    """Grade what needs grading and write everything; an interruption keeps what was done.
+    """Grade what needs grading and write everything; an interruption keeps what was done. Returns the gradebook's rows.
 
-    Args:
-        args: from ``build_parser``.
-        grader: returns the record of one hand-in.
-        again: the only hand-in that is graded, even if it has a record; None for all that need it.
-
-    Returns:
-        the rows of the gradebook.
-
-    Raises:
-        LabError: an argument, a list or the cluster is wrong; another process uses ``--out``; or records
-            could not be saved, though everything else was.
+    ``grader`` returns the record of one hand-in. ``again`` is the only one that is graded, even if it has a record.
+    LabError: an argument, a list or the cluster is wrong; another process uses ``--out``; or records could not be
+    saved, though everything else was.
     """
-    check_arguments(args)
+    from_args(Options, args)
+    args.handins, args.out = (path.expanduser().resolve() for path in (args.handins, args.out))
+    if not args.handins.is_dir():
+        raise LabError(f"there is no folder {args.handins}; name the folder that holds the hand-ins")
+    if args.handins in (args.out, *args.out.parents):
+        raise LabError(f"--out {args.out} is inside the hand-ins' folder and would be graded; name another one")
     found, others = archives.find(args.handins, args.lab)
     if not found:
         raise LabError(f"there is no hand-in in {args.handins}: it holds neither a zip nor a folder")
@@ -190,12 +161,11 @@ def grade_class(
         bubblewrap.require()
     facts = []
     if args.lab == catalog.MAIN:
-        how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.bounds()}"
+        how = "NOT reproduced (--no-rerun)" if args.no_rerun else f"reproduced from the code, {rerun.BOUNDS}"
         facts = [f"data: {DATASETS[args.dataset]}", f"Performance was {how}"]
         prepare.ensure(args.dataset, args.data_dir)
     others.sort(key=lambda name: "_attempt_" in name or "_onlinetext" in name)  # what course systems add comes last
-    left = [f"not hand-ins, left alone: {listed(others)}"] if others else []
-    facts += [*left, *notes]
+    facts += [f"not hand-ins, left alone: {listed(others)}"] * bool(others) + notes
     args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / gradebook.LOCK, f"--out {args.out}"):
         return grade_found(args, grader, found, course, facts, again)
@@ -204,22 +174,19 @@ def grade_class(
 def grade_found(
     args, grader: Grader, found: list, course: roster.Course, facts: list[str], again: regrade.Again | None
 ) -> list[gradebook.Row]:
-    """Grade the hand-ins ``found`` into a folder that nobody else uses; otherwise as ``grade_class``.
-
-    ``facts`` are lines for the summary.
-    """
+    """As ``grade_class``, in a folder that nobody else uses; ``facts`` are lines for the summary."""
     by_hand, regrades = rubric.load(args.lab, args.out), regrade.load(args.out)
     regrades["handins"] = str(args.handins)
     found = again.begin(args.out, found, regrades) if again else found
     found, regraded = regrade.applied(args.out, found, regrades)
-    to_grade, rivals = counting(found)
+    to_grade, rows = counting(found)
     key = (appeal.read_key(args.out) if args.seed is None else None) or appeal.key_of(args.seed)
     earlier = earlier_records(args, to_grade, key)
     its = grade_one.facts(args.dataset, args.lab)
     settings = Settings(key, not args.no_rerun, args.dataset, *its, args.lab, args.variant_by)
-    (args.out / "records").mkdir(parents=True, exist_ok=True)
-    for partial in (args.out / "records").glob(".*.partial.json"):  # of a killed run
-        partial.unlink(missing_ok=True)
+    (args.out / "records").mkdir(exist_ok=True)
+    for left in (args.out / "records").glob(".*.partial.json"):  # of a killed run
+        left.unlink(missing_ok=True)
     appeal.write_key(args.out, key)
     course.keep(args.out)
     facts += [*regraded, *sandbox.guards(catalog.load(args.lab).limits)]
@@ -231,15 +198,16 @@ def grade_found(
         ordered = sorted(to_grade, key=lambda one: one.hand_in not in earlier)
         jobs, done = [Job(one, earlier.get(one.hand_in)) for one in ordered], {}
     unsaved, pool = [], Pool(args.jobs or joblib.cpu_count(), args.scheduler, settings, args.unsandboxed)
+    rows_now = partial(class_rows, rows, done, {one.hand_in for one in to_grade})
     try:
         with closing(pool):
-            grade_jobs(args, pool, grader, jobs, found, done, unsaved)
+            grade_jobs(args, pool, grader, jobs, done, unsaved, rows_now)
     finally:
         missing = len(to_grade) - len(done)
         if not again or again.hand_in in done:  # else nothing happened
             if missing:
                 facts.append(f"interrupted: {missing} of {len(to_grade)} are not graded yet; continue with --resume")
-            rows = class_rows(found, done, rivals, [one.hand_in for one in to_grade])
+            rows = rows_now()
             facts += course.enter(rows, complete=not missing)
             alike = compare(rows, args.lab)
             without = [row.hand_in for row in rows if row.record and archives.NO_REPORT in row.record["notes"]]
@@ -257,12 +225,13 @@ def grade_found(
 
 
 def grade_jobs(
-    args, pool: Pool, grader: Grader, jobs: list[Job], found: list, done: dict[str, dict], unsaved: list[str]
+    args, pool: Pool, grader: Grader, jobs: list[Job], done: dict[str, dict], unsaved: list[str], rows_now: Callable
 ) -> None:
     """Put the record of each job into ``done`` and on the disk; what cannot be saved is told in ``unsaved``."""
     told, kept = 0.0, {job.found.hand_in: job.record for job in jobs}
-    waiting = [one.hand_in for one in found]
-    with progress(len(jobs)) as bar:
+    seen = sys.stderr.isatty()  # else a line each half minute
+    where = {"file": sys.stderr} if seen else {"file": sys.stdout, "mininterval": 30, "maxinterval": 30}
+    with tqdm(total=len(jobs), desc="grading", unit="hand-in", ascii=True, **where) as bar:
         for record in records(pool, grader, jobs):
             if record != kept[record["hand_in"]]:
                 (args.out / gradebook.GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
@@ -271,15 +240,8 @@ def grade_jobs(
             bar.update()
             if time.monotonic() > told and bar.n < len(jobs):  # the first row after seconds
                 with suppress(LabError, OSError):  # a spreadsheet holds it: the last one tells
-                    gradebook.write_table(args.out, args.lab, class_rows(found, done, {}, waiting))
+                    gradebook.write_table(args.out, args.lab, rows_now())
                 told = time.monotonic() + BETWEEN_TABLES
-
-
-def progress(total: int) -> tqdm:
-    """Hand-ins done, rate and time left on one line; a line each half minute where that is no terminal."""
-    seen = sys.stderr.isatty()
-    where = {"file": sys.stderr} if seen else {"file": sys.stdout, "mininterval": 30, "maxinterval": 30}
-    return tqdm(total=total, desc="grading", unit="hand-in", ascii=True, **where)
 
 
 def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> dict:
@@ -287,29 +249,20 @@ def stored(out: Path, record: dict, settings: Settings, unsaved: list[str]) -> d
     for _ in range(2):
         try:
             gradebook.save_record(out, record)
-            break
+            return record
         except Exception as error:  # a text that UTF-8 cannot hold, a full disk
             handin = archives.HandIn(record["hand_in"], record["student_id"], record["name"], lab=settings.lab)
             record, told = grade_one.internal_record(handin, settings, grade_one.fault(error)), one_line(error)
-    else:
-        unsaved.append(f"the record of {record['hand_in']} could not be saved ({told})")
+    unsaved.append(f"the record of {record['hand_in']} could not be saved ({told})")
     return record
 
 
-def class_rows(
-    found: list[archives.Found], done: dict[str, dict], rivals: dict[str, gradebook.Row], to_grade: list[str]
-) -> list[gradebook.Row]:
-    """The gradebook's rows; hand-ins still to be graded have none."""
-    rows = []
-    for one in found:
-        row = rivals.get(one.hand_in) or gradebook.Row(one.hand_in, one.student_id, one.name, None)
-        row.record = done.get(one.hand_in)
-        if row.record is not None:
-            # If a hand-in's own name says nothing, a folder inside may.
-            row.student_id, row.name = row.record["student_id"], row.record["name"]
-        if row.record is not None or one.hand_in not in to_grade:
-            rows.append(row)
-    return rows
+def class_rows(rows: dict[str, gradebook.Row], done: dict[str, dict], to_grade: set[str]) -> list[gradebook.Row]:
+    """The gradebook's rows, but for those of hand-ins that are still to be graded."""
+    for hand_in, record in done.items():
+        row = rows[hand_in]
+        row.record, row.student_id, row.name = record, record["student_id"], record["name"]  # as a folder inside says
+    return [row for hand_in, row in rows.items() if row.record or hand_in not in to_grade]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -343,11 +296,8 @@ def main_merge(argv: list[str]) -> int:
     return 0
 
 
-def main_regrade(argv: list[str]) -> int:
-    return regrade.main(argv, build_parser(), grade_class)
-
-
-COMMANDS = {"merge": main_merge, "regrade": main_regrade, "repeat": appeal.main, "export": export.main}
+COMMANDS = {"merge": main_merge, "repeat": appeal.main, "export": export.main}
+COMMANDS["regrade"] = lambda argv: regrade.main(argv, build_parser(), grade_class)
 
 if __name__ == "__main__":
     sys.exit(cli.run_script(main))

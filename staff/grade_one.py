@@ -35,7 +35,6 @@ from staff.gradebook import RUN_QUESTIONS
 
 # Records depend on them as well.
 OF_STAFF = ("archives", "entries", "fingerprint", "grade_one", "refit", "rerun", "similar", "thumbnails")
-OF_STAFF = [f"staff/{name}.py" for name in OF_STAFF]
 LARGEST_K = 100  # more takes minutes; the lab uses 10
 VARIANTS = ("id", "class")  # the numbers differ by student, or all have the same
 LARGEST_DIM = 128  # above this the baseline takes minutes, and no reproduction ends in time
@@ -44,18 +43,13 @@ STEPS = ("e_step", "m_step")  # what a run is made by
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a whole class; a record made under other settings is not reused.
+    """The settings of a whole class; a record made under other settings is not reused."""
 
-    The secret ``key`` and the ``variant``, one of ``VARIANTS``, make the numbers of the questions on the code. ``data``
-    and ``code`` are hashes of the images and of the grading program, to check workers elsewhere. ``rerun``: whether
-    Performance is reproduced. Only the main lab has runs, and so images.
-    """
-
-    key: str
-    rerun: bool
+    key: str  # secret; this and the variant, one of ``VARIANTS``, make the numbers of the questions on the code
+    rerun: bool  # whether Performance is reproduced
     dataset: str
-    data: str
-    code: str
+    data: str  # hashes of the images, which only the main lab has,
+    code: str  # and of the grading program: workers elsewhere must have the same
     lab: str = catalog.MAIN
     variant: str = "id"
 
@@ -67,7 +61,7 @@ images = functools.cache(data.load_data_set)  # the class's images, read once pe
 def facts(dataset: str, lab: str = catalog.MAIN) -> tuple[str, str]:
     """Hashes of the images (empty for a companion lab) and of the grading program as this process has them."""
     digest, its_own = hashlib.sha256(), [] if lab == catalog.MAIN else [f"labs/{lab}/*.py"]
-    for name in handout.find(handout.GRADING_FILES + its_own) + OF_STAFF:
+    for name in handout.find(handout.GRADING_FILES + its_own) + [f"staff/{name}.py" for name in OF_STAFF]:
         digest.update(name.encode() + (ROOT / name).read_bytes())
     if lab != catalog.MAIN:
         return "", digest.hexdigest()
@@ -125,7 +119,7 @@ def made_under(settings: Settings) -> dict:
 
 
 def key_name(key: str) -> str:
-    """What tells keys apart in records, without the key itself."""
+    """What stands for a key in records, which do not tell it."""
     return hashlib.sha256(f"name of the key {key}".encode()).hexdigest()[:16]
 
 
@@ -164,10 +158,8 @@ def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
     for name, array in box.run("thumbnails", {}, files=given | handin.pictures).arrays.items():
         right = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size
         if right and name in handin.pictures and max(array.shape) <= thumbnails.SIDE:
-            buffer = io.BytesIO()
-            scatter.cut(Image.fromarray(array)).save(
-                buffer, "WEBP", lossless=max(array.shape) <= 28, quality=82, method=2
-            )
+            buffer, options = io.BytesIO(), {"lossless": max(array.shape) <= 28, "quality": 82, "method": 2}
+            scatter.cut(Image.fromarray(array)).save(buffer, "WEBP", **options)
             made[f"{name}.webp"] = buffer.getvalue()
     return made
 
@@ -176,18 +168,14 @@ def pictures(handin: archives.HandIn, box: sandbox.Box) -> dict[str, bytes]:
 
 
 def grade_code(handin: archives.HandIn, settings: Settings, record: dict, box: sandbox.Box) -> list[dict]:
-    """Grade the questions on the code; puts its fingerprint into the record.
-
-    The numbers depend on whose code it is: nobody can prepare for them, or learn those of others.
-    """
+    """Grade the questions on the code; puts its fingerprint into the record."""
     lab = catalog.load(settings.lab)
     if handin.source is None:
-        message, hint = "the hand-in has no submission.py", "hand in the file submission.py itself"
-        return entries(lab.questions, "ERROR", message, hint)
+        hint = "hand in the file submission.py itself"
+        return entries(lab.questions, "ERROR", "the hand-in has no submission.py", hint)
     if changed := differing(handin.source, lab):
-        record["notes"].append(
-            f"submission.py differs from the handout in {listed(changed)}; it was graded as handed in"
-        )
+        told = f"submission.py differs from the handout in {listed(changed)}; it was graded as handed in"
+        record["notes"].append(told)
     seed = seeds(settings.key, settings.variant, handin.student_id or handin.hand_in, lab)
     questions = lab.check(handin.source, seed=seed, jobs=1, box=box)
     record["fingerprint"] = similar.hashes(box)
@@ -269,9 +257,9 @@ def loaded(handin: archives.HandIn, settings: Settings) -> SavedRun | list[dict]
 
 
 def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], record: dict, box: sandbox.Box) -> dict:
-    """The entry of Performance after reproducing the run; ``record`` has its settings, and gets the attempts.
+    """The entry of Performance after reproducing the run; ``record`` gets the attempts.
 
-    ``code`` are the entries of the questions on its code: what does not do its steps made no run.
+    ``code`` are the entries of the questions on its code: steps that earn nothing made no run.
     """
     found = performance["message"]
 
@@ -294,10 +282,10 @@ def reproduced(performance: dict, handin: archives.HandIn, code: list[dict], rec
         return performance | {"message": f"{found}; reproduced by {again.sentence(last=True)}"}
     if again.our_fault:
         return undecided(again.sentence(), "INTERNAL")
-    told = [again.sentence(), *([f"{' and '.join(idle)} earned no points, and a run needs both steps"] if idle else [])]
+    told = f"; {' and '.join(idle)} earned no points, and a run needs both steps" if idle else ""
     how = "not accepted" if again.doubt or again.way else "not reproduced"
     hint = "hand in the submission.py that made the run, with the run's own config.yaml"
-    return undecided(f"{how}: {'; '.join(told)}; a person decides", hint=hint)
+    return undecided(f"{how}: {again.sentence()}{told}; a person decides", hint=hint)
 
 
 def claimed_index(handin: archives.HandIn) -> int | None:

@@ -36,11 +36,6 @@ def questions(lab: str) -> dict[str, Question]:
     return catalog.load(lab).questions | (RUN_QUESTIONS if lab == catalog.MAIN else {})
 
 
-def auto_points(lab: str) -> int:
-    """The points of ``questions``, without those of a bonus."""
-    return catalog.total_points(questions(lab))
-
-
 def columns(lab: str, extra: Container[str] = ()) -> list[str]:
     """The columns of ``gradebook.csv``; ``extra`` names those of the roster and the deadline that it has."""
     names = ["hand_in", "student_id", "name", "section", *questions(lab), "auto_score", "late", "penalty"]
@@ -49,25 +44,16 @@ def columns(lab: str, extra: Container[str] = ()) -> list[str]:
 
 @dataclass
 class Graded:
-    """A graded class, as ``write`` kept it.
-
-    ``rows`` are those of the gradebook that count, by column, and ``look``: whether a person must look at it.
-    ``replaced`` are hand-ins in whose place others count. Version 0.2 kept no ``facts`` and ``alike``.
-    """
+    """A graded class, as ``write`` kept it."""
 
     lab: str
-    rows: list[dict]
-    missing: int
-    facts: list[str] = field(default_factory=list)
-    alike: list[list[str]] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)
+    rows: list[dict]  # of the gradebook that count, by column, and ``look``: whether a person must look at it
+    facts: list[str]
+    alike: list[list[str]]
+    replaced: list[str]  # hand-ins in whose place others count
 
     def row(self, student: str) -> dict:
-        """The row that an id or a hand-in's name means.
-
-        Raises:
-            LabError: there is none, or more than one, or nothing was handed in.
-        """
+        """The row that an id or a hand-in's name means. LabError if it is not one, or nothing was handed in."""
         key = tables.key(student)
         named = ([row for row in self.rows if tables.key(row[by]) == key] for by in ("hand_in", "student_id") if key)
         meant = next(filter(None, named), [])
@@ -76,29 +62,24 @@ class Graded:
             remedy = f"name one of {names}" if meant else "take one from gradebook.csv that is not REPLACED"
             raise LabError(f"{student!r} is {'more than' if meant else 'not'} one graded hand-in's id; {remedy}")
         if not meant[0]["hand_in"]:
-            remedy = "put what there is into the hand-ins' folder and grade with --resume"
-            raise LabError(f"{student} handed nothing in; {remedy}")
+            raise LabError(f"{student} handed nothing in; put what there is into the hand-ins' folder and --resume")
         return meant[0]
 
 
 @dataclass
 class Row:
-    """A line of the gradebook; a student of the roster who handed nothing in has no ``hand_in``.
+    """A line of the gradebook; ``notes`` and ``review`` concern the class as a whole."""
 
-    ``record`` is None for a hand-in replaced by another. ``notes`` and ``review`` concern the class as a whole. What
-    ``late`` says is from ``staff.late``; ``penalty`` are the points off.
-    """
-
-    hand_in: str
+    hand_in: str  # empty for a student of the roster who handed nothing in
     student_id: str
     name: str
-    record: dict | None
+    record: dict | None  # None for a hand-in replaced by another
     notes: list[str] = field(default_factory=list)
     review: list[str] = field(default_factory=list)
     email: str = ""
     section: str = ""
-    late: str = ""
-    penalty: float = 0.0
+    late: str = ""  # see ``staff.late``
+    penalty: float = 0.0  # points
 
     def status(self) -> str:
         """OK; SKIPPED: some cells must be filled in; REVIEW: look at it; REPLACED: another hand-in counts; ABSENT."""
@@ -116,7 +97,7 @@ class Row:
         looks, notes = [*record["review"], *sorted(self.review)], [*record["notes"], *sorted(self.notes)]
         note = "; ".join([*looks, *undecided_causes(record), *notes])
         whose = {name: getattr(self, name) for name in ("hand_in", "student_id", "name", *EXTRA)}
-        return whose | points | {"auto_score": score, "status": self.status(), "note": note}
+        return whose | points | {"auto_score": score, "status": self.status(), "note": note, "look": bool(looks)}
 
 
 def decided(question: dict) -> float | None:
@@ -130,8 +111,8 @@ def total(points: Iterable[float | None]) -> float:
 
 
 def given(points: float | None) -> str:
-    """Points as text for people."""
-    return "open" if points is None else tables.guarded(points)
+    """Points as text for people, with two decimals at most."""
+    return "open" if points is None else f"{points:.2f}".rstrip("0").rstrip(".")
 
 
 def undecided_causes(record: dict) -> list[str]:
@@ -182,15 +163,17 @@ def load_record(out: Path, hand_in: str) -> dict | None:
         return None
 
 
-def load(out: Path) -> Graded:
-    """What ``write`` kept. Raises LabError if nothing is graded, or the file is damaged."""
+def load(out: Path, whole: bool = False) -> Graded:
+    """What ``write`` kept. LabError if nothing is graded, or not the ``whole`` class, or the file is damaged."""
     try:
         kept = json.loads((out / GRADEBOOK).read_text(encoding="utf-8"))
         lab = kept.get("lab", catalog.MAIN)
         rows = [EXTRA | row | {name: row[name] for name in (*columns(lab), "look")} for row in kept["rows"]]
         replaced = [row["hand_in"] for row in rows if row["status"] == "REPLACED"]
         rows = [row for row in rows if row["status"] != "REPLACED"]
-        return Graded(lab, rows, kept["missing"], kept.get("facts", []), kept.get("alike", []), replaced)
+        if whole and kept["missing"]:
+            raise LabError(f"not all hand-ins are graded yet ({kept['missing']} wait); finish with --resume")
+        return Graded(lab, rows, kept.get("facts", []), kept.get("alike", []), replaced)
     except FileNotFoundError:
         raise LabError(f"there is no {GRADEBOOK} in {out}; grade the class first, or finish with --resume") from None
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -211,14 +194,10 @@ def in_order(rows: list[Row]) -> list[Row]:
 def write(out: Path, lab: str, rows: list[Row], facts: list[str], missing: int = 0, alike: list[tuple] = ()) -> None:
     """Write ``gradebook.csv``, and then ``gradebook.json``, which later commands need.
 
-    ``rows`` are all hand-ins that have a record or do not need one, ``facts`` lines for the summary, ``missing`` is how
-    many hand-ins are not graded yet, ``alike`` comes from ``similar.compare``.
+    ``facts`` are lines for the summary; ``missing`` is how many hand-ins wait; ``alike`` is of ``similar.compare``.
     """
     (out / GRADEBOOK).unlink(missing_ok=True)  # else a killed run would leave an old one
-    rows = in_order(rows)
-    looks = [bool(row.review or (row.record and row.record["review"])) for row in rows]
-    graded = [cells | {"look": look} for cells, look in zip(write_table(out, lab, rows), looks, strict=True)]
-    kept = {"lab": lab, "missing": missing, "rows": graded, "facts": facts, "alike": alike}
+    kept = {"lab": lab, "missing": missing, "rows": write_table(out, lab, rows), "facts": facts, "alike": alike}
     files.write_text(out / GRADEBOOK, _json(kept))
 
 
@@ -231,10 +210,6 @@ def write_table(out: Path, lab: str, rows: list[Row]) -> list[dict]:
     return graded
 
 
-def feedback_folder(out: Path, hand_in: str) -> Path:
-    return out / "feedback" / file_name(hand_in)
-
-
 def counted(statuses: Iterable[str]) -> str:
     """The number of hand-ins by status, and that of absent students."""
     counts = Counter(statuses)
@@ -245,8 +220,7 @@ def counted(statuses: Iterable[str]) -> str:
 def causes(lost: Iterable[tuple[dict, object]]) -> list[tuple[str, list]]:
     """Why points were lost or are open: each check that failed, with all whom it failed for, the most frequent first.
 
-    ``lost`` has each question with whose it is. Messages that differ in numbers only (a line, a shape) are one cause,
-    with N for those numbers. Performance passes with any points: that is no cause.
+    ``lost`` has each question with whose it is. Messages that differ in numbers only are one cause, with N for those.
     """
     found = {}
     for question, whose in lost:

@@ -5,8 +5,7 @@
 
 In Python files, the text between BEGIN_YOUR_CODE and END_YOUR_CODE becomes one ``raise NotImplementedError`` with the
 task's label, and the text between BEGIN_SOLUTION_ONLY and END_SOLUTION_ONLY is removed. In Markdown files, the text
-between BEGIN_STAFF_ONLY and END_STAFF_ONLY is removed. Nested, unclosed or stray markers are errors: better no handout
-than one that gives the answers away. Each lab text goes out as a page for the browser, too.
+between BEGIN_STAFF_ONLY and END_STAFF_ONLY is removed. Wrong markers are errors: better no handout than answers in it.
 """
 
 import argparse
@@ -53,21 +52,9 @@ def regions() -> dict[str, str]:
 
 
 def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
-    """Empty the marked regions of one file.
-
-    Args:
-        text: the solved source.
-        name: the file's name, which determines the form of the markers and appears in errors.
-
-    Returns:
-        the student's text, and the labels of the tasks in it.
-
-    Raises:
-        LabError: a marker is malformed, nested, unclosed or stray, a region is too long, or a task is unknown.
-    """
+    """The student's text of the solved file ``name``, and the labels of its tasks. LabError: a marker is wrong."""
     form = _MARKDOWN_LINE if name.endswith(".md") else _PYTHON_LINE
-    known = regions()
-    kept, labels, opened = [], [], None
+    known, kept, labels, opened = regions(), [], [], None
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         where = f"{name}, line {number}"
         marker = form.fullmatch(line.rstrip("\r\n"))
@@ -102,11 +89,7 @@ def strip_solution(text: str, name: str) -> tuple[str, list[str]]:
 
 
 def find(patterns: list[str], source: Path = ROOT) -> list[str]:
-    """The files that match the patterns, sorted, as paths relative to ``source`` with ``/``.
-
-    Raises:
-        LabError: a pattern has no match.
-    """
+    """The files that match the patterns, sorted, as paths relative to ``source`` with ``/``. LabError: one has none."""
     found = {pattern: [p for p in source.glob(pattern) if p.is_file()] for pattern in patterns}
     if missing := [pattern for pattern in patterns if not found[pattern]]:
         raise LabError(f"the source {source} lacks {', '.join(missing)}; restore them or fix staff/handout.py")
@@ -124,13 +107,9 @@ def student_copy(name: str, source: Path = ROOT) -> tuple[bytes, list[str]]:
 
 
 def make_handout(out: Path, source: Path = ROOT) -> list[str]:
-    """Write the student's tree into the new folder ``out``, whole or not at all.
+    """Write the student's tree into the new folder ``out``, whole or not at all; returns the files' names, sorted.
 
-    Returns:
-        the names of the files written, sorted.
-
-    Raises:
-        LabError: a file is missing, a marker is wrong, a task is missing or duplicated, or ``out`` is not empty.
+    LabError: a file is missing, a marker is wrong, a task is missing or duplicated, or ``out`` is not empty.
     """
     check_new_folder(out)
     names, tasks = find(STUDENT_FILES, source), []
@@ -146,10 +125,7 @@ def make_handout(out: Path, source: Path = ROOT) -> list[str]:
 
 
 def lab_pages(folder: Path) -> list[str]:
-    """Make a page of each lab text in the handout ``folder``, its formulas as MathML; returns their names.
-
-    Without latex2mathml, which only this needs, there are none.
-    """
+    """Make a page of each lab text in the handout, if latex2mathml is there for its formulas; returns their names."""
     if not find_spec("latex2mathml"):
         return []
     from latex2mathml.converter import convert

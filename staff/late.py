@@ -46,12 +46,10 @@ class Policy:
         return time.replace(tzinfo=time.tzinfo or zone, fold=int(last)).timestamp()
 
     def judge(self, at: str, extension: str = "", late_days: str = "") -> tuple[str, float, str]:
-        """How late a hand-in is, the points that it costs, and a note; all empty without a deadline.
+        """How late what was handed in ``at`` a time is, the points that it costs, and a note; empty without a deadline.
 
-        Args:
-            at: when it was handed in; empty if that is not known.
-            extension: the student's own deadline, or how much later than the class's that is.
-            late_days: what is left of the student's account of days that cost nothing; empty for what all have.
+        ``at`` is empty if nobody knows. ``extension`` is the student's own deadline, or how much later that is;
+        ``late_days`` is what is left of the student's account, empty for what all have.
         """
         if self.deadline is None:
             return "", 0.0, ""

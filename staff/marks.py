@@ -21,18 +21,14 @@ TICKS = {"x", "\u2713", "\u2714", "\u221a", "\u2611"}  # full points
 
 @dataclass
 class Marks:
-    """What one marker gave in a row, or what all that did so come to.
+    """What one marker gave in a row, or what all that did so come to."""
 
-    ``points`` are by column, None for what is open; ``settled``: whether somebody has looked at a REVIEW row;
-    ``apart`` says by how much markers differ, by column where they do.
-    """
-
-    points: dict[str, float | None] = field(default_factory=dict)
-    settled: bool = False
+    points: dict[str, float | None] = field(default_factory=dict)  # by column; None for what is open
+    settled: bool = False  # whether somebody has looked at a REVIEW row
     comment: str = ""
     marker: str = ""
     line: str = ""
-    apart: dict[str, str] = field(default_factory=dict)
+    apart: dict[str, str] = field(default_factory=dict)  # by how much markers differ, by column where they do
 
 
 def called(row: dict) -> str:
@@ -41,9 +37,9 @@ def called(row: dict) -> str:
 
 
 def write_template(out: Path, lab: str, rubric: Rubric, rows: list[Row]) -> list[str]:
-    """Write ``marks_template.csv``: a line for each student, a column for each question that is still open for anyone.
+    """Write ``marks_template.csv``, or return a note that it is filled in already, and so left alone.
 
-    Returns notes; one if the template was filled in already, and so left alone.
+    It has a line for each student, and a column for each question that is still open for anyone.
     """
     path, names = out / TEMPLATE, ["hand_in", "student_id", "name"]
     try:
@@ -65,13 +61,9 @@ def write_template(out: Path, lab: str, rubric: Rubric, rows: list[Row]) -> list
 
 
 def read(path: Path, graded: Graded, rubric: Rubric) -> tuple[dict[str, Marks], list[str]]:
-    """The marks by ``called``, and notes on the file.
+    """The marks by ``called``, and notes on the file. LabError names lines and columns.
 
-    ``tables.whose`` says which hand-ins a row means. A row unknown to the gradebook is left out if it gives no points:
-    that student did not hand in anything.
-
-    Raises:
-        LabError: naming lines and columns.
+    A row unknown to the gradebook is left out if it gives no points: that student did not hand in anything.
     """
     most = rubric.most() | {name: q.points for name, q in questions(graded.lab).items()}
     rows, notes = tables.read(path, ["student_id"], [*most, *OTHERS])
@@ -128,10 +120,7 @@ def _marks(row: tables.Row, rubric: Rubric, most: dict[str, float]) -> tuple[Mar
 
 
 def number(text: str, largest: float) -> float | None:
-    """A cell's points, None if it is empty; a ``ValueError`` names the value and the allowed range.
-
-    Digits may be wide. What Python reads as a number but people do not write (1_0, 1e1, nan) is refused.
-    """
+    """A cell's points, None if it is empty; a ``ValueError`` names what people do not write, such as 1_0 and 1e1."""
     if not text:
         return None
     narrow = tables.narrow(text)

@@ -20,14 +20,10 @@ SUMS = ["report_score", "late", "penalty", "total", "undecided", "markers", "dif
 def merge(out: Path, marks_path: Path) -> tuple[list[dict], list[str]]:
     """Write ``final.csv`` from the gradebook and the marks, which are only read; write the pages again.
 
-    Returns the rows of the final gradebook, each with ``items``, and notes on how the tables were read.
-
-    Raises:
-        LabError: grading is not finished, or the marks cannot be read; names line and column.
+    Returns the rows of the final gradebook, each with ``items``, and notes on how the tables were read. LabError:
+    grading is not finished, or the marks cannot be read; it names line and column.
     """
-    graded = gradebook.load(out)
-    if missing := graded.missing:
-        raise LabError(f"{missing} hand-in{' is' if missing == 1 else 's are'} not graded yet; finish with --resume")
+    graded = gradebook.load(out, whole=True)
     lab, by_hand = graded.lab, rubric.load(graded.lab, out)
     gave, notes = marks.read(marks_path, graded, by_hand)
     ids, rows = Counter(row["student_id"].casefold() for row in graded.rows if row["student_id"]), []
@@ -72,9 +68,6 @@ def _final(lab: str, by_hand: Rubric, row: dict, its: Marks, twice: bool) -> dic
     differ = "; ".join(its.apart[name] for name in columns if name in its.apart)
     final |= {"markers": its.marker, "difference": differ, "comment": its.comment}
     return final | {"note": "; ".join(notes)}
-
-
-# --------------------------------------------------------------------------- the log
 
 
 def _changes(out: Path, names: list[str], graded: Graded, rows: list[dict], marks_file: str) -> list[audit.Line]:

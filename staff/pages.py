@@ -35,9 +35,9 @@ def write(out: Path, final: list[dict] | None = None, only: str = "") -> None:
     graded = Class(out, final)
     files.write_text(out / "summary.html", summary(graded))
     # Feedback of hand-ins that are gone or do not count, and in the forms of version 0.2; other files stay.
-    told = {gradebook.feedback_folder(out, hand_in) for hand_in in graded.records}
+    told = {out / link(row)["address"] for row in graded.rows if row["hand_in"] in graded.records}
     for path in [*(out / "feedback").glob("*/feedback.*")]:
-        if path.parent not in told or path.name != PAGE:
+        if path not in told:
             path.unlink()
             with suppress(OSError):  # it holds other files
                 path.parent.rmdir()
@@ -53,11 +53,6 @@ def write(out: Path, final: list[dict] | None = None, only: str = "") -> None:
     tables.write(out / "mail_merge.csv", MAIL, lines)
 
 
-def short(points: float | None) -> str:
-    """Points for people, with two decimals at most."""
-    return "open" if points is None else f"{points:.2f}".rstrip("0").rstrip(".")
-
-
 def link(row: dict) -> dict:
     """How a hand-in is named on a page, and the address of its feedback from the class's folder."""
     address = f"feedback/{gradebook.file_name(row['hand_in'])}/{PAGE}"
@@ -65,11 +60,8 @@ def link(row: dict) -> dict:
 
 
 def _render(name: str, graded: Class, of: str, **values) -> str:
-    values |= {use.__name__: use for use in (short, link, pages.shown)}
+    values |= {"short": gradebook.given, "link": link, "shown": pages.shown}
     return pages.render(name, folder=TEMPLATES, title=catalog.load(graded.lab).title, of=of, graded=graded, **values)
-
-
-# --------------------------------------------------------------------------- for staff
 
 
 def summary(graded: Class) -> str:
@@ -107,9 +99,6 @@ def beside(graded: Class, pair: list[dict], told: str) -> dict:
                 lines.append(GAP)
         sides.append({"row": row, "lines": lines})
     return {"told": told, "sides": sides}
-
-
-# --------------------------------------------------------------------------- for a student
 
 
 def feedback(graded: Class, record: dict, row: dict) -> str:

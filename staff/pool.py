@@ -1,14 +1,12 @@
 """Grade many hand-ins at a time, in processes of this machine or a Dask cluster, any of which may die."""
 
-import dataclasses
-import functools
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 
 from joblib.externals.loky import get_reusable_executor
@@ -22,7 +20,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # in each pr
 Grader = Callable[[archives.HandIn, Settings], dict]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Job:
     """A hand-in to be graded, and its record of an earlier run."""
 
@@ -33,21 +31,17 @@ class Job:
 def read(job: Job, settings: Settings) -> archives.HandIn | dict:
     """What is to be graded; or its record, because an earlier one still holds or a fault of ours prevents reading."""
     try:
-        handin = archives.read(job.found)
-        return (job.record and kept(job.record, handin, settings)) or handin
+        handin, record = archives.read(job.found), job.record
+        if record is None or any(q["verdict"] == "INTERNAL" for q in record["questions"]):
+            return handin
+        same = record.get("digest") == handin.digest() and record["settings"] == grade_one.made_under(settings)
+        return record if same else handin
     except Exception as error:
         return grade_one.internal_record(job.found, settings, grade_one.fault(error))
 
 
-def kept(record: dict, handin: archives.HandIn, settings: Settings) -> dict | None:
-    """The record of an earlier run, if it is of the same hand-in under the same settings and grading did not fail."""
-    fault = any(q["verdict"] == "INTERNAL" for q in record["questions"])
-    same = record.get("digest") == handin.digest() and record["settings"] == grade_one.made_under(settings)
-    return record if same and not fault else None
-
-
 def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandIn | dict | None = None) -> dict:
-    """Run one job in the current process; always returns a record. ``handin`` is what ``read`` gave elsewhere."""
+    """The record of a job, made in this process; ``handin`` is what ``read`` gave elsewhere."""
     handin = handin or read(job, settings)
     if isinstance(handin, dict):
         return handin
@@ -57,15 +51,8 @@ def attempt(grader: Grader, job: Job, settings: Settings, handin: archives.HandI
         return grade_one.internal_record(handin, settings, grade_one.fault(error))
 
 
-def attempt_below(parent: int, *arguments) -> dict:
-    """``attempt`` in a process of this machine, which ends when its parent ends, even if that was killed."""
-    end_with(parent)
-    return attempt(*arguments)
-
-
-@functools.cache
 def end_with(parent: int) -> None:
-    """End this process and its children soon after its parent; no use on Windows, where the parent's id stays."""
+    """End this process soon after its parent, even if that was killed; not on Windows, where the parent's id stays."""
 
     def watch():
         while os.getppid() == parent:
@@ -75,30 +62,13 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@contextmanager
-def interrupt_ignored():
-    """Processes started in this block always ignore Ctrl-C: this one ends them, so they print no tracebacks."""
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, former)
-
-
 class Pool:
-    """Processes of this machine, or those of an existing Dask cluster.
+    """``jobs`` processes of this machine, or those of an existing Dask cluster at the address ``scheduler``.
 
-    Args:
-        jobs: hand-ins at a time on this machine.
-        scheduler: address of the cluster; None for this machine.
-        settings: the class's; workers elsewhere must have the same.
-        unsandboxed: workers elsewhere need no bubblewrap.
-
-    Raises:
-        LabError: the cluster does not answer, has no workers, or they have another version of the lab or other data.
+    LabError: it does not answer, or a worker has another version of the lab, other data, or no bubblewrap.
     """
 
-    def __init__(self, jobs: int, scheduler: str | None, settings: Settings, unsandboxed: bool = True):
+    def __init__(self, jobs: int, scheduler: str | None, settings: Settings, unsandboxed: bool):
         self.jobs, self.settings, self.client, self.executor = jobs, settings, None, None
         if not scheduler:
             return
@@ -127,15 +97,10 @@ class Pool:
             self.executor.shutdown(wait=False, kill_workers=True)
 
     def map(self, grader: Grader, jobs: list[Job], alone: bool = False) -> Iterator[dict]:
-        """Records as they come. Hand-ins are read where they are graded, but for a cluster on this machine.
+        """Records as they come; loky's and Dask's own errors, when workers die.
 
-        Args:
-            grader: returns the record of a hand-in.
-            jobs: what to grade.
-            alone: grading may end its process, so use another process of this machine, never this one.
-
-        Raises:
-            Exception: loky's and Dask's own, when workers die.
+        Hand-ins are read where they are graded, but for a cluster on this machine. ``alone``: grading may end its
+        process, so it is another one of this machine.
         """
         if self.client is None and self.jobs == 1 and not alone:
             yield from (attempt(grader, job, self.settings) for job in jobs)
@@ -151,16 +116,21 @@ class Pool:
             yield from (future.result() for future in done)
 
     def _submit_here(self, grader: Grader, job: Job) -> Future:
-        with interrupt_ignored():  # processes are started here
-            self.executor = get_reusable_executor(max(2, self.jobs), timeout=300, env=ONE_THREAD)
-            return self.executor.submit(attempt_below, os.getpid(), grader, job, self.settings)
+        # Processes that start here ignore Ctrl-C and print no tracebacks: this one ends them.
+        former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            options = {"env": ONE_THREAD, "initializer": end_with, "initargs": (os.getpid(),)}
+            self.executor = get_reusable_executor(max(2, self.jobs), timeout=300, **options)
+            return self.executor.submit(attempt, grader, job, self.settings)
+        finally:
+            signal.signal(signal.SIGINT, former)
 
     def _submit_there(self, grader: Grader, job: Job) -> Future:
         arguments = grader, job, self.settings, read(job, self.settings)
         return self.client.get_executor(pure=False).submit(attempt, *arguments)
 
     def check(self) -> None:
-        """Raise a ``LabError`` if the cluster is gone."""
+        """LabError if the cluster is gone."""
         if self.client is not None and self.client.status != "running":
             raise LabError("the Dask scheduler is gone; start it again and continue with --resume")
 

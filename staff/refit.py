@@ -26,11 +26,10 @@ def fit(submission, inputs, settings) -> dict:
 
 
 def probe(submission, inputs, settings) -> dict:
-    """Fit ``codes`` (N, d), then again with an E-step and an M-step that fail when they are called.
+    """Fit ``codes`` (N, d), which gives ``means covs pi``, then again with an E-step and an M-step that fail.
 
-    The answers of the first are ``means covs pi``. The second should fail; if it does not, it leaves
-    ``idle_means idle_covs idle_pi``, ``called``, whether it tried one of the steps, and ``borrowed``, whether it ran a
-    mixture of scikit-learn's.
+    The second should fail; if it does not, it leaves ``idle_means idle_covs idle_pi``, ``called``, whether it tried one
+    of the steps, and ``borrowed``, whether it ran a mixture of scikit-learn's.
     """
     gmm_class, _ = classes(submission, inputs, settings["mode"])
     np.random.seed(settings["seed"])

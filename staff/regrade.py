@@ -29,16 +29,13 @@ _STAFF = re.compile(r"(?:^|\s*[;\uff1b])\s*staff\s*[:\uff1a]\s*", re.I)  # howev
 
 @dataclass
 class Again:
-    """One hand-in that is graded again, of the class ``graded``.
-
-    ``file`` counts instead of it, None for what counted so far; ``old`` and ``new`` are its rows of the gradebook.
-    """
+    """One hand-in that is graded again, and its class."""
 
     hand_in: str
-    file: Path | None
+    file: Path | None  # counts instead of it; None for what counted so far
     reason: str
     graded: gradebook.Graded
-    old: dict
+    old: dict  # its row of the gradebook
     new: dict = field(default_factory=dict)
 
     def begin(self, out: Path, found: list[Found], regrades: dict) -> list[Found]:
@@ -47,9 +44,10 @@ class Again:
         found = [one for one in found if one.hand_in in known]
         if gone := known - {one.hand_in for one in found}:
             raise LabError(f"the hand-ins' folder lacks {listed(sorted(gone))}; put it back, or first use --resume")
-        one = regrades["regraded"].get(self.hand_in, {"file": None, "notes": []})
-        notes = [*one["notes"], f"graded again on {date.today()}: {self.reason}"]
-        regrades["regraded"][self.hand_in] = {"file": self._copied(out) if self.file else one["file"], "notes": notes}
+        one = regrades["regraded"].setdefault(self.hand_in, {"file": None, "notes": []})
+        one["notes"].append(f"graded again on {date.today()}: {self.reason}")
+        if self.file:
+            one["file"] = self._copied(out)
         return found
 
     def _copied(self, out: Path) -> str:
@@ -94,18 +92,23 @@ def save(out: Path, regrades: dict) -> None:
 
 def applied(out: Path, found: list[Found], regrades: dict) -> tuple[list[Found], list[str]]:
     """The hand-ins with the files and notes of all regrades, and lines for the summary. LabError: a file is missing."""
-    found, told = list(found), []
-    for i, one in enumerate(found):
+    made, told = [], []
+    for one in found:
         kept = regrades["regraded"].get(one.hand_in, {"file": None, "notes": []})
-        found[i] = replace(one, notes=tuple(kept["notes"]))
+        now = {"notes": tuple(kept["notes"])}
         if kept["file"]:
             path = out / FOLDER / kept["file"]
             if not path.exists():
                 raise LabError(f"{path} is missing, from which {one.hand_in} was graded again; put it back")
-            is_code = path.suffix.lower() == ".py" and path.is_file()
-            found[i] = replace(found[i], **{"code" if is_code else "path": path})
+            now["code" if is_code(path) else "path"] = path
             told.append(f"{one.hand_in} is graded from {FOLDER}/{kept['file']}, not from the file in the folder")
-    return found, told
+        made.append(replace(one, **now))
+    return made, told
+
+
+def is_code(path: Path) -> bool:
+    """Whether a file replaces the submission.py in a hand-in, not the hand-in."""
+    return path.suffix.lower() == ".py" and path.is_file()
 
 
 def parser_for_one(command: str, about: str, *examples: str) -> argparse.ArgumentParser:
@@ -134,10 +137,8 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
     out, reason = args.out.expanduser().resolve(), _STAFF.sub(FOR_STAFF, one_line(args.reason, 500), count=1)
     if not reason:
         raise LabError("--reason is empty; say why, for the log and for the student")
-    graded = gradebook.load(out)
+    graded = gradebook.load(out, whole=True)
     old = graded.row(args.student)
-    if graded.missing:
-        raise LabError("some hand-ins are not graded yet; finish with --resume")
     class_args = class_parser.parse_args(flags_of_class(graded, out))
     class_args.unsandboxed = args.unsandboxed
     file = args.file and checked(args.file.expanduser().resolve(), out, graded.lab)
@@ -154,12 +155,11 @@ def main(argv: list[str], class_parser: argparse.ArgumentParser, grade: Callable
 
 def checked(file: Path, out: Path, lab: str) -> Path:
     """A corrected file that can count. LabError if it holds no code, or the class."""
-    is_code = file.is_file() and file.suffix.lower() == ".py"
     if out.is_relative_to(file):
         raise LabError(f"--file {file} holds --out {out}; name a hand-in")
-    found = Found(file, "", "", "", "", lab)
-    handin = archives.HandIn("", source=checks.read_source(file)) if is_code else archives.read(found)
-    if not (handin.source or b"").strip():
+    handin = archives.HandIn("") if is_code(file) else archives.read(Found(file, "", "", "", "", lab))
+    source = checks.read_source(file) if is_code(file) else handin.source or b""
+    if not source.strip():
         cause = handin.refused or "it has no submission.py, or an empty one"
         raise LabError(f"--file {file}: {cause}; name the file that counts")
     return file

@@ -4,9 +4,7 @@
     python -m staff.rehearse FOLDER         in a new folder, which is kept
     python -m staff.rehearse --quick        with one student
 
-It makes the handout, lets five students solve it, train and zip their hand-ins, grades them and one who is absent, one
-of them again, merges the marks that staff would give, and exports points and feedback for three course systems. The
-data are scikit-learn's digits. Each command is shown as staff or students would type it.
+The data are scikit-learn's digits. Each command is shown as staff or students would type it.
 """
 
 import argparse
@@ -18,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,27 +57,16 @@ HOSTILE = {
 
 @dataclass(frozen=True)
 class Student:
-    """An invented student.
-
-    Attributes:
-        student_id, name: as in the name of the hand-in.
-        work: how the code differs from the solution, by region; None for the untouched skeleton.
-        about: what this student demonstrates.
-        answers: whether grade.json has the cluster of the six; else it is in the report only.
-        report: points for the report: log, tuning, results, questions, feedback.
-        decided: what a person decides after grading, by column of marks.csv.
-        required: cells of gradebook.csv, where they are not as in ``REQUIRED``.
-        submitted, extension: when it was handed in, and how much later than others that may be.
-    """
+    """An invented student, and what the course must make of the hand-in."""
 
     student_id: str
     name: str
-    work: dict[str, str] | None = field(repr=False)
+    work: dict[str, str] | None  # how the code differs from the solution, by region; None for the untouched skeleton
     about: str
-    answers: bool = False
-    report: tuple[float, ...] = (0, 0, 0, 0, 0)
-    decided: dict[str, str] = field(default_factory=dict)
-    required: dict[str, str] = field(default_factory=dict)
+    answers: bool = False  # whether grade.json has the cluster of the six; else it is in the report only
+    report: tuple[float, ...] = (0, 0, 0, 0, 0)  # points by part of the rubric
+    decided: dict[str, str] = field(default_factory=dict)  # by a person after grading, by column of marks.csv
+    required: dict[str, str] = field(default_factory=dict)  # cells of gradebook.csv, where they are not ``REQUIRED``
     submitted: str = "2026-12-01 20:00"
     extension: str = ""
 
@@ -91,24 +77,16 @@ ABSENT = {"student_id": "2100000006", "name": "Zoe Example", "extension": ""}
 REQUIRED = {name: str(asked.points) for name, asked in checks.QUESTIONS.items()} | {"status": "OK", "late": "no"}
 CLASS = [
     Student("2100000001", "Ada Example", {}, "everything is right", True, (2, 5, 2, 18, 1)),
-    Student(
-        "2100000002", "林一", {}, "right as well, but a day late", True, (2, 3, 2, 17, 1),
-        required={"late": "0 d 23 h"}, submitted="2026-12-02 22:30",
-    ),
-    Student(
-        "2100000003", "Ben Example", MISTAKE, "covariances around the old means; has an extension", False,
-        (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"},
-        {"m_step": "5", "status": "SKIPPED"}, submitted="2026-12-03 12:00", extension="2d",
-    ),
-    Student(
-        "2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", True, (1, 0, 0, 8, 0),
-        {"performance": "0", "status": "OK", "comment": "see me about your E-step"},
-        {"e_step": "0", "status": "REVIEW"},
-    ),
-    Student(
-        "2100000005", "Max Example", None, "the untouched skeleton, no run, no report; sends the right file later",
-        decided={"status": "OK"}, required={"status": "REVIEW"},
-    ),
+    Student("2100000002", "林一", {}, "right as well, but a day late", True, (2, 3, 2, 17, 1),
+            required={"late": "0 d 23 h"}, submitted="2026-12-02 22:30"),
+    Student("2100000003", "Ben Example", MISTAKE, "covariances around the old means; has an extension", False,
+            (2, 3, 1, 13, 1), {"sample_index": "5", "comment": "cluster as shown in the report"},
+            {"m_step": "5", "status": "SKIPPED"}, "2026-12-03 12:00", "2d"),
+    Student("2100000004", "Eve Example", HOSTILE, "claims full marks and ends the process", True, (1, 0, 0, 8, 0),
+            {"performance": "0", "status": "OK", "comment": "see me about your E-step"},
+            {"e_step": "0", "status": "REVIEW"}),
+    Student("2100000005", "Max Example", None, "the untouched skeleton, no run, no report; sends the right file later",
+            decided={"status": "OK"}, required={"status": "REVIEW"}),
 ]  # fmt: skip
 REGRADED = CLASS[-1]
 QUICK = CLASS[2:3]
@@ -133,11 +111,7 @@ def solve(work: dict[str, str]) -> str:
 
 
 def run(command: list[str], folder: Path, home: Path | None = None) -> None:
-    """Show and run ``python COMMAND`` in ``folder``, with ``home`` as its ``LAB_HOME`` (None: the lab's own folder).
-
-    Raises:
-        LabError: it failed; quotes its last line.
-    """
+    """Show and run ``python COMMAND`` in ``folder``, with ``home`` as its ``LAB_HOME``. LabError if it fails."""
     print(f"  python {cli.quoted(*command)}", flush=True)
     ours = ("LAB_", "PYTHON")
     environment = {k: v for k, v in os.environ.items() if k == "LAB_BUBBLEWRAP" or not k.startswith(ours)}
@@ -150,38 +124,28 @@ def run(command: list[str], folder: Path, home: Path | None = None) -> None:
         raise LabError(f"the command above ended with status {done.returncode}: {said[-1]}")
 
 
-def cluster_of_six(run_folder: Path) -> int:
-    """The right answer to question 6, which a student reads from the pictures."""
-    (images, labels), _ = prepare.stand_in()
-    return int(np.bincount(runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])).argmax())
-
-
-def work_of(student: Student, copy: Path) -> None:
-    """What a student does at home, in a copy of the handout: fill in, train, grade."""
-    if student.work is None:
-        return
-    files.write_text(copy / "submission.py", solve(student.work))
-    # Each has a different seed: equal runs would look copied.
-    run(["train.py", "--use_pca", "--dataset", "digits", "--seed", student.student_id[-1]], copy)
-    (run_folder,) = (copy / "results").glob("*/")
-    if student.answers:
-        run(["grade.py", "--sample_index", str(cluster_of_six(run_folder)), "--ddpm_steps", "20"], copy)
-
-
-def zip_up(student: Student, copy: Path, hand_ins: Path) -> None:
-    """The hand-in as a student makes it: submission.py, the run, and a report."""
-    path = hand_ins / f"{student.student_id}+{student.name}+LAB3.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(copy / "submission.py", "submission.py")
-        for path in (copy / "results").glob("*/**/*"):
-            archive.write(path, path.relative_to(copy).as_posix())
-        if any(student.report):
-            archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
-
-
 def grade_class(*arguments: str | Path, home: Path | None = None) -> None:
     """Show and run ``python -m staff.grade_class``."""
     run(["-m", "staff.grade_class", *map(str, arguments)], ROOT, home)
+
+
+def hand_in(student: Student, copy: Path, hand_ins: Path) -> None:
+    """What a student does at home, in a copy of the handout: fill in, train, grade, and zip code, run and report."""
+    if student.work is not None:
+        files.write_text(copy / "submission.py", solve(student.work))
+        # Each has a different seed: equal runs would look copied.
+        run(["train.py", "--use_pca", "--dataset", "digits", "--seed", student.student_id[-1]], copy)
+    if student.answers:
+        (run_folder,) = (copy / "results").glob("*/")
+        (images, labels), _ = prepare.stand_in()
+        clusters = runs.cluster_labels(runs.load_run(run_folder), images[labels == 6])  # students look at the pictures
+        run(["grade.py", "--sample_index", str(np.bincount(clusters).argmax()), "--ddpm_steps", "20"], copy)
+    path = hand_ins / f"{student.student_id}+{student.name}+LAB3.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (copy / "submission.py", *(copy / "results").glob("*/**/*")):
+            archive.write(path, path.relative_to(copy).as_posix())
+        if any(student.report):
+            archive.writestr("report.pdf", b"%PDF-1.4\n% a report of the rehearsal\n")
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -189,14 +153,7 @@ def rows_of(path: Path) -> list[dict]:
 
 
 def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
-    """Play the whole course in an empty folder.
-
-    Returns:
-        what differs from the required results, which are the same on any machine.
-
-    Raises:
-        LabError: a command failed.
-    """
+    """Play the whole course in an empty folder; returns what differs from the required results, the same anywhere."""
     staff, out, hand_ins, handed_out = (folder / name for name in ("staff", "grades", "hand_ins", "handout"))
     for made in (staff, hand_ins):
         made.mkdir()
@@ -210,9 +167,7 @@ def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     print("\n2. the students work at home, each in a copy of it")
     for student in students:
         print(f"  {student.name}: {student.about}", flush=True)
-        home = shutil.copytree(handed_out, folder / "homes" / student.student_id)
-        work_of(student, home)
-        zip_up(student, home, hand_ins)
+        hand_in(student, shutil.copytree(handed_out, folder / "homes" / student.student_id), hand_ins)
 
     print("\n3. the hand-ins are graded, with the class's roster, its deadline and the times of handing in")
     roster = [{name: getattr(student, name) for name in ABSENT} for student in students] + [ABSENT]
@@ -224,17 +179,12 @@ def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     grade_class(hand_ins, "--out", out, "--dataset", "digits", *lists, *rules, *options, home=staff)
     graded = rows_of(out / "gradebook.csv")
     show(graded, ("student_id", "name", *questions(catalog.MAIN), "auto_score", "late", "status"))
-    print("\n  to look at, from the column note:")
-    for row in graded:
-        if row["status"] != "OK":
-            print(textwrap.fill(f"{row['name']}: {row['note']}", 110, initial_indent="  ", subsequent_indent="    "))
 
     if REGRADED in students:
         print("\n4. the right file of a student comes after grading")
-        right = staff / "submission.py"
-        files.write_text(right, solve({}))
-        reason = ["--reason", "uploaded the handout by mistake"]
-        grade_class("regrade", REGRADED.student_id, "--out", out, "--file", right, *reason, *options, home=staff)
+        files.write_text(staff / "submission.py", solve({}))
+        right = ["--file", staff / "submission.py", "--reason", "uploaded the handout by mistake"]
+        grade_class("regrade", REGRADED.student_id, "--out", out, *right, *options, home=staff)
         graded = rows_of(out / "gradebook.csv")
 
     print("\n5. a person marks the reports by the rubric, decides what was left open, and merges")
@@ -249,26 +199,22 @@ def play(folder: Path, students: list[Student] = CLASS) -> list[str]:
     final = rows_of(out / "final.csv")
     show(final, ("student_id", "name", "auto_score", "report_score", "penalty", "total", "undecided", "comment"))
 
-    print("\n6. points and feedback go to the course system; the companion lab is graded like the main one")
+    print("\n6. points and feedback go to the course system")
     for system, columns in EXPORTED.items():
-        theirs = staff / f"{system}.csv"
         lines = [{columns[0]: one["name"], columns[-2]: one["student_id"]} for one in roster]
-        tables.write(theirs, list(columns), [dict.fromkeys(columns) | line for line in lines])
-        grade_class("export", "--out", out, "--for", system, "--gradebook", theirs)
+        tables.write(staff / f"{system}.csv", list(columns), [dict.fromkeys(columns) | line for line in lines])
+        grade_class("export", "--out", out, "--for", system, "--gradebook", staff / f"{system}.csv")
     found = surprises(graded, final, students)
-    return found if students == QUICK else found + companion(folder, handed_out, students, options)
+    if students == QUICK:
+        return found
 
-
-def companion(folder: Path, handed_out: Path, students: list[Student], options: list[str]) -> list[str]:
-    """Grade the companion lab's solution and its skeleton as hand-ins; what differs from full points and none."""
+    print("\n7. the companion lab's solution and its skeleton are graded")
     hand_ins, out, lab = folder / "companion", folder / "companion_grades", catalog.load(COMPANION)
-    hand_ins.mkdir()
-    empty = handed_out / lab.source.relative_to(ROOT)
-    for student, source in zip(students, (lab.source, empty), strict=False):
+    for student, source in zip(students, (lab.source, handed_out / lab.source.relative_to(ROOT)), strict=False):
         shutil.copytree(source.parent, hand_ins / f"{student.student_id}+{student.name}+{COMPANION}")
     grade_class(hand_ins, "--out", out, "--lab", COMPANION, *options)
-    points = [row["auto_score"] for row in rows_of(out / "gradebook.csv")]
-    return [] if points == [f"{lab.points}", "0"] else [f"{COMPANION}: {points} instead of {lab.points} and 0"]
+    points, right = [row["auto_score"] for row in rows_of(out / "gradebook.csv")], [f"{lab.points}", "0"]
+    return found + [f"{COMPANION}: {points} instead of {right}"] * (points != right)
 
 
 def show(rows: list[dict], columns: tuple[str, ...]) -> None:
@@ -303,20 +249,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    started = time.monotonic()
     kept = args.folder and Path(args.folder).expanduser().resolve()
     if kept:
         files.check_new_folder(kept)
         kept.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
         found = play(Path(folder).resolve(), QUICK if args.quick else CLASS)
-    print(f"\nplayed in {time.monotonic() - started:.0f} s")
     for line in found:
         print(f"not as planned: {line}")
     if found:
         print("do not grade a class on this machine before this is understood: docs/staff.md, When something is wrong")
         return 1
-    if args.folder:
+    if kept:
         print(f"everything is in {kept}: see grades/summary.html and grades/feedback/")
     print("next: docs/staff.md, from Release on")
     return 0

@@ -25,19 +25,18 @@ TOLERANCE = 0.02  # relative; rounding on another machine or an honest tol chang
 SAME = 0.005  # relative; sampling error alone changes some parameter by more if half of the images are left out
 LIMITS = sandbox.Limits(cpu_seconds=300, memory=6 * 2**30)
 WAYS = {"own": "the handed-in fit", "steps": "its E-step and M-step under the lab's fit"}
-CHILDREN = 2 * len(WAYS)  # at most: each way, and its probe
+BOUNDS = f"by at most {2 * len(WAYS)} fits a hand-in, each with {LIMITS.told()}"  # each way, and its probe
 CONSTANT = "its parameters do not depend on the data: half of the images give the same"
 UNKNOWN = "its fit works on all images only, not on half of them"
 BORROWED = "its fit is scikit-learn's mixture, not its own E-step and M-step"
 IDLE = "its fit does not use its own E-step and M-step"  # or has them once more: then the steps alone may do
-Judged = tuple[SavedRun | None, float | None, str]
 
 
 @dataclass
 class Reproduction:
     """The result of an attempt to reproduce a run."""
 
-    way: str | None  # ``own`` or ``steps``, whichever came close enough by its own work; None if neither did
+    way: str | None  # of ``WAYS``, whichever came close enough by its own work; None if neither did
     attempts: list[dict]  # of each way tried: ``way``, ``what`` and ``result`` in words, ``db`` (None if it failed)
     our_fault: bool = False  # a child could not be started, so nothing is known
     doubt: str = ""  # why a way that came close enough was not accepted; empty if none was refused
@@ -47,16 +46,8 @@ class Reproduction:
         return "; ".join(f"{attempt['what']}: {attempt['result']}" for attempt in self.attempts[-1 if last else 0 :])
 
 
-def bounds() -> str:
-    """The limits, in words."""
-    return f"by at most {CHILDREN} fits a hand-in, each with {LIMITS.told()}"
-
-
 def reproduce(box: sandbox.Box, config: TrainConfig, db: float, images: DataSet) -> Reproduction:
-    """Train again on the class's data set, under the run's settings, and compare.
-
-    ``db`` is the Davies-Bouldin index of the saved parameters on the test images.
-    """
+    """Train again under the run's settings, and compare with the Davies-Bouldin index ``db`` of what it saved."""
     settings = {name: getattr(config, name) for name in ("n_components", "max_iter", "seed", "embedding_dim")}
     given = {"tasks.py": (ROOT / "staff/refit.py").read_bytes()}
     attempts, doubt = [], ""
@@ -106,7 +97,9 @@ def _same(one: dict, other: dict) -> bool:
     return all(np.allclose(a, b, rtol=0, atol=SAME * np.abs(a).max()) for a, b in pairs)
 
 
-def _judge(outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray) -> Judged:
+def _judge(
+    outcome: sandbox.Outcome, config: TrainConfig, test: np.ndarray
+) -> tuple[SavedRun | None, float | None, str]:
     """A child's fit as a run, its Davies-Bouldin, and this in words; or None and the cause if it is not a mixture."""
     if outcome.status == "raised":
         where = f", line {outcome.error['line']}" if outcome.error["line"] else ""

@@ -68,20 +68,11 @@ class Course:
         if self != Course() or (out / COURSE).exists():
             files.write_text(out / COURSE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
-    def named(self, hand_ins: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Ids and names of hand-ins, with the roster's ids, and its students without one: lists may name them, too."""
-        owners = {hand_in: one.student for hand_in, one in match(self, hand_ins).items()}
-        absent = [(s.ids[0], f"absent/{s.ids[0]}") for s in self.students if s not in owners.values()]
-        return [(owners[name].ids[0] if owners[name] else one, name) for one, name in hand_ins] + absent
-
     def enter(self, rows: list[gradebook.Row], complete: bool) -> list[str]:
-        """Enter in rows what is known of them, and add absent students if ``complete``; lines for the summary.
-
-        A row gets its student's id as the roster has it: from here on, a student has one id.
-        """
+        """Enter in rows what is known, also the roster's ids, and the absent if ``complete``; lines for the summary."""
         matched = match(self, [(row.student_id, row.hand_in) for row in rows])
         absent, remarks, facts = {student.ids[0]: student for student in self.students}, [], []
-        others = {one.other.ids[0]: f"{hand_in}: {one.remark}" for hand_in, one in matched.items() if one.other}
+        others = {one.other.ids[0]: [f"{hand_in}: {one.remark}"] for hand_in, one in matched.items() if one.other}
         for row in rows:
             student, remark, other = matched[row.hand_in]
             remarks += [f"{row.hand_in}: {remark}"] if remark else []
@@ -104,8 +95,7 @@ class Course:
             named = listed(list(map(str, absent.values())), "; ") or "nobody"
             facts.append(f"roster: {len(self.students)} students; absent: {named}")
             for one, s in absent.items():
-                notes = [others[one]] if one in others else []
-                rows.append(gradebook.Row("", one, s.name, None, notes, [], s.email, s.section))
+                rows.append(gradebook.Row("", one, s.name, None, others.get(one, []), [], s.email, s.section))
         facts += [f"roster: {listed(remarks, '; ')}"] if remarks else []
         if self.late.deadline:
             how = Counter(row.late for row in rows)
@@ -129,10 +119,7 @@ def load(out: Path) -> Course:
 
 
 def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Course, list[str]]:
-    """What the flags say, else what an earlier run kept, and notes on the files. Raises LabError if some are wrong.
-
-    ``hand_ins`` are the ids and names of all.
-    """
+    """What the flags say, else what an earlier run kept, and notes on the files; LabError if some are wrong."""
     course, notes = load(args.out) if args.resume else Course(), []
     late = course.late = settings.check(Policy(**asdict(course.late) | settings.given(Policy, args)))
     if late.deadline is None and late != Policy():
@@ -145,10 +132,20 @@ def given(args: argparse.Namespace, hand_ins: list[tuple[str, str]]) -> tuple[Co
         except ValueError as error:
             raise LabError(f"deadline of {student}: {error}") from None
     if args.times:
-        course.times, more = tables.answers(
-            args.times, "submitted", course.named(hand_ins), lambda at: late.instant(at) and at
-        )
-        notes += more
+        rows, more = tables.read(args.times, ["student_id", "submitted"])
+        owners = {hand_in: one.student for hand_in, one in match(course, hand_ins).items()}
+        named = [(owners[name].ids[0] if owners[name] else student_id, name) for student_id, name in hand_ins]
+        named += [(s.ids[0], f"absent/{s.ids[0]}") for s in course.students if s not in owners.values()]
+        meant_by, changed = tables.whose([row for row in rows if row.cells["submitted"]], named)
+        course.times, errors = {}, [wrong for *_, wrong in meant_by if wrong]
+        for row, meant, _ in meant_by:
+            course.times |= dict.fromkeys(meant, row.cells["submitted"])
+            try:
+                late.instant(row.cells["submitted"])
+            except ValueError as error:
+                errors.append(f"line {row.line}, column submitted: {error}")
+        tables.refuse(args.times, errors)
+        notes += more + changed
     return course, notes
 
 
@@ -193,8 +190,8 @@ def _student(system: str, row: tables.Row) -> Student:
 def match(course: Course, hand_ins: list[tuple[str, str]]) -> dict[str, Match]:
     """Whose hand-ins are, by name of the hand-in.
 
-    An id counts as written, then in another case or form; then the uploader counts, and then an id that a spreadsheet
-    may have changed (zeros in front lost or added, 2.1E+09), if only one student has such an id.
+    First the id counts, in any case or form, then the uploader, then an id that a spreadsheet may have changed (zeros
+    in front, 2.1E+09), if only one student has such an id.
     """
     by_id = {tables.key(one): student for student in course.students for one in (*student.ids[1:], student.email)}
     by_id |= {tables.key(student.ids[0]): student for student in course.students}

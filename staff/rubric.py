@@ -48,8 +48,8 @@ class Rubric(dict[str, list[Item]]):
     def most(self) -> dict[str, float]:
         """The points by column of marks.csv: each part, and its items after it."""
         found = {}
-        for part, points in self.points().items():
-            found |= {part: points} | {item.id: item.points for item in self[part]}
+        for part, items in self.items():
+            found |= {part: self.points()[part]} | {item.id: item.points for item in items}
         return found
 
     def comments(self) -> dict[str, str]:
@@ -70,11 +70,7 @@ def load(lab: str, out: Path | None = None) -> Rubric:
 
 
 def read(path: Path, lab: str) -> Rubric:
-    """Read a rubric that a person wrote.
-
-    Raises:
-        LabError: naming the line or the item, and what is wrong with it.
-    """
+    """Read a rubric that a person wrote. LabError names the line or the item, and what is wrong with it."""
     try:
         entries = yaml.safe_load(path.read_bytes())
         if not isinstance(entries, list) or not entries:

@@ -69,10 +69,9 @@ def nearly_equal(one: Code, other: Code) -> bool:
 
 
 def compare(rows: list[Row], lab: str = catalog.MAIN) -> list[tuple[str, str, str]]:
-    """Tell equal parameters with nearly equal code in the rows' ``review``; a shared seed alone makes them equal.
+    """Tell equal parameters with nearly equal code in the rows' ``review``: a shared seed alone makes them equal.
 
-    Returns:
-        the pairs with the most similar code, whatever their parameters, and what they share in words.
+    Returns the pairs with the most similar code, whatever their parameters, and what they share in words.
     """
     rows = in_order([row for row in rows if row.record])
     codes = {row.hand_in: code_of(row) for row in rows}
@@ -101,15 +100,11 @@ def hints(rows: list[Row], codes: dict[str, Code], lab: str) -> list[tuple[str, 
     for row in rows:
         for value in set().union(*codes[row.hand_in].values()) - known(lab):
             owners[value].append(row)
-    most = max(FEWEST, COMMON * len(rows))
+    most, pairs, found = max(FEWEST, COMMON * len(rows)), set(), []
     rare = {value for value, its in owners.items() if len(its) <= most}
-    pairs = {
-        (one.hand_in, other.hand_in)
-        for value in rare
-        for one, other in combinations(owners[value], 2)
-        if not one_student(one, other)
-    }
-    found = []
+    for value in rare:
+        couples = combinations(owners[value], 2)
+        pairs |= {(one.hand_in, other.hand_in) for one, other in couples if not one_student(one, other)}
     for one, other in pairs:
         mine, theirs = ({part: values & rare for part, values in codes[name].items()} for name in (one, other))
         both = {part: mine[part] & theirs[part] for part in fingerprint.PARTS}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from grading.scores import PERFORMANCE_POINTS
+from labs import catalog
 from report import pages
 from staff import gradebook, rubric
 
@@ -21,15 +22,7 @@ LABELS = ("nothing open", "with open points")
 
 
 class Class:
-    """A class in its folder ``out`` that is graded, and merged if the rows ``final`` of final.csv are given.
-
-    Attributes:
-        lab, facts, alike: as in ``gradebook.Graded``.
-        rows, records: of the gradebook, and those of hand-ins by name.
-        scored: rows with the points of those who handed in, by column; None where a person still decides.
-        by_hand, worth: label and most points of each part given by hand, and of all parts, by column.
-        total, most: the column of the totals, and the most points in it, without a bonus.
-    """
+    """A class in its folder ``out`` that is graded, and merged if the rows ``final`` of final.csv are given."""
 
     def __init__(self, out: Path, final: list[dict] | None = None):
         graded = gradebook.load(out)
@@ -37,11 +30,13 @@ class Class:
         self.rows = [MERGED | row for row in graded.rows]
         loaded = [gradebook.load_record(out, row["hand_in"]) for row in self.rows]
         self.records = {record["hand_in"]: record for record in loaded if record}
+        # Rows with the points of those who handed in, by column; None where a person still decides.
         self.scored = [row for row in final or self.rows if row["hand_in"]]
+        # The column of totals, label and most points by column, and the most points in all without a bonus.
         self.total, by_hand = ("total", rubric.parts(self.lab, out)) if final else ("auto_score", {})
         self.by_hand = {name: (f"report: {name}", points) for name, points in by_hand.items()}
         self.worth = {name: (q.label, q.points) for name, q in gradebook.questions(self.lab).items()} | self.by_hand
-        self.most = gradebook.auto_points(self.lab) + sum(by_hand.values())
+        self.most = catalog.total_points(gradebook.questions(self.lab)) + sum(by_hand.values())
 
     def is_closed(self, row: dict) -> bool:
         """Whether nothing of a total is open."""
@@ -60,10 +55,8 @@ class Class:
     def parts(self) -> dict[str, dict]:
         """What is known of each part, by column.
 
-        ``counts``: how many have all points, some, none, and how many wait for a person. ``quartiles``: of its points.
-        ``correlation``: with the totals in which nothing is open, None where it is not defined. ``seconds``: median and
-        longest processor time, and the row with the longest, None if it was not measured. ``causes``: why points were
-        lost or are open, each with the rows, those of most rows first.
+        ``counts``: how many have all points, some, none, and how many wait for a person. ``correlation``: with the
+        totals in which nothing is open, if it is defined. ``seconds``: median, longest, and whose that is, if measured.
         """
         found = {}
         for name, (label, most) in self.worth.items():
@@ -74,27 +67,20 @@ class Class:
             varied = len(pairs) >= SMALLEST and np.std(pairs, axis=0).min() > 0
             part = {"label": label, "points": most, "counts": counts, "quartiles": quartiles(known)}
             part["correlation"] = np.corrcoef(np.transpose(pairs))[0, 1] if varied else None
-            found[name] = part | self._told(name)
+            times, lost = [], []
+            for row in self.scored:
+                record = self.records.get(row["hand_in"], {"questions": []})
+                times += [(record["seconds"][name], row)] if name in record.get("seconds", {}) else []
+                asked = (q for q in record["questions"] if q["id"] == name)
+                lost += [(q, row) for q in asked if q["score"] < q["points"] - LOST or gradebook.decided(q) is None]
+            times.sort(key=lambda pair: pair[0])
+            seconds = (times[len(times) // 2][0], *times[-1]) if times else None
+            found[name] = part | {"seconds": seconds, "causes": gradebook.causes(lost)}
         return found
-
-    def _told(self, name: str) -> dict:
-        """What the records tell of a part: ``seconds`` and ``causes``."""
-        times, lost = [], []
-        for row in self.scored:
-            record = self.records.get(row["hand_in"], {"questions": []})
-            times += [(record["seconds"][name], row)] if name in record.get("seconds", {}) else []
-            asked = (q for q in record["questions"] if q["id"] == name)
-            lost += [(q, row) for q in asked if q["score"] < q["points"] - LOST or gradebook.decided(q) is None]
-        times.sort(key=lambda pair: pair[0])
-        seconds = (times[len(times) // 2][0], *times[-1]) if times else None
-        return {"seconds": seconds, "causes": gradebook.causes(lost)}
 
     @cached_property
     def runs(self) -> list[dict]:
-        """The runs with a known index: ``row``, ``accuracy``, ``db``, the formula's ``points``, ``open``.
-
-        ``odd`` are those with more points than the median at an accuracy ``ODD`` below the median.
-        """
+        """The runs with a known index and the formula's points; ``odd``: many points, but a low accuracy."""
         found = []
         for row in self.scored:
             record = self.records.get(row["hand_in"], {})
@@ -109,9 +95,6 @@ class Class:
 def quartiles(known: list[float]) -> list[float] | None:
     """The lower quartile, the median and the upper one; None for fewer than ``SMALLEST``."""
     return np.percentile(known, [25, 50, 75]).tolist() if len(known) >= SMALLEST else None
-
-
-# --------------------------------------------------------------------------- plots
 
 
 def _plot(draw: Callable) -> str:

@@ -5,9 +5,8 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ _WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
 _NUMBER = re.compile(r"[0-9]+(?:[.,]([0-9]+))?(e\+?[0-9]+)?", re.I)
 
 
-@dataclass
-class Row:
+class Row(NamedTuple):
     """A line of a table: its number in the file and its cells by column, stripped."""
 
     line: int
@@ -54,20 +52,17 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
         raise LabError(f"{path} cannot be read: {error.strerror}; name a CSV file") from None
     if len(raw) > LARGEST:
         raise LabError(f"{path} is larger than {size(LARGEST)}, too large for a class's table")
-    if (decoded := _decoded(raw)) is None:
+    text, encoding = _decoded(raw)
+    if not encoding:
         raise LabError(f"{path} is not text, or neither UTF-8 nor clearly GBK; save it as CSV UTF-8")
-    text, encoding = decoded
     notes = [f"{path.name} is not UTF-8 and was read as GBK; check names and comments"] * (encoding == "gb18030")
-    first = text.partition("\n")[0]
-    said = re.fullmatch(r"sep=([,;\t])", first.strip("\r"), re.I)
-    delimiter = said[1] if said else max(",;\t", key=first.count)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
     # Strict, because a quote that is never closed would swallow all lines that follow.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         lines = [(cells, reader.line_num) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise LabError(f"{path.name}, line {reader.line_num}: {error}; save it as CSV once more") from None
-    lines = lines[1:] if said else lines
     if not lines:
         raise LabError(f"{path.name}, line 1: the file is empty; its first line must name the columns")
     return Sheet(*map(list, zip(*lines, strict=True)), delimiter, encoding), notes
@@ -76,18 +71,22 @@ def sheet(path: Path) -> tuple[Sheet, list[str]]:
 def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = ()) -> tuple[list[Row], list[str]]:
     """The lines that are not empty of a table whose first line names the columns, and notes on how it was read.
 
-    It is UTF-8 with or without a byte order mark, UTF-16 with one, or GBK, separated by commas, semicolons or tabs; a
-    first line like ``sep=;`` sets that. Without comma separators, numbers may have a decimal comma. The columns
-    ``name`` and ``hand_in`` are always allowed; ``optional`` None allows all others.
-
-    Raises:
-        LabError: the file or its encoding is not clear, a column is missing, unknown or twice, or a line is too long.
+    Where no commas part the cells, numbers may have a decimal comma. The columns ``name`` and ``hand_in`` are always
+    allowed; ``optional`` None allows all others. LabError: the file or its encoding is not clear, a column is missing,
+    unknown or twice, or a line is too long.
     """
     (lines, numbers, delimiter, _), notes = sheet(path)
     (columns, *lines), rows = [[_unguarded(cell.strip()) for cell in cells] for cells in lines], []
     columns, required = [cell.casefold() for cell in columns], list(required)
-    known = None if optional is None else {*required, *optional, "name", "hand_in"}
-    _check_columns(path, numbers[0], columns, required, known)
+    wrong = {"lacks the column": [name for name in required if name not in columns]}
+    if optional is not None:
+        known = {*required, *optional, "name", "hand_in"}
+        wrong["has the unknown column"] = [name for name in columns if name and name not in known]
+        wrong["repeats"] = [name for name in columns if name and columns.count(name) > 1]
+    for what, names in wrong.items():
+        if names:
+            known = ", ".join(sorted({*required, *(optional or ())}))
+            raise LabError(f"{path.name}, line {numbers[0]}: it {what} {listed(names)}; known: {known}")
     for line, cells in zip(numbers[1:], lines, strict=True):
         if len(cells) > len(columns) and any(cells[len(columns) :]):
             raise LabError(f"{path.name}, line {line}: {len(cells)} cells, but {len(columns)} columns")
@@ -98,8 +97,8 @@ def read(path: Path, required: Iterable[str], optional: Iterable[str] | None = (
     return rows, notes
 
 
-def _decoded(raw: bytes) -> tuple[str, str] | None:
-    """A file's text and encoding: UTF-16 by its mark, UTF-8, or what Windows writes in China; None if it is neither."""
+def _decoded(raw: bytes) -> tuple[str, str]:
+    """A file's text and encoding: UTF-16 by its mark, UTF-8, or GBK, as in China; empty if it is neither."""
     utf8 = "utf-8-sig" if raw.startswith(codecs.BOM_UTF8) else "utf-8"
     utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for encoding in ["utf-16"] if utf16 else [utf8, "gb18030"]:
@@ -107,7 +106,7 @@ def _decoded(raw: bytes) -> tuple[str, str] | None:
             text = raw.decode(encoding)
             if "\0" not in text and (encoding != "gb18030" or _is_chinese(text)):
                 return text, encoding
-    return None
+    return "", ""
 
 
 def _is_chinese(text: str) -> bool:
@@ -127,17 +126,6 @@ def _unguarded(cell: str) -> str:
         return cell[1:]
     shown = re.fullmatch('="([^"]*)"', cell)
     return shown[1].strip() if shown else cell
-
-
-def _check_columns(path: Path, line: int, columns: list[str], required: list[str], known: set[str] | None) -> None:
-    wrong = {"lacks the column": [name for name in required if name not in columns]}
-    if known is not None:
-        wrong["has the unknown column"] = [name for name in columns if name and name not in known]
-        wrong["repeats"] = sorted({name for name in columns if name and columns.count(name) > 1})
-    for what, names in wrong.items():
-        if names:
-            listed, allowed = ", ".join(names[:5]), ", ".join(sorted(known or required))
-            raise LabError(f"{path.name}, line {line}: it {what} {listed}; known: {allowed}")
 
 
 def narrow(text: str) -> str:
@@ -165,8 +153,13 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
     Returns:
         each row with the names of its hand-ins and what is wrong with it, empty if nothing is; and notes.
     """
-    ids, by_id = {hand_in: student_id for student_id, hand_in in hand_ins}, called(hand_ins)
+    ids = {hand_in: student_id for student_id, hand_in in hand_ins}
     by_name = {key(hand_in): hand_in for hand_in in ids if key(hand_in)}
+    known, by_id = set(map(key, ids.values())), {}
+    for student_id, hand_in in hand_ins:
+        for name in {key(student_id or hand_in), key(hand_in if "+" in hand_in else "")} - {""}:
+            if student_id or name not in known:  # a file named like another's id would get that student's marks
+                by_id.setdefault(name, []).append(hand_in)
     found, taken, changed = [], {}, []
     for row in rows:
         student_id, hand_in = row.cells["student_id"], row.cells.get("hand_in", "")
@@ -192,23 +185,6 @@ def whose(rows: list[Row], hand_ins: list[tuple[str, str]]) -> tuple[list[tuple[
         found.append((row, meant, wrong and f"line {row.line}, {wrong}"))
     notes = [f"found by hand_in, because no hand-in has the id: {listed(changed)}"] if changed else []
     return found, notes
-
-
-def answers(path: Path, column: str, hand_ins: list[tuple[str, str]], value: Callable) -> tuple[dict, list[str]]:
-    """The values in a column of a list with ``student_id``, by hand-in, and notes on the file. Empty cells have none.
-
-    ``hand_ins`` and errors are as in ``whose`` and ``refuse``; ``value`` reads a cell or raises ``ValueError``.
-    """
-    rows, notes = read(path, ["student_id", column])
-    meant_by, changed = whose([row for row in rows if row.cells[column]], hand_ins)
-    found, errors = {}, [wrong for *_, wrong in meant_by if wrong]
-    for row, meant, wrong in meant_by:
-        try:
-            found |= {} if wrong else dict.fromkeys(meant, value(row.cells[column]))
-        except ValueError as error:
-            errors.append(f"line {row.line}, column {column}: {error}")
-    refuse(path, errors)
-    return found, notes + changed
 
 
 def refuse(path: Path, errors: list[str]) -> None:
@@ -243,23 +219,5 @@ def guarded(value: str | float | None) -> str:
 
 
 def key(name: str) -> str:
-    """The form of an id or a hand-in's name by which it is found and told from others; the same once it was in a table.
-
-    Case, the kind and number of spaces, invisible characters and wide or composed forms do not matter.
-    """
+    """The form of an id or a name by which it is found: without case, invisible characters and kinds of spaces."""
     return " ".join(unicodedata.normalize("NFKC", one_line(name, LONGEST_CELL)).casefold().split())
-
-
-def called(hand_ins: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The names that the column ``student_id`` may use for hand-ins, by ``key``: their ids or their full names.
-
-    A file that merely has another student's id as its name is not found by it: it would get that student's marks.
-    """
-    hand_ins = list(hand_ins)
-    ids = {key(student_id) for student_id, _ in hand_ins}
-    found: dict[str, list[str]] = {}
-    for student_id, hand_in in hand_ins:
-        for name in {key(student_id or hand_in), key(hand_in if "+" in hand_in else "")} - {""}:
-            if student_id or name not in ids:
-                found.setdefault(name, []).append(hand_in)
-    return found

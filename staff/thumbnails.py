@@ -3,6 +3,7 @@ bugs, and a small file may unpack to gigabytes.
 """
 
 import io
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
@@ -15,14 +16,12 @@ def thumbnails(source: bytes, pictures: dict[str, np.ndarray]) -> dict[str, np.n
     """PNGs, bytes as uint8 (n,) by name, as uint8 (height, width, 3) of at most ``SIDE``; without what is not one."""
     made = {}
     for name, content in pictures.items():
-        try:
-            with Image.open(io.BytesIO(content.tobytes()), formats=["PNG"]) as image:
-                if max(image.size) <= LARGEST_SIDE:
-                    picture = image.convert("RGB")
-                    picture.thumbnail((SIDE, SIDE))
-                    made[name] = np.array(picture)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
+        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            image = Image.open(io.BytesIO(content.tobytes()), formats=["PNG"])
+            if max(image.size) <= LARGEST_SIDE:
+                picture = image.convert("RGB")
+                picture.thumbnail((SIDE, SIDE))
+                made[name] = np.array(picture)
     return made
 
 

@@ -184,14 +184,10 @@ def test_id_and_name_are_read_from_the_name():
         assert archives.parse_name(name) == parts, name
 
 
-def test_a_name_of_another_form_or_perhaps_swapped_is_read_but_reviewed(hand_in):
+def test_a_name_of_another_form_is_read_but_reviewed(hand_in):
     handin = hand_in(files(), "homework.zip")
     assert (handin.hand_in, handin.student_id, handin.source) == ("homework", "", CODE)
     assert "student_id+name+LAB3" in handin.review[0]
-    for name in ("Swap+2100000024+LAB3", "Swap+Lee+LAB3", "2100000024+2100000025+LAB3"):
-        found = archives.Found(Path("nowhere.zip"), name, *archives.parse_name(name))
-        student_id, person, _ = name.split("+")
-        assert f"id {student_id!r} and name {person!r} may be the wrong way round" in archives.read(found).review[0]
 
 
 # --------------------------------------------------------------------------- something is missing, or there twice
@@ -467,7 +463,6 @@ def test_a_bomb_is_dropped_at_the_limit_even_if_it_lies_and_costs_nothing_where_
 
 
 def test_too_much_of_anything_is_refused(hand_in, tmp_path, monkeypatch):
-    assert "51 results folders" in hand_in({f"results/{i}/config.yaml": b"" for i in range(51)}).refused
     monkeypatch.setattr(entries, "MOST_ENTRIES", 200)
     assert "more than 200 entries" in hand_in(files() | {f"n/{i}": b"" for i in range(200)}).refused
     (tmp_path / "folders" / NAME).mkdir(parents=True)

@@ -38,16 +38,11 @@ def test_clusters_are_named_one_to_one_where_the_majority_would_not_be(rng):
         assert quality.largest_confusions(renumbered[clusters], labels) == wanted
 
 
-def test_ways_without_guidance_come_once_whatever_the_interval():
-    ways = quality.combine([50], [0.0, 0.5], [(0.0, 1.0), (0.2, 0.8)])
-    assert [(way.guidance, way.low, way.high) for way in ways] == [(0, 0, 1), (0.5, 0, 1), (0.5, 0.2, 0.8)]
-
-
 def test_wrong_options_are_refused_before_anything_is_loaded(monkeypatch):
     monkeypatch.setattr(quality.networks, "load_ddpm", lambda source: pytest.fail("loaded"))
     for options in (
-        "--steps 0", "--steps 1001", "--guidance -1", "--guidance nan", "--interval 0.8 0.2", "--per_class 1",
-        "--per_class many", "--no_such_flag",
+        "--way 0 0 0 1", "--way 1001 0 0 1", "--way 1.5 0 0 1", "--way 9 -1 0 1", "--way 9 nan 0 1",
+        "--way 9 1 0.8 0.2", "--way 9 1 0", "--per_class 1", "--per_class many", "--no_such_flag",
     ):  # fmt: skip
         flag, *values = options.split()
         with pytest.raises(LabError, match=flag.strip("-")):
@@ -88,7 +83,7 @@ def test_figures_are_complete(rng, monkeypatch, capsys):
     monkeypatch.setattr(quality, "show", lambda figures: shown.append(figures) or show(figures))
     torch.manual_seed(0)
     assert quality.main(["ae"]) == 0
-    options = ["--steps", "2", "--guidance", "0", "1", "--interval", "0", "1", "--per_class", "3"]
+    options = ["--way", "2", "0", "0", "1", "--way", "2", "1", "0", "1", "--per_class", "3"]
     assert quality.main(["ddpm", *options]) == 0
     ae, ddpm = shown
     assert len(ae["rows"]) == 3 and all(0 <= row["accuracy"] <= 1 for row in ae["rows"].values())

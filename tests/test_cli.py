@@ -378,7 +378,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_is_lost(run, home, run_script
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(networks, "sample_from_ddpm", full)
+    monkeypatch.setattr(networks, "draw_digits", full)
     refused(run_script(grade, "--sample_index", 1), "the disk is full (somewhere)")
     assert files_below(home) == before
 
@@ -396,7 +396,7 @@ def test_ctrl_c_anywhere_leaves_nothing_half_written(run, home, run_script, file
         (train, DIGITS, submission.PCA, "save_pretrained"),
         (visualization, ("--cluster_label",), projections, "project_ae"),
         (visualization, (), projections, "compute_tsne"),
-        (grade, ("--sample_index", "1", "--ddpm_steps", "2"), networks, "sample_from_ddpm"),
+        (grade, ("--sample_index", "1", "--ddpm_steps", "2"), networks, "draw_digits"),
         (grade, (), scores, "grade"),
     ):
         with monkeypatch.context() as patch:

@@ -149,7 +149,7 @@ def test_example_of_marks_is_read(tmp_path):
     path = tmp_path / "marks.csv"
     path.write_text("\n".join(lines[start : start + 3]) + "\n", encoding="utf-8")
     graded = [{"student_id": i, "hand_in": f"{i}+x+LAB3"} for i in ("2100000003", "2100000004")]
-    found, _ = marks.read(path, gradebook.Graded("main", graded, 0), rubric.load("main"))
+    found, _ = marks.read(path, gradebook.Graded("main", graded, [], [], []), rubric.load("main"))
     assert found["2100000003+x+LAB3"].points["sample_index"] == 5
     assert found["2100000004+x+LAB3"].settled
     columns = [*rubric.parts("main"), *gradebook.questions("main"), "status", "comment"]

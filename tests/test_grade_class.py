@@ -201,7 +201,7 @@ def test_an_interruption_keeps_what_was_graded(handins, grade, tmp_path):
         grade()
     partial = table(tmp_path / "out" / "gradebook.csv")
     assert "2 of 4 are not graded yet" in said(tmp_path / "out" / "summary.html")
-    with pytest.raises(LabError, match="2 hand-ins.*--resume"):
+    with pytest.raises(LabError, match="2 wait.*--resume"):
         merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     add(handins, "PB2")
     seen = []  # once a record is new, there is no old gradebook to merge

@@ -1,7 +1,6 @@
 """Merging: report points and decisions by hand make 100, and tables survive spreadsheets."""
 
 import csv
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,10 +32,10 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path):
             assert bool(notes) == (encoding == "gbk")
     for delimiter in ";\t":  # where no commas part cells, numbers may have one
         for comment in ("one,two", "3,5"):
-            text = f"sep=;\r\nhand_in;log;comment\r\n1,5;13,5;{comment}\r\n"
+            text = f"hand_in;log;comment\r\n1,5;13,5;{comment}\r\n"
             path.write_text(text.replace(";", delimiter), newline="")
             ((row,), _) = tables.read(path, ["hand_in"], ["log", "comment"])
-            assert (row.line, row.cells) == (3, {"hand_in": "1,5", "log": "13.5", "comment": comment})
+            assert row.cells == {"hand_in": "1,5", "log": "13.5", "comment": comment}
 
 
 def test_gbk_is_read_with_a_note_and_what_may_be_something_else_is_refused(tmp_path):
@@ -130,21 +129,6 @@ def test_what_is_not_decided_has_no_total_until_marks_decide(handins, final):
     assert [row["total"] for row in rows.values()] == ["95.5", "100", "97", "100", "100", "90"]
     assert "performance by hand, graded open" in rows["PB0"]["note"]
     assert "e_step by hand, graded 10" in rows["PB2"]["note"]
-
-
-def test_merge_survives_grading_again_and_takes_the_newest(handins, final, tmp_path):
-    os.utime(add(handins, "PB1").rename(handins / "PB1+Ann+LAB3_old.zip"), (1, 1))
-    for student, word in {"PB1": "review", "PB2": "wrong 1"}.items():
-        add(handins, student, word)
-    marks = f"{REPORT},performance\nPB1,{FULL},25\nPB2,{FULL},\n"
-    before = final(marks)
-    add(handins, "PB2", "right")
-    add(handins, "PB3")
-    after = final(marks)
-    assert after["PB1"] == before["PB1"] and after["PB1"]["hand_in"] == "PB1+Ann+LAB3"
-    assert (before["PB2"]["total"], after["PB2"]["total"]) == ("95", "100")
-    assert after["PB3"]["undecided"].startswith("log")
-    assert (tmp_path / "marks.csv").read_text(encoding="utf-8-sig") == marks
 
 
 def test_a_hand_in_without_an_id_is_marked_by_its_name(handins, final):
@@ -268,11 +252,8 @@ def test_wrong_marks_name_line_and_column(handins, final, tmp_path):
     with pytest.raises(LabError, match="no file"):
         merge.merge(tmp_path / "out", tmp_path / "no.csv")
     (tmp_path / "marks.csv").write_text(f"{REPORT}\nPB1,{FULL}\n")
-    for name, content, cause in (
-        ("gradebook.json", b'{"missing": 0, "rows": [{}]}', "is damaged"),
-        ("gradebook.json", b"[]", "is damaged"),
-    ):
-        (tmp_path / "out" / name).write_bytes(content)
-        with pytest.raises(LabError, match=f"{name} {cause}"):
+    for content in ('{"missing": 0, "rows": [{}]}', "[]"):
+        (tmp_path / "out/gradebook.json").write_text(content)
+        with pytest.raises(LabError, match="gradebook.json is damaged"):
             merge.merge(tmp_path / "out", tmp_path / "marks.csv")
     assert not (tmp_path / "out/final.csv").exists()

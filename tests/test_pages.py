@@ -93,7 +93,7 @@ def test_a_student_reads_causes_and_where_the_class_stands_but_no_names(out):
     for row in statistics.Class(out).rows:
         path = page(out, int(row["student_id"][2:]))
         text, source = said(path), path.read_text(encoding="utf-8")
-        assert f"{pages.short(row['auto_score'])} of 70 points" in text and "the middle half has" in text
+        assert f"{gradebook.given(row['auto_score'])} of 70 points" in text and "the middle half has" in text
         assert not any(f"PB{i}" in source for i in range(9) if f"PB{i}" != row["student_id"])
     text = said(page(out, 7))
     assert "1.2 M-step WRONG 2 to 10 2 / 10 covs has shape (7, 2)" in text and "got: 7 want: 2" in text

@@ -55,12 +55,6 @@ def test_surprises_are_told():
     assert [cause in line for cause, line in zip(causes, told, strict=True)] == [True] * 3
 
 
-def test_folder_that_holds_something_is_refused(tmp_path):
-    (tmp_path / "mine.txt").touch()
-    with pytest.raises(LabError, match="not empty"):
-        rehearse.main([str(tmp_path)])
-
-
 @pytest.mark.slow
 def test_the_command_plays_the_course_as_planned(tmp_path):
     command = [sys.executable, "-m", "staff.rehearse", str(tmp_path / "course")]

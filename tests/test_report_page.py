@@ -13,10 +13,11 @@ import sandbox
 import train
 import visualization
 from grading import scores
-from hi_mnist import files, networks, projections, runs, scatter
+from hi_mnist import projections, runs, scatter
+from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT
 from hi_mnist.projections import PROJECTIONS
-from report import clusters, compare, draw, pages, report_page
+from report import clusters, compare, draw, pages, report_page, stations
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&{{ 7*7 }}\u202e\x1b[31m"
@@ -65,35 +66,29 @@ def scored(**changes) -> dict:
 
 
 def add_pictures(folder: Path) -> None:
-    """The six projections and the two sixes, as the scripts leave them."""
+    """The six projections, as visualization.py leaves them."""
     rng = np.random.default_rng(0)
     for kind in ("true", "cluster"):
         for name in PROJECTIONS:
             picture = Image.new("RGB", (1442, 1008), tuple(rng.integers(0, 256, 3).tolist()))
             picture.save(folder / f"{kind}_{name}.png")
-    for name in ("gmm_sample.png", "ddpm_sample.png"):
-        Image.fromarray(rng.integers(0, 256, (28, 28), dtype=np.uint8)).save(folder / name)
+
+
+def add_sixes(run, k: int) -> None:
+    """Both sixes and what is kept of them, as grade.py leaves them; the mixture's is the centre of component k."""
+    ways = np.random.default_rng(0).integers(0, 256, (2, 12, 2, 28, 28), dtype=np.uint8)
+    drawn = {"ways": ways, "times": np.arange(12)[::-1], "guidance": np.array([1.0, 0.0])}
+    stations.kept(run, k, drawn | {"gmm": ways[0, :10, 0], "ddpm": ways[1, :10, 0]})
+    six = np.clip(run.means[k] @ run.components + run.mean, 0, 255).round().reshape(28, 28)
+    for name, image in (("gmm", six.astype(np.uint8)), ("ddpm", ways[0, -1, 1])):
+        Image.fromarray(image).save(run.path / f"{name}_sample.png")
 
 
 @pytest.fixture
-def strips(monkeypatch, empty_cache):
-    """Both generators replaced by quick ones and an empty cache; counts the draws."""
-    calls = []
-
-    def quick(*_, **__):
-        calls.append(1)
-        return np.random.default_rng(len(calls)).integers(0, 256, (10, 1, 28, 28), dtype=np.uint8)
-
-    monkeypatch.setattr(draw, "draw_by_student", lambda *_: quick()[:, 0])
-    monkeypatch.setattr(networks, "load_ddpm", lambda: None)
-    monkeypatch.setattr(networks, "draw_digits", quick)
-    return calls
-
-
-@pytest.fixture
-def page(run_folder, strips) -> Path:
+def page(run_folder, empty_cache) -> Path:
     """The page of a run that holds everything."""
     add_pictures(run_folder)
+    add_sixes(runs.load_run(run_folder), 3)
     return report_page.write(runs.load_run(run_folder), scored())
 
 
@@ -115,7 +110,7 @@ def test_the_page_holds_every_part(page, digits):
     assert sum(i["class"] == "plane" for i in images) == 6
     assert sum(i["class"] == "digit six" for i in images) == 2
     assert sum(i["class"] == "digit mean" for i in images) == 10
-    assert sum(i["class"] == "digit" for i in images) == 2 * 10 + 10 * (10 + 10)
+    assert sum(i["class"] == "digit" for i in images) == 2 * 10 + 10 * (10 + 10) + 4
     assert page.stat().st_size < 3_000_000
 
 
@@ -162,7 +157,7 @@ def test_the_table_counts_the_training_images(page, run_folder, digits):
     assert rows == [[k, *table[k], table[k].sum()] for k in range(10)]
 
 
-def test_the_answer_to_question_6_is_not_given_away(run_folder, strips):
+def test_the_answer_to_question_6_is_not_given_away(run_folder, empty_cache):
     for k, verdict in ((None, "SKIPPED"), (3, "WRONG")):
         report = scored(sample_index=k)
         report["questions"].append({"id": "sample_index", "verdict": verdict})
@@ -205,7 +200,7 @@ def test_pictures_lose_their_legends_not_their_dots(run_folder):
 # --------------------------------------------------------------------------- what comes from outside
 
 
-def test_text_from_outside_is_never_markup(run_folder, strips):
+def test_text_from_outside_is_never_markup(run_folder, empty_cache):
     folder = run_folder.with_name("<script>alert(1)<")
     run_folder.rename(folder)
     run = runs.load_run(folder)
@@ -221,7 +216,7 @@ def test_text_from_outside_is_never_markup(run_folder, strips):
     assert "alert(1)" in tags.text and "alert(2)" in tags.text and "alert(3)" in tags.text
 
 
-def test_a_damaged_grade_json_still_gives_a_page(run_folder, strips):
+def test_a_damaged_grade_json_still_gives_a_page(run_folder, empty_cache):
     run = runs.load_run(run_folder)
     for report in (
         {},
@@ -238,17 +233,16 @@ def test_a_damaged_grade_json_still_gives_a_page(run_folder, strips):
         assert [s["id"] for s in tags.named("section")] == PARTS, report
         assert not any("onclick" in attributes for _, attributes in tags.tags)
         assert path.stat().st_size < 3_000_000
-    assert strips == []
 
 
-def test_without_scores_and_pictures_the_page_says_what_to_do(run_folder, strips):
+def test_without_scores_and_pictures_the_page_says_what_to_do(run_folder, empty_cache):
     text = read(report_page.write(runs.load_run(run_folder))).text
     assert "python grade.py" in text
     assert "python visualization.py --cluster_label" in text
     assert "--sample_index k" in text
 
 
-def test_damaged_pictures_are_left_out(run_folder, strips):
+def test_damaged_pictures_are_left_out(run_folder, empty_cache):
     run = runs.load_run(run_folder)
     Image.new("L", (5000, 4001)).save(run_folder / "cluster_pca.png")
     Image.new("L", (29, 28)).save(run_folder / "ddpm_sample.png")
@@ -263,7 +257,7 @@ def curves(path: Path) -> list[str]:
     return [i["points"] for i in read(path).named("polyline")]
 
 
-def test_the_trace_is_drawn_and_judged_and_a_damaged_one_left_out(run_folder, strips):
+def test_the_trace_is_drawn_and_judged_and_a_damaged_one_left_out(run_folder, empty_cache):
     drawn, run = [], runs.load_run(run_folder)
     (run_folder / "trace.csv").write_text("iteration,mean_log_likelihood\n1,x\n")  # test_runs.py has more of these
     path = report_page.write(run)
@@ -281,26 +275,7 @@ def test_the_trace_is_drawn_and_judged_and_a_damaged_one_left_out(run_folder, st
     assert len(set(drawn)) == 3
 
 
-# --------------------------------------------------------------------------- the strips
-
-
-def test_grading_draws_strips_and_refreshing_keeps_them(run_folder, strips):
-    run = runs.load_run(run_folder)
-    add_pictures(run_folder)
-
-    def shown(path):
-        return [i["src"] for i in read(path).named("img") if "more" not in i["class"] and i["alt"].startswith("Draw ")]
-
-    first = shown(report_page.write(run, scored()))
-    assert len(first) == len(set(first)) == 20
-    (run_folder / "grade.json").write_text(json.dumps(scored()), encoding="utf-8")
-    assert shown(report_page.write(run)) == first
-    assert len(strips) == 2
-    assert shown(report_page.write(run, scored())) != first  # grade.py again
-    (cached,) = files.cache_dir().iterdir()
-    cached.write_bytes(b"junk")
-    assert len(shown(report_page.write(run))) == 20
-    assert len(strips) == 6
+# --------------------------------------------------------------------------- the student's draws
 
 
 def test_a_strip_is_drawn_by_the_student_in_the_sandbox(run_folder):
@@ -314,10 +289,7 @@ def test_a_strip_is_drawn_by_the_student_in_the_sandbox(run_folder):
 
 
 def test_a_sampler_that_fails_is_told_of(run_folder, empty_cache, monkeypatch):
-    monkeypatch.setattr(networks, "load_ddpm", lambda: None)
-    monkeypatch.setattr(networks, "draw_digits", lambda *_, **__: np.zeros((10, 1, 28, 28), np.uint8))
-    add_pictures(run_folder)
-    error = {"kind": "exception", "type": "E", "text": HOSTILE, "line": 3, "trace": ""}
+    run, error = runs.load_run(run_folder), {"kind": "exception", "type": "E", "text": HOSTILE, "line": 3, "trace": ""}
     for outcome, cause in (
         (sandbox.Outcome("timeout", cause="it did not end within 30 s"), "did not end"),
         (sandbox.Outcome("done", arrays={"form": np.array([4.0, 20, 28])}), "28"),
@@ -325,16 +297,17 @@ def test_a_sampler_that_fails_is_told_of(run_folder, empty_cache, monkeypatch):
         (sandbox.Outcome("raised", error=error), "submission.py, line 3"),
     ):
         monkeypatch.setattr(sandbox, "run", lambda *_, outcome=outcome, **__: outcome)
-        tags = read(report_page.write(runs.load_run(run_folder), scored()))
-        assert "There are none: " in tags.text and cause in tags.text
+        with pytest.raises(LabError, match="no sixes were drawn") as raised:
+            draw.draw_sixes(run, 4, b"", lambda: pytest.fail("waited for"))
+        tags = read(report_page.write(run, scored(), str(raised.value)))
+        assert "no sixes were drawn" in tags.text and cause in tags.text
         assert len(scripts(tags)) == 1
-        assert sum(i["alt"].startswith("Draw ") for i in tags.named("img")) == 10  # the other's are there
 
 
 # --------------------------------------------------------------------------- other runs
 
 
-def test_many_clusters_do_not_burst_the_page_and_an_empty_one_has_its_place(run_folder, strips, monkeypatch):
+def test_many_clusters_do_not_burst_the_page_and_an_empty_one_has_its_place(run_folder, empty_cache, monkeypatch):
     run = runs.load_run(run_folder)
     run.means[2] += 1e5
     tags = read(report_page.write(run, scored()))
@@ -346,7 +319,7 @@ def test_many_clusters_do_not_burst_the_page_and_an_empty_one_has_its_place(run_
     assert "6 further clusters are not shown" in tags.text
 
 
-def test_an_ae_run_draws_no_sixes(standin, tmp_path, strips):
+def test_an_ae_run_draws_no_sixes(standin, tmp_path, empty_cache):
     path = tmp_path / "ae"
     assert train.main(["--dataset", "digits", "--max_iter", "3", "--results_path", str(path)]) == 0
     tags = read(report_page.write(runs.load_run(path), scored(sample_index=None)))
@@ -354,7 +327,7 @@ def test_an_ae_run_draws_no_sixes(standin, tmp_path, strips):
     assert "AutoEncoder to 2 dimensions" in tags.text
 
 
-def test_visualization_brings_the_page_up_to_date(run_folder, strips, monkeypatch, capsys):
+def test_visualization_brings_the_page_up_to_date(run_folder, empty_cache, monkeypatch, capsys):
     planes = dict.fromkeys(PROJECTIONS)
     monkeypatch.setattr(projections, "make_planes", lambda *_: planes)
     monkeypatch.setattr(scatter, "plot_plane", lambda *_: None)

@@ -3,7 +3,7 @@
     python -m staff.gradescope OUT.zip                 the four questions on the code
     python -m staff.gradescope OUT.zip --lab NAME      the questions of a companion lab
 
-In Gradescope: a programming assignment, Configure Autograder, upload OUT.zip. See docs/staff_reference.md.
+See docs/staff_reference.md, Gradescope.
 """
 
 import argparse
@@ -32,15 +32,9 @@ TIMEOUT = 540  # s; Gradescope ends an autograder after 10 minutes
 
 
 def requirements(packages: list[str]) -> str:
-    """The pinned packages that grading needs.
-
-    Raises:
-        LabError: requirements.lock lacks a package.
-    """
+    """The packages that grading needs, as requirements.lock pins them."""
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     pins = {line.partition("==")[0].lower(): line for line in lines if not line.startswith("#")}
-    if missing := [name for name in packages if name.lower() not in pins]:
-        raise LabError(f"requirements.lock lacks {', '.join(missing)}, which grading needs; add them")
     return "".join(pins[name.lower()] + "\n" for name in packages)
 
 
@@ -50,10 +44,9 @@ def bundle(settings: dict) -> dict[str, bytes]:
     names = handout.find(handout.GRADING_FILES + its_own) + [f"staff/{name}" for name in STAFF_FILES]
     files = {name: handout.student_copy(name)[0] for name in names}
     files |= {name: (Path(__file__).parent / name).read_bytes() for name in TEMPLATES}
-    made = {"settings.json": settings, "failed.json": autograder.failure()}
+    made = {"settings.json": settings, "failed.json": autograder.FAILURE}
     files |= {name: json.dumps(content, indent=2).encode() + b"\n" for name, content in made.items()}
-    packages = PACKAGES + ["torch"] * bool(its_own)
-    return files | {"requirements.txt": requirements(packages).encode()}
+    return files | {"requirements.txt": requirements(PACKAGES + ["torch"] * bool(its_own)).encode()}
 
 
 def write_zip(out: Path, files: dict[str, bytes]) -> None:
@@ -92,9 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     if out.exists():
         raise LabError(f"{out} exists and is not overwritten; remove it or name another file")
     lab = catalog.load(options.lab)
-    write_zip(
-        out, bundle(asdict(options) | {"timeout": TIMEOUT, "points": lab.points, "key": appeal.key_of(options.seed)})
-    )
+    made = {"timeout": TIMEOUT, "points": lab.points, "key": appeal.key_of(options.seed)}
+    write_zip(out, bundle(asdict(options) | made))
     print(f"wrote {out} ({lab.points} points); its key decides the numbers: keep it from students")
     print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff.md, Gradescope")
     return 0

@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import hashlib
 import json
-import math
 import os
 import signal
 import subprocess
@@ -29,57 +28,34 @@ from staff.entries import for_student
 
 SOURCE = Path(__file__).resolve().parents[2]
 USER = 64_000  # an id that belongs to nobody
-LONGEST_ANSWER = 1 << 20  # bytes of the second process
 OUR_FAULT = (
     "Grading failed, and that is our fault, not yours. The 0 points shown do not judge your work. "
     "Please tell the course staff and ask for a rerun; your hand-in is stored."
 )
+TEXT = {"output_format": "text", "stdout_visibility": "hidden"}  # as in all results.json
+FAILURE = {"score": 0, "output": OUR_FAULT, "tests": []} | TEXT  # when grading itself failed
 PR_SET_DUMPABLE = 4  # of prctl
-
-
-def shown(output: str, tests: list[dict]) -> dict:
-    """results.json, by Gradescope's keys."""
-    return {"output": plain(output), "output_format": "text", "stdout_visibility": "hidden", "tests": tests}
-
-
-def failure() -> dict:
-    """results.json when grading itself failed: 0 points, and whose fault it is."""
-    return {"score": 0} | shown(OUR_FAULT, [])
 
 
 # --------------------------------------------------------------------------- the first process
 
 
 def read(root: Path) -> tuple[bytes, list[str]]:
-    """The submission.py in ``root``/submission, and further remarks on the hand-in.
-
-    Raises:
-        LabError: submission.py is missing, or nothing could be read; the student can hand in again.
-    """
-    if not (root / "submission").is_dir():
-        raise FileNotFoundError(f"there is no folder {root / 'submission'}")
+    """The submission.py in ``root``/submission, and further remarks on the hand-in. LabError if it has none to read."""
     found = archives.read(archives.Found(root / "submission", "hand-in", "nobody", ""))
     if found.refused:
         raise LabError(f"the hand-in was not read: {found.refused}")
     if found.source is None:
         (cause,) = [line for line in found.review if line.startswith("no submission.py")]
         raise LabError(f"the hand-in holds {cause}; hand in the file submission.py under this name")
-    # Run and report are handed in elsewhere.
-    return found.source, [
-        line for line in found.review + found.notes if not line.startswith(("no results", "no report"))
-    ]
+    elsewhere = ("no results", "no report")  # they are handed in
+    return found.source, [line for line in found.review + found.notes if not line.startswith(elsewhere)]
 
 
 def run_second(source: bytes, settings: dict, user: int | None) -> dict:
-    """Grade a submission in the second process.
+    """Grade a submission in the second process, as ``user`` (None for our own); RuntimeError if there is no answer.
 
-    Args:
-        source: its bytes.
-        settings: the bundle's; they go through a pipe, because only root may read the file.
-        user: id of the user who grades; None for our own.
-
-    Raises:
-        RuntimeError: there is no answer, or it does not have the expected form.
+    The bundle's ``settings`` go through a pipe, because only root may read the file.
     """
     identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LAB_BUBBLEWRAP") if key in os.environ}
@@ -99,25 +75,20 @@ def run_second(source: bytes, settings: dict, user: int | None) -> dict:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    if process.returncode != 0 or len(answer) > LONGEST_ANSWER:
-        raise RuntimeError(f"the grading process ended with status {process.returncode} and said {len(answer)} bytes")
+    if process.returncode != 0:
+        raise RuntimeError(f"the grading process ended with status {process.returncode}")
     return json.loads(answer)
 
 
 def results(report: dict, visibility: str) -> dict:
-    """Make results.json from the second process's answer.
+    """results.json from the second process's answer; ValueError if a number in it is invalid.
 
-    Args:
-        report: ``questions`` as in grade.json, ``notes`` and ``guards``, lists of sentences.
-        visibility: of the tests, in Gradescope's terms.
-
-    Raises:
-        ValueError: a number or a text is invalid.
+    ``report`` has ``questions`` as in grade.json, ``notes`` and ``guards``, lists of sentences.
     """
     tests, ours = [], []
     for question in report["questions"]:
         score, points = float(question["score"]), float(question["points"])
-        if not (math.isfinite(points) and 0 <= score <= points <= 100):
+        if not 0 <= score <= points <= 100:
             raise ValueError(f"{question['label']}: {score} of {points} points")
         verdict = str(question["verdict"])
         lines = [f"{verdict}: {for_student(question['message'])}"]
@@ -133,7 +104,7 @@ def results(report: dict, visibility: str) -> dict:
     output = [f"Not graded: {', '.join(ours)}. {OUR_FAULT}"] if ours else []
     output += [str(line) for line in report["notes"]]
     output += ["How your code was run:", *(f"- {line}" for line in report["guards"])] if report["guards"] else []
-    return shown("\n".join(output), tests)
+    return {"output": plain("\n".join(output)), "tests": tests} | TEXT
 
 
 def grade_hand_in(root: Path) -> dict:
@@ -158,25 +129,20 @@ def grade_hand_in(root: Path) -> dict:
 
 def grade(source: bytes, settings: dict) -> dict:
     """Grade a submission: ``questions`` as in grade.json, and ``guards``."""
-    content = hashlib.sha256(source).hexdigest()  # a rerun of the same file has the same numbers
     import sandbox
     from grading import checks  # only in the second process, which has no privileges to lose
     from labs import catalog
 
-    lab = catalog.load(settings["lab"])
+    lab, content = catalog.load(settings["lab"]), hashlib.sha256(source).hexdigest()
+    # A rerun of the same file has the same numbers.
     questions = lab.check(source, seed=checks.secret_seeds(settings["key"], content, lab.questions))
     return {"questions": questions, "guards": sandbox.guards(lab.limits)}
 
 
-def build_parser() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> int:
     parser = make_parser("python -m staff.gradescope.autograder", "Grade one hand-in in Gradescope's container.")
     parser.add_argument("--grade", action="store_true", help=argparse.SUPPRESS)  # the second process
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    if args.grade:
+    if parser.parse_args(argv).grade:
         # Student code runs as our user, and must not read or change our memory.
         if sys.platform.startswith("linux"):
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -191,8 +157,8 @@ def main(argv: list[str] | None = None) -> int:
         answer = grade_hand_in(root)
     except Exception as error:  # whatever happens, the student must learn whose fault it is
         print(f"grading failed: {type(error).__name__}: {error}")  # staff read this on Gradescope
-        answer = failure()
-    answer["execution_time"] = round(time.monotonic() - started, 1)
+        answer = FAILURE
+    answer = answer | {"execution_time": round(time.monotonic() - started, 1)}
     write_text(root / "results" / "results.json", json.dumps(answer, indent=2) + "\n")
     return 0
 
