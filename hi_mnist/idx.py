@@ -28,7 +28,7 @@ KNOWN_MD5 = {
     dataset: dict(zip(IDX_NAMES, sums, strict=True))
     for dataset, *sums in (
         ("mnist", "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
-         "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c629615203637"),
+         "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"),
         ("fashion_mnist", "f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9",
          "8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965"),
     )
