@@ -1,11 +1,4 @@
-"""Ask and score the questions on the code: the inputs for a submission, and the points for its answers.
-
-    inputs = make_inputs("e_step", seed=0)
-    result = score("e_step", inputs, answers)       # answers: arrays from the child process (worker.py)
-    entries = check_code(source)                    # all four, each in its own child process
-
-The questions themselves are in ``questions/``.
-"""
+"""Ask and score the questions on the code, those in ``questions/`` or a companion lab's: ``check_code`` does all."""
 
 import contextlib
 import hashlib
