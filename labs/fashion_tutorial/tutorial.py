@@ -198,8 +198,8 @@ def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -
     figure = Figure(figsize=(11.6, 2.9 * rows), dpi=110, layout="constrained")
     for i, p in enumerate(done, start=1):
         ax = figure.add_subplot(rows, 4, i, xticks=[], yticks=[])
-        for k, name in enumerate(data.class_names(dataset)):
-            ax.scatter(*p.plane[labels == k].T, color=PALETTE[k], s=9, linewidths=0, label=name)
+        ax.scatter(*p.plane.T, c=[PALETTE[k] for k in labels], s=9, linewidths=0)
         ax.set_title(f"{p.name}\n{p.seconds:.3f} s, {N_VOTERS}-NN accuracy {p.accuracy:.2f}", fontsize=9)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9, markerscale=2)
+    handles = [ax.scatter([], [], color=PALETTE[k], label=name) for k, name in enumerate(data.class_names(dataset))]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9)
     return figure
