@@ -1,9 +1,5 @@
 """A judge of digits: a small classifier, trained with labels, that reads the networks' samples.
 
-    >>> from benchmarks.judge import load_judge
-    >>> judge, _ = load_judge(load_data_set("mnist"))      # trains once, then reads the cache
-    >>> judge.predict(judge.features(images))           # uint8 (N, 1, 28, 28) -> int64 (N,)
-
 Its weights stay in the cache folder and are never shipped: no network of the lab learns from it.
 Symbols: N images, F = 128 features. Pixels are 0..255 outside, [0, 1] inside the network.
 """
@@ -25,8 +21,6 @@ RECIPE = 2  # increase it with each change of the network or its training, so th
 class JudgeNet(nn.Module):
     """Three convolutions, a layer of F = 128 features, ten logits; 0.24 M parameters."""
 
-    feature_dim = 128
-
     def __init__(self):
         super().__init__()
         self.encoder = nn.Sequential(
@@ -37,11 +31,11 @@ class JudgeNet(nn.Module):
             nn.MaxPool2d(2),  # -> 3x3
             nn.Flatten(),
             nn.Dropout(0.2),
-            nn.Linear(128 * 3 * 3, self.feature_dim, bias=False),
-            nn.BatchNorm1d(self.feature_dim),
+            nn.Linear(128 * 3 * 3, 128, bias=False),
+            nn.BatchNorm1d(128),
             nn.ReLU(),
         )
-        self.head = nn.Linear(self.feature_dim, N_CLASSES)
+        self.head = nn.Linear(128, N_CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (N, 1, 28, 28) in [0, 1] -> logits (N, 10)."""
@@ -54,11 +48,7 @@ def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1) -> list[nn.Module
 
 
 class Judge:
-    """A trained judge, for ``report.measures.score_samples``.
-
-    Args:
-        net: the network; it is put into evaluation mode.
-    """
+    """A trained judge, for ``report.measures.score_samples``."""
 
     pca = FunctionTransformer()  # all F features enter the Frechet distance
 
@@ -76,14 +66,7 @@ class Judge:
 
 
 def load_judge(mnist: DataSet) -> tuple[Judge, float]:
-    """The judge from the cache, or a freshly trained one.
-
-    Args:
-        mnist: the real MNIST.
-
-    Returns:
-        the judge, and its accuracy on the test images: its own mistakes blur what it says of samples.
-    """
+    """The judge of the real MNIST, from the cache or freshly trained, and its accuracy on the test images."""
     net, depends_on = JudgeNet(), [RECIPE, files.data_hash(mnist.train, mnist.train_labels)]
 
     def compute():

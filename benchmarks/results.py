@@ -8,21 +8,14 @@ COLUMNS = ("what", "peer", "ours", "peer's", "ratio", "promised")
 
 @dataclass
 class Row:
-    """One line of the results.
-
-    Args:
-        what, peer: names; ``peer`` is empty if there is nothing to compare with.
-        ours, theirs: median seconds.
-        target: the promised ratio to the peer's time; None for no promise.
-        note: evidence that both did the same work, and what a reader must know.
-    """
+    """One line of the results."""
 
     what: str
-    peer: str
-    ours: float
+    peer: str  # empty if there is nothing to compare with
+    ours: float  # median seconds
     theirs: float | None = None
-    target: float | None = None
-    note: str = ""
+    target: float | None = None  # the promised ratio of both; None for no promise
+    note: str = ""  # evidence that both did the same work, and what a reader must know
 
 
 def seconds(value: float | None) -> str:

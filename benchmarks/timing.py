@@ -33,17 +33,11 @@ NOT_PASSED_ON = ("GOMP_SPINCOUNT", "PYTHONPATH")
 
 @dataclass
 class Plan:
-    """Sizes and repetitions of the measurements.
+    """Sizes and repetitions of the measurements."""
 
-    Args:
-        dataset: prepared.
-        quick: small sizes, one repetition: shows that everything runs, but the figures mean little.
-        before: a checkout of version 0.1, the peer of some cases; None leaves it out.
-    """
-
-    dataset: str
-    quick: bool = False
-    before: Path | None = None
+    dataset: str  # prepared
+    quick: bool = False  # small sizes, one repetition: shows that everything runs, but the figures mean little
+    before: Path | None = None  # a checkout of version 0.1, the peer of some cases; None leaves it out
 
     def rounds(self, count: int) -> int:
         return 1 if self.quick else count
@@ -59,15 +53,9 @@ class Plan:
 
 
 def alternate(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: bool = True) -> dict[str, float]:
-    """Run the jobs in turn, A B A B ..., each on a machine at rest, and measure the wall-clock time of each run.
+    """Run the jobs in turn, A B A B ..., each on a machine at rest: by name, the median of its wall-clock seconds.
 
-    Args:
-        jobs: what to run, by name.
-        rounds: number of timed runs of each.
-        warm_up: first run each once, untimed: the first call imports, allocates and fills caches.
-
-    Returns:
-        name -> the median of its ``rounds`` times, in seconds.
+    ``warm_up`` first runs each once, untimed: the first call imports, allocates and fills caches.
     """
     if warm_up:
         for job in jobs.values():

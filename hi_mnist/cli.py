@@ -48,13 +48,7 @@ def one_line_errors(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str, **texts: str) -> None:
-    """Add flags that several scripts share, in the order given.
-
-    Args:
-        parser: the script's parser.
-        names: keys of ``OPTIONS``.
-        texts: flags with a help text of their own, by name.
-    """
+    """Add flags of ``OPTIONS`` in the order given; ``texts`` are further ones with a help text of their own."""
     for name, text in ({name: OPTIONS[name][1] for name in names} | texts).items():
         parser.add_argument(f"--{name}", metavar=OPTIONS[name][0], help=text)
 

@@ -41,11 +41,7 @@ def read_source(dataset: str) -> dict:
 
 
 def load_split(split: str, dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
-    """Read a prepared data set.
-
-    Args:
-        split: ``train`` or ``test``.
-        dataset: ``mnist``, ``fashion_mnist`` or ``digits``.
+    """Read a prepared data set's ``train`` or ``test``.
 
     Returns:
         images, uint8 (N, 1, 28, 28), 0 the background and 255 full ink; labels, int64 (N,), 0 to 9.
@@ -56,8 +52,6 @@ def load_split(split: str, dataset: str = "mnist") -> tuple[np.ndarray, np.ndarr
     folder = prepared_dir(dataset)
     path = folder / f"{split}.safetensors"
     remedy = f"delete the folder {folder} and run: python load_resources.py"
-    if not path.is_file():
-        raise LabError(f"{path} is missing; {remedy}")
     tensors = read_tensors(path, ("image2D", "label"), remedy)
     images, labels = tensors["image2D"], tensors["label"]
     if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or len(images) == 0:

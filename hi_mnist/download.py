@@ -1,10 +1,5 @@
 """Downloads that give up when nothing arrives: files of the data sets, and networks from the Hugging Face Hub.
 
-    patience = download.Patience(download.TOTAL_LIMIT)
-    urls = download.hub_urls("ylecun/mnist", ["mnist/test-00000-of-00001.parquet"])
-    paths = download.files_by_http(urls, parent, patience, 10**8)
-    config, weights = download.network_from_hub("owner/name", ["config.json", "model.safetensors"])
-
 Each returns the paths of complete files. It raises ``SourceDropped`` with the reason if the source refuses, and
 ``OSError`` if this machine's disk is at fault. A data set's source is dropped after five seconds without a byte; a
 download that makes progress, however slowly, is never cut off.
@@ -58,7 +53,7 @@ class Patience:
         try:
             return answer.result(limit)
         except TimeoutError:
-            raise _silent(limit) from None
+            raise SourceDropped(f"no byte for {limit:.0f} s") from None
         finally:
             self.seconds -= time.monotonic() - started
 
@@ -138,10 +133,6 @@ def _dropping() -> Iterator[None]:
         raise SourceDropped(_reason(error)) from None
 
 
-def _silent(seconds: float) -> SourceDropped:
-    return SourceDropped(f"no byte for {seconds:.0f} s")
-
-
 def _reason(error: Exception) -> str:
     """Why a client gave up, in a few words."""
     from huggingface_hub import errors
@@ -161,7 +152,7 @@ def _reason(error: Exception) -> str:
             return f"it answers with HTTP status {error.response.status_code}"
     kinds = {kind.__name__ for kind in type(error).__mro__}  # of httpx or httpx2, whichever the Hub's client uses
     if "TimeoutException" in kinds:
-        return str(_silent(SILENCE_LIMIT))
+        return f"no byte for {SILENCE_LIMIT:.0f} s"
     if "RemoteProtocolError" in kinds:
         return f"it cut the download short ({short(error)})"
     return f"it cannot be reached ({short(error)})" if "TransportError" in kinds else short(error)

@@ -116,15 +116,13 @@ def new_folder(path: Path | str) -> Iterator[Path]:
 
 def check_new_folder(path: Path) -> None:
     """Refuse a path where no new folder can be made, before slow work starts."""
-    if path.is_dir() and any(path.iterdir()):
+    there = next(p for p in (path, *path.parents) if p.exists())
+    if not there.is_dir():
+        raise LabError(f"{there} is a file, so the folder {path} cannot be made; name another folder")
+    if there == path and any(path.iterdir()):
         raise LabError(f"the folder {path} is not empty and is never overwritten; name another one or remove it")
-    if path.exists() and not path.is_dir():
-        raise LabError(f"{path} is a file, not a folder; name another folder")
-    parent = next(p for p in path.parents if p.exists())
-    if not parent.is_dir():
-        raise LabError(f"{parent} is a file, so {path} cannot be made; name another folder")
-    if not os.access(parent, os.W_OK):
-        raise LabError(f"the folder {parent} cannot be written to; choose another one")
+    if not os.access(there, os.W_OK):
+        raise LabError(f"the folder {there} cannot be written to; choose another one")
 
 
 @contextmanager
@@ -150,9 +148,7 @@ def held(path: Path) -> Iterator[None]:
 def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A temporary folder for the length of a block; folders like it that killed processes left are removed first.
 
-    Args:
-        prefix: the first part of its name.
-        parent: where; None stands for the system's folder of temporary files.
+    ``prefix`` begins its name; ``parent`` None stands for the system's folder of temporary files.
     """
     from filelock import Timeout
 
@@ -216,8 +212,7 @@ def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, n
         if header > LONGEST_HEADER:
             raise LabError(f"{path} is damaged (a header of more than 64 KiB); {remedy}")
         with safe_open(path, framework="numpy") as file:
-            missing = sorted(set(names) - set(file.keys()))
-            if missing:
+            if missing := sorted(set(names) - set(file.keys())):
                 raise LabError(f"{path} lacks {', '.join(missing)}; {remedy}")
             return {name: file.get_tensor(name) for name in names}
     except LabError:
@@ -236,20 +231,15 @@ def cached(
     """What ``compute`` returns, now or in an earlier call; kept in ``cache/NAME-<hash>.safetensors``.
 
     Args:
-        name: the first part of the file's name.
         depends_on: everything that the arrays depend on, as JSON values; use ``data_hash`` for arrays.
         shapes: shapes of the arrays, by name; None stands for any length. Arrays of another shape, or with NaN or
-            infinity, are computed again.
-        compute: computes the arrays.
-        valid: whether kept arrays can be true; others are computed again.
+            infinity, are computed again, and those that are not ``valid``.
     """
     path = cache_path(name, depends_on)
-    try:
+    with suppress(LabError):  # missing or damaged
         arrays = read_tensors(path, tuple(shapes), "")
         if all(_fits(arrays[key], shape) for key, shape in shapes.items()) and valid(arrays):
             return arrays
-    except LabError:  # missing or damaged
-        pass
     # Not ascontiguousarray, which would add an axis to scalars.
     arrays = {key: np.asarray(value, order="C") for key, value in compute().items()}
     with atomic_path(path) as partial:

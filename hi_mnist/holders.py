@@ -21,12 +21,7 @@ class Held(LabError):
 def lock(path: Path, what: str) -> Iterator[None]:
     """Hold something while a block runs, and name the holder in a file; nobody has to clear up after a kill.
 
-    Args:
-        path: the file, in a folder that exists.
-        what: what is held, for the error.
-
-    Raises:
-        Held: it names the holder and the remedy.
+    ``path`` is the file, in a folder that exists. Raises Held, which names ``what``, the holder and the remedy.
     """
     import psutil  # only in functions: most commands hold nothing
     from filelock import Timeout

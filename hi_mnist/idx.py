@@ -1,11 +1,7 @@
 """Read and check the files of the data sets: IDX, and parquet as on the Hugging Face Hub.
 
-    (images, labels), test = idx.read_idx_folder(Path("~/Downloads/mnist").expanduser(), "mnist")
-    images, labels = idx.read_parquet(Path("train-00000-of-00001.parquet"), "mnist", "train")
-
-A split is its images, uint8 (N, 1, 28, 28) of 0..255, and its labels, int64 (N,) of 0 to 9. The checksums of the real
-files are known, so a file that is truncated, damaged or from another data set never passes. It raises ``SourceDropped``
-with a short reason: this source is out, and ``load_resources.py`` has others.
+The checksums of the real files are known, so a file that is truncated, damaged or from another data set never passes;
+``SourceDropped`` says why in a few words.
 """
 
 import gzip
@@ -27,44 +23,28 @@ IDX_NAMES = {
     ("test", "images"): "t10k-images-idx3-ubyte",
     ("test", "labels"): "t10k-labels-idx1-ubyte",
 }
-# MD5 of the IDX files before compression: every copy compresses them differently.
+# MD5 of these files before compression: every copy compresses them differently.
 KNOWN_MD5 = {
-    "mnist": {
-        ("train", "images"): "6bbc9ace898e44ae57da46a324031adb",
-        ("train", "labels"): "a25bea736e30d166cdddb491f175f624",
-        ("test", "images"): "2646ac647ad5339dbf082846283269ea",
-        ("test", "labels"): "27ae3e4e09519cfbb04c329615203637",
-    },
-    "fashion_mnist": {
-        ("train", "images"): "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-        ("train", "labels"): "9018921c3c673c538a1fc5bad174d6f9",
-        ("test", "images"): "8181f5470baa50b63fa0f6fddb340f0a",
-        ("test", "labels"): "15d484375f8d13e6eb1aabb0c3f46965",
-    },
-}
+    dataset: dict(zip(IDX_NAMES, sums, strict=True))
+    for dataset, *sums in (
+        ("mnist", "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
+         "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c629615203637"),
+        ("fashion_mnist", "f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9",
+         "8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965"),
+    )
+}  # fmt: skip
 IDX_MAGIC = {"images": 2051, "labels": 2049}
 IDX_HEADER = {"images": ">4I", "labels": ">2I"}  # magic number and sizes; then come the bytes
 LARGEST_IDX = 1 << 28  # bytes; every file of these data sets is far smaller
 
-Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, 1, 28, 28), labels int64 (N,)
-
-
-# --------------------------------------------------------------------------- IDX files
+Split = tuple[np.ndarray, np.ndarray]  # images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9
 
 
 def read_idx_folder(folder: Path, dataset: str) -> tuple[Split, Split]:
-    """Read and check the four IDX files of a data set, compressed or not.
+    """Read and check the four IDX files of a data set, compressed or not: its training and its test split.
 
-    Args:
-        folder: holds files like ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, with or without ``.gz``,
-            or folders of such names that an archiver put the files into.
-        dataset: the data set whose checksums they must have.
-
-    Returns:
-        The training and the test split: images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9.
-
-    Raises:
-        SourceDropped: a file is missing, damaged or from another data set.
+    ``folder`` holds files like ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte``, with or without ``.gz``, or
+    folders of such names that an archiver put the files into. Raises SourceDropped.
     """
     if not folder.is_dir():
         raise SourceDropped(f"there is no folder {folder}; name the folder with the four IDX files")
@@ -119,14 +99,8 @@ def check_array(dataset: str, split: str, array: np.ndarray, path: Path | None =
     raise SourceDropped(f"{what} is a broken download (MD5 {found}, {DATASETS[dataset]} has {known}){remedy}")
 
 
-# --------------------------------------------------------------------------- parquet files
-
-
 def read_parquet(path: Path, dataset: str, split: str) -> Split:
     """Decode and check one split in the Hub's form: columns ``image {bytes (PNG), path}`` and ``label``.
-
-    Returns:
-        images uint8 (N, 1, 28, 28) of 0..255, labels int64 (N,) of 0 to 9.
 
     Raises:
         SourceDropped: the file is damaged, has another form, or its images or labels have another checksum.
@@ -148,7 +122,7 @@ def read_parquet(path: Path, dataset: str, split: str) -> Split:
     for i, png in enumerate(tqdm(pngs, desc=f"decoding {split}", unit="image", delay=1, leave=False)):
         try:
             images[i] = Image.open(io.BytesIO(png), formats=["PNG"])
-        except (*bad_png, OSError, ValueError, TypeError, SyntaxError) as error:
+        except (OSError, ValueError, TypeError, SyntaxError, *bad_png) as error:
             raise SourceDropped(f"{path.name} is damaged at image {i} ({short(error)})") from None
     check_array(dataset, split, images)
     check_array(dataset, split, labels)

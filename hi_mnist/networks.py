@@ -8,7 +8,6 @@ import hashlib
 import importlib.util
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,8 +42,7 @@ def get_device(name: str | None = None):
         raise LabError(f"torch: {one_line(error)}; run: python -m pip install -r requirements.txt") from None
     name = name or os.environ.get("LAB_DEVICE")
     if not name:
-        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(best)
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -53,13 +51,12 @@ def get_device(name: str | None = None):
     return device
 
 
-@dataclass(frozen=True)
-class _Network:
-    """Where a network comes from: the flag and variable that choose it, and the folder that ships it."""
+class _Network(NamedTuple):
+    """Where a network comes from."""
 
-    flag: str
+    flag: str  # it and the variable choose another
     variable: str
-    shipped: str
+    shipped: str  # folder
     module_class: str
 
     @property
@@ -69,6 +66,7 @@ class _Network:
 
 AE_NETWORK = _Network("--ae", "LAB_AE", "mnist-ae", "AE")
 DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
+FILES = ["config.json", "model.safetensors"]  # of a network: the arguments of its class, and its weights
 # Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 1.0
 DDPM_STEPS = 1000
@@ -106,7 +104,7 @@ def network_source(network: _Network, source: str | Path | None = None) -> str:
 
 
 class NetworkFiles(NamedTuple):
-    """The files of a network: ``config.json``, the arguments of its class, and ``model.safetensors``, its weights."""
+    """Where a network's ``FILES`` are."""
 
     network: _Network
     name: str  # Hub id or folder
@@ -115,8 +113,8 @@ class NetworkFiles(NamedTuple):
 
     def error(self, cause: object) -> LabError:
         file = self.weights if isinstance(cause, OSError | RuntimeError | SafetensorError) else self.config
-        what = f"this lab's {self.network.module_class}"
-        return LabError(f"{self.name} does not hold {what} ({file}: {one_line(cause)}); {self.network.remedy}")
+        fault = f"{self.name} does not hold this lab's {self.network.module_class} ({file}: {one_line(cause)})"
+        return LabError(f"{fault}; {self.network.remedy}")
 
 
 def find_network(network: _Network, source: str | Path | None = None) -> NetworkFiles:
@@ -126,21 +124,17 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
         LabError: the files cannot be found or downloaded.
     """
     name, remedy = network_source(network, source), network.remedy
-    files = ["config.json", "model.safetensors"]
     folder = Path(name).expanduser()
     if folder.is_dir():
-        paths = [folder / file for file in files]
-        missing = [path.name for path in paths if not path.is_file()]
-        if missing:
+        paths = [folder / file for file in FILES]
+        if missing := [path.name for path in paths if not path.is_file()]:
             raise LabError(f"the folder {folder} lacks {' and '.join(missing)}; {remedy}")
-    else:
-        try:
-            paths = download.network_from_hub(name, files)
-        except download.SourceDropped as error:
-            raise LabError(
-                f"{name} is not a folder, and the Hub does not have it ({error}); check name and network, or {remedy}"
-            ) from None
-    return NetworkFiles(network, name, *paths)
+        return NetworkFiles(network, name, *paths)
+    try:
+        return NetworkFiles(network, name, *download.network_from_hub(name, FILES))
+    except download.SourceDropped as error:
+        cause = f"{name} is not a folder, and the Hub does not have it ({error})"
+        raise LabError(f"{cause}; check name and network, or {remedy}") from None
 
 
 def network_digest(network: _Network, source: str | Path | None = None) -> str:
@@ -174,8 +168,7 @@ def load_found(found: NetworkFiles):
         net.load_state_dict(safetensors.torch.load_file(found.weights))
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise found.error(error) from None
-    bad = [key for key, values in net.state_dict().items() if not values.isfinite().all()]
-    if bad:
+    if bad := [key for key, values in net.state_dict().items() if not values.isfinite().all()]:
         cause = f"{bad[0]} in {found.weights} holds NaN or infinity"
         raise LabError(f"{found.name} is damaged ({cause}); {found.network.remedy}")
     # Channels last is the layout in which convolutions are fastest, on CPUs too.
@@ -183,26 +176,17 @@ def load_found(found: NetworkFiles):
 
 
 def save_network(net, folder: Path | str) -> None:
-    """Write ``config.json`` and ``model.safetensors`` in the Hub's layout; an existing README.md stays."""
+    """Write ``FILES`` in the Hub's layout; an existing README.md stays."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with scratch(".partial-", folder) as partial:
         net.to("cpu").save_pretrained(partial)
-        for name in ("config.json", "model.safetensors"):
+        for name in FILES:
             move(partial / name, folder / name)
 
 
 def ae_encode(ae, images, batch_size: int = 500) -> np.ndarray:
-    """Encode images with the AutoEncoder, in batches.
-
-    Args:
-        ae: from ``load_ae``.
-        images: array or tensor (N, 1, 28, 28) of 0..255, any dtype.
-        batch_size: number of images per batch.
-
-    Returns:
-        float32 (N, d).
-    """
+    """Encode images, an array or tensor (N, 1, 28, 28) of 0..255, by a network from ``load_ae``: float32 (N, d)."""
     import torch
     from tqdm import tqdm
 
@@ -265,13 +249,9 @@ def draw_digits(
     if not (np.isfinite(guidance) and guidance >= 0):
         raise LabError(f"guidance must be 0 or more, got {guidance}")
     generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    options = {
-        "guidance": guidance,
-        "guidance_interval": interval or guidance_interval(steps),
+    generator.manual_seed(generator.seed() if seed is None else seed)
+    options = {"guidance": guidance, "guidance_interval": interval or guidance_interval(steps)}
+    options |= {
         "generator": generator,
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False, disable=not bar),
         "watch": watch,

@@ -3,8 +3,6 @@
 The sources, in this order: IDX files in ``data_dir`` or ``MNIST_DIR``; the Hugging Face Hub (or the mirror that
 ``HF_ENDPOINT`` names); public mirrors of the IDX files; and, if nothing can be reached and no data set was named, the
 offline stand-in: scikit-learn's handwritten digits in MNIST's form.
-
-``download.py`` downloads with time limits; ``idx.py`` reads and checks the files.
 """
 
 import hashlib
@@ -35,16 +33,13 @@ IDX_DIR_VARIABLE = {"mnist": "MNIST_DIR", "fashion_mnist": "FASHION_MNIST_DIR"}
 
 
 def ensure(dataset: str | None = None, data_dir: Path | str | None = None, *, look_again: bool = False) -> str:
-    """Make sure that a data set is prepared; silent and quick (milliseconds) if it already is.
+    """Make sure that a data set is prepared, and return which; silent and quick (milliseconds) if it already is.
 
     Args:
         dataset: ``mnist``, ``fashion_mnist`` or ``digits``. None asks for MNIST and takes the offline stand-in if MNIST
             is not available; a data set that was named is never replaced by another.
         data_dir: a folder with the four IDX files; None uses ``MNIST_DIR`` or ``FASHION_MNIST_DIR``.
         look_again: look for MNIST again if its stand-in is prepared.
-
-    Returns:
-        The data set that is prepared: ``dataset``, or ``digits`` if the stand-in took MNIST's place.
 
     Raises:
         LabError: no source has the data set, or the folder of IDX files is not usable.
@@ -68,16 +63,16 @@ def _idx_dir(dataset: str, data_dir: Path | str | None) -> tuple[Path, str] | No
     Raises:
         LabError: the folder does not exist, or the data set has no IDX files.
     """
-    if data_dir is not None and dataset == "digits":
+    if data_dir is None:
+        variable = IDX_DIR_VARIABLE.get(dataset, "")
+        name = os.environ.get(variable)
+        return (Path(name).expanduser().resolve(), variable) if name else None
+    if dataset == "digits":
         raise LabError("--data_dir does not apply to the data set digits, which comes with scikit-learn; leave it out")
-    variable = IDX_DIR_VARIABLE.get(dataset, "")
-    name, named_by = (data_dir, "--data_dir") if data_dir is not None else (os.environ.get(variable), variable)
-    if not name and data_dir is None:
-        return None
-    path = Path(name).expanduser().resolve()
-    if data_dir is not None and not (name and path.is_dir()):
-        raise LabError(f"--data_dir: there is no folder {str(name)!r}; name the folder with the four IDX files")
-    return path, named_by
+    path = Path(data_dir).expanduser().resolve()
+    if not (data_dir and path.is_dir()):
+        raise LabError(f"--data_dir: there is no folder {str(data_dir)!r}; name the folder with the four IDX files")
+    return path, "--data_dir"
 
 
 def prepared_source(folder: Path) -> dict:
@@ -110,31 +105,30 @@ def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_na
     title = DATASETS[dataset]
     there = prepared_source(folder)
     before = there or files.read_json(folder / "source.json")
-    if folder.exists() and not there:
-        if not folder.is_dir():
-            raise LabError(f"{folder} is a file, but the folder of {title} belongs there; move it away")
-        if any(folder.iterdir()):
-            if not (folder / "source.json").exists():
-                raise LabError(f"{folder} holds files that load_resources.py did not write; move the folder away")
-            print(f"{folder} is damaged or incomplete: preparing it again", flush=True)
+    if folder.exists() and not folder.is_dir():
+        raise LabError(f"{folder} is a file, but the folder of {title} belongs there; move it away")
+    if folder.exists() and not there and any(folder.iterdir()):
+        if not (folder / "source.json").exists():
+            raise LabError(f"{folder} holds files that load_resources.py did not write; move the folder away")
+        print(f"{folder} is damaged or incomplete: preparing it again", flush=True)
     # A user of MNIST must not get other data because a file was damaged while the network is down.
     stand_in_allowed = dataset == "digits" or (dataset == "mnist" and not by_name and before.get("dataset") != "mnist")
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(f".{folder.name}.partial-", folder.parent) as work:
         found = _find(dataset, idx_dir, work)
-        if found is None and not stand_in_allowed:
-            other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
-            raise LabError(
-                f"{title} cannot be had from any source; connect to the network, set HF_ENDPOINT to a mirror of the "
-                f"Hub, name a folder with its IDX files by --data_dir or {IDX_DIR_VARIABLE[dataset]}{other}"
-            )
-        if found is None and there.get("dataset") == "digits":
-            print(f"still on {DATASETS['digits']}, prepared in {folder}", flush=True)
-            return
         if found is None:
-            dataset, found = "digits", (stand_in(), "scikit-learn's load_digits, brought to 28x28")
+            if not stand_in_allowed:
+                other = "" if dataset != "mnist" else ", or train on the offline stand-in (train.py --dataset digits)"
+                raise LabError(
+                    f"{title} cannot be had from any source; connect to the network, set HF_ENDPOINT to a mirror of "
+                    f"the Hub, name a folder with its IDX files by --data_dir or {IDX_DIR_VARIABLE[dataset]}{other}"
+                )
+            if there.get("dataset") == "digits":
+                print(f"still on {DATASETS['digits']}, prepared in {folder}", flush=True)
+                return
             print(f"taking {DATASETS['digits']}", flush=True)
+            dataset, found = "digits", (stand_in(), "scikit-learn's load_digits, brought to 28x28")
         splits, source = found
         _write(dataset, splits, source, work / "prepared")
         _replace_folder(work / "prepared", folder, work / "former")
@@ -224,16 +218,10 @@ def stand_in() -> tuple[Split, Split]:
 
 
 def mnist_form(image: np.ndarray) -> np.ndarray:
-    """Bring an image of a digit to MNIST's form (LeCun et al. 1998, section III-A).
+    """Bring a digit (H, W), 0 the background, to MNIST's form (LeCun et al. 1998, section III-A): uint8 (28, 28).
 
     The ink is scaled to fit a box of 20x20 pixels, with its proportions kept, and placed with its centre of mass at the
     centre of 28x28 pixels.
-
-    Args:
-        image: (H, W), 0 the background, any positive scale.
-
-    Returns:
-        uint8 (28, 28), 0 the background and 255 full ink.
     """
     from PIL import Image
 

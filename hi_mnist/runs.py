@@ -58,10 +58,7 @@ class TrainConfig:
     )
 
     def validate(self, n_samples: int | None = None) -> "TrainConfig":
-        """Check types and ranges.
-
-        Args:
-            n_samples: N, the upper bound of ``n_components``; None if it is not known yet.
+        """Check types and ranges; ``n_samples``, the number of images, is the upper bound of ``n_components``.
 
         Raises:
             LabError: it names the setting, its value and what is allowed.
@@ -83,11 +80,7 @@ class TrainConfig:
 
     @classmethod
     def load(cls, path: Path | str) -> "TrainConfig":
-        """Read and check ``config.yaml``; missing keys take their defaults.
-
-        Raises:
-            LabError: the file is not readable or not a plain mapping, or has unknown keys or wrong types or values.
-        """
+        """Read and check ``config.yaml``; missing keys take their defaults. Raises LabError as ``settings.load``."""
         config = settings.load(cls, path)
         try:
             return config.validate()
@@ -97,22 +90,15 @@ class TrainConfig:
 
 @dataclass
 class SavedRun:
-    """A run read back from its folder, checked.
-
-    Attributes:
-        path: the run's folder.
-        config: its settings.
-        means, covs, pi: the mixture, float64 (K, d), (K, d, d), (K,).
-        components, mean: the PCA, float64 (d, 784), (784,); None in AE runs.
-    """
+    """A run read back from its folder, checked; all arrays are float64."""
 
     path: Path
     config: TrainConfig
-    means: np.ndarray
-    covs: np.ndarray
-    pi: np.ndarray
-    components: np.ndarray | None = None
-    mean: np.ndarray | None = None
+    means: np.ndarray  # (K, d)
+    covs: np.ndarray  # (K, d, d)
+    pi: np.ndarray  # (K,)
+    components: np.ndarray | None = None  # (d, 784); None in AE runs
+    mean: np.ndarray | None = None  # (784,)
     ae: object = field(default=None, repr=False)
 
     @property
@@ -144,23 +130,19 @@ def new_run_path(results_path: str | None, prefix: str = "") -> Iterator[Path]:
         yield path
         return
     name = f"{prefix}{datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}"
-    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-    path, mark = next(filter(None, (_claimed(results_dir() / each) for each in names)))
-    try:
-        yield path
-    finally:
-        mark.rmdir()
-
-
-def _claimed(path: Path) -> tuple[Path, Path] | None:
-    """A path and a hidden folder that keeps its name for us; None if it is taken."""
-    mark = path.with_name(f".{path.name}.claimed")
-    with suppress(FileExistsError):
-        mark.mkdir(parents=True)
-        if not path.exists():
-            return path, mark
-        mark.rmdir()
-    return None
+    for n in itertools.count(1):
+        path = results_dir() / (f"{name}-{n}" if n > 1 else name)
+        mark = path.with_name(f".{path.name}.claimed")  # a hidden folder keeps the name for us
+        try:
+            mark.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        try:
+            if not path.exists():
+                yield path
+                return
+        finally:
+            mark.rmdir()
 
 
 def run_option(path: Path) -> str:
@@ -218,19 +200,16 @@ def find_run(results_path: str | Path | None, pca_first: bool = False) -> Path:
             runs = [run for run in runs if (run / "pca").is_dir()] or runs
         return max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns)
     path = Path(results_path).expanduser().resolve()
-    if path.is_file():
-        raise LabError(f"{path} is a file, not a run folder; name the folder that train.py wrote")
     if not path.is_dir():
-        raise LabError(f"there is no run folder {path}; name one that train.py wrote, or leave --results_path out")
+        why = f"{path} is a file, not a run folder" if path.is_file() else f"there is no run folder {path}"
+        raise LabError(f"{why}; name one that train.py wrote, or leave --results_path out")
     return path
 
 
 def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRun:
-    """Read a run and check what later steps rely on.
+    """Read a run, None for the newest, and check what later steps rely on.
 
-    Args:
-        results_path: the run's folder; None takes the newest.
-        to_write: whether pictures or scores will be written into it.
+    ``to_write`` says that pictures or scores will be written into its folder.
 
     Raises:
         LabError: a file is missing or damaged, its arrays are not a mixture of such data, or the folder is read-only.
@@ -268,11 +247,7 @@ def read_trace(folder: Path) -> np.ndarray | None:
 
 
 def fall(trace) -> str:
-    """A sentence on the first iteration at which the likelihood fell, beyond rounding; empty if it never did.
-
-    Args:
-        trace: the mean log-likelihood of each EM iteration, float (n,).
-    """
+    """A sentence on the first of n iterations at which the likelihoods, float (n,), fell; empty if they never did."""
     values = np.asarray(trace, dtype=np.float64)
     fell = np.flatnonzero(np.diff(values) < -1e-6 * np.abs(values).max(initial=0))
     return f"the log-likelihood fell at iteration {fell[0] + 2}; EM never does: check 1.1 and 1.2" if len(fell) else ""

@@ -34,12 +34,7 @@ def cluster_colours(count: int) -> list[str]:
 def densest_points(plane: np.ndarray, groups: np.ndarray, count: int) -> dict[int, np.ndarray]:
     """Where each group is densest: a better place for its number than the mean, which may lie outside it.
 
-    Args:
-        plane: float (N, 2).
-        groups: int (N,), 0 to ``count`` - 1.
-
-    Returns:
-        group -> float (2,), for the groups that are not empty.
+    Of a plane float (N, 2) and groups int (N,), 0 to ``count`` - 1: group -> float (2,), unless the group is empty.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -102,14 +97,7 @@ def plot_plane(
 ) -> None:
     """Write a scatter plot with one colour per group, a legend with sizes, and numbers where groups are densest.
 
-    Args:
-        plane: float (N, 2).
-        groups: int (N,), 0 to len(names) - 1.
-        names: names of the groups.
-        path: path of the PNG.
-        title: title of the picture.
-        legend_title: what the colours mean.
-        palette: the colour of each group.
+    Of a plane float (N, 2) and groups int (N,), which have these names and the colours of the palette.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -143,15 +131,9 @@ def cut(image):
 
 
 def draw_run(run: SavedRun, planes: dict[str, np.ndarray], by_cluster: bool) -> list[str]:
-    """Write the pictures of a run's training images, ``true_*.png`` or ``cluster_*.png``, into its folder.
+    """Write the pictures of a run's training images, ``true_*.png`` or ``cluster_*.png``, and return their names.
 
-    Args:
-        run: the run, whose data set is prepared.
-        planes: from ``projections.make_planes``.
-        by_cluster: colour by the run's clusters; else by true label.
-
-    Returns:
-        The names of the files.
+    The run's data set is prepared; ``planes`` come from ``projections.make_planes``.
     """
     dataset, shown = run.config.dataset, data.SHORT_NAMES[run.config.dataset]
     images, groups = data.load_split("train", dataset)

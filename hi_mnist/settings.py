@@ -46,10 +46,8 @@ def setting(
     """A dataclass field.
 
     Args:
-        default: the default value.
         help: text for ``--help``; the default is added unless the text names one.
-        low, high: the smallest and the largest value allowed.
-        above, below: exclusive bounds.
+        low, high: the smallest and the largest value allowed; ``above`` and ``below`` are exclusive bounds.
         choices: the only values allowed.
         metavar: placeholder for the value in ``--help``.
         parse: makes the value from a flag's text or a file's content, and checks it; raises
@@ -68,12 +66,9 @@ def _fields(cls: type) -> list[tuple[dataclasses.Field, tuple[type, ...]]]:
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type, *, defaults: bool = True) -> None:
-    """Give a parser a flag for each setting of ``cls`` that has one.
+    """Give a parser, or a group of one, a flag for each setting of the dataclass ``cls`` that has one.
 
-    Args:
-        parser: a parser, or a group of one.
-        cls: the dataclass.
-        defaults: False leaves flags that were not given as None, to tell them from flags that were.
+    Without ``defaults``, flags that were not given are None, to tell them from flags that were.
     """
     for f, types in _fields(cls):
         about, name = f.metadata, f"--{f.name}"
@@ -97,19 +92,12 @@ def given(cls: type, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def from_args(cls: type[T], args: argparse.Namespace, **more: Any) -> T:
-    """The checked settings in parsed arguments; ``more`` adds or replaces some.
-
-    Raises:
-        LabError: see ``check``.
-    """
+    """The checked settings in parsed arguments; ``more`` adds or replaces some. Raises LabError as ``check``."""
     return check(cls(**given(cls, args) | more))
 
 
 def check(settings: T) -> T:
-    """Check types and ranges.
-
-    Returns:
-        ``settings``.
+    """Check types and ranges, and return ``settings``.
 
     Raises:
         LabError: it names the setting, its value and what is allowed.
@@ -126,16 +114,16 @@ def check(settings: T) -> T:
             raise LabError(f"{f.name} is far too large, got {brief(value)}")
         if types[0] is str and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
             raise LabError(f"{f.name} holds characters that cannot be shown or saved, got {brief(value)}")
-        if about["choices"] and value not in about["choices"]:
-            raise LabError(f"{f.name} must be one of {', '.join(map(str, about['choices']))}, got {brief(value)}")
-        if allowed := _outside(value, about):
-            raise LabError(f"{f.name} must be {allowed}, got {value}")
+        if allowed := _missed(value, about):
+            raise LabError(f"{f.name} must be {allowed}, got {brief(value)}")
     return settings
 
 
-def _outside(value, about) -> str:
-    """The allowed range if the value is outside it, else empty; NaN is always outside."""
+def _missed(value, about) -> str:
+    """The choices or the range that the value is not in, else empty; NaN is in none."""
     low, high, above, below = (about[name] for name in ("low", "high", "above", "below"))
+    if about["choices"] and value not in about["choices"]:
+        return f"one of {', '.join(map(str, about['choices']))}"
     if about["choices"] or not isinstance(value, int | float):
         return ""
     inside = (low is None or value >= low) and (high is None or value <= high)
@@ -143,9 +131,8 @@ def _outside(value, about) -> str:
         return ""
     if low is not None and high is not None:
         return f"between {low} and {high}"
-    lower = f"at least {low}" if low is not None else f"above {above}" if above is not None else ""
-    upper = f"at most {high}" if high is not None else f"below {below}" if below is not None else ""
-    return " and ".join(filter(None, (lower, upper))) or "a number"
+    bounds = {"at least": low, "above": above, "at most": high, "below": below}
+    return " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None) or "a number"
 
 
 def brief(value: object) -> str:
@@ -154,9 +141,6 @@ def brief(value: object) -> str:
         return reprlib.repr(value)
     except ValueError:  # Python limits the digits that it prints
         return "a number of thousands of digits"
-
-
-# --------------------------------------------------------------------------- files
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -176,11 +160,11 @@ def read_yaml(path: Path) -> dict:
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise LabError(f"{path} is larger than 64 KiB, too large for a run's settings; restore it")
+            raise ValueError("it is larger than 64 KiB")
         settings = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
     except FileNotFoundError:
         raise LabError(f"{path} is missing; name a run folder written by train.py") from None
-    except (LabError, OSError):
+    except OSError:
         raise
     except Exception as error:  # PyYAML's own errors, and others that its converters let through
         cause = one_line(getattr(error, "problem", None) or error)

@@ -24,18 +24,15 @@ FILL_IN, DELETE = "fill in this task first", "delete this line of the handout: i
 
 def told(task: str | None, cause: str) -> str:
     """The line for a student: the task if it is known, what is wrong, and the command that tells more."""
-    command = "python -m grading submission.py"
-    return f"{TASKS[task][0]}: {cause}; {command} --only {task}" if task else f"{cause}; {command}"
+    line = f"{cause}; python -m grading submission.py"
+    return f"{TASKS[task][0]}: {line} --only {task}" if task else line
 
 
 def unfilled(source: bytes) -> dict[str, tuple[str, str]]:
     """Tasks that are certain to reach the handout's ``raise NotImplementedError``, found in the syntax tree.
 
-    Returns:
-        By the task's id: the line with its text, and ``FILL_IN`` or ``DELETE``.
-
-    Raises:
-        SyntaxError, ValueError: Python cannot read the source.
+    By the task's id: the line with its text, and ``FILL_IN`` or ``DELETE``. Raises SyntaxError or ValueError if Python
+    cannot read the source.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd escapes: the import warns, too

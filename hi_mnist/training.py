@@ -34,16 +34,14 @@ def set_seed(seed: int) -> None:
 
 @dataclasses.dataclass
 class TrainResult:
-    """The trained models, the share of the variance that the PCA keeps, how many seconds the two parts took, and how
-    EM went: ``Trace.arrays``.
-    """
+    """What ``train`` returns."""
 
     gmm: Any  # submission.GMM
     pca: Any  # submission.PCA, or None in AE runs
-    kept: float | None  # None in AE runs
+    kept: float | None  # share of the variance that the PCA keeps; None in AE runs
     embed_seconds: float
     fit_seconds: float
-    trace: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    trace: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of ``Trace.arrays``
 
 
 def check_file(use_pca: bool) -> None:
@@ -107,11 +105,8 @@ def observed(gmm, *listeners: Callable) -> Iterator[None]:
 class Checks:
     """A listener of ``observed``: what cannot be used ends the training in one line, what is wrong is said once a task.
 
-    Args:
-        submission: the student's module.
-        say: takes a line.
-        judge: ``judge(task, submission)`` asks the task's question, where N, K and D differ, once its first real result
-            has passed, and gives the cause of lost points or an empty string.
+    ``say`` takes a line. ``judge(task, submission)`` asks the task's question, where N, K and D differ, once its first
+    real result has passed, and gives the cause of lost points or an empty string.
     """
 
     def __init__(self, submission, say: Callable[[str], None], judge: Callable[[str, Any], str]):
@@ -178,12 +173,7 @@ def train(
     say: Callable[[str], None] = lambda line: None,
     judge: Callable[[str, Any], str] = lambda task, submission: "",
 ) -> TrainResult:
-    """Embed and fit.
-
-    Args:
-        config: the settings.
-        images: uint8 (N, 1, 28, 28), 0..255.
-        say, judge: of ``Checks``.
+    """Embed images, uint8 (N, 1, 28, 28), and fit; ``say`` and ``judge`` are those of ``Checks``.
 
     Raises:
         LabError: the settings do not fit the data, a step's result cannot be used, or submission.py fails.

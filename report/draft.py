@@ -34,11 +34,7 @@ _MARK = re.compile(r"\n<!-- draft by grade\.py, SHA-256 of the text above: ([0-9
 def write(run: SavedRun) -> list[str]:
     """Write ``report.md`` into a run's folder, unless it holds text of the student's, and ``report_print.html``.
 
-    Returns:
-        The names of the files written.
-
-    Raises:
-        LabError: report.md or grade.json cannot be read.
+    It returns the names of the files written, and raises LabError if report.md or grade.json cannot be read.
     """
     text, written = own_text(run.path), [PRINT]
     if text is None:
@@ -107,11 +103,9 @@ def _log(run: SavedRun, option: str) -> str:
     values = runs.read_trace(run.path)
     if values is None:
         return "trace.csv, the likelihood at each EM iteration, is missing or damaged."
-    first, last = values[[0, -1]]
+    fall, ends = runs.fall(values), f"from {values[0]:.4f} to {values[-1]:.4f} (trace.csv)"
     said = f"EM took {len(values)} iterations (at most {run.config.max_iter}); the mean log-likelihood"
-    if fall := runs.fall(values):
-        return f"{said} went from {first:.4f} to {last:.4f} (trace.csv), but {fall}."
-    return f"{said} rose from {first:.4f} to {last:.4f} (trace.csv)."
+    return f"{said} went {ends}, but {fall}." if fall else f"{said} rose {ends}."
 
 
 def _tuning(run: SavedRun, option: str) -> str:
@@ -124,23 +118,19 @@ def _tuning(run: SavedRun, option: str) -> str:
     folder, rows = found
     varied = [key for key in sweep.KEYS if len({row[key] for row in rows}) > 1] or ["seed"]
     best = sweep.best_row(rows)
-    body = []
-    for row in rows:
-        cells = [row[key] for key in varied] + [_number(row[key], 3) for key in sweep.MEASURES]
-        body.append([*cells, "best" if row is best else ""])
-    names = {key: label.splitlines()[0] for key, label in sweep.MEASURES.items()}
-    text = f"Sweep {markdown(folder.name)}:\n\n" + _table([*varied, *names.values(), ""], body)
+    body = [
+        [*(row[key] for key in varied), *(_number(row[key], 3) for key in sweep.MEASURES), "best" * (row is best)]
+        for row in rows
+    ]
+    names = [label.splitlines()[0] for label in sweep.MEASURES.values()]
+    text = f"Sweep {markdown(folder.name)}:\n\n" + _table([*varied, *names, ""], body)
     if (folder / "sweep.png").is_file():
         text += f"\n\n![sweep]({_link(folder / 'sweep.png', run.path)})"
     return text
 
 
 def find_sweep(run: SavedRun) -> tuple[Path, list[dict]] | None:
-    """The sweep that the run is part of, else the newest one in results/ with the same data and embedding.
-
-    Returns:
-        Its folder and its rows, from ``sweep.read_csv``.
-    """
+    """Folder and rows of the sweep that the run is part of, else of the newest with the same data and embedding."""
     files = sorted(results_dir().glob("[!.]*/sweep.csv"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
     for file in (run.path.parent / "sweep.csv", *files):
         try:

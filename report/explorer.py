@@ -1,8 +1,5 @@
 """``explore.html``: the projections as scatter plots; pointing at a dot shows its image. It works offline.
 
-    >>> from report import explorer
-    >>> explorer.write(runs.load_run(None))
-
 PCA, t-SNE and the AutoEncoder's plane share one data source (Bokeh): a selection in one plot shows in all three.
 """
 
@@ -11,28 +8,25 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hi_mnist import data, files, projections, scatter
+from hi_mnist import data, files, scatter
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun
 from report import clusters, pages
 
 SAMPLE = 5000
-SAMPLE_SEED = 0  # the same for all runs: all explorers show the same images
 GREY = "#7d858e"  # readable on white and on near-black, for light and dark mode
 
 
-def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
+def write(run: SavedRun, planes: dict[str, np.ndarray]) -> Path:
     """Write ``explore.html`` into the folder of a run whose data set is prepared; returns the page's path.
 
-    ``planes`` are projections of all training images, from ``projections.make_planes``; None makes them.
+    ``planes`` are projections of all training images, from ``projections.make_planes``.
     """
     from bokeh.embed import components
     from bokeh.resources import Resources
 
     dataset = run.config.dataset
     images, labels = data.load_split("train", dataset)
-    if planes is None:
-        planes = projections.make_planes(images, run.config.ae)
     shown = sample(len(images))
     columns = make_columns(run, images[shown], labels[shown], {name: plane[shown] for name, plane in planes.items()})
     figures = make_figures(columns)
@@ -57,15 +51,14 @@ def write(run: SavedRun, planes: dict[str, np.ndarray] | None = None) -> Path:
 
 def sample(n_images: int) -> np.ndarray:
     """Indices of the images to show: sorted int64, up to ``SAMPLE`` of them, always the same."""
-    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(n_images, min(n_images, SAMPLE), replace=False))
+    return np.sort(np.random.default_rng(0).choice(n_images, min(n_images, SAMPLE), replace=False))
 
 
 def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: dict[str, np.ndarray]) -> dict:
     """The data behind the dots, for images uint8 (n, 1, 28, 28), labels int64 (n,) and planes name -> float (n, 2)."""
     view = clusters.clustering(run, images)
     names = np.array(data.class_names(run.config.dataset))
-    true_colours = np.array(scatter.PALETTE)
-    cluster_colours = np.array(scatter.cluster_colours(run.n_components))
+    colours, cluster_colours = (np.array(each) for each in (scatter.PALETTE, scatter.cluster_colours(run.n_components)))
     progress = tqdm(images, desc="explorer", unit="image", delay=1, leave=False)
     columns = {
         "image": [pages.digit_uri(image) for image in progress],
@@ -74,9 +67,9 @@ def make_columns(run: SavedRun, images: np.ndarray, labels: np.ndarray, planes: 
         "cluster": view.cluster.astype(np.int32),
         "certainty": np.round(view.certainty, 3).tolist(),
         "percent": [pages.percent(certainty) for certainty in view.certainty],
-        "true_colour": true_colours[labels].tolist(),
+        "true_colour": colours[labels].tolist(),
         "cluster_colour": cluster_colours[view.cluster].tolist(),
-        "colour": true_colours[labels].tolist(),
+        "colour": colours[labels].tolist(),
     }
     for name, plane in planes.items():
         columns |= {f"{name}_{axis}": plane[:, i].astype(np.float32) for i, axis in enumerate("xy")}
@@ -101,19 +94,11 @@ def make_figures(columns: dict) -> dict:
     figures = {}
     for name in [name for name in PROJECTIONS if f"{name}_x" in columns]:
         plot = figure(
-            name=name,
-            width=380,
-            height=380,
-            sizing_mode="scale_width",
-            match_aspect=True,
+            name=name, width=380, height=380, sizing_mode="scale_width", match_aspect=True, toolbar_location="above",
             tools="pan,wheel_zoom,box_zoom,lasso_select,box_select,tap,reset",
-            active_drag="lasso_select",
-            active_scroll=None,
-            toolbar_location="above",
-            background_fill_color=None,
-            border_fill_color=None,
-            outline_line_color=GREY,
-        )
+            active_drag="lasso_select", active_scroll=None,
+            background_fill_color=None, border_fill_color=None, outline_line_color=GREY,
+        )  # fmt: skip
         plot.toolbar.logo = None
         plot.grid.visible = False
         plot.axis.visible = False

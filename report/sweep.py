@@ -39,11 +39,7 @@ MOST_RUNS = 500
 
 
 def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
-    """The grid of ``--sweep embedding_dim=5,10 seed=0,1``: every combination, each checked.
-
-    Raises:
-        LabError: a setting is unknown or named twice, a value is not an integer or out of range, too many runs.
-    """
+    """The grid of ``--sweep embedding_dim=5,10 seed=0,1``: every combination, each checked, or a LabError."""
     grid: dict[str, list[int]] = {}
     for item in items:
         key, equals, text = item.partition("=")
@@ -52,9 +48,7 @@ def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
         if key in grid:
             raise LabError(f"--sweep names {key} twice; put all its values in one list, like {key}=1,2,3")
         if key == "embedding_dim" and not base.use_pca:
-            raise LabError(
-                "--sweep embedding_dim=... needs --use_pca: the AutoEncoder has a fixed number of dimensions"
-            )
+            raise LabError("--sweep embedding_dim=... needs --use_pca: the AutoEncoder's dimensions are fixed")
         try:
             grid[key] = list(dict.fromkeys(int(value) for value in text.split(",")))
         except ValueError:
@@ -68,11 +62,7 @@ def parse(items: list[str], base: TrainConfig) -> list[TrainConfig]:
 def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dict]:
     """Train and score all runs of the grid that do not exist yet; ``keys``, the settings that differ, name them.
 
-    Returns:
-        One row per run: the settings and ``MEASURES``, in the order of the grid; also in ``sweep.csv``.
-
-    Raises:
-        LabError: the folder holds other runs.
+    It returns and writes one row per run, settings and ``MEASURES``. Raises LabError if the folder holds other runs.
     """
     from joblib import Parallel, delayed
 
@@ -97,11 +87,7 @@ def sweep(configs: list[TrainConfig], folder: Path, keys: list[str]) -> list[dic
 
 
 def earlier_rows(folder: Path, grid: dict[str, TrainConfig]) -> dict[str, dict]:
-    """Rows of the runs that an earlier call finished, by name.
-
-    Raises:
-        LabError: the folder holds anything but these runs.
-    """
+    """Rows of the runs that an earlier call finished, by name. Raises LabError if the folder holds anything else."""
     if not folder.is_dir():
         return {}
     for name, config in grid.items():
@@ -140,11 +126,10 @@ def train_one(config: TrainConfig, path: Path) -> tuple[dict, list[str]]:
         seconds = result.embed_seconds + result.fit_seconds
     scored = scores.score_run(runs.load_run(path), images)
     (performance,) = (q for q in scored["questions"] if q["id"] == "performance")
-    row = {"run": path.name} | {key: getattr(config, key) for key in KEYS}
+    row = {"run": path.name, "seconds": seconds} | {key: getattr(config, key) for key in KEYS}
     row |= {key: scored[key] for key in ("accuracy", "nmi", "log_likelihood")}
-    row["score"] = performance["score"] if config.use_pca else math.nan
-    row |= {"davies_bouldin": math.nan if scored["db"] is None else scored["db"], "seconds": seconds}
-    return row, said
+    row |= {"score": performance["score"] if config.use_pca else math.nan}
+    return row | {"davies_bouldin": math.nan if scored["db"] is None else scored["db"]}, said
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
@@ -167,9 +152,8 @@ def read_csv(path: Path) -> list[dict]:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     except csv.Error as error:
         raise ValueError(f"{path}: {error}") from None
-    measures = [{key: float(line[key] or "nan") for key in MEASURES} for line in lines]
-    settings = [{"run": line["run"]} | {key: int(line[key]) for key in KEYS} for line in lines]
-    return [setting | measured for setting, measured in zip(settings, measures, strict=True)]
+    kinds = dict.fromkeys(KEYS, int) | dict.fromkeys(MEASURES, float)
+    return [{"run": line["run"]} | {key: kind(line[key] or "nan") for key, kind in kinds.items()} for line in lines]
 
 
 def table(rows: list[dict], keys: list[str]) -> str:

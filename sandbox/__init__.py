@@ -91,14 +91,12 @@ class Died(Exception):
 class Box(AbstractContextManager):
     """The sandbox of one submission; starts when it is first asked. A context manager.
 
-    Without bubblewrap (``sealed`` is False), several threads may ask at the same time.
+    Without bubblewrap (``sealed`` is False), several threads may ask at the same time. ``seconds`` is the processor
+    time of the last answer to each task.
 
     Args:
         source: submission.py as it was handed in.
         tasks: another lab's ``tasks.py``, a module with a dict ``TASKS``; it must not contain answers.
-
-    Attributes:
-        seconds: processor time of the last answer to each task.
     """
 
     def __init__(self, source: bytes, tasks: bytes | None = None):
@@ -136,10 +134,9 @@ class Box(AbstractContextManager):
                 process = self._waiting.pop() if self._waiting else _Process(self._about, self.sealed)
                 outcome = process.ask(request, limits)
                 self.seconds[task] = process.clock.group.look().cpu - process.clock.first.cpu
-            except Died as error:  # by the code, if it happens each time
-                outcome, again = Outcome("crash", cause=str(error)), True
-            except (Internal, OSError) as error:
-                outcome, again = Outcome("internal", cause=str(error)), True
+            except (Died, Internal, OSError) as error:  # by the code, if the process died each time
+                status, again = "crash" if isinstance(error, Died) else "internal", True
+                outcome = Outcome(status, cause=str(error))
             finally:
                 if self.sealed and outcome and outcome.status in ("done", "raised"):
                     self._waiting.append(process)
@@ -160,15 +157,15 @@ def guards(limits: Limits | None = None) -> list[str]:
     """Sentences for the report: the limits that are enforced here, and those that cannot be."""
     limits, missing = limits or Limits(), bubblewrap.unavailable()
     sentences = [f"Each question runs in a process of its own, ended with all its children beyond {limits.told()}."]
-    if missing is None:
-        sentences.append(
-            "bubblewrap: the code has no network, sees no other files than Python's and no other processes, "
-            f"and writes only into {text.size(limits.disk)} of memory."
-        )
-    else:
+    if missing:
         sentences.append(
             f"Not enforced (bubblewrap {missing}): the code can use the network, fill the disk, leave processes "
             "behind, and read, change and end whatever this account can."
+        )
+    else:
+        sentences.append(
+            "bubblewrap: the code has no network, sees no other files than Python's and no other processes, "
+            f"and writes only into {text.size(limits.disk)} of memory."
         )
     if not sys.platform.startswith("linux"):
         sentences.append("Not enforced (only Linux can): memory is watched, so code can exceed the limit for a moment.")
@@ -191,19 +188,18 @@ def _environment(box: str, home: str) -> dict[str, str]:
     if os.name == "posix":
         environment["PATH"] = os.defpath
     environment |= dict.fromkeys(("HOME", "USERPROFILE"), home) | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), box)
-    environment |= {f"{library}_NUM_THREADS": "1" for library in THREADS}
-    environment |= {"USER": "student", "LOGNAME": "student"}
+    environment |= {f"{library}_NUM_THREADS": "1" for library in THREADS} | dict.fromkeys(
+        ("USER", "LOGNAME"), "student"
+    )
     return environment | {"LANG": "C.UTF-8", "JOBLIB_MULTIPROCESSING": "0"}  # joblib's processes need /proc
 
 
 def _full(folder: str) -> bool:
     """Whether nothing can be written into a folder, whatever the code says of it."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(2**20))
-            return False
-    except OSError:
-        return True
+    with suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(2**20))
+        return False
+    return True
 
 
 def _told(frame: tuple | None) -> str:
@@ -226,18 +222,12 @@ class _Process:
             self.folder = str(self.left.enter_context(files.scratch("lab-box-")))
             command += [str(CODE[0]), "plain"]
             environment = _environment(self.folder, self.folder)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        alone = {"start_new_session": True, "creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
         with ExitStack() as failed:
             failed.push(self.left)
-            self.child = subprocess.Popen(
-                [*command, *bubblewrap.lost_packages()],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            command += bubblewrap.lost_packages()
+            self.child = subprocess.Popen(command, cwd=self.folder, env=environment, **pipes, **alone)
             failed.pop_all()
         self.frames = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -300,14 +290,10 @@ class _Process:
     def end(self) -> None:
         """End the process with all that it started, and remove its folder."""
         watch.Watch(self.child.pid, 1, 10**6).end(self.sealed)
-        if not self.sealed:
-            self.child.kill()
-        for patience in (5, None):
-            try:
-                self.child.wait(patience)
-                break
-            except subprocess.TimeoutExpired:
-                self.child.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.child.wait(5 if self.sealed else 0)
+        self.child.kill()
+        self.child.wait()
         for stream in (self.child.stdin, self.child.stdout):
             with suppress(OSError):
                 stream.close()
@@ -345,9 +331,8 @@ class _Clock:
             self.last = now, usage
             self.slices.append((now, self.cpu + self.delayed))
             self.slices = [s for s in self.slices if s[0] >= now - IDLE_SECONDS - 2 * SLICE_SECONDS]
-        idle = self.slices[-1][0] - self.slices[0][0] >= IDLE_SECONDS
-        idle = idle and self.slices[-1][1] - self.slices[0][1] < BUSY_SHARE * IDLE_SECONDS
-        if idle:
+        seconds, busy = np.subtract(self.slices[-1], self.slices[0])
+        if seconds >= IDLE_SECONDS and busy < BUSY_SHARE * IDLE_SECONDS:
             return Outcome("timeout", cause=f"it did next to nothing for {IDLE_SECONDS:g} s ({self.used()})")
         if self.cpu > self.limits.cpu_seconds:
             return Outcome("timeout", cause=self.time())
@@ -377,20 +362,17 @@ def _judged(status: int, content: bytes, clock: _Clock, folder: str | None) -> O
         return Outcome("timeout", cause=clock.time())
     if status != 0:
         return Outcome("crash", cause=f"{BY_ITSELF} ({name or f'exit status {status}'})")
-    if not content:
-        return Outcome("crash", cause=BY_ITSELF)
     try:
-        outcome, arrays = answers.read(content)
+        outcome, arrays = answers.read(content) if content else ({"status": "exit"}, {})
     except answers.BadAnswer as error:
         return Outcome("crash", cause=f"it left an answer that is not an array ({error})")
-    if outcome["status"] == "exit":
-        return Outcome("crash", cause=BY_ITSELF)
-    if outcome["status"] == "done":
-        return Outcome("done", arrays=arrays)
-    if outcome["status"] == "memory":
-        return Outcome("memory", cause=clock.memory())
-    del outcome["status"]
+    match outcome.pop("status"):
+        case "exit":
+            return Outcome("crash", cause=BY_ITSELF)
+        case "done":
+            return Outcome("done", arrays=arrays)
+        case "memory":
+            return Outcome("memory", cause=clock.memory())
     if folder:
-        for key in ("text", "trace"):
-            outcome[key] = outcome[key].replace(folder + os.sep, "")
+        outcome |= {key: outcome[key].replace(folder + os.sep, "") for key in ("text", "trace")}
     return Outcome("raised", arrays, outcome, f"{outcome['type']}: {outcome['text']}")

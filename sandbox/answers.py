@@ -73,12 +73,6 @@ def _outcome(raw: bytes) -> dict:
     if not told or not all(isinstance(value, str) for value in told.values()) or told["kind"] not in ERROR_KINDS:
         raise BadAnswer("its outcome has other fields")
     line, number = (value if type(value) is int else None for value in (outcome.get("line"), outcome.get("errno")))
-    return {
-        "status": "raised",
-        "kind": told["kind"],
-        "type": text.one_line(told["type"], 100),
-        "text": text.one_line(told["text"], LONGEST_TEXT),
-        "line": line if line and 0 < line < 10**7 else None,
-        "errno": number,
-        "trace": text.plain(told["trace"], LONGEST_TRACE),
-    }
+    told |= {key: text.one_line(told[key], longest) for key, longest in (("type", 100), ("text", LONGEST_TEXT))}
+    told |= {"trace": text.plain(told["trace"], LONGEST_TRACE), "status": status, "errno": number}
+    return told | {"line": line if line and 0 < line < 10**7 else None}

@@ -21,13 +21,8 @@ REMEDY = "grade on a Linux where it works (docs/staff.md), or accept with --unsa
 PACKAGES = ("numpy", "scipy", "sklearn", "joblib", "threadpoolctl", "PIL", "safetensors", "torch")
 # What an interpreter needs below its prefix, and the system's programs and libraries below theirs.
 _PARTS = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
-_SYSTEM = (
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/alternatives",  # Debian's BLAS is a link through this folder
-    "/nix/store",
-)
+# Debian's BLAS is a link through /etc/alternatives.
+_SYSTEM = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/nix/store")
 _probe_lock = threading.Lock()
 
 
@@ -90,11 +85,8 @@ def _readable() -> tuple[str, ...]:
     wanted = {os.path.join(prefix, part) for prefix in prefixes for part in _PARTS} | set(_SYSTEM)
     wanted |= {sys.executable, *lost_packages()}
     wanted |= {os.path.realpath(path) for path in wanted}  # links resolve to absolute paths
-    readable = []
-    for path in sorted(filter(os.path.exists, wanted)):
-        if not any(path.startswith(folder + os.sep) for folder in readable):
-            readable.append(path)
-    return tuple(readable)
+    there = sorted(filter(os.path.exists, wanted))
+    return tuple(path for path in there if not any(path.startswith(folder + os.sep) for folder in there))
 
 
 @functools.cache

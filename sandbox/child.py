@@ -52,13 +52,12 @@ def send(target, kind: bytes, status: int = 0, content: bytes = b"") -> None:
 
 
 def run(content: bytes, about: dict, tasks: dict | None, write) -> None:
-    """Answer one request in this process, and end it.
+    """Answer one request in this process, and end it; ``write`` takes the answer, as safetensors.
 
     Args:
         content: the request, as safetensors: the task's arrays, "request", JSON, and perhaps "tasks.py", its own tasks.
         about: the opening frame's arrays.
         tasks: another lab's.
-        write: takes the answer, as safetensors.
     """
     leave, encode = os._exit, pack  # kept, because student code may replace them
     inputs = unpack(content)
@@ -102,12 +101,11 @@ def limit(limits: dict) -> None:
         "RLIMIT_AS": limits["memory"],
         "RLIMIT_FSIZE": limits["file_size"],
         "RLIMIT_NOFILE": limits["open_files"],
-        "RLIMIT_NPROC": 4 * limits["tasks"],  # the sandbox ends it before, with a clear message
-        "RLIMIT_SIGPENDING": 4 * limits["tasks"],  # and timers
         "RLIMIT_CORE": 0,
     }
-    if not limits["own_namespace"]:  # they would count everything that this account runs
-        del wanted["RLIMIT_NPROC"], wanted["RLIMIT_SIGPENDING"]
+    if limits["own_namespace"]:  # else they would count everything that this account runs
+        # Processes, which the sandbox ends before, with a clear message; signals and timers.
+        wanted |= dict.fromkeys(("RLIMIT_NPROC", "RLIMIT_SIGPENDING"), 4 * limits["tasks"])
     for name, value in wanted.items():
         with suppress(AttributeError, ValueError, OSError):  # macOS refuses RLIMIT_AS, and the report says so
             # One second between SIGXCPU, which reveals the cause, and SIGKILL.
@@ -140,8 +138,7 @@ def drop_rights(program: bytes) -> bool:
 def ask(content: bytes, about: dict, tasks: dict | None, requests: int, sealed: bool) -> tuple[bytes, int, bytes]:
     """Let a fork answer a request: the kind of frame, its exit status, and what it wrote.
 
-    Args:
-        requests: our standard input, watched for its end: then the sandbox is gone.
+    ``requests`` is our standard input, watched for its end: then the sandbox is gone.
     """
     import fcntl
     import select

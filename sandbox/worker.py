@@ -53,12 +53,9 @@ def load(source: bytes, name: str = "submission_under_test") -> types.ModuleType
 def answer(
     task: str, submission: types.ModuleType, inputs: dict, settings: dict, tasks: dict | None = None
 ) -> dict[str, np.ndarray]:
-    """Do one task with a submission.
+    """Do one task with a submission; ``inputs`` are named ``NAME_i`` in case i.
 
-    Args:
-        inputs: the task's arrays, named ``NAME_i`` in case i.
-        settings: the task's other values.
-        tasks: another lab's tasks, whose answers are converted here; None means ``TASKS``.
+    ``tasks`` are another lab's, whose answers are converted here; None means ``TASKS``.
 
     Returns:
         Arrays of float64, complex128 or uint8, to be judged elsewhere; empty for an answer without numbers.
@@ -275,15 +272,12 @@ def describe(error: BaseException) -> dict:
         text = str(error)
     except BaseException:  # the student's own exception may fail in __str__
         text = "(its text cannot be shown)"
-    kind = "exception"
-    if isinstance(error, SyntaxError):
-        kind, line, text = "syntax", error.lineno, str(error.msg)
-    elif isinstance(error, Missing):
-        kind = "missing"
+    kinds = {SyntaxError: "syntax", Missing: "missing", ImportError: "import"}
+    kind = next((name for cause, name in kinds.items() if isinstance(error, cause)), "exception")
+    if kind == "syntax":
+        line, text = error.lineno, str(error.msg)
     elif isinstance(error, NotImplementedError) and LABEL.match(text):
         kind = "not_attempted"
-    elif isinstance(error, ImportError):
-        kind = "import"
     trace = "".join(traceback.format_list(frames) + traceback.format_exception_only(error))
     return {
         "status": "raised",
