@@ -101,7 +101,7 @@ def mistake(inputs: Arrays, got: Many, want: Many, i: int, moved: bool) -> tuple
     n, k = want[i].shape
     size = f"N = {n}, D = {inputs[f'x_{i}'].shape[1]}, K = {k}"
     if got[i].size == 0:
-        return 0, "_e_step did not return an array of numbers", "return gamma alone: an array of shape (N, K)"
+        return 0, "_e_step did not return an array of numbers", "return gamma and nothing else: an array (N, K)"
     if got[i].shape != (n, k):
         hint = "one row per sample, one column per component" + (": transpose" if got[i].shape == (k, n) else "")
         return 0, f"gamma has shape {got[i].shape} instead of (N, K) = {(n, k)}", hint
