@@ -1,10 +1,4 @@
-"""Check the code of a submission, without data and without a trained run.
-
-python -m grading submission.py                     all four questions
-python -m grading submission.py --only e_step       one of them
-python -m grading submission.py --json out.json     write the table as JSON as well
-python -m grading labs/deep_autoencoder/submission.py --lab deep_autoencoder
-"""
+"""Check the code of a submission, without data and without a trained run: python -m grading submission.py."""
 
 import argparse
 import json

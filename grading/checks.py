@@ -1,11 +1,4 @@
-"""Ask and score the questions on the code: the inputs for a submission, and the points for its answers.
-
-    inputs = make_inputs("e_step", seed=0)
-    result = score("e_step", inputs, answers)       # answers: arrays from the child process (worker.py)
-    entries = check_code(source)                    # all four, each in its own child process
-
-The questions themselves are in ``questions/``.
-"""
+"""Ask and score the questions on the code, those in ``questions/`` or a companion lab's: ``check_code`` does all."""
 
 import contextlib
 import hashlib
@@ -153,7 +146,7 @@ def check_code(
             # Not the seed itself: with it, code could reveal the numbers of the class's grading to a student at home.
             own = int.from_bytes(hashlib.sha256(f"{seeds[name]} {name}".encode()).digest()[:4])
             outcome = box.run(name, inputs, settings={"seed": own}, limits=limits)
-            return _judged(name, inputs, outcome, questions)
+            return judged(name, inputs, outcome, questions)
 
         if box.sealed:  # in this thread: bubblewrap ends with the thread that started it
             return list(map(check, names))
@@ -165,7 +158,7 @@ def check_code(
                 raise
 
 
-def _judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[str, Question]) -> dict:
+def judged(name: str, inputs: Arrays, outcome: sandbox.Outcome, questions: dict[str, Question] = QUESTIONS) -> dict:
     """The entry of one question, from what the child left; arrays beside an exception get their points, too."""
     found = {}
     if outcome.status == "done" or outcome.arrays:

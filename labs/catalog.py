@@ -1,8 +1,5 @@
 """The labs by name: what grading and the staff's programs need to know of each.
 
-    lab = load("deep_autoencoder")
-    lab.questions, lab.points, lab.tasks
-
 A companion lab is a folder in ``labs/`` with ``submission.py``, the solved source; ``tasks.py``, which runs it in the
 sandbox; and ``questions.py``, with ``QUESTIONS`` and ``REGIONS``. docs/new_lab.md leads through the making of one.
 """
@@ -40,7 +37,6 @@ class Lab:
 
     @property
     def points(self) -> int:
-        """All points of the questions on the code, without those of a bonus."""
         return total_points(self.questions)
 
     @property
@@ -60,12 +56,12 @@ class Lab:
     def result(self, source: bytes, only: str | None = None, seed: int = 0) -> dict:
         """What ``python -m grading`` tells of a submission, or of its answer to one question: ``table.summary``."""
         names = self.only(only)
-        asked = {name: self.questions[name] for name in names or self.questions}
-        checked = self.check(source, only=names, seed=seed)
-        return table.summary(checked, total_points(asked), self.limits) | {"seed": seed}
+        points = total_points({name: self.questions[name] for name in names or self.questions})
+        return table.summary(self.check(source, only=names, seed=seed), points, self.limits) | {"seed": seed}
 
 
 def total_points(questions: dict[str, Question]) -> int:
+    """All points of questions, without those of a bonus."""
     return sum(asked.points for asked in questions.values() if not asked.bonus)
 
 
@@ -81,7 +77,6 @@ def load(name: str) -> Lab:
         return Lab(MAIN, "Lab 3", ROOT / "submission.py", checks.QUESTIONS, MAIN_REGIONS)
     if name not in names():
         raise LabError(f"there is no lab {name!r}; known are {', '.join(names())}")
-    folder, questions = ROOT / "labs" / name, importlib.import_module(f"labs.{name}.questions")
-    title = name.replace("_", " ").capitalize()
-    tasks = (folder / "tasks.py").read_bytes()
-    return Lab(name, title, folder / "submission.py", questions.QUESTIONS, questions.REGIONS, tasks)
+    folder, its = ROOT / "labs" / name, importlib.import_module(f"labs.{name}.questions")
+    title, tasks = name.replace("_", " ").capitalize(), (folder / "tasks.py").read_bytes()
+    return Lab(name, title, folder / "submission.py", its.QUESTIONS, its.REGIONS, tasks)

@@ -115,11 +115,9 @@ def save_figure(figure, path: Path) -> None:
 def text_table(header: Iterable, rows: Iterable[Iterable]) -> str:
     """Rows for a console, in columns as wide as they need, the first one flush left."""
     lines = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(n) if i else cell.ljust(n) for i, (cell, n) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    )
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    form = f"{{:<{first}}}" + "".join(f"{{:>{2 + width}}}" for width in others)
+    return "\n".join(form.format(*line) for line in lines)
 
 
 def panels(columns: int, width: float, height: float, **how):
@@ -141,9 +139,8 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
     n_columns = max(map(len, rows))
     size = (0.8 * n_columns + (1.8 if left else 0), 0.85 * len(rows) + (0.7 if title else 0.2))
     figure = Figure(figsize=size, dpi=110, layout="constrained")
-    axes = figure.subplots(len(rows), n_columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set(xticks=[], yticks=[], frame_on=False)
+    bare = {"xticks": [], "yticks": [], "frame_on": False}
+    axes = figure.subplots(len(rows), n_columns, squeeze=False, subplot_kw=bare)
     for line, images in zip(axes, rows, strict=True):
         for ax, image in zip(line, images, strict=False):
             if image is not None:
@@ -157,7 +154,7 @@ def picture_grid(rows: Iterable[Iterable], left: Iterable[str] = (), top: Iterab
 
 
 def check_filled(lab: str, but: tuple[str, ...] = ()) -> None:
-    """Raise LabError where tasks of a lab's ``submission.py``, ``but`` those of numbers as "4.1", are as handed out."""
+    """Raise LabError where tasks of a lab's ``submission.py``, ``but`` those of some numbers, are as handed out."""
     path, left = ROOT / "labs" / lab / "submission.py", []
     try:
         tree = ast.parse(path.read_bytes())

@@ -107,10 +107,8 @@ def activation_fault(side: str, got: np.ndarray, passed: Callable, last: Callabl
             return f"the {side} ends with {name}", hint
         if close(got, passed(inner=function, last=last), 10 * FLOAT32):
             return f"the {side} has {name} between its layers", hint
-    return (
-        f"the {side} computes something else than its layers{comparison('the first image', got[:1], right[:1])}",
-        hint,
-    )
+    lines = comparison("the first image", got[:1], right[:1])
+    return f"the {side} computes something else than its layers{lines}", hint
 
 
 def dense_fault(answers: Arrays, side: str, widths: tuple, x: np.ndarray, output: str, inner, last) -> tuple | None:

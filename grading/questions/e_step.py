@@ -12,12 +12,8 @@ Many = list[np.ndarray]  # one array per case
 
 def make_inputs(rng: np.random.Generator) -> Arrays:
     """By hand: 3 points, 2 clusters; then two ordinary mixtures; last, points so far away that densities underflow."""
-    arrays = {
-        "x_0": np.array([[0.0], [1.0], [4.0]]),
-        "means_0": np.array([[0.0], [4.0]]),
-        "covs_0": np.array([[[4.0]], [[4.0]]]),
-        "pi_0": np.array([1 / 3, 2 / 3]),
-    }
+    arrays = {"x_0": np.array([[0.0], [1.0], [4.0]]), "means_0": np.array([[0.0], [4.0]])}
+    arrays |= {"covs_0": np.full((2, 1, 1), 4.0), "pi_0": np.array([1 / 3, 2 / 3])}
     # 1,030 points are more than one block, for code that works in blocks.
     for i, (n, k, d, scale) in enumerate([(1030, 4, 3, 1.0), (80, 10, 8, 20.0), (12, 3, 2, 1.0)], start=1):
         means = rng.normal(size=(k, d)) * scale
@@ -93,11 +89,7 @@ def judge(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
         hint = "each row of gamma depends on its own point only; subtract each row's own maximum"
         return 0, "a point's gamma is wrong if another point is far away", hint
     if moved:
-        return (
-            5,
-            "gamma is right, but _e_step changes X in place: the M-step would get other data",
-            "work on a copy of X",
-        )
+        return 5, "gamma is right, but _e_step changes X in place: the M-step would get other data", "work on a copy"
     if not (len(near) and close(got[far], want[far], GAMMA_TOLERANCE)):
         told = "right on ordinary data; 300 times further away, all densities underflow and gamma is 0/0"
         return 10, f"{told} (costs no points; logarithms would avoid it)", ""
@@ -109,11 +101,7 @@ def mistake(inputs: Arrays, got: Many, want: Many, i: int, moved: bool) -> tuple
     n, k = want[i].shape
     size = f"N = {n}, D = {inputs[f'x_{i}'].shape[1]}, K = {k}"
     if got[i].size == 0:
-        return (
-            0,
-            "_e_step did not return an array of numbers",
-            "return gamma and nothing else: an array (N, K)",
-        )
+        return 0, "_e_step did not return an array of numbers", "return gamma and nothing else: an array (N, K)"
     if got[i].shape != (n, k):
         hint = "one row per sample, one column per component" + (": transpose" if got[i].shape == (k, n) else "")
         return 0, f"gamma has shape {got[i].shape} instead of (N, K) = {(n, k)}", hint

@@ -1,10 +1,4 @@
-"""Train a deep autoencoder with and without pretraining by RBMs, and compare them with PCA.
-
-    python -m labs.deep_autoencoder --do_train_rbm --max_epoch 10 --bonus    the assignment and ColoredMNIST
-    python -m labs.deep_autoencoder --resume                                 go on with a run that was stopped
-
-README.md tells of all flags and of what a run's folder holds.
-"""
+"""Train a deep autoencoder with and without pretraining by RBMs, and compare them with PCA: see README.md."""
 
 import argparse
 import dataclasses

@@ -215,8 +215,8 @@ def plot_ladder(ladder: list[dict], severity: int, path: Path, title: str) -> No
             recalls = [row["detectors"][name]["recall"] for row in rows]
             ax.plot([row[x] for row in rows], recalls, "o-", ms=4, color=colour, label=label if ax is left else None)
         ax.grid(alpha=0.3)
-    left.set(xlabel="severity: the higher, the purer the colours", ylabel="recall, as many flagged as are odd")
     left.set(title="10 % odd", ylim=(-0.03, 1.05), xticks=range(1, len(colored.SEVERITIES) + 1))
+    left.set(xlabel="severity: the higher, the purer the colours", ylabel="recall, as many flagged as are odd")
     right.set(xlabel="share of odd colours", title=f"severity {severity}", xscale="log")
     right.set_xticks(SHARES, [f"{100 * share:g} %" for share in SHARES])
     right.minorticks_off()

@@ -1,9 +1,4 @@
-"""Train the tutorial's autoencoder, and look at its reconstructions and its codes.
-
-    python -m labs.fashion_tutorial      Fashion-MNIST, 5 epochs (half a minute), five or six projections
-
-README.md tells of all flags and of what a run's folder holds.
-"""
+"""Train the tutorial's autoencoder, and look at its reconstructions and its codes: see README.md."""
 
 import argparse
 import dataclasses

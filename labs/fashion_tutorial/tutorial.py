@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from hi_mnist import data, networks, training
 from hi_mnist.cli import LabError
-from hi_mnist.data import FASHION_NAMES, N_CLASSES
+from hi_mnist.data import N_CLASSES
 from hi_mnist.scatter import PALETTE
 from labs import shared
 from labs.fashion_tutorial import submission
@@ -62,10 +62,6 @@ def load(dataset: str) -> tuple[Split, Split]:
     """The training and the test split of a prepared data set."""
     splits = (data.load_split(split, dataset) for split in ("train", "test"))
     return tuple(Split(torch.from_numpy(data.flatten(images)).float() / 255, labels) for images, labels in splits)
-
-
-def class_names(dataset: str) -> list[str]:
-    return FASHION_NAMES if dataset == "fashion_mnist" else [str(k) for k in range(N_CLASSES)]
 
 
 def fit(images: torch.Tensor, settings: Settings) -> Fitted:
@@ -171,7 +167,7 @@ def plot_samples(split: Split, dataset: str) -> Figure:
     """Two pictures of each class, with its name."""
     images = split.images.reshape(-1, 28, 28).numpy()
     columns = [images[split.labels == k][:2] for k in range(N_CLASSES)]
-    return shared.picture_grid(itertools.zip_longest(*columns), top=class_names(dataset))
+    return shared.picture_grid(itertools.zip_longest(*columns), top=data.class_names(dataset))
 
 
 def plot_losses(result: Fitted, floor: float) -> Figure:
@@ -192,7 +188,7 @@ def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8
     """The first ``count`` pictures above, what the autoencoder makes of them below."""
     images = split.images[:count]
     rows = (x.reshape(-1, 28, 28) for x in (images.numpy(), reconstruct(autoencoder, images)))
-    names = [class_names(dataset)[label] for label in split.labels[:count]]
+    names = [data.class_names(dataset)[label] for label in split.labels[:count]]
     return shared.picture_grid(rows, ["image", "reconstruction"], names)
 
 
@@ -202,8 +198,8 @@ def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -
     figure = Figure(figsize=(11.6, 2.9 * rows), dpi=110, layout="constrained")
     for i, p in enumerate(done, start=1):
         ax = figure.add_subplot(rows, 4, i, xticks=[], yticks=[])
-        for k, name in enumerate(class_names(dataset)):
-            ax.scatter(*p.plane[labels == k].T, color=PALETTE[k], s=9, linewidths=0, label=name)
+        ax.scatter(*p.plane.T, c=[PALETTE[k] for k in labels], s=9, linewidths=0)
         ax.set_title(f"{p.name}\n{p.seconds:.3f} s, {N_VOTERS}-NN accuracy {p.accuracy:.2f}", fontsize=9)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9, markerscale=2)
+    handles = [ax.scatter([], [], color=PALETTE[k], label=name) for k, name in enumerate(data.class_names(dataset))]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9)
     return figure

@@ -1,11 +1,4 @@
-"""Tell two kinds of pictures apart without labels: autoencoder, second reduction, clustering.
-
-    python -m labs.image_clustering --best                             on digits and clothing, in the best way
-    python -m labs.image_clustering --compare                          the table of improvements
-    python -m labs.image_clustering --convert FOLDER --images FILE     a folder of pictures for --images
-
-README.md tells of all flags and of what a run's folder holds.
-"""
+"""Tell two kinds of pictures apart without labels: autoencoder, second reduction, clustering. See README.md."""
 
 import argparse
 import dataclasses

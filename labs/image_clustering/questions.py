@@ -9,7 +9,8 @@ import itertools
 import numpy as np
 from scipy.signal import correlate
 
-from grading.questions.common import Arrays, Question, activation_fault, cases, close, comparison, get, judgement, shown
+from grading.questions import common
+from grading.questions.common import Arrays, Question, cases, close, comparison, get, judgement, shown
 
 TOLERANCE = 1e-4  # absolute, on numbers of about 1
 SHAPES = {"encoder": [(8, 3, 3, 3), (8,), (16, 8, 3, 3), (16,)], "decoder": [(16, 8, 2, 2), (8,), (8, 3, 2, 2), (3,)]}
@@ -48,7 +49,7 @@ def fault_of(side: str, inputs: Arrays, answers: Arrays) -> tuple[str, str] | No
     def passed(inner=np.asarray, last=np.asarray) -> np.ndarray:
         return last(layer(inner(layer(x, *parameters[:2])), *parameters[2:]))
 
-    return activation_fault(side, got, passed, np.asarray if side == "encoder" else np.tanh)
+    return common.activation_fault(side, got, passed, np.asarray if side == "encoder" else np.tanh)
 
 
 def judge_autoencoder(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
@@ -73,16 +74,16 @@ def judge_standardise(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
         return 0, f"the result has shape {got.shape}, wanted is {want.shape}", "return an array of the codes' shape"
     ways = [want, want * np.sqrt((n - 1) / n)]  # by N or N - 1
     if not any(close(got[:, varies], way[:, varies], TOLERANCE) for way in ways):
-        hint = "(codes - mean) / std, both along axis 0"
-        for wrong, message in (
+        known = [
             ((codes - codes.mean()) / codes.std(), "the whole array was standardised at once, not each column"),
             (StandardScaler().fit_transform(codes.T).T, "each row was standardised, not each column"),
             (StandardScaler(with_mean=False).fit_transform(codes), "the mean is not taken off"),
             (StandardScaler(with_std=False).fit_transform(codes), "nothing is divided by the standard deviation"),
-        ):
-            if close(got[:, varies], wrong[:, varies], TOLERANCE):
-                return 2, message, hint
-        return 0, f"columns are not standard{comparison('the first image', got[0], want[0])}", hint
+        ]
+        unknown = 0, f"columns are not standard{comparison('the first image', got[0], want[0])}"
+        known = [(its[:, varies], 2, slip) for its, slip in known]
+        told = common.explained(got[:, varies], known, TOLERANCE) or unknown
+        return *told, "(codes - mean) / std, both along axis 0"
     for column in np.flatnonzero(~varies):
         if not close(got[:, column], want[:, column], 0.02):  # (codes - mean) / (std + 1e-6) is near enough
             lines = comparison(f"a column of {codes[0, column]:g}", got[:3, column], want[:3, column])
@@ -121,10 +122,7 @@ def judge_flip(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
 
 
 def consensus_inputs(rng: np.random.Generator) -> Arrays:
-    """By hand: three rows, one exchanged. Then noisy rows of one truth, the third time with a row of nothing but noise.
-
-    The last three: an even number of rows with ties, which go to the first, and three rows of bytes.
-    """
+    """By hand, one row exchanged; noisy rows of one truth, once with a row of noise; even numbers with ties; bytes."""
     arrays = {"labellings_0": np.array([[0, 0, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0]])}
     for i, (m, noise) in enumerate([(5, 0.1), (7, 0.2)], start=1):
         truth = rng.integers(0, 2, size=60)
