@@ -20,6 +20,8 @@ from hi_mnist.prepare import IDX_DIR_VARIABLE, ensure
 from hi_mnist.runs import TrainConfig
 from hi_mnist.settings import setting
 
+NO_UMAP = "UMAP is not installed (python -m pip install umap-learn), so it is left out"
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:

@@ -42,16 +42,13 @@ def run_path(args: argparse.Namespace) -> AbstractContextManager[Path]:
     started = files.results_dir().glob(f"{LAB}-*/config.yaml")
     unfinished = [config for config in started if not (config.parent / RESULTS).exists()]
     if not unfinished:
-        remedy = "leave --resume out, or name the run's folder with --results_path"
-        raise LabError(f"--resume: {files.results_dir()} holds no unfinished run; {remedy}")
+        told = "holds no unfinished run; leave --resume out, or name the run's folder with --results_path"
+        raise LabError(f"--resume: {files.results_dir()} {told}")
     return shared.run_path(LAB, str(max(unfinished, key=lambda config: config.stat().st_mtime_ns).parent))
 
 
 def read_run(args: argparse.Namespace, path: Path) -> tuple[Options, Config | None]:
-    """All settings of the run in ``path``, checked, and those that it was started with where it holds a run.
-
-    Settings given now win over those of the run that goes on. Raises LabError where they do not fit each other.
-    """
+    """All settings of the run in ``path``, those given now first, and those that it was started with, if it was."""
     saved, before = None, {}
     if (file := path / "config.yaml").is_file():
         if settings.read_yaml(file).get("lab") != LAB:
@@ -76,9 +73,10 @@ def open_folder(path: Path, options: Options, saved: Config | None) -> dict:
     """Make the run's folder, or go on in it where it holds a run with the same training settings: what it keeps."""
     if saved:
         names = [f.name for f in dataclasses.fields(Settings)]
-        differ = [f"{name} {getattr(saved, name)}" for name in names if getattr(saved, name) != getattr(options, name)]
-        if there := ", ".join(differ):
-            raise LabError(f"{path} holds a run with other settings ({there}); give the same, or name another folder")
+        there = [f"{name} {getattr(saved, name)}" for name in names if getattr(saved, name) != getattr(options, name)]
+        if there:
+            told = f"other settings ({', '.join(there)}); give the same, or name another folder"
+            raise LabError(f"{path} holds a run with {told}")
     path.mkdir(parents=True, exist_ok=True)
     (path / RESULTS).unlink(missing_ok=True)
     kept = {f.name: getattr(options, f.name) for f in dataclasses.fields(Config)} | {"layers": list(options.layers)}
@@ -97,12 +95,11 @@ def run(args: argparse.Namespace, path: Path) -> int:
     training.check_networks()
     device = networks.get_device(None if options.gpu is None else f"cuda:{options.gpu}")
     dataset = shared.prepare("mnist", options.dataset, args.data_dir)
+    left = {"dataset": dataset}
     if dataset == "digits" and not options.paper:
         values, chosen = dataclasses.asdict(saved) if saved else STAND_IN, settings.given(Options, args)
-        left = {name: values[name] for name in STAND_IN if name not in chosen}
-        options = dataclasses.replace(options, **left)
-    options = dataclasses.replace(options, dataset=dataset)
-    images = load_data_set(dataset)
+        left |= {name: values[name] for name in STAND_IN if name not in chosen}
+    options, images = dataclasses.replace(options, **left), load_data_set(dataset)
     config = open_folder(path, options, saved)
     print(f"data: {DATASETS[dataset]}, {len(images.train):,} training and {len(images.test):,} test images")
     print(f"run: {path}")
@@ -119,8 +116,8 @@ def run(args: argparse.Namespace, path: Path) -> int:
     results["versions"] = {"python": platform.python_version(), "torch": torch.__version__}
     if options.bonus:
         name, stage = next(iter(trained.autoencoders.items()))
-        print(f"bonus: Colored MNIST, severity {options.severity}, codes of the autoencoder ({name})", flush=True)
         title = f"Colored {SHORT_NAMES[dataset]}, severity {options.severity}"
+        print(f"bonus: {title}, codes of the autoencoder ({name})", flush=True)
         encode = functools.partial(shared.in_batches, stage.model.encoder, device=device)
         results["bonus"] = bonus.run(path, images, encode, options, title, device)
         print(f"\n{bonus.table(results['bonus'])}\n")

@@ -37,8 +37,8 @@ def places(x: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 
 def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
-    batch_size, splits = int(inputs["batch_size"]), {"first": "train", "second": "train", "test": "test"}
-    images = {name: inputs[f"{splits.get(name, 'train')}_images"] for name in (*splits, "again")}
+    splits, size = {"first": "train", "second": "train", "again": "train", "test": "test"}, int(inputs["batch_size"])
+    images = {name: inputs[f"{split}_images"] for name, split in splits.items()}
     x = {name: get(answers, f"{name}_x") for name in images}
     if any(rows.ndim < 2 or not rows.size for rows in x.values()):
         return 0, "the loaders yield no images", "make each of a TensorDataset of images and labels"
@@ -52,8 +52,7 @@ def judge_data(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]:
     form = [x[name].shape[1:] for name in ("first", "test")]
     types = all(get(answers, f"{name}_is_float32").all() for name in ("first", "test"))
     sizes = [get(answers, f"{name}_sizes").tolist() for name in ("first", "test")]
-    counts = [len(images[name]) for name in ("first", "test")]
-    want_sizes = [[batch_size] * (n // batch_size) + [n % batch_size] for n in counts]
+    want_sizes = [[size] * (len(images[name]) // size) + [len(images[name]) % size] for name in ("first", "test")]
     given = {name: inputs[f"{splits[name]}_labels"][order[name]] for name in ("first", "test")}
     labelled = all(known[name] and np.array_equal(get(answers, f"{name}_y"), y) for name, y in given.items())
     runs = f"pixels run from {x['test'].min():.4g} to {x['test'].max():.4g}, wanted is the byte divided by 255, 0 to 1"
@@ -112,15 +111,14 @@ def judge_unrolling(inputs, answers) -> tuple[float, str, str]:
     for i in range(machines):
         fc, bias_v, bias_h = (inputs[f"{name}_{i}"] for name in PARAMETERS)
         encoder, decoder = f"encoder.{i}.0", f"decoder.{machines - 1 - i}.0"
-        wanted |= {f"{encoder}.weight": (f"fc.T of RBM {i}", fc.T), f"{encoder}.bias": (f"bias_h of RBM {i}", bias_h)}
-        wanted |= {f"{decoder}.weight": (f"fc of RBM {i}", fc), f"{decoder}.bias": (f"bias_v of RBM {i}", bias_v)}
-    known = [(array, source) for source, array in wanted.values()]
+        wanted |= {f"{encoder}.weight": (fc.T, f"fc.T of RBM {i}"), f"{encoder}.bias": (bias_h, f"bias_h of RBM {i}")}
+        wanted |= {f"{decoder}.weight": (fc, f"fc of RBM {i}"), f"{decoder}.bias": (bias_v, f"bias_v of RBM {i}")}
     unknown = text.one_line(bytes(get(answers, "unknown").astype(np.uint8)).decode(errors="replace"))
     faults = [f"the autoencoder has no parameter {unknown!r}"] if unknown else []
-    for name, (source, want) in wanted.items():
+    for name, (want, source) in wanted.items():
         got = get(answers, name.replace(".", "_"))
         if not close(got, want, FLOAT32):
-            (found,) = explained(got, known, FLOAT32) or [f"something of shape {got.shape}"]
+            (found,) = explained(got, [*wanted.values()], FLOAT32) or [f"something of shape {got.shape}"]
             faults.append(f"{name} is {found}, wanted is {source}")
     if not faults:
         return 12, "unrolling is right: the autoencoder computes the stack's pass up and down", ""
@@ -172,12 +170,8 @@ def judge_error(inputs, answers) -> tuple[float, str, str]:
         (squares.sum().reshape(1), 3, "one number for all images", "one number an image: sum over dim=1"),
         (want.mean().reshape(1), 3, "the mean over the images", "one number an image: leave the mean out"),
     ]
-    unknown = (
-        0,
-        f"wrong{common.comparison('9 images of 20 pixels', got, want)}",
-        "sum of (x - reconstructed) ** 2 over dim=1",
-    )
-    return explained(got.ravel(), known, 10 * FLOAT32) or unknown
+    told = f"wrong{common.comparison('9 images of 20 pixels', got, want)}"
+    return explained(got.ravel(), known, 10 * FLOAT32) or (0, told, "sum of (x - reconstructed) ** 2 over dim=1")
 
 
 def accuracies(inputs) -> dict[tuple[str, str], float]:

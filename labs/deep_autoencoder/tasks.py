@@ -52,10 +52,7 @@ def rbm_parameters(submission, inputs, settings) -> dict:
 
 
 class Recorded:
-    """The passes of a machine as tables: the answer to the recorded argument that is nearest, row by row.
-
-    ``strange`` keeps a row that was not recorded, by the name of the pass.
-    """
+    """The passes of a machine as tables, by the nearest recorded row; ``strange`` keeps one that was not recorded."""
 
     gaussian_hidden = False
 
@@ -101,8 +98,8 @@ def rbm_sampling(submission, inputs, settings) -> dict:
     """Two draws from the probabilities ``p`` (n, m), each from a copy of its own."""
     rbm, p, other = machine(submission, inputs, recorded=False), tensor(inputs["p"]), tensor(inputs["p"])
     first = rbm.sample_p(p)
-    answers = {"is_float32": [getattr(first, "dtype", None) == torch.float32]}
-    return answers | {"first": first, "second": rbm.sample_p(other), "p_after": p}
+    is_float32 = [getattr(first, "dtype", None) == torch.float32]
+    return {"is_float32": is_float32, "first": first, "second": rbm.sample_p(other), "p_after": p}
 
 
 def rbm_down(submission, inputs, settings) -> dict:
@@ -113,8 +110,7 @@ def rbm_down(submission, inputs, settings) -> dict:
 def rbm_cd(submission, inputs, settings) -> dict:
     """Mean change of each parameter over many updates of one batch by CD-k, each from the same parameters.
 
-    What is handed to ``ascend`` and what the update changes by itself count together; ``strange_PASS`` is an argument
-    that no right update gives to that pass.
+    What ``ascend`` is given and what changes without it count together; no right update gives a ``strange_PASS``.
     """
     answers = {}
     for i in range(int(inputs["cases"])):
@@ -128,10 +124,9 @@ def rbm_cd(submission, inputs, settings) -> dict:
             for name, value in zip(PARAMETERS, start, strict=True):
                 getattr(rbm, name).data.copy_(value)
             rbm.contrastive_divergence(x, lr)
-            after = [getattr(rbm, name).detach() for name in PARAMETERS]
-            for j, (new, old, handed) in enumerate(zip(after, start, rbm.handed, strict=True)):
+            for j, (name, old, handed) in enumerate(zip(PARAMETERS, start, rbm.handed, strict=True)):
                 same = isinstance(handed, int) or handed.shape == old.shape
-                totals[j] = totals[j] + (handed + (new - old) if same else handed)
+                totals[j] = totals[j] + handed + (getattr(rbm, name).detach() - old if same else 0)
         answers |= {f"{name}_{i}": total / times for name, total in zip(PARAMETERS, totals, strict=True)}
         answers |= {f"strange_{name}": row for name, row in rbm.strange.items()}
         answers[f"x_after_{i}"] = x
@@ -141,10 +136,7 @@ def rbm_cd(submission, inputs, settings) -> dict:
 def rbm_reconstruction(submission, inputs, settings) -> dict:
     """The reconstruction while the highest of the machines is in training."""
     *below, model = (machine(submission, inputs, f"_{i}") for i in range(int(inputs["machines"])))
-    stack = submission.RBMHandle()
-    for rbm in below:
-        stack.append(rbm)
-    return {"reconstructed": submission.reconstruct(model, stack, tensor(inputs["x"]))}
+    return {"reconstructed": submission.reconstruct(model, submission.RBMHandle(below), tensor(inputs["x"]))}
 
 
 def ae_layers(submission, inputs, settings) -> dict:
@@ -186,12 +178,10 @@ class Named(nn.Module):
 
 def ae_unrolling(submission, inputs, settings) -> dict:
     """The autoencoder's parameters after the stack was loaded into it, and a name that it lacks."""
-    stack = submission.RBMHandle()
-    for i in range(int(inputs["machines"])):
-        stack.append(machine(submission, inputs, f"_{i}", recorded=False))
+    machines = [machine(submission, inputs, f"_{i}", recorded=False) for i in range(int(inputs["machines"]))]
     model = Named(inputs)
     names = list(model.state_dict())
-    submission.load_rbm_pretrained_models(model, stack)
+    submission.load_rbm_pretrained_models(model, submission.RBMHandle(machines))
     found = model.state_dict() | model.loaded
     unknown = next((name for name in found if name not in names), "")
     return {name.replace(".", "_"): found[name] for name in names} | {"unknown": list(unknown.encode()[:80])}
@@ -237,8 +227,7 @@ def probe(submission, inputs, settings) -> dict:
 
 def score(submission, inputs, settings) -> dict:
     """The scores of each coloured data set."""
-    sets = range(sum(name.startswith("images_") for name in inputs))
-    given = ([inputs[f"{name}_{i}"].copy() for name in ("images", "labels")] for i in sets)
+    given = ([inputs[f"{name}_{i}"].copy() for name in ("images", "labels")] for i in range(len(inputs) // 2))
     return {f"scores_{i}": submission.score(*arrays) for i, arrays in enumerate(given)}
 
 

@@ -1,9 +1,5 @@
 """Train the stack of RBMs and the autoencoders of a run, epoch by epoch, so that a killed run goes on where it stopped.
 
-    settings = Settings(do_train_rbm=True, max_epoch=10)
-    trained = train(settings, Path("results/deep_autoencoder-x"), load_data_set("mnist"))
-    trained.autoencoders["pretrained"].model(x)
-
 After every epoch the stage's weights, and what its optimiser remembers, are written to ``models/STAGE.safetensors``.
 Each epoch draws from generators seeded by (seed, stage, epoch): a run that was killed ends with the same numbers.
 Symbols: N images, D = 784 pixels.
@@ -76,10 +72,9 @@ class Trained:
 
 
 def train(settings: Settings, folder: Path, images: DataSet, device="cpu", num_workers: int = 0) -> Trained:
-    """Train what is not trained yet, and print a line for each stage that is done.
+    """Train what ``models/`` in the run's folder does not hold yet, and print a line for each stage that is done.
 
-    ``models/`` in the run's folder holds what an earlier call left; ``num_workers`` processes fetch batches. Raises
-    LabError where a saved model is damaged, or a loss is not finite.
+    Raises LabError where a saved model is damaged, or a loss is not finite.
     """
     (folder / "models").mkdir(exist_ok=True)
     generator = torch.Generator()
@@ -111,18 +106,16 @@ def equal_epochs(settings: Settings) -> int:
 
 def check_networks() -> None:
     """Raise LabError where submission.py builds networks that a run cannot save, unroll or encode by."""
-    model, cause = Autoencoder((4, 3, 2), linear_code=True), ""
+    model = Autoencoder((4, 3, 2), linear_code=True)
     blocks = product(("encoder", "decoder"), (0, 1), ("weight", "bias"))
     wanted = ["fc", "bias_v", "bias_h", *(f"{side}.{i}.0.{what}" for side, i, what in blocks)]
-    if missing := [name for name in wanted if name not in {**RBM(4, 3).state_dict(), **model.state_dict()}]:
-        cause = f"no parameter is named {missing[0]}"
-    else:
-        try:
-            model.decoder(model.encoder(torch.zeros(1, 4)))
-        except RuntimeError as error:  # layers that do not fit each other, or no nn.Sequential
-            cause = text.one_line(error)
-    if cause:
-        raise LabError(f"{submission.__file__}: {cause}; keep the structure that its docstrings tell, and use --check")
+    try:
+        if missing := [name for name in wanted if name not in {**RBM(4, 3).state_dict(), **model.state_dict()}]:
+            raise RuntimeError(f"no parameter is named {missing[0]}")
+        model.decoder(model.encoder(torch.zeros(1, 4)))
+    except RuntimeError as error:  # layers that do not fit each other, or no nn.Sequential
+        told = f"{text.one_line(error)}; keep the structure that its docstrings tell, and use --check"
+        raise LabError(f"{submission.__file__}: {told}") from None
 
 
 def modernise(model: Autoencoder) -> None:
@@ -182,8 +175,8 @@ class _Trainer:
                     rebuilt = submission.reconstruct(rbm, stack, evaluated)
                 return float(nn.functional.mse_loss(rebuilt, evaluated)) * N_PIXELS
 
-            epochs, measure = s.max_epoch_rbm or s.max_epoch, "squared error per image"
-            stages.append(self.run(f"rbm-{i + 1}", i, name, measure, epochs, rbm, None, step, loss))
+            how = (i, name, "squared error per image", s.max_epoch_rbm or s.max_epoch)
+            stages.append(self.run(f"rbm-{i + 1}", *how, rbm, None, step, loss))
             stack.append(rbm)
         return stages
 
@@ -197,11 +190,10 @@ class _Trainer:
         if kind == "modern":
             modernise(model)
         epochs = equal_epochs(s) if kind == "longer" else s.max_epoch
-        criterion = CRITERIA[s.loss_fn]()
+        criterion, per_epoch, losses = CRITERIA[s.loss_fn](), len(self.loader), []
         make = torch.optim.Adam if s.optimizer == "adam" else partial(torch.optim.SGD, momentum=0.9)
         # Fused takes on a CPU a quarter of the time.
         optimizer = make(model.parameters(), lr=s.lr_ae, weight_decay=s.weight_decay, fused=True)
-        per_epoch, losses = len(self.loader), []
 
         def step(x, epoch):
             done = epoch * per_epoch + len(losses)
@@ -258,10 +250,9 @@ class _Trainer:
 
     def save(self, path: Path, stage: Stage, optimizer, code: str, final: bool) -> None:
         """Write the weights and, until the last epoch, what the training needs to go on."""
-        tensors = {f"model.{key}": value for key, value in stage.model.state_dict().items()}
-        if final:
-            tensors = {key: value for key, value in tensors.items() if ".velocity_" not in key}
-        elif optimizer is not None:
+        kept = stage.model.state_dict().items()
+        tensors = {f"model.{key}": value for key, value in kept if not (final and key.startswith("velocity_"))}
+        if optimizer is not None and not final:
             for i, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
@@ -277,13 +268,11 @@ class _Trainer:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = json.loads(file.metadata()["stage"])
                 if facts.pop("code", code) != code:  # files of earlier versions tell nothing
-                    told = "was trained by other code of submission.py: its training begins anew"
-                    print(f"{path.stem} {told}", flush=True)
+                    print(f"{path.stem} was trained by other code of submission.py: it begins anew", flush=True)
                     return Stage(model)
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             weights = {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
-            velocities = {key: v for key, v in model.state_dict().items() if key.startswith("velocity_")}
-            model.load_state_dict(velocities | weights)  # a finished stage has kept no velocities
+            model.load_state_dict(model.state_dict() | weights)  # a finished stage has kept no velocities
             remembered: dict[int, dict] = {}
             for key in tensors.keys() - {f"model.{key}" for key in weights}:
                 _, i, what = key.split(".")

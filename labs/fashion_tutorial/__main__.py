@@ -38,21 +38,20 @@ def run(args: argparse.Namespace, config: Settings, path: Path) -> int:
     points = tutorial.Split(*(part[: tutorial.N_POINTS] for part in test))
     codes = tutorial.encode(result.autoencoder, points.images)
     done = tutorial.project(points, codes, config.seed)
-    print(f"  {'':<14}{'seconds':>8}{'trustworthiness':>17}{f'{tutorial.N_VOTERS}-NN accuracy':>16}")
-    for p in done:
-        print(f"  {p.name:<14}{p.seconds:>8.3f}{p.trustworthiness:>17.3f}{p.accuracy:>16.3f}")
-    for name, accuracy in (unprojected := tutorial.unprojected(points, codes)).items():
-        print(f"  {f'no plane: {name}':<39}{accuracy:>16.3f}")
+    rows = [(p.name, f"{p.seconds:.4f}", f"{p.trustworthiness:.4f}", f"{p.accuracy:.4f}") for p in done]
+    rows += [(name, "", "", f"{accuracy:.4f}") for name, accuracy in tutorial.unprojected(points, codes).items()]
+    header = ["method", "seconds", "trustworthiness", "accuracy"]
+    print(shared.text_table(header, rows))
     if not shared.has_umap():
-        print("  UMAP is not installed (python -m pip install umap-learn), so it is left out")
+        print(shared.NO_UMAP)
 
-    pictures = {"samples": tutorial.plot_samples(test, dataset), "losses": tutorial.plot_losses(result, floor)}
-    pictures["reconstructions"] = tutorial.plot_reconstructions(result.autoencoder, test, dataset)
-    pictures["projections"] = tutorial.plot_projections(done, points.labels, dataset)
-    rows = [(p.name, *(f"{value:.4f}" for value in (p.seconds, p.trustworthiness, p.accuracy))) for p in done]
-    rows += [(name, "", "", f"{accuracy:.4f}") for name, accuracy in unprojected.items()]
-    tables = {"losses": (["epoch", "loss"], enumerate(result.losses, start=1))}
-    tables["projections"] = ["method", "seconds", "trustworthiness", "accuracy"], rows
+    pictures = {
+        "samples": tutorial.plot_samples(test, dataset),
+        "losses": tutorial.plot_losses(result, floor),
+        "reconstructions": tutorial.plot_reconstructions(result.autoencoder, test, dataset),
+        "projections": tutorial.plot_projections(done, points.labels, dataset),
+    }
+    tables = {"losses": (["epoch", "loss"], enumerate(result.losses, start=1)), "projections": (header, rows)}
     facts = {"dataset": dataset, **dataclasses.asdict(config), "test_loss": loss}
     shared.write_run(path, LAB, facts, pictures, tables, result.autoencoder)
     print(f"wrote {path}")

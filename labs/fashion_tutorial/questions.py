@@ -52,10 +52,7 @@ STEP_SLIPS = [
 
 
 def cross_entropy(x: np.ndarray, weight: np.ndarray, total=False, loss="") -> tuple[float, np.ndarray]:
-    """Binary cross-entropy of sigmoid(x W^T) and x, and its gradient by hand.
-
-    ``total`` takes the sum over pixels instead of the mean; ``loss`` names another one, whose gradient it is then.
-    """
+    """Binary cross-entropy of sigmoid(x W^T) and x, ``total`` or mean, and its gradient or another ``loss``'s."""
     p, scale = expit(x @ weight.T), 1 if total else x.size
     slope = p * (1 - p)
     wrong = {"swapped": -logit(x) * slope, "squares": 2 * (p - x) * slope, "logits": (expit(p) - x) * slope}
@@ -77,13 +74,12 @@ def judge_projections(inputs: Arrays, answers: Arrays) -> tuple[float, str, str]
     from sklearn.manifold import Isomap, LocallyLinearEmbedding, trustworthiness
 
     x, k, perplexity = inputs["x"], int(inputs["n_neighbors"]), get(answers, "t_sne_perplexity")
-    oracles = {
-        "pca": PCA(2),
-        "kernel_pca": KernelPCA(2, kernel="rbf", gamma=float(inputs["kernel_width"])),
-        "lle": LocallyLinearEmbedding(n_components=2, n_neighbors=k),
-        "isomap": Isomap(n_components=2, n_neighbors=k),
+    planes = {
+        "pca": PCA(2).fit_transform(x),
+        "kernel_pca": KernelPCA(2, kernel="rbf", gamma=float(inputs["kernel_width"])).fit_transform(x),
+        "lle": LocallyLinearEmbedding(n_components=2, n_neighbors=k).fit_transform(x),
+        "isomap": Isomap(n_components=2, n_neighbors=k).fit_transform(x),
     }
-    planes = {name: method.fit_transform(x) for name, method in oracles.items()}
 
     def same(got: np.ndarray, want: np.ndarray) -> bool:  # the sign of an axis is arbitrary
         return close(got * np.sign((got * want).sum(axis=0)), want, 1e-3 * np.abs(want).max())

@@ -1,10 +1,5 @@
 """The steps of the tutorial, for the command line and the notebook alike: train, reconstruct, project, and plot.
 
-    dataset = shared.prepare("fashion_mnist", None)
-    train, test = load(dataset)
-    result = fit(train.images, Settings())
-    figure = plot_reconstructions(result.autoencoder, test, dataset)
-
 Nothing here prints or writes: functions return arrays or matplotlib figures.
 Symbols: N images, D = 784 pixels in [0, 1], d dimensions of the code.
 """
@@ -18,7 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
@@ -75,9 +69,9 @@ def class_names(dataset: str) -> list[str]:
 
 
 def fit(images: torch.Tensor, settings: Settings) -> Fitted:
-    """Train the autoencoder by minibatches in a new random order each epoch; a last, smaller batch is left out.
+    """Train on images, float32 (N, D) in [0, 1], in a new random order each epoch; a last, smaller batch is left out.
 
-    Images are float32 (N, D) in [0, 1]. Raises LabError where there is not one batch, or the loss became NaN.
+    Raises LabError where there is not one batch, or the loss became NaN.
     """
     if len(images) < settings.batch_size:
         raise LabError(f"--batch_size must be at most {len(images)}, the number of images, got {settings.batch_size}")
@@ -146,10 +140,9 @@ def unprojected(points: Split, codes: np.ndarray) -> dict[str, float]:
 
 
 def project(points: Split, codes: np.ndarray, seed: int, names: list[str] | None = None) -> list[Projection]:
-    """Bring codes (N, d) into the plane by each method, one after the other, and first the pixels by PCA.
+    """Bring codes (N, d) into the plane by each method, and first the pixels of ``points``, the N pictures, by PCA.
 
-    The classes of ``points``, the N pictures, serve to score the planes only. ``names`` are those of methods; None
-    takes all, with UMAP where it is installed.
+    Classes only score the planes. ``names`` are those of methods; None takes all, with UMAP where it is installed.
     """
     codes, pixels = np.asarray(codes, np.float64), points.images.numpy().astype(np.float64)
     methods = {PIXELS_PCA: PCA(2)} | submission.projections(N_NEIGHBORS, kernel_width(codes), seed)
@@ -176,16 +169,14 @@ def project(points: Split, codes: np.ndarray, seed: int, names: list[str] | None
 
 def plot_samples(split: Split, dataset: str) -> Figure:
     """Two pictures of each class, with its name."""
-    names = class_names(dataset)
     images = split.images.reshape(-1, 28, 28).numpy()
-    columns = [images[split.labels == k][:2] for k in range(len(names))]
-    return shared.picture_grid(itertools.zip_longest(*columns), top=names)
+    columns = [images[split.labels == k][:2] for k in range(N_CLASSES)]
+    return shared.picture_grid(itertools.zip_longest(*columns), top=class_names(dataset))
 
 
 def plot_losses(result: Fitted, floor: float) -> Figure:
     """The loss at each step, and its mean over each epoch, above the loss ``floor`` of a perfect reconstruction."""
-    figure = Figure(figsize=(6.4, 3.4), dpi=100, layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = shared.panels(1, 6.4, 3.4)
     per_epoch = len(result.steps) // len(result.losses)
     ax.plot(np.arange(1, len(result.steps) + 1) / per_epoch, result.steps, linewidth=0.4, color="#9bbbd6", label="step")
     epochs = np.arange(1, len(result.losses) + 1)
@@ -207,16 +198,12 @@ def plot_reconstructions(autoencoder, split: Split, dataset: str, count: int = 8
 
 def plot_projections(done: list[Projection], labels: np.ndarray, dataset: str) -> Figure:
     """All projections in one figure, coloured by class, each with its time and how well neighbours tell the class."""
-    names, palette = class_names(dataset), PALETTE
-    figure = Figure(figsize=(11.6, 2.9 * -(-len(done) // 4)), dpi=100, layout="constrained")
-    axes = figure.subplots(-(-len(done) // 4), 4, squeeze=False)
-    for ax in axes.flat[len(done) :]:
-        ax.set_axis_off()
-    for ax, p in zip(axes.flat, done, strict=False):
-        ax.scatter(*p.plane.T, c=[palette[k] for k in labels], s=9, linewidths=0)
+    rows = -(-len(done) // 4)
+    figure = Figure(figsize=(11.6, 2.9 * rows), dpi=110, layout="constrained")
+    for i, p in enumerate(done, start=1):
+        ax = figure.add_subplot(rows, 4, i, xticks=[], yticks=[])
+        for k, name in enumerate(class_names(dataset)):
+            ax.scatter(*p.plane[labels == k].T, color=PALETTE[k], s=9, linewidths=0, label=name)
         ax.set_title(f"{p.name}\n{p.seconds:.3f} s, {N_VOTERS}-NN accuracy {p.accuracy:.2f}", fontsize=9)
-        ax.set(xticks=[], yticks=[])
-    look = {"marker": "o", "linestyle": ""}
-    handles = [Line2D([], [], color=c, label=name, **look) for c, name in zip(palette, names, strict=True)]
-    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9, markerscale=2)
     return figure

@@ -48,9 +48,9 @@ def read_images(options: Options, dataset: str | None, seed: int) -> tuple[np.nd
     if "digits" in (shared.prepare(name, dataset and name) for name in datasets):
         datasets = ["digits"]
     images, kinds = pictures.two_kinds(datasets, options.count, seed, options.classes)
-    if len(datasets) == 2:
-        return images, kinds, "digits (MNIST) and clothing (Fashion-MNIST), tinted"
-    return images, kinds, "stand-in digits and pieces of two photographs (both of scikit-learn), tinted"
+    both = "digits (MNIST) and clothing (Fashion-MNIST)"
+    standin = "stand-in digits and pieces of two photographs (both of scikit-learn)"
+    return images, kinds, f"{both if len(datasets) == 2 else standin}, tinted"
 
 
 def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
@@ -58,40 +58,33 @@ def do_compare(path, images, kinds, config: Settings, facts: dict) -> None:
 
     reductions = [name for name in REDUCTIONS if name != "umap" or shared.has_umap()]
     if "umap" not in reductions:
-        print("UMAP is not installed (python -m pip install umap-learn), so it is left out")
+        print(shared.NO_UMAP)
     rows, made = compare.compare(images, kinds, config, reductions)
     figure = pictures.plot_reconstructions(images, made)
     shared.write_run(path, LAB, facts, {"reconstructions": figure}, {"comparison": (compare.Row._fields, rows)})
 
 
-def do_choose(path, images, config: Settings, facts: dict) -> None:
-    from labs.image_clustering import compare
-
-    ways = compare.choose(images, config)
-    shared.write_run(path, LAB, facts, {}, {"stability": (compare.Way._fields, ways)})
-    print(f"most stable: {ways[0].training}, {ways[0].clusterer} (no label was used)")
-
-
 def do_run(path, images, kinds, config: Settings, facts: dict, known: np.ndarray) -> None:
     from labs.image_clustering import pictures, pipeline
 
-    result = pipeline.run(images, config, known)
-    trained, labels = result.trained, result.labels
+    labels, plane, trained, members = pipeline.run(images, config, known)
     made, errors = pipeline.reconstruct(trained.autoencoder, pipeline.as_tensor(images))
     facts["l1_error"] = float(errors.mean())
     if kinds is not None:
         facts["accuracy"] = float((labels == kinds).mean())
-    figures = {"reconstructions": pictures.plot_reconstructions(images, {"reconstructions": made}, errors)}
-    figures["clusters"] = pictures.plot_clusters(images, labels, config.seed)
-    figures["plane"] = pictures.plot_plane(result.plane, labels)
-    tables = {"submission": (["id", "label"], enumerate(labels.tolist()))}
-    tables["losses"] = ["epoch", "loss"], enumerate(trained.losses, start=1)
+    figures = {
+        "reconstructions": pictures.plot_reconstructions(images, {"reconstructions": made}, errors),
+        "clusters": pictures.plot_clusters(images, labels, config.seed),
+        "plane": pictures.plot_plane(plane, labels),
+    }
+    losses = ["epoch", "loss"], enumerate(trained.losses, start=1)
+    tables = {"submission": (["id", "label"], enumerate(labels.tolist())), "losses": losses}
     shared.write_run(path, LAB, facts, figures, tables, trained.autoencoder)
     loss = f"loss {trained.losses[-1]:.4f}, L1 error of the reconstructions {facts['l1_error']:.4f}"
     print(f"autoencoder: {config.epochs} epochs, {trained.seconds:.1f} s, {loss}")
     way = f"{config.reduction}, {config.clusterer}"
     if config.ensemble > 1:
-        agreement = [max(np.mean(m == labels), np.mean(m != labels)) for m in result.members]
+        agreement = [max(np.mean(m == labels), np.mean(m != labels)) for m in members]
         way += f", consensus of {config.ensemble} (they agree with it in {min(agreement):.1%} to {max(agreement):.1%})"
     print(f"clusters: {way}; {(labels == 0).sum():,} of label 0, {(labels == 1).sum():,} of label 1")
     if kinds is not None:
@@ -119,7 +112,11 @@ def run(args: argparse.Namespace, options: Options, config: Settings, path: Path
     if args.compare:
         do_compare(path, images, kinds, config, facts)
     elif args.choose:
-        do_choose(path, images, config, facts)
+        from labs.image_clustering import compare
+
+        ways = compare.choose(images, config)
+        shared.write_run(path, LAB, facts, {}, {"stability": (compare.Way._fields, ways)})
+        print(f"most stable: {ways[0].training}, {ways[0].clusterer} (no label was used)")
     else:
         do_run(path, images, kinds, config, facts, np.array([int(digit) for digit in options.known]))
     print(f"wrote {path}")
@@ -138,8 +135,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.images and args.dataset:
         raise LabError("--dataset chooses the default images; leave it out beside --images")
     if not args.images and options.known != Options.known:
-        remedy = "the default ones begin with five digits: leave it out"
-        raise LabError(f"--known {options.known[:20]} is for --images; {remedy}")
+        told = "is for --images; the default ones begin with five digits: leave it out"
+        raise LabError(f"--known {options.known[:20]} {told}")
     given = settings.given(Settings, args)
     if other := [f"--{name} {given[name]}" for name in BEST if args.best and given.get(name, BEST[name]) != BEST[name]]:
         raise LabError(f"--best is another way than {' '.join(other)}; leave out either of them")

@@ -1,8 +1,5 @@
 """The text's improvements one at a time, scored by the kinds; and a choice among ways that no kind enters.
 
-    rows, pictures = compare(images, kinds, Settings(), ["pca", "tsne"])
-    ways = choose(images, Settings())
-
 The kinds score the finished labels; no row sees more of them than the known first five, and ``choose`` sees none.
 """
 
@@ -61,16 +58,11 @@ def accuracy(labels: np.ndarray, kinds: np.ndarray) -> float:
     return float((submission.flip(labels, kinds[:KNOWN]) == kinds).mean())
 
 
-def compare(
-    images: np.ndarray, kinds: np.ndarray, base: Settings, reductions: list[str]
-) -> tuple[list[Row], dict[str, np.ndarray]]:
+def compare(images: np.ndarray, kinds: np.ndarray, base: Settings, reductions: list[str]) -> tuple[list[Row], dict]:
     """Measure pixels and their PCA, each training with each clusterer, and with the best each reduction.
 
     Prints each step, for all take many minutes. Images are uint8 (N, 32, 32, 3), kinds int (N,); the variants differ
-    from ``base``.
-
-    Returns:
-        The rows; and what the autoencoders of each size make of the images, uint8, by size and L1 error.
+    from ``base``. Beside the rows come the images that the autoencoders of each size make, uint8, by size and L1 error.
     """
     tensor, rows, labellings, shown = as_tensor(images), [], [], {}
 
@@ -109,21 +101,18 @@ def compare(
 
 
 def choose(images: np.ndarray, base: Settings) -> list[Way]:
-    """Rank ways to the labels without any label: by how well runs with other seeds agree, the most stable first.
+    """Rank ways to the labels of uint8 (N, 32, 32, 3) by how well runs with other seeds agree, the most stable first.
 
-    Prints each step. Ways that cut off a small cluster come last. Images are uint8 (N, 32, 32, 3); the ways differ
-    from ``base``, whose seed is the first.
+    Prints each step. Ways that cut off a small cluster come last; they differ from ``base``, whose seed is the first.
     """
     tensor, ways = as_tensor(images), []
     for name, changes in STABLE.items():
         print(f"training with {SEEDS} seeds: {name}", flush=True)
-        labellings = {clusterer: [] for clusterer in CLUSTERERS}
-        for i in range(SEEDS):
-            settings = replace(base, **changes, seed=(base.seed + i) % 2**32)
-            points = reduce(train(tensor, settings).codes, settings)
-            for clusterer, labels in labellings.items():
-                labels.append(cluster(points, replace(settings, clusterer=clusterer)))
-        for clusterer, labels in labellings.items():
+        members = [replace(base, **changes, seed=(base.seed + i) % 2**32) for i in range(SEEDS)]
+        points = [reduce(train(tensor, settings).codes, settings) for settings in members]
+        for clusterer in CLUSTERERS:
+            pairs = zip(points, members, strict=True)
+            labels = [cluster(its, replace(settings, clusterer=clusterer)) for its, settings in pairs]
             agreement = np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)])
             smallest = min(np.bincount(one, minlength=2).min() / len(one) for one in labels)
             ways.append(Way(name, clusterer, float(agreement), float(smallest)))

@@ -1,8 +1,5 @@
 """The pictures to be clustered: a file of one's own, or two kinds of real pictures mixed, tinted and seeded.
 
-    images, kinds = two_kinds(["mnist", "fashion_mnist"], count=9000, seed=123)
-    images = load_images("trainX.npy")
-
 Images are uint8 (N, 32, 32, 3) of 0..255.
 """
 
@@ -46,8 +43,8 @@ def load_images(path: str) -> np.ndarray:
             (SIZE * SIZE * 3,): "np.save(FILE, images.reshape(-1, 32, 32, 3))",
         }
         remedy = remedies.get(images.shape[1:], "--convert makes such a file from a folder of pictures")
-        found = f"{images.dtype} {images.shape}"
-        raise LabError(f"--images: {file} holds {found}, not uint8 (N, {SIZE}, {SIZE}, 3); {remedy}")
+        told = f"{images.dtype} {images.shape}, not uint8 (N, {SIZE}, {SIZE}, 3); {remedy}"
+        raise LabError(f"--images: {file} holds {told}")
     if len(images) < 100:
         raise LabError(f"--images: {file} holds {len(images)} images; at least 100 are needed")
     if (images == images[0]).all():
@@ -56,9 +53,8 @@ def load_images(path: str) -> np.ndarray:
 
 
 def convert(folder: str, file: Path) -> int:
-    """Make a file of images from all pictures in a folder, in the order of their names: how many there are.
+    """Make a file of all pictures in a folder, in the order of their names, each its middle square: how many there are.
 
-    A picture is turned as its camera says, cut to its middle square and brought to 32 x 32 pixels of red, green, blue.
     Raises LabError where the folder holds no pictures, or one that cannot be read.
     """
     place, images = Path(folder).expanduser(), []
@@ -79,13 +75,12 @@ def convert(folder: str, file: Path) -> int:
 
 
 def two_kinds(datasets: list[str], count: int, seed: int, classes: str = "all") -> tuple[np.ndarray, np.ndarray]:
-    """Half handwritten digits (kind 0), half pictures of another kind (1), in random order, the first five digits.
+    """Half handwritten digits (kind 0), half clothing or photographs (1), in random order, the first five digits.
 
-    The other kind is clothing. The stand-in has no clothing, so pieces of photographs take its place. Each picture
-    is brought to one size and gets a tint of its own, drawn alike for both kinds: neither tells anything of the kind.
+    Each picture is brought to one size and gets a tint of its own, drawn alike for both kinds.
 
     Args:
-        datasets: prepared ones: ``["mnist", "fashion_mnist"]`` or ``["digits"]``.
+        datasets: prepared ones, ``["mnist", "fashion_mnist"]``, or ``["digits"]`` beside pieces of photographs.
         count: N, rounded down to an even number; at most twice the number of digits there are.
         classes: which digits and garments, a key of ``CLASSES``; of the photographs, one goes with each half.
 
@@ -104,7 +99,8 @@ def two_kinds(datasets: list[str], count: int, seed: int, classes: str = "all") 
     kinds[wrong] = 0
     grey = np.empty((2 * half, SIZE, SIZE), np.uint8)
     grey[kinds == 0], grey[kinds == 1] = ([boxed(picture) for picture in pictures] for pictures in (first, second))
-    return tinted(grey, rng), kinds
+    tints = rng.uniform(DARKEST, 1, (len(grey), 1, 1, 3))
+    return np.rint(grey[..., None] * tints).astype(np.uint8), kinds
 
 
 def boxed(picture: np.ndarray) -> np.ndarray:
@@ -117,30 +113,24 @@ def boxed(picture: np.ndarray) -> np.ndarray:
     return np.array(canvas)
 
 
-def tinted(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each grey picture (N, H, W) in a random colour: uint8 (N, H, W, 3)."""
-    tints = rng.uniform(DARKEST, 1, (len(grey), 1, 1, 3))
-    return np.rint(grey[..., None] * tints).astype(np.uint8)
-
-
 def photograph_pieces(count: int, rng: np.random.Generator, which: list[int]) -> np.ndarray:
     """Square pieces of those of the two photographs that come with scikit-learn, grey: uint8 (count, 28, 28)."""
     every = load_sample_images().images
-    photographs = [Image.fromarray(every[i]).convert("L") for i in which]
-    pieces = np.empty((count, 28, 28), np.uint8)
-    for i in range(count):
+    photographs, pieces = [Image.fromarray(every[i]).convert("L") for i in which], []
+    for _ in range(count):
         photograph = photographs[rng.integers(len(photographs))]
         side = int(rng.integers(28, 160))
         left, top = (int(rng.integers(0, length - side)) for length in photograph.size)
-        pieces[i] = photograph.crop((left, top, left + side, top + side)).resize((28, 28), Image.Resampling.BOX)
-    return pieces
+        piece = photograph.crop((left, top, left + side, top + side)).resize((28, 28), Image.Resampling.BOX)
+        pieces.append(np.asarray(piece))
+    return np.array(pieces)
 
 
 def plot_clusters(images: np.ndarray, labels: np.ndarray, seed: int) -> Figure:
     """Forty pictures of each cluster, drawn at random."""
     rng = np.random.default_rng(seed)
-    figure = Figure(figsize=(9.6, 2.7), dpi=100, layout="constrained")
-    for k, ax in enumerate(figure.subplots(1, 2)):
+    figure, axes = shared.panels(2, 9.6, 2.7)
+    for k, ax in enumerate(axes):
         members = np.flatnonzero(labels == k)
         chosen, sheet = rng.permutation(members)[:40], np.zeros((40, SIZE, SIZE, 3), np.uint8)
         sheet[: len(chosen)] = images[chosen]
@@ -158,8 +148,7 @@ def plot_reconstructions(images: np.ndarray, made: dict[str, np.ndarray], errors
 
 def plot_plane(points: np.ndarray, labels: np.ndarray) -> Figure:
     """The first two dimensions of what was clustered, (N, d), in two colours."""
-    figure = Figure(figsize=(6.2, 5), dpi=100, layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = shared.panels(1, 6.2, 5)
     for k, colour in enumerate(PALETTE[:2]):
         ax.scatter(*points[labels == k, :2].T, s=5, linewidths=0, alpha=0.6, color=colour, label=f"label {k}")
     ax.legend(markerscale=3, frameon=False)

@@ -1,8 +1,5 @@
 """The steps from images to labels: train the autoencoder, take standard codes, reduce them again, cluster, agree.
 
-    result = run(images, Settings(), known=np.zeros(5, int))
-    result.labels                                               # int64 (N,) of 0 and 1
-
 No label enters but the known ones of the first images, and these only name the two clusters.
 Symbols: N images, D numbers in a code, d dimensions after the second reduction.
 """
@@ -20,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import NearestNeighbors, kneighbors_graph
+from sklearn.neighbors import KNeighborsClassifier, kneighbors_graph
 from torch import nn
 
 from hi_mnist import files, networks, projections, training
@@ -153,21 +150,18 @@ def reduce(codes: np.ndarray, settings: Settings) -> np.ndarray:
 
 def cluster(points: np.ndarray, settings: Settings) -> np.ndarray:
     """Two clusters of points (N, d): int64 (N,) of 0 and 1, named at random."""
+    if settings.clusterer == "spectral":
+        return cut(points, settings.seed)
     if settings.clusterer == "kmeans":
-        labels = KMeans(2, n_init=10, random_state=settings.seed).fit_predict(points)
-    elif settings.clusterer == "gmm":
-        mixture = GaussianMixture(2, n_init=3, reg_covar=1e-4, random_state=settings.seed)
-        labels = mixture.fit_predict(np.asarray(points, np.float64))  # float32 makes covariances singular
-    else:
-        labels = cut(points, settings.seed)
-    return labels.astype(np.int64)
+        return KMeans(2, n_init=10, random_state=settings.seed).fit_predict(points).astype(np.int64)
+    mixture = GaussianMixture(2, n_init=3, reg_covar=1e-4, random_state=settings.seed)
+    return mixture.fit_predict(np.asarray(points, np.float64))  # float32 makes covariances singular
 
 
 def cut(points: np.ndarray, seed: int) -> np.ndarray:
-    """Spectral clustering: cut the graph of nearest neighbours where the fewest edges run between two large parts.
+    """Spectral clustering (Shi and Malik 2000): cut the graph of nearest neighbours between two large parts.
 
-    Shi and Malik 2000 (normalised cut). Small islands that no edge leads to would be cut off for nothing, so the
-    largest connected part is cut and each island goes with its nearest point of it.
+    Small islands that no edge leads to would be cut off for nothing: each goes with the nearest point of the rest.
     """
     graph = kneighbors_graph(points, min(NEIGHBORS, len(points) - 1))
     graph = (graph + graph.T) / 2
@@ -179,16 +173,12 @@ def cut(points: np.ndarray, seed: int) -> np.ndarray:
     method = SpectralClustering(2, affinity="precomputed", assign_labels="cluster_qr", random_state=seed)
     labels[largest] = method.fit_predict(graph[largest][:, largest])
     if not largest.all():
-        nearest = NearestNeighbors(n_neighbors=1).fit(points[largest])
-        labels[~largest] = labels[largest][nearest.kneighbors(points[~largest], return_distance=False)[:, 0]]
+        labels[~largest] = KNeighborsClassifier(1).fit(points[largest], labels[largest]).predict(points[~largest])
     return labels
 
 
 def run(images: np.ndarray, settings: Settings, known: np.ndarray) -> Result:
-    """The whole pipeline; an ensemble repeats it with other seeds and takes the consensus.
-
-    Images are uint8 (N, 32, 32, 3); ``known``, int (k,), are the labels of the first k.
-    """
+    """The whole pipeline of images uint8 (N, 32, 32, 3), the first k of labels ``known``, int (k,)."""
     tensor, labellings = as_tensor(images), []
     for member in range(settings.ensemble):
         chosen = replace(settings, seed=(settings.seed + member) % 2**32)

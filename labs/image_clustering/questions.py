@@ -36,7 +36,7 @@ def doubled(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 def fault_of(side: str, inputs: Arrays, answers: Arrays) -> tuple[str, str] | None:
     """What is wrong with one side of the network, and a hint; None where nothing is."""
-    parameters = [get(answers, f"{side}_{i}") for i in range(sum(f"{side}_{i}" in answers for i in range(99)))]
+    parameters = [get(answers, f"{side}_{i}") for i in range(99) if f"{side}_{i}" in answers]
     if (found := [parameter.shape for parameter in parameters]) != SHAPES[side]:
         hint = f"self.{side}: an nn.Sequential of two layers, each with its bias, with the numbers of the text's table"
         return f"the {side}'s parameters have the shapes {found}, wanted are {SHAPES[side]}", hint
