@@ -127,11 +127,7 @@ WAYS = [
 
 
 def ways_of(asked: list[list[float]]) -> list[Way]:
-    """What ``--way`` asks for.
-
-    Raises:
-        LabError: a value is out of range.
-    """
+    """What ``--way`` asks for. Raises LabError if a value is out of range."""
     for steps, guidance, low, high in asked:
         if not (steps in range(1, DDPM_STEPS + 1) and 0 <= guidance <= 100 and 0 <= low < high <= 1):
             given = f"{steps:g} {guidance:g} {low:g} {high:g}"

@@ -199,11 +199,7 @@ def read_json(path: Path) -> dict:
 
 
 def read_tensors(path: Path, names: tuple[str, ...], remedy: str) -> dict[str, np.ndarray]:
-    """Read the named arrays of a safetensors file.
-
-    Raises:
-        LabError: the file is missing or damaged, or an array is missing.
-    """
+    """Read the named arrays of a safetensors file. Raises LabError if it or one of them is missing or damaged."""
     if not path.is_file():
         raise LabError(f"{path} is missing; {remedy}")
     try:

@@ -138,11 +138,7 @@ def find_network(network: _Network, source: str | Path | None = None) -> Network
 
 
 def network_digest(network: _Network, source: str | Path | None = None) -> str:
-    """SHA-256 of a network's two files: a cache key for what is computed with it. Neither loads it nor imports torch.
-
-    Raises:
-        LabError: the files cannot be found, downloaded or read.
-    """
+    """SHA-256 of a network's files, a cache key, without torch. Raises LabError if they cannot be had or read."""
     found = find_network(network, source)
     try:
         return hashlib.sha256(found.config.read_bytes() + found.weights.read_bytes()).hexdigest()
@@ -151,11 +147,7 @@ def network_digest(network: _Network, source: str | Path | None = None) -> str:
 
 
 def load_found(found: NetworkFiles):
-    """A network in evaluation mode, on the best device.
-
-    Raises:
-        LabError: torch is missing, or the files do not hold such a network of finite numbers.
-    """
+    """A network in evaluation mode, on the best device. Raises LabError if torch or a valid network is missing."""
     device = get_device()  # explains why, if torch cannot be imported
     import safetensors.torch
     import torch

@@ -97,10 +97,7 @@ def prepared_source(folder: Path) -> dict:
 def _prepare(dataset: str, idx_dir: tuple[Path, str] | None, folder: Path, by_name: bool) -> None:
     """Find a data set and write its folder; print which source it came from and why others were dropped.
 
-    An existing stand-in stays as it is if MNIST is not available.
-
-    Raises:
-        LabError: no source has it and the stand-in is not allowed, or the named IDX files are not usable.
+    An existing stand-in stays as it is if MNIST is not available. Raises LabError if there is no data set to use.
     """
     title = DATASETS[dataset]
     there = prepared_source(folder)

@@ -97,11 +97,7 @@ def from_args(cls: type[T], args: argparse.Namespace, **more: Any) -> T:
 
 
 def check(settings: T) -> T:
-    """Check types and ranges, and return ``settings``.
-
-    Raises:
-        LabError: it names the setting, its value and what is allowed.
-    """
+    """Check types and ranges, and return ``settings``. A LabError names the setting, its value and what is allowed."""
     for f, types in _fields(type(settings)):
         value, about = getattr(settings, f.name), f.metadata
         if value is None and type(None) in types or about["parse"]:
@@ -153,11 +149,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict:
-    """The settings in a run's ``config.yaml``, unchecked.
-
-    Raises:
-        LabError: the file is missing, huge, or not plain YAML of the form ``name: value``.
-    """
+    """The settings in a run's ``config.yaml``, unchecked. Raises LabError if it is not small, plain YAML."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError("it is larger than 64 KiB")

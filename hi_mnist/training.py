@@ -45,11 +45,7 @@ class TrainResult:
 
 
 def check_file(use_pca: bool) -> None:
-    """Look at the text of submission.py, without running it.
-
-    Raises:
-        LabError: Python cannot read it, or a task that this training needs is not filled in.
-    """
+    """Raise LabError if Python cannot read submission.py, which is not run, or a task of this training is unfilled."""
     spec = importlib.util.find_spec("submission")
     if spec is None:
         raise LabError("there is no submission.py beside train.py; put yours there")
@@ -217,11 +213,7 @@ def train(
 
 
 def save_run(path: Path, config: TrainConfig, result: TrainResult) -> None:
-    """Write the run's folder, whole or not at all.
-
-    Raises:
-        LabError: the parameters are not a valid mixture or PCA of such data: later steps would refuse to read them.
-    """
+    """Write the run's folder, whole or not at all. Raises LabError if later steps would refuse its parameters."""
     with files.new_folder(path) as folder:
         result.gmm.save_pretrained(folder / "gmm")
         if result.pca is not None:

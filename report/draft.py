@@ -54,11 +54,7 @@ def _draft(run: SavedRun) -> str:
 
 
 def own_text(path: Path) -> str | None:
-    """What the student has written in the report.md of the folder ``path``; None for an unchanged draft or no file.
-
-    Raises:
-        LabError: it cannot be read.
-    """
+    """The student's text in a folder's report.md, None if it has none. Raises LabError if the file cannot be read."""
     file = path / FILE
     if not os.path.lexists(file):
         return None

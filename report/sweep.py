@@ -145,8 +145,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 def read_csv(path: Path) -> list[dict]:
     """The rows of a ``sweep.csv``: settings as int, measures as float, NaN for empty cells.
 
-    Raises:
-        OSError, ValueError, KeyError, TypeError: the file is missing or has another form.
+    Raises OSError, ValueError, KeyError or TypeError if the file is missing or has another form.
     """
     try:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))

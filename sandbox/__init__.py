@@ -311,11 +311,7 @@ class _Clock:
         self.last = self.start, self.first
 
     def look(self) -> Outcome | None:
-        """The outcome if a limit is exceeded.
-
-        Raises:
-            Internal: it would need longer than allowed because others hold the processors.
-        """
+        """The outcome if a limit is exceeded. Raises Internal if only others, who held the processors, are to blame."""
         now, usage = time.monotonic(), self.group.look()
         if usage.tasks > self.limits.tasks:
             return Outcome("crash", cause=f"it started more than {self.limits.tasks} processes and threads")

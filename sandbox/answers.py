@@ -30,12 +30,8 @@ class BadAnswer(Exception):
 def read(content: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     """The outcome and the arrays of an answer in the format safetensors.
 
-    Returns:
-        ``{"status": ...}``, with kind, type, text, line, errno and trace if it is "raised", else none; and new,
-        writable arrays of kind b, i, u, f or c by name.
-
-    Raises:
-        BadAnswer: it has another form, or is too large.
+    The outcome is ``{"status": ...}``, with kind, type, text, line, errno and trace if it is "raised"; the arrays are
+    new and writable, of kind b, i, u, f or c. Raises BadAnswer if the answer has another form, or is too large.
     """
     if len(content) < 8 or int.from_bytes(content[:8], "little") > LONGEST_HEADER:
         raise BadAnswer("its header is too long")

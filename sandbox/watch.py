@@ -26,9 +26,7 @@ class Usage:
 class Watch:
     """What a process and its descendants use.
 
-    Args:
-        helpers: number of our own processes at the top of the tree, which do not count as tasks.
-        most_tasks: after so many, a look stops: threads are slow to count.
+    The first ``helpers`` of them, our own, do not count as tasks. After ``most_tasks`` a look stops: it is slow.
     """
 
     def __init__(self, root: int, helpers: int, most_tasks: int):
