@@ -8,6 +8,8 @@ import hashlib
 import importlib.util
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -249,13 +251,22 @@ def draw_digits(
         "watch": watch,
     }
     # A second thread hardly speeds up one image; if another program needs its core, each of a thousand steps waits.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if len(labels) == 1 else threads)
-    try:
+    with torch_threads(1 if len(labels) == 1 else torch.get_num_threads()):
         if steps == DDPM_STEPS:
             images = model.ddpm_sample(ddpm, labels, **options)
         else:
             images = model.ddim_sample(ddpm, labels, steps=steps, **options)
-    finally:
-        torch.set_num_threads(threads)
     return model.to_pixels(images).cpu().numpy()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Make torch use ``count`` CPU threads inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -68,9 +68,7 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
 
     # Two threads with a core each do more than one thread with both; other devices take one caller at a time.
     workers = 2 if next(ddpm.parameters()).device.type == "cpu" else 1
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with ThreadPoolExecutor(workers) as pool:
+    with networks.torch_threads(1), ThreadPoolExecutor(workers) as pool:
         other = 0.0 if guidance else DEFAULT_GUIDANCE
         asked, beside = pool.submit(way, guidance, True), pool.submit(way, other, False)
         how = {"steps": MORE_STEPS, "seed": seed, "watch": go_on, "bar": False}
@@ -87,7 +85,6 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
         finally:
             ended.set()
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
 
 
 def kept(run: SavedRun, k: int, drawn: Arrays | None = None) -> Arrays:
