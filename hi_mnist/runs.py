@@ -237,10 +237,12 @@ def load_run(results_path: str | Path | None, to_write: bool = False) -> SavedRu
 
 def read_trace(folder: Path) -> np.ndarray | None:
     """The mean log-likelihood of each EM iteration, float64 (n,), in ``trace.csv``; None if that is missing or bad."""
+    path = folder / "trace.csv"
     try:
-        with (folder / "trace.csv").open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file.read(LARGEST_TRACE).splitlines())
-        values = np.array([float(row["mean_log_likelihood"]) for row in rows])
+        if path.stat().st_size > LARGEST_TRACE:
+            return None
+        with path.open(encoding="utf-8", newline="") as file:
+            values = np.array([float(row["mean_log_likelihood"]) for row in csv.DictReader(file)])
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     return values if len(values) and (np.abs(values) < LARGEST_NUMBER).all() else None
