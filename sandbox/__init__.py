@@ -126,7 +126,7 @@ class Box(AbstractContextManager):
         """
         limits = limits or Limits()
         asked = {"task": task, "settings": settings or {}}
-        asked["limits"] = asdict(limits) | {"own_namespace": self.sealed}
+        asked["limits"] = asdict(limits) | {"own_namespace": self.sealed and _counts_by_namespace()}
         request = _packed(inputs | (files or {}) | {"request": json.dumps(asked).encode()})
         for _ in range(ATTEMPTS):
             process, outcome, again = None, None, False
@@ -179,6 +179,11 @@ def _packed(content: dict) -> bytes:
     arrays = {k: np.frombuffer(v, np.uint8) if isinstance(v, bytes) else v for k, v in content.items()}
     blob = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     return len(blob).to_bytes(8, "little") + blob
+
+
+def _counts_by_namespace() -> bool:
+    """Whether RLIMIT_NPROC counts the processes of the sandbox alone: since Linux 5.14."""
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (5, 14)
 
 
 def _environment(box: str, home: str) -> dict[str, str]:
