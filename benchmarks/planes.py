@@ -9,30 +9,29 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks import timing
 from benchmarks.results import Row
 from benchmarks.timing import Plan
-from hi_mnist.data import flatten, load_split
+from hi_mnist.data import load_split
 from hi_mnist.prepare import ensure
+from hi_mnist.projections import TSNE_SETTINGS, tsne_codes
 from report.measures import knn_accuracy
 
 NEAR = 15
 FINE = {"n_interpolation_points": 3, "min_num_intervals": 50, "ints_in_interval": 0.5}  # half of openTSNE's intervals
 
 
-def project(images: np.ndarray) -> np.ndarray:
-    """What t-SNE is computed of: the first components of images (N, 1, 28, 28), float64 (N, 50)."""
-    return PCA(50, svd_solver="covariance_eigh").fit_transform(flatten(images).astype(np.float32)).astype(np.float64)
-
-
 def onedal(codes: np.ndarray) -> np.ndarray:
     """oneDAL's plane, float64 (N, 2). At its own learning rate of N / 48, 750 steps would not do."""
     from sklearnex.manifold import TSNE
 
-    return TSNE(learning_rate=5000, max_iter=750, random_state=42).fit_transform(codes).astype(np.float64)
+    return (
+        TSNE(learning_rate=5000, max_iter=750, random_state=TSNE_SETTINGS["seed"])
+        .fit_transform(codes)
+        .astype(np.float64)
+    )
 
 
 def quality(codes: np.ndarray, labels: np.ndarray, plane: np.ndarray) -> str:
@@ -40,7 +39,7 @@ def quality(codes: np.ndarray, labels: np.ndarray, plane: np.ndarray) -> str:
     from openTSNE.affinity import PerplexityBasedNN
     from openTSNE.tsne import kl_divergence_fft
 
-    P = PerplexityBasedNN(codes, perplexity=30, method="exact", n_jobs=-1).P
+    P = PerplexityBasedNN(codes, perplexity=TSNE_SETTINGS["perplexity"], method="exact", n_jobs=-1).P
     divergence, _ = kl_divergence_fft(plane, P, 1, FINE, should_eval_error=True, n_jobs=-1)
     graphs = [NearestNeighbors(n_neighbors=NEAR).fit(points).kneighbors_graph() for points in (codes, plane)]
     kept = graphs[0].multiply(graphs[1]).sum() / graphs[0].nnz
@@ -53,7 +52,7 @@ def tsne(plan: Plan) -> Iterator[Row]:
     dataset = "digits" if plan.quick else plan.dataset
     ensure(dataset)
     images, labels = load_split("train", dataset)
-    codes = project(images)
+    codes = tsne_codes(images).astype(np.float64)
     trees = plan.trees()
     with tempfile.TemporaryDirectory() as name:
         homes = {side: Path(name) / side for side in trees}
@@ -72,7 +71,7 @@ def tsne(plan: Plan) -> Iterator[Row]:
             run(side, "train.py", "--use_pca", "--dataset", dataset)
         jobs, planes = {side: functools.partial(draw, side) for side in trees}, {}
         if find_spec("sklearnex"):  # which macOS and ARM have no wheels of
-            jobs["oneDAL"] = lambda: planes.update(oneDAL=onedal(project(images)))
+            jobs["oneDAL"] = lambda: planes.update(oneDAL=onedal(tsne_codes(images).astype(np.float64)))
         times = timing.alternate(jobs, plan.rounds(2), warm_up=False)
         (kept,) = homes["ours"].glob("cache/tsne-*")
         ours = load_file(kept)

@@ -53,12 +53,9 @@ def _tsne(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def compute_tsne(images: np.ndarray) -> np.ndarray:
     """t-SNE of images uint8 (N, 1, 28, 28), float64 (N, 2): by openTSNE, else by scikit-learn."""
-    from sklearn.decomposition import PCA
-
-    rows = data.flatten(images).astype(np.float32)
-    if (rows == rows[0]).all():  # no direction to spread them in
-        return np.zeros((len(rows), 2))
-    codes = PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
+    if (images == images[0]).all():  # no direction to spread them in
+        return np.zeros((len(images), 2))
+    codes = tsne_codes(images)
     perplexity, seed = TSNE_SETTINGS["perplexity"], TSNE_SETTINGS["seed"]
     if find_spec("openTSNE"):
         return tsne.fit(codes, perplexity, seed)
@@ -66,6 +63,14 @@ def compute_tsne(images: np.ndarray) -> np.ndarray:
 
     print("openTSNE is not installed: scikit-learn computes t-SNE, which takes several times as long", file=sys.stderr)
     return TSNE(perplexity=perplexity, random_state=seed, n_jobs=-1).fit_transform(codes).astype(np.float64)
+
+
+def tsne_codes(images: np.ndarray) -> np.ndarray:
+    """What t-SNE is computed of: the first principal components of images uint8 (N, 1, 28, 28), float32 (N, 50)."""
+    from sklearn.decomposition import PCA
+
+    rows = data.flatten(images).astype(np.float32)
+    return PCA(TSNE_SETTINGS["pca_dimensions"], svd_solver="covariance_eigh").fit_transform(rows)
 
 
 def project_ae(images: np.ndarray, ae_source: str | None) -> np.ndarray:
