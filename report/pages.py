@@ -18,6 +18,7 @@ from hi_mnist.text import plain
 TEMPLATES = Path(__file__).with_name("templates")
 LARGEST_PICTURE = 20 * 2**20  # bytes; a run's own pictures have up to one megabyte
 LARGEST_SIDE = 4000  # pixels
+MOST_ROWS = 200  # of a table
 # A flag between tags, scripts and styles: browsers would break the line after its hyphens.
 _FLAG = re.compile(r"<(script|style|title)\b.*?</\1>|<[^>]*>|(?<![\w-])(?P<flag>--[a-z]\w*)", re.DOTALL)
 

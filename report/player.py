@@ -13,7 +13,6 @@ from hi_mnist.cli import LabError
 from hi_mnist.runs import SavedRun
 from report import pages
 
-MOST_ROWS = 200  # of the table of likelihoods
 WIDTH = 1000  # of the plane, in the units of its drawing
 RADIUS = 1.5  # of the ellipses, in standard deviations: two thirds of a Gaussian in two dimensions
 CURVE = (14, 506, 52, 208)  # left, right, top and bottom of the curve in its drawing of 520 x 262
@@ -36,7 +35,7 @@ def section(run: SavedRun) -> dict | None:
         "first": f"{values[0]:.4f}",
         "last": f"{values[-1]:.4f}",
         "n": len(values),
-        "rows": [(i, f"{value:.4f}") for i, value in enumerate(values[:MOST_ROWS], start=1)],
+        "rows": [(i, f"{value:.4f}") for i, value in enumerate(values[: pages.MOST_ROWS], start=1)],
         "fall": runs.fall(values),
         "curve": curve(values).tolist(),
         "film": found and film(found, values),

@@ -20,7 +20,6 @@ from hi_mnist.runs import SavedRun
 from report import clusters, compare, pages, player, stations
 
 MOST_CLUSTERS = 40  # shown in full; nobody would read more
-MOST_ROWS = 200  # of a table
 
 
 def write(run: SavedRun, report: dict | None = None, failure: str = "") -> Path:
@@ -151,7 +150,7 @@ def _legends(run: SavedRun, labels: np.ndarray, cluster: np.ndarray) -> dict[str
         ("cluster", cluster, [str(k) for k in range(K)], scatter.cluster_colours(K)),
     ):
         sizes = np.bincount(groups, minlength=len(names))
-        legends[kind] = list(zip(names, palette, sizes, strict=True))[:MOST_ROWS]
+        legends[kind] = list(zip(names, palette, sizes, strict=True))[: pages.MOST_ROWS]
     return legends
 
 
@@ -193,7 +192,7 @@ def _clusters(run: SavedRun, images, labels, view: clusters.Clustering, table: n
 def _table(table: np.ndarray) -> dict:
     """The cluster-by-digit table: rows of counts, each with its share of the row for the shade."""
     rows = []
-    for k, row in enumerate(table[:MOST_ROWS].tolist()):
+    for k, row in enumerate(table[: pages.MOST_ROWS].tolist()):
         cells = [{"count": n, "shade": round(n / max(sum(row), 1), 3), "main": n == max(row) > 0} for n in row]
         rows.append({"k": k, "cells": cells, "total": sum(row)})
     return {"rows": rows, "totals": table.sum(axis=0).tolist(), "total": int(table.sum())}
