@@ -136,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         draws = stations.diffusing(ddpm, steps=options.ddpm_steps, guidance=options.guidance, seed=options.sample_seed)
     with draws as drawn:
         # These import scikit-learn: report mistakes in the command line before that slow import.
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
         from tqdm import tqdm
 
         from grading import scores
@@ -144,7 +145,8 @@ def main(argv: list[str] | None = None) -> int:
         own_text = options.report_draft and draft.own_text(run.path) is not None  # an error comes before the slow work
         if is_scored:
             source = SUBMISSION.read_bytes()
-            report = scores.grade(run, source, k)
+            with threadpool_limits(1 if drawn else None):  # more threads would wait for the cores that the draws have
+                report = scores.grade(run, source, k)
             # Before all else: neither a closed pipe nor a mistake in the sampler must cost the scores.
             files.write_text(run.path / "grade.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
             written.append("grade.json")

@@ -22,7 +22,7 @@ from hi_mnist.runs import SavedRun
 from report import pages
 
 STATIONS = 12
-MORE, MORE_STEPS = 10, 50  # additional draws of each generator
+MORE, MORE_STEPS = 10, 25  # additional draws of each generator
 KEPT = {
     "gmm": (MORE, 28, 28),  # more draws of each
     "ddpm": (MORE, 28, 28),
@@ -70,9 +70,10 @@ def diffusing(ddpm, *, steps: int, guidance: float, seed: int | None) -> Iterato
     workers = 2 if next(ddpm.parameters()).device.type == "cpu" else 1
     with networks.torch_threads(1), ThreadPoolExecutor(workers) as pool:
         other = 0.0 if guidance else DEFAULT_GUIDANCE
-        asked, beside = pool.submit(way, guidance, True), pool.submit(way, other, False)
+        asked = pool.submit(way, guidance, True)
         how = {"steps": MORE_STEPS, "seed": seed, "watch": go_on, "bar": False}
         more = pool.submit(networks.draw_digits, ddpm, [ASKED_DIGIT] * MORE, **how)
+        beside = pool.submit(way, other, False)  # last: the guided way takes as long as both others
 
         def drawn() -> Arrays:
             six, times, seen = asked.result()
@@ -117,7 +118,7 @@ def section(run: SavedRun, k: int | None) -> dict:
     """
     found = {name: _six(run, name) for name in ("gmm", "ddpm")}
     shown = {name: None if six is None else pages.digit_uri(six) for name, six in found.items()}
-    shown |= {"cluster": k, "strips": None, "ways": None, "steps": None}
+    shown |= {"cluster": k, "strips": None, "ways": None, "steps": None, "more_steps": MORE_STEPS}
     if k is None:
         return shown
     with suppress(LabError):

@@ -81,6 +81,15 @@ def stopped_download(hub, by: int) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a silent answer's thread waits for the thread that would wait for it
+
+    def handle_error(self, request, client_address) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client may hang up, as on a full disk
+            super().handle_error(request, client_address)
+
+
 class FakeHub:
     """The server; it runs between ``__enter__`` and ``__exit__``."""
 
@@ -92,9 +101,7 @@ class FakeHub:
         self.closing = threading.Event()
         self._files: dict[str, tuple[bytes, str | None]] = {}
         self._repos: set[str] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False  # a silent answer's thread waits for the thread that would wait for it
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         # By default the server checks for its end every half second, which would slow each test.
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
