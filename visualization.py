@@ -6,7 +6,7 @@
 
 Both colourings show the same points in the same places, so that you can compare them. --cluster_label also writes
 explore.html, in which pointing at a dot shows its digit. If grade.py has written report.html, the script updates it.
-t-SNE is slow the first time (about a minute for 60,000 images); cache/ keeps the projections for later runs on the
+t-SNE is slow the first time (half a minute for 60,000 images); cache/ keeps the projections for later runs on the
 same data.
 """
 

@@ -98,7 +98,7 @@ def test_the_projects_results_have_every_case_and_the_readme_repeats_some_of_the
     assert [line.removeprefix("## ") for line in kept if line.startswith("## ")] == list(suite.CASES)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     repeated = [line for line in readme.partition("## Speed")[2].partition("\n## ")[0].splitlines() if "|" in line]
-    assert len(repeated) == 2 + 5 and set(repeated) <= set(kept)
+    assert len(repeated) == 2 + 6 and set(repeated) <= set(kept)
 
 
 # --------------------------------------------------------------------------- the command
