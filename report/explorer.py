@@ -100,6 +100,7 @@ def make_figures(columns: dict) -> dict:
             background_fill_color=None, border_fill_color=None, outline_line_color=GREY,
         )  # fmt: skip
         plot.toolbar.logo = None
+        plot.toolbar.stylesheets = ["@media print { :host { display: none !important; } }"]
         plot.grid.visible = False
         plot.axis.visible = False
         place = {"x": f"{name}_x", "y": f"{name}_y", "fill_color": "colour"}
