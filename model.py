@@ -33,7 +33,7 @@ class AE(nn.Module, PyTorchModelHubMixin):
         out_channels: channels of the reconstruction.
     """
 
-    feature_dim = 256  # width of the last hidden layer of the encoder
+    feature_dim = 256  # width of the encoder's features, which lie before its last five layers
 
     def __init__(self, in_channels: int = 1, embedding_dim: int = 2, out_channels: int = 1):
         super().__init__()
@@ -45,7 +45,12 @@ class AE(nn.Module, PyTorchModelHubMixin):
             nn.Linear(96 * 4 * 4, self.feature_dim, bias=False),
             nn.BatchNorm1d(self.feature_dim),
             nn.ReLU(),
-            nn.Linear(self.feature_dim, embedding_dim),
+            # A linear map of features would leave the codes of doubtful images between the groups, on top of others.
+            nn.Linear(self.feature_dim, 128),
+            nn.ReLU(),
+            nn.Linear(128, 128),
+            nn.ReLU(),
+            nn.Linear(128, embedding_dim),
         )
         self.decoder = nn.Sequential(
             nn.Linear(embedding_dim, 256),

@@ -34,7 +34,7 @@ MOST_METHODS, MOST_NOTES = 6, 20  # per table; ours have three and seven
 SAMPLE = 2000  # images whose neighbours are ranked; the ranks take N^2 numbers
 NEW_IMAGES = 10_000
 DDIM_STEPS = 50
-AE_TRAINING_MINUTES = 57  # the three stages in pretrained/mnist-ae/README.md
+AE_TRAINING_MINUTES = 25  # see pretrained/mnist-ae/README.md
 
 SECONDS = "seconds"  # a special format: from microseconds to hours
 # measure -> label and number format; also the order of the rows
@@ -213,7 +213,7 @@ def _training_of_ae(source: str, dataset: str) -> tuple[float | str, str]:
     """Seconds that training the AutoEncoder took, and a note about them."""
     if not _is_shipped(AE_NETWORK, source):
         return "not known", "The AutoEncoder was trained elsewhere; how long that took is not known."
-    note = "The AutoEncoder was trained on MNIST's images without labels; its model card has the time (two busy cores)."
+    note = "The AutoEncoder was trained on MNIST's images without labels; its model card has the time (two cores)."
     return 60.0 * AE_TRAINING_MINUTES, note + ("" if dataset == "mnist" else " The images of this run are new to it.")
 
 

@@ -31,7 +31,7 @@ STUDENT_FILES = [
     "report/*.py", "report/templates/*.j2", "report/templates/*.css",
     "labs/*.py", "labs/*/*.py", "labs/*/README*.md", "labs/*/report_template*.md", "labs/*/*.ipynb",
     "docs/lab.*.md", "docs/report_template.md", "docs/gallery/*",
-    "pretrained/*/README.md", "pretrained/*/config.json", "pretrained/*/model.safetensors",
+    "pretrained/*/README.md", "pretrained/*/*.png", "pretrained/*/config.json", "pretrained/*/model.safetensors",
     "results/README.md", "tests/test_submission.py",
 ]  # fmt: skip
 # What grading needs.

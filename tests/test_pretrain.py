@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch import nn
 
 from hi_mnist import networks
 from hi_mnist.cli import LabError
-from staff import pretrain
-from staff.augment import distort
+from hi_mnist.data import DataSet
+from staff.pretrain import __main__ as pretrain
+from staff.pretrain import autoencoder, card, judge
+from staff.pretrain.distortions import distort
+from staff.pretrain.loop import Training
 
 
 def fit_line(work_dir, steps, interrupt_at=None):
@@ -16,7 +20,7 @@ def fit_line(work_dir, steps, interrupt_at=None):
     torch.manual_seed(0)
     net = nn.Linear(3, 1)
     work_dir.mkdir(exist_ok=True)
-    training = pretrain.Training(net, "line", steps, work_dir, lr=0.05, seed=0, ema=0.9)
+    training = Training(net, "line", steps, work_dir, lr=0.05, seed=0, ema=0.9)
 
     def loss(generator):
         if training.step == interrupt_at:
@@ -39,23 +43,20 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_with_a_remedy(tmp_path):
-    training = pretrain.Training(nn.Linear(1, 1), "nan", 5, tmp_path, lr=0.1, seed=0)
+    training = Training(nn.Linear(1, 1), "nan", 5, tmp_path, lr=0.1, seed=0)
     with pytest.raises(LabError, match="lower --lr"):
         training.run(lambda generator: torch.tensor(float("nan"), requires_grad=True))
 
 
-def test_labels_change_nothing_about_the_autoencoder(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "lay_out", lambda features, images, seed: features[:, :2].copy())
+def small(monkeypatch, tmp_path, train_labels):
+    """A data set of 64 images of noise in the place of all, a quick plane, and no measuring of what is noise."""
     images = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
     monkeypatch.setattr(pretrain.prepare, "ensure", lambda dataset, data_dir=None: dataset)
-    weights = []
-    for run, labels in enumerate((np.zeros(64, np.int64), np.arange(64) % 10)):
-        monkeypatch.setattr(pretrain.data, "load_split", lambda split, dataset, labels=labels: (images, labels))
-        out = tmp_path / f"out{run}"
-        monkeypatch.setenv("LAB_HOME", str(tmp_path / f"home{run}"))
-        train("ae", out, tmp_path / f"work{run}", "--contrast_steps", 4, "--contrast_batch", 32)
-        weights.append((out / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
+    monkeypatch.setattr(pretrain, "load_data_set", lambda dataset: DataSet(images, train_labels, images, train_labels))
+    monkeypatch.setattr(autoencoder, "graph_of", lambda features, images, seed: csr_matrix(np.ones((64, 64))))
+    monkeypatch.setattr(autoencoder, "lay_out", lambda graph, seed, start=None: images[:, 0, 0, :2].astype(np.float32))
+    monkeypatch.setattr(autoencoder.tsne, "nearest", lambda rows, k: (np.arange(64)[:, None].repeat(k, 1), None))
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
 
 
 def train(network, out, work_dir, *options):
@@ -64,17 +65,48 @@ def train(network, out, work_dir, *options):
     assert pretrain.main([network, "--device", "cpu", *map(str, options)]) == 0
 
 
-def test_a_short_training_of_the_ddpm_writes_a_network_that_loads(tmp_path, standin):
+SHORT = ("--contrast_steps", 4, "--contrast_batch", 32, "--cluster_steps", 4, "--seeds", 2)
+
+
+@pytest.mark.filterwarnings("ignore")  # mixtures of noise do not converge
+def test_labels_change_nothing_about_the_autoencoder_and_a_finished_training_is_not_repeated(tmp_path, monkeypatch):
+    weights = []
+    for run, labels in enumerate((np.arange(64) // 7, np.arange(64) % 10)):
+        small(monkeypatch, tmp_path / f"home{run}", labels)
+        out, work = tmp_path / f"out{run}", tmp_path / f"work{run}"
+        train("ae", out, work, *SHORT)
+        weights.append((out / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+    monkeypatch.setattr(autoencoder, "train", lambda *_: pytest.fail("trained again"))
+    train("ae", tmp_path / "again", work, *SHORT)
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights[0]
+    assert card.START in (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(LabError, match="other settings"):
+        train("ae", out, work, *SHORT, "--contrast_steps", 5)
+
+
+def test_the_network_is_chosen_that_agrees_best_with_the_others():
+    clusters = np.arange(60) % 3
+    half = np.where(np.arange(60) < 10, 0, clusters)
+    alike = autoencoder.likeness([half, clusters, (clusters + 1) % 3])
+    assert alike[1] == alike[2] > alike[0]
+    assert autoencoder.likeness([clusters]) == [1.0]
+
+
+def test_a_short_training_of_the_ddpm_writes_a_network_that_loads_and_its_card(tmp_path, standin, monkeypatch):
     out = tmp_path / "ddpm"
-    train("ddpm", out, tmp_path)
+    monkeypatch.setattr(pretrain, "load_judge", lambda mnist: (judge.Judge(judge.JudgeNet()), 0.5))
+    monkeypatch.setattr(pretrain.quality, "WAYS", [pretrain.quality.Way(2, 1.0)])
+    train("ddpm", out, tmp_path, "--per_class", 2)
     assert networks.draw_digits(networks.load_ddpm(out), [6], steps=1, seed=0).shape == (1, 1, 28, 28)
+    assert "2 steps, guidance 1" in (out / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_a_short_training_of_the_autoencoder_goes_through_umap(tmp_path, standin):
     pytest.importorskip("umap", reason="umap-learn is in requirements-extra.txt")
     out = tmp_path / "ae"
-    train("ae", out, tmp_path, "--contrast_steps", 4, "--contrast_batch", 64)
+    train("ae", out, tmp_path, *SHORT)
     assert networks.ae_encode(networks.load_ae(out), np.zeros((3, 1, 28, 28), np.uint8)).shape == (3, 2)
 
 

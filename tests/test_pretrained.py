@@ -36,12 +36,13 @@ def test_both_networks_are_small_together(ae, ddpm):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_network_lies_in_the_hubs_layout_and_holds_no_pickle(folder):
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    files = sorted(path.name for path in folder.iterdir() if path.suffix != ".png")  # of errors, for the card
+    assert files == ["README.md", "config.json", "model.safetensors"]
 
 
 def test_the_ae_finds_most_digits_of_the_stand_in(ae, digits):
     codes, test_codes = (networks.ae_encode(ae, digits[split].images) for split in ("train", "test"))
-    assert accuracy(codes, test_codes, digits["test"].labels) > 0.7
+    assert accuracy(codes, test_codes, digits["test"].labels) > 0.75
 
 
 def test_the_ae_finds_the_digits_of_real_test_images(ae, mnist_dir):
@@ -50,7 +51,7 @@ def test_the_ae_finds_the_digits_of_real_test_images(ae, mnist_dir):
     assert prepare.ensure("mnist", mnist_dir) == "mnist"
     codes = networks.ae_encode(ae, data.load_split("train", "mnist")[0][:20_000])
     images, labels = data.load_split("test", "mnist")
-    assert accuracy(codes, networks.ae_encode(ae, images), labels) > 0.97
+    assert accuracy(codes, networks.ae_encode(ae, images), labels) > 0.98
 
 
 def test_the_ae_takes_pixels_of_any_dtype(ae, digits):

@@ -1,8 +1,8 @@
 """Measure the two shipped networks; the figures in their model cards come from here.
 
-    python -m benchmarks.quality ae                         clusters, reconstructions
-    python -m benchmarks.quality ddpm                       agreement, Frechet distance, diversity
-    python -m benchmarks.quality ddpm --way 50 1 0.3 0.7 --per_class 20      a quick look
+    python -m staff.pretrain.quality ae                         clusters, reconstructions
+    python -m staff.pretrain.quality ddpm                       agreement, Frechet distance, diversity
+    python -m staff.pretrain.quality ddpm --way 50 1 0.3 0.7 --per_class 20      a quick look
 
 Reference figures (PCA, a mixture's samples, real images against real images) are measured in the same run.
 Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0 the background.
@@ -21,14 +21,15 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from tqdm import tqdm
 
-from benchmarks.judge import Judge, load_judge
 from grading import scores
 from hi_mnist import cli, data, networks, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet, load_data_set
 from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, ae_encode, guidance_interval
 from hi_mnist.runs import TrainConfig
+from labs.shared import text_table
 from report.measures import class_agreement, score_samples
+from staff.pretrain.judge import Judge, load_judge
 
 SEEDS = range(5)
 BATCH = 200  # samples drawn at a time
@@ -39,37 +40,43 @@ DIGITS = np.arange(N_CLASSES)
 def measure_ae(ae, mnist: DataSet, standin: DataSet) -> dict:
     """How well the plane separates the digits, scored by mixtures that see no labels; and the reconstructions.
 
-    The training labels are used only by the figure for the 15 nearest neighbours.
+    Scores of mixtures are medians over ``SEEDS``. The training labels are used only by the 15 nearest neighbours.
+    "errors" holds the mixture's digit of each test image, int64 (N,), -1 where it is right.
     """
     codes, test_codes = (ae_encode(ae, images).astype(np.float64) for images in (mnist.train, mnist.test))
     mixtures = fit_mixtures(codes)
     runs = [scores.agreement(mnist.test_labels, mixture.predict(test_codes)) for mixture in mixtures]
-    accuracies = [run["accuracy"] for run in runs]
-    middle = np.argsort(accuracies, kind="stable")[(len(runs) - 1) // 2]
+    middle = np.argsort([run["accuracy"] for run in runs], kind="stable")[(len(runs) - 1) // 2]
+    clusters = mixtures[middle].predict(test_codes)
+    named = name_clusters(clusters, mnist.test_labels)[clusters]
     small_codes, small_test = (ae_encode(ae, images).astype(np.float64) for images in (standin.train, standin.test))
     both = np.concatenate([small_codes, small_test])
     both_labels = np.concatenate([standin.train_labels, standin.test_labels])
     own = [scores.agreement(standin.test_labels, m.predict(small_test)) for m in fit_mixtures(small_codes)]
     foreign = [scores.agreement(both_labels, mixture.predict(both)) for mixture in mixtures]
     neighbours = KNeighborsClassifier(15).fit(codes, mnist.train_labels)
-    return {
+    return medians(runs) | {
+        "lowest": min(run["accuracy"] for run in runs),
+        "own": medians(own)["accuracy"],
+        "foreign": medians(foreign)["accuracy"],
+        "neighbours": float(neighbours.score(test_codes, mnist.test_labels)),
+        "mse": float(np.mean((reconstruct(ae, mnist.test) - mnist.test / 255) ** 2)),
+        "pca": pca_mse(mnist.train, mnist.test),
         "parameters": sum(weights.numel() for weights in ae.parameters()),
-        "rows": {
-            f"mixture on the plane, {len(test_codes):,} test images": medians(runs),
-            f"the stand-in, own mixture, {len(small_test):,} test images": medians(own),
-            f"the stand-in, MNIST's mixture, all {len(both):,} images": medians(foreign),
-        },
-        "accuracy of each seed": accuracies,
-        "largest confusions": largest_confusions(mixtures[middle].predict(test_codes), mnist.test_labels),
-        "accuracy of 15 nearest neighbours": float(neighbours.score(test_codes, mnist.test_labels)),
-        "reconstruction, mse": float(np.mean((reconstruct(ae, mnist.test) - mnist.test / 255) ** 2)),
-        "PCA to 2, mse": pca_mse(mnist.train, mnist.test),
+        "confusions": largest_confusions(clusters, mnist.test_labels),
+        "errors": np.where(named == mnist.test_labels, -1, named),
     }
 
 
 def fit_mixtures(codes: np.ndarray) -> list[GaussianMixture]:
     """A mixture of K = 10 full Gaussians for each seed: real (N, d), without labels."""
     return [GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes) for seed in SEEDS]
+
+
+def clusters_of(ae, images: np.ndarray) -> np.ndarray:
+    """The clusters that a mixture finds in the codes of images uint8 (N, 1, 28, 28), without labels: int64 (N,)."""
+    codes = ae_encode(ae, images).astype(np.float64)
+    return GaussianMixture(N_CLASSES, max_iter=100, random_state=SEEDS[0]).fit_predict(codes)
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -178,7 +185,11 @@ def nearest_distance(queries: np.ndarray, images: np.ndarray) -> float:
 
 
 def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: int) -> dict:
-    """All figures of the diffusion model, beside real images and the lab's mixture, of 2 or more samples a class."""
+    """All figures of the diffusion model, beside real images and the lab's mixture, of 2 or more samples a class.
+
+    "errors" holds the samples of all ways, uint8 (N, 1, 28, 28), the digit asked for, and the one that the judge reads,
+    both int64 (N,), -1 where it is the one asked for.
+    """
     asked = DIGITS.repeat(per_class)
     floor = [f"real training images, draw {i}" for i in range(FLOOR_DRAWS)]
     samples = {
@@ -187,26 +198,29 @@ def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: 
     samples["GMM on PCA-10"] = mixture_samples(mnist, per_class)
     drawn = {str(way): draw_samples(net, way, per_class) for way in ways}
     rows = score_samples(samples | drawn, asked, (mnist.test, mnist.test_labels), judge)
+    read = {name: judge.predict(judge.features(images)) for name, images in (samples | drawn).items()}
     for name, images in (samples | drawn).items():
-        worst = min(class_agreement(asked, judge.predict(judge.features(images)))["per_class"])
+        worst = min(class_agreement(asked, read[name])["per_class"])
         rows[name] |= {"worst digit": worst, "exactly 0": float((images == 0).mean())}
     for name, images in drawn.items():
         rows[name]["nearest"] = nearest_distance(images, mnist.train)
     # What a perfect sampler would score; its Frechet distance varies with the draw.
     rows[floor[0]]["frechet"] = mean(rows[name]["frechet"] for name in floor)
+    taken = np.concatenate([np.where(read[name] == asked, -1, read[name]) for name in drawn])
     return {
         "parameters": sum(weights.numel() for weights in net.parameters()),
         "samples": len(asked),
         "rows": {name: row for name, row in rows.items() if name not in floor[1:]},
         "nearest training image of real test images": nearest_distance(mnist.test[:1000], mnist.train),
+        "errors": (np.concatenate(list(drawn.values())), np.tile(asked, len(drawn)), taken),
     }
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
-        "python -m benchmarks.quality",
+        "python -m staff.pretrain.quality",
         "Measure the two shipped networks.",
-        "python -m benchmarks.quality ddpm --way 50 1 0.3 0.7 --per_class 20",
+        "python -m staff.pretrain.quality ddpm --way 50 1 0.3 0.7 --per_class 20",
     )
     parts = parser.add_subparsers(dest="network", required=True)
     ae = parts.add_parser("ae", help="the AutoEncoder: clusters, reconstructions (about two minutes)")
@@ -228,16 +242,18 @@ def prepared(dataset: str) -> DataSet:
 
 
 def show(figures: dict) -> None:
-    """Print the single figures, and the rows as a table."""
+    """Print the single figures, and rows as a table."""
     for name, value in figures.items():
-        if name != "rows":
+        if name not in ("rows", "errors"):
             print(f"{name}: {format(value, '.4g') if isinstance(value, float) else value}")
-    rows = figures["rows"]
+    rows = figures.get("rows", {})
     columns = dict.fromkeys(name for row in rows.values() for name in row)
-    width = max(map(len, rows))
-    print(f"\n{'':{width}}" + "".join(f"  {name:>16}" for name in columns))
-    for name, row in rows.items():
-        print(f"{name:{width}}" + "".join(f"  {format(row[c], '.4g') if c in row else '':>16}" for c in columns))
+    print(
+        text_table(
+            ["", *columns],
+            [[name, *(f"{row[c]:.4g}" if c in row else "" for c in columns)] for name, row in rows.items()],
+        )
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from hi_mnist import files, networks
 from hi_mnist.data import N_CLASSES, DataSet
-from staff.augment import distort
-from staff.pretrain import Training
+from staff.pretrain.distortions import distort
+from staff.pretrain.loop import Training
 
 RECIPE = 2  # increase it with each change of the network or its training, so that the cache is not used for it
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from companion import one_thread  # noqa: F401
+from PIL import Image
 
-from benchmarks import judge, quality
 from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE, DataSet
 from model import AE, ClassUNet
+from staff.pretrain import card, judge, quality
 
 DIGITS = list(range(10))
 
@@ -86,12 +87,36 @@ def test_figures_are_complete(rng, monkeypatch, capsys):
     options = ["--way", "2", "0", "0", "1", "--way", "2", "1", "0", "1", "--per_class", "3"]
     assert quality.main(["ddpm", *options]) == 0
     ae, ddpm = shown
-    assert len(ae["rows"]) == 3 and all(0 <= row["accuracy"] <= 1 for row in ae["rows"].values())
-    assert len(ae["accuracy of each seed"]) == 5
+    assert all(0 <= ae[name] <= 1 for name in ("accuracy", "nmi", "lowest", "own", "foreign", "neighbours", "mse"))
+    assert (ae["errors"] >= 0).mean() == pytest.approx(1 - ae["accuracy"], abs=0.1)  # the median mixture's
     rows = ddpm["rows"]
     assert [name for name in rows if "steps" in name] == ["2 steps, guidance 0", "2 steps, guidance 1, in 0 to 1"]
     real = rows["real training images, draw 0"]
     assert real["diversity_pixels"] == pytest.approx(1, abs=0.02)  # noise is as diverse as noise
     assert real["exactly 0"] == pytest.approx(1 / 256, abs=2e-3)
     said = capsys.readouterr().out
-    assert said.isascii() and all(name in said for name in [*ae["rows"], *rows])
+    assert said.isascii() and all(name in said for name in [*set(ae) - {"errors"}, *rows])
+
+
+def test_a_card_keeps_its_text_and_shows_each_seed_its_figures_and_the_errors(rng, tmp_path):
+    few = noise(rng, 40, 20)
+    figures = dict.fromkeys(card.AE_ROWS, 0.5) | {
+        "parameters": 7,
+        "pca": 0.1,
+        "confusions": ["2 images of 3 among the 5s"],
+    }
+    errors = np.where(np.arange(20) < 13, 5, -1)
+    measured = {seed: figures | {"accuracy": seed / 10, "errors": errors} for seed in (3, 4, 9)}
+    for _ in range(2):  # the second call replaces what the first wrote
+        (tmp_path / "README.md").write_text(f"before\n{card.START}old{card.END}\nafter\n", encoding="utf-8")
+        card.write_ae(tmp_path, measured, 4, few)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    header, accuracy = (
+        next(line for line in text.splitlines() if start in line) for start in ("seed 3", "accuracy on")
+    )
+    assert [cell.strip() for cell in header.split("|")][2:6] == ["seed 3", "**seed 4, shipped**", "seed 9", "median"]
+    assert [cell.strip() for cell in accuracy.split("|")][2:6] == ["0.3000", "0.4000", "0.9000", "0.4000"]
+    assert "13 of 13 errors" in text and "2 images of 3 among the 5s" in text
+    with Image.open(tmp_path / "errors.png") as picture:
+        assert picture.size[0] > picture.size[1]  # two rows of twelve

@@ -1,0 +1,96 @@
+"""The model cards: what was measured, between two marks in a network's README.md, and pictures of the errors."""
+
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from hi_mnist import files
+from hi_mnist.data import DataSet
+from labs.shared import picture_grid, save_figure
+
+START, END = "<!-- measured -->", "<!-- end of what was measured -->"
+SHOWN = 60  # pictures of errors
+AE_ROWS = {  # figure of ``quality.measure_ae``: its name in the card, and its format
+    "accuracy": ("accuracy on the 10,000 test images", ".4f"),
+    "nmi": ("normalised mutual information", ".3f"),
+    "ari": ("adjusted Rand index", ".3f"),
+    "lowest": ("accuracy by the worst of five mixtures", ".4f"),
+    "neighbours": ("accuracy of 15 nearest neighbours in the plane", ".4f"),
+    "mse": ("reconstruction, mean squared error of a pixel in [0, 1]", ".4f"),
+    "own": ("the offline stand-in's 360 test images, own mixture, accuracy", ".3f"),
+    "foreign": ("all 1,797 images of the stand-in, MNIST's mixture, accuracy", ".3f"),
+    "likeness": ("agreement with the other seeds (adjusted Rand index, training images)", ".4f"),
+    "minutes": ("minutes of training", ".0f"),
+}
+DDPM_COLUMNS = {  # figure of ``quality.measure_ddpm``: its name in the card, and its format
+    "agreement": ("agreement", ".3f"),
+    "worst digit": ("worst digit", ".3f"),
+    "frechet": ("Frechet", ".3f"),
+    "diversity": ("diversity, features", ".2f"),
+    "diversity_pixels": ("diversity, pixels", ".2f"),
+    "exactly 0": ("pixels exactly 0", ".3f"),
+    "nearest": ("nearest training image", ".2f"),
+}
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
+
+
+def write(folder: Path, text: str) -> None:
+    """Put text between the marks of a folder's README.md, at its end if it has none."""
+    path = folder / "README.md"
+    card = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, _, rest = card.partition(START)
+    after = rest.partition(END)[2]
+    files.write_text(path, f"{before}{START}\n{text}\n{END}{after or chr(10)}")
+
+
+def write_ae(folder: Path, measured: dict[int, dict], chosen: int, mnist: DataSet) -> None:
+    """The autoencoder's card: the figures of each seed (``quality.measure_ae``), the errors of the chosen one."""
+    seeds = [f"**seed {seed}, shipped**" if seed == chosen else f"seed {seed}" for seed in measured]
+    rows = []
+    for key, (name, form) in AE_ROWS.items():
+        values = [figures[key] for figures in measured.values()]
+        rows.append([name, *(format(value, form) for value in (*values, median(values)))])
+    ours = measured[chosen]
+    lines = [
+        table(["", *seeds, "median"], rows),
+        f"{ours['parameters']:,} parameters. PCA to two numbers reconstructs with an error of {ours['pca']:.4f}. "
+        f"Largest confusions of the shipped seed: {', '.join(ours['confusions'])}.",
+        _errors(folder, mnist.test, mnist.test_labels, ours["errors"], "a 4 in the cluster of the 9s"),
+    ]
+    write(folder, "\n\n".join(lines))
+
+
+def write_ddpm(folder: Path, measured: dict, judge_accuracy: float, seed: int, minutes: float) -> None:
+    """The diffusion model's card: the figures of each way to draw (``quality.measure_ddpm``), and errors of all."""
+    rows = [
+        [name, *(format(row[key], form) if key in row else "" for key, (_, form) in DDPM_COLUMNS.items())]
+        for name, row in measured["rows"].items()
+    ]
+    cost = f"{measured['parameters']:,} parameters, trained in {minutes:.0f} minutes with seed {seed}"
+    real = measured["nearest training image of real test images"]
+    facts = (
+        f"{cost}. {measured['samples']:,} samples in each row, read by a judge of {judge_accuracy:.2%} test accuracy. "
+        f"The nearest training image of a real test image is {real:.2f} away."
+    )
+    errors = _errors(folder, *measured["errors"], "asked for as a 4, and read as a 9 by the judge")
+    write(folder, "\n\n".join([table(["samples", *(name for name, _ in DDPM_COLUMNS.values())], rows), facts, errors]))
+
+
+def _errors(folder: Path, images: np.ndarray, true: np.ndarray, taken: np.ndarray, said: str) -> str:
+    """Draw errors.png, at most ``SHOWN`` images taken for another digit (-1: right), and what the card says of it."""
+    wrong = np.flatnonzero(taken >= 0)
+    shown = wrong[np.linspace(0, len(wrong) - 1, min(SHOWN, len(wrong))).astype(int)]
+    shown = shown[np.lexsort((taken[shown], true[shown]))]
+    if not len(shown):
+        return "No error was found."
+    rows = [images[shown[i : i + 12], 0] / 255 for i in range(0, len(shown), 12)]
+    figure = picture_grid(rows)
+    for ax, i in zip(figure.axes, shown, strict=False):
+        ax.set_title(f"{true[i]} as {taken[i]}", fontsize=8)
+    save_figure(figure, folder / "errors.png")
+    return f"{len(shown)} of {len(wrong)} errors (4 as 9: {said}):\n\n![errors](errors.png)"
