@@ -140,7 +140,7 @@ def ae(plan: Plan) -> Iterator[Row]:
 
 
 def ddpm(plan: Plan) -> Iterator[Row]:
-    """Samples of the diffusion model; ``staff.pretrain.quality`` measures their quality."""
+    """Samples of the diffusion model; ``staff.pretrain`` measures their quality."""
     ours, theirs = networks.load_ddpm(), peers.DiffusersSampler()
     steps = 20 if plan.quick else 1000
     few = min(steps, 50)

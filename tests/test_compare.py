@@ -1,6 +1,5 @@
 """visualization.py --compare: each measure is what its name says, and the file is read back as written."""
 
-
 import numpy as np
 import pytest
 

@@ -45,7 +45,6 @@ staff.gradescope.__main__ 0 NEW.zip
 staff.gradescope.autograder 2 HOME
 benchmarks.__main__ 2 --only em --before HOME
 benchmarks.gallery 2 --results_path NEW
-staff.pretrain.quality 2 ae --ae NEW/x
 """
 
 

@@ -1,15 +1,13 @@
-"""Measure the two shipped networks; the figures in their model cards come from here.
+"""Measure the two networks; the figures in their model cards come from here. Of those that are shipped:
 
-    python -m staff.pretrain.quality ae                         clusters, reconstructions
-    python -m staff.pretrain.quality ddpm                       agreement, Frechet distance, diversity
-    python -m staff.pretrain.quality ddpm --way 50 1 0.3 0.7 --per_class 20      a quick look
+    >>> from hi_mnist import data, networks
+    >>> from staff.pretrain import quality
+    >>> quality.measure_ae(networks.load_ae(), data.load_data_set("mnist"), data.load_data_set("digits"))
 
 Reference figures (PCA, a mixture's samples, real images against real images) are measured in the same run.
 Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0 the background.
 """
 
-import argparse
-import sys
 from statistics import mean, median
 from typing import NamedTuple
 
@@ -22,14 +20,12 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from tqdm import tqdm
 
 from grading import scores
-from hi_mnist import cli, data, networks, prepare
-from hi_mnist.cli import LabError
-from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet, load_data_set
+from hi_mnist import data, networks
+from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet
 from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, ae_encode, guidance_interval
 from hi_mnist.runs import TrainConfig
-from labs.shared import text_table
 from report.measures import class_agreement, score_samples
-from staff.pretrain.judge import Judge, load_judge
+from staff.pretrain.judge import Judge
 
 SEEDS = range(5)
 BATCH = 200  # samples drawn at a time
@@ -128,20 +124,11 @@ class Way(NamedTuple):
         return f"{self.steps} steps, guidance {self.guidance:g}{part}"
 
 
-WAYS = [
-    Way(steps, *how) for steps in (DDPM_STEPS, 50) for how in ((0.0,), (DEFAULT_GUIDANCE, *guidance_interval(steps)))
+WAYS = [  # with the steps of the six, of --ddpm_steps 50 and of grade.py's further draws; without guidance and with it
+    Way(steps, *how)
+    for steps in (DDPM_STEPS, 50, 25)
+    for how in ((0.0,), (DEFAULT_GUIDANCE, *guidance_interval(steps)))
 ]
-
-
-def ways_of(asked: list[list[float]]) -> list[Way]:
-    """What ``--way`` asks for. Raises LabError if a value is out of range."""
-    for steps, guidance, low, high in asked:
-        if not (steps in range(1, DDPM_STEPS + 1) and 0 <= guidance <= 100 and 0 <= low < high <= 1):
-            given = f"{steps:g} {guidance:g} {low:g} {high:g}"
-            raise LabError(
-                f"--way takes 1 to {DDPM_STEPS} steps, a guidance of 0 to 100, 0 <= LOW < HIGH <= 1: {given}"
-            )
-    return [Way(int(steps), *others) for steps, *others in asked]
 
 
 def balanced_subset(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
@@ -214,61 +201,3 @@ def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: 
         "nearest training image of real test images": nearest_distance(mnist.test[:1000], mnist.train),
         "errors": (np.concatenate(list(drawn.values())), np.tile(asked, len(drawn)), taken),
     }
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = cli.make_parser(
-        "python -m staff.pretrain.quality",
-        "Measure the two shipped networks.",
-        "python -m staff.pretrain.quality ddpm --way 50 1 0.3 0.7 --per_class 20",
-    )
-    parts = parser.add_subparsers(dest="network", required=True)
-    ae = parts.add_parser("ae", help="the AutoEncoder: clusters, reconstructions (about two minutes)")
-    ddpm = parts.add_parser("ddpm", help="the diffusion model: agreement, Frechet distance, diversity")
-    ddpm.add_argument("--way", type=float, nargs=4, action="append", metavar=("STEPS", "GUIDANCE", "LOW", "HIGH"),
-                      help="a way to draw: 1000 steps are ancestral, fewer are DDIM; guidance acts from LOW to HIGH of "
-                      "the process, 0 clean to 1 noise; may be repeated (default: 1000 and 50 steps, without guidance "
-                      "and as the lab draws)")  # fmt: skip
-    ddpm.add_argument("--per_class", type=int, default=100, metavar="N", help="samples per digit (default: 100)")
-    for name, network in (("ae", ae), ("ddpm", ddpm)):
-        cli.one_line_errors(network)  # a subparser does not inherit this from its parent
-        cli.add_options(network, name)
-    return parser
-
-
-def prepared(dataset: str) -> DataSet:
-    """A data set; fetched first if it is missing."""
-    return load_data_set(prepare.ensure(dataset))
-
-
-def show(figures: dict) -> None:
-    """Print the single figures, and rows as a table."""
-    for name, value in figures.items():
-        if name not in ("rows", "errors"):
-            print(f"{name}: {format(value, '.4g') if isinstance(value, float) else value}")
-    rows = figures.get("rows", {})
-    columns = dict.fromkeys(name for row in rows.values() for name in row)
-    print(
-        text_table(
-            ["", *columns],
-            [[name, *(f"{row[c]:.4g}" if c in row else "" for c in columns)] for name, row in rows.items()],
-        )
-    )
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    if args.network == "ae":
-        show(measure_ae(networks.load_ae(args.ae), prepared("mnist"), prepared("digits")))
-        return 0
-    ways = ways_of(args.way) if args.way else WAYS
-    if args.per_class < 2:
-        raise LabError(f"--per_class must be at least 2, got {args.per_class}")
-    net, mnist = networks.load_ddpm(args.ddpm), prepared("mnist")
-    judge, accuracy = load_judge(mnist)
-    show({"the judge's test accuracy": accuracy} | measure_ddpm(net, judge, mnist, ways, args.per_class))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(cli.run_script(main))
