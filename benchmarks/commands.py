@@ -20,7 +20,7 @@ def grading(plan: Plan) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         home, environment = Path(name), {"LAB_HOME": name}
 
-        def measure(what: str, command: Callable[[str], list], rounds: int, target: float | None, hand_ins=1, note="") -> Row:
+        def measure(what: str, command: Callable[[str], list], rounds: int, target=None, hand_ins=1, note="") -> Row:
             """A command, of which each run gets an empty folder, in all trees."""
 
             def run(tree: Path) -> None:
@@ -44,7 +44,7 @@ def grading(plan: Plan) -> Iterator[Row]:
         code, sixes = ["-m", "grading", "submission.py"], ["grade.py", "--sample_index", "6", "--results_path", run]
         yield measure("python -m grading submission.py", lambda _: code, 5, 2.2)
         twice = "12 s are promised; ours draws the thousand steps twice, with and without guidance"
-        yield measure("grade.py with both sixes", lambda _: sixes, 2, None, note=twice)
+        yield measure("grade.py with both sixes", lambda _: sixes, 2, note=twice)
         grade = ["-m", "staff.grade_class", class_folder, "--dataset", dataset]
         for what, more, target in (("reproduced", [], 1.5), ("not reproduced", ["--no-rerun"], 2.1)):
             command = functools.partial(lambda more, folder: [*grade, *more, "--out", folder], more)
