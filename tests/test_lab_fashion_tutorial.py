@@ -211,7 +211,7 @@ def test_stored_notebook_was_run_from_top_to_bottom_and_is_small():
     assert len(text) < 600_000 and str(Path.home()) not in text
     printed = "".join("".join(output["text"]) for output in outputs if "text" in output)
     losses = re.findall(r"epoch \d: (0\.\d+)", printed)
-    assert len(losses) == 5 and float(losses[-1]) <= 0.29
+    assert len(losses) == 5 and float(losses[-1]) <= 0.295
     for name in ("PCA", "kernel PCA", "t-SNE", "LLE", "Isomap", "UMAP"):
         assert re.search(rf"^{name} .* s ", printed, re.MULTILINE)
 

@@ -40,7 +40,7 @@ staff.grade_class 0 RUN --out NEW
 staff.grade_class 0 merge --out HOME --marks NEW
 staff.grade_class 2 repeat 张三 --out HOME
 staff.rehearse 2 RUN
-staff.pretrain 2 ae --data_dir NEW --work_dir HOME
+staff.pretrain.__main__ 2 ae --data_dir NEW --work_dir HOME
 staff.gradescope.__main__ 0 NEW.zip
 staff.gradescope.autograder 2 HOME
 benchmarks.__main__ 2 --only em --before HOME
