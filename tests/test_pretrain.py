@@ -81,8 +81,16 @@ def test_labels_change_nothing_about_the_autoencoder_and_a_finished_training_is_
     train("ae", tmp_path / "again", work, *SHORT)
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights[0]
     assert card.START in (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
-    with pytest.raises(LabError, match="other settings"):
-        train("ae", out, work, *SHORT, "--contrast_steps", 5)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(autoencoder, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train("ae", out, tmp_path / "killed", *SHORT)
+    for folder in (work, tmp_path / "killed"):
+        with pytest.raises(LabError, match="other settings"):
+            train("ae", out, folder, *SHORT, "--contrast_steps", 5)
 
 
 def test_the_network_is_chosen_that_agrees_best_with_the_others():

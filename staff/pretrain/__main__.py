@@ -96,22 +96,20 @@ def trained(folder: Path, args: Options, device, train: Callable[[], torch.nn.Mo
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     asked = {name: value for name, value in dataclasses.asdict(args).items() if name not in FREE}
-    facts = {"settings": asked, "minutes": 0.0, "device": str(device), "done": False}
-    if (folder / "facts.json").exists():
-        facts = files.read_json(folder / "facts.json")
+    path = folder / "facts.json"
+    facts = {"settings": asked, "minutes": 0.0, "done": False} | files.read_json(path)
     if facts["settings"] != asked:
-        raise LabError(
-            f"{folder} holds a training with other settings; give the same ones, another --work_dir or --restart"
-        )
-    if facts["done"]:
-        return facts["minutes"]
-    start, before = time.monotonic(), facts["minutes"]
-    try:
-        save_network(train(), folder)
-        facts["done"] = True
-    finally:
-        facts["minutes"] = before + (time.monotonic() - start) / 60
-        files.write_text(folder / "facts.json", json.dumps(facts, indent=2))
+        what = f"{folder} holds a training with other settings"
+        raise LabError(f"{what}; give the same ones, another --work_dir or --restart")
+    if not facts["done"]:
+        files.write_text(path, json.dumps(facts))  # now: a kill leaves no time for it
+        start = time.monotonic()
+        try:
+            save_network(train(), folder)
+            facts["done"] = True
+        finally:
+            facts["minutes"] += (time.monotonic() - start) / 60
+            files.write_text(path, json.dumps(facts))
     return facts["minutes"]
 
 
