@@ -33,7 +33,7 @@ class AE(nn.Module, PyTorchModelHubMixin):
         out_channels: channels of the reconstruction.
     """
 
-    feature_dim = 256  # width of the encoder's features, which lie before its last five layers
+    feature_dim = 256  # width of what ``trunk`` returns
 
     def __init__(self, in_channels: int = 1, embedding_dim: int = 2, out_channels: int = 1):
         super().__init__()
@@ -65,6 +65,11 @@ class AE(nn.Module, PyTorchModelHubMixin):
             nn.ConvTranspose2d(32, out_channels, 4, stride=2, padding=1),  # 14x14 -> 28x28
             nn.Sigmoid(),
         )
+
+    @property
+    def trunk(self) -> nn.Sequential:
+        """The encoder up to its features, before the layers that bring them to the plane."""
+        return self.encoder[:-5]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and reconstruct.

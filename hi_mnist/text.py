@@ -45,3 +45,8 @@ def size(n_bytes: int) -> str:
         if n_bytes >= unit:
             return f"{n_bytes / unit:.3g} {name}"
     return f"{n_bytes} bytes"
+
+
+def markdown_table(head: list[str], rows: list[list[str]], rule: str = "---") -> str:
+    """A table of Markdown cells; ``rule`` aligns the columns after the first."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---", *[rule] * (len(head) - 1)], *rows))

@@ -22,7 +22,7 @@ from hi_mnist.cli import LabError
 from hi_mnist.files import ROOT, read_json, results_dir, write_text
 from hi_mnist.projections import PROJECTIONS
 from hi_mnist.runs import SavedRun, TrainConfig
-from hi_mnist.text import markdown
+from hi_mnist.text import markdown, markdown_table
 from report import compare, document, report_page, sweep
 
 FILE, PRINT = "report.md", "report_print.html"
@@ -77,9 +77,9 @@ def _digest(text: str) -> str:
 
 
 def _table(head: list[str], rows: list[list], rule: str = "---") -> str:
-    """A Markdown table with escaped cells; ``rule`` aligns the columns after the first."""
+    """A Markdown table with escaped cells."""
     first, *others = ([markdown(cell) for cell in row] for row in (head, *rows))
-    return "\n".join(f"| {' | '.join(line)} |" for line in (first, ["---", *[rule] * (len(head) - 1)], *others))
+    return markdown_table(first, others, rule)
 
 
 def _number(value: float | None, digits: int = 4) -> str:

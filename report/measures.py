@@ -133,7 +133,7 @@ class Judge:
 
     def __init__(self, ae, images: np.ndarray, labels: np.ndarray):
         # networks.ae_encode needs only these two attributes
-        self._net = SimpleNamespace(encoder=ae.encoder[:-5], parameters=ae.parameters)
+        self._net = SimpleNamespace(encoder=ae.trunk, parameters=ae.parameters)
         some = np.random.default_rng(0).permutation(len(images))[:JUDGE_IMAGES]
         raw = networks.ae_encode(self._net, images[some])
         self._scaler = StandardScaler().fit(raw)

@@ -49,7 +49,7 @@ def test_a_loss_that_is_not_a_number_stops_with_a_remedy(tmp_path):
 
 
 def small(monkeypatch, tmp_path, train_labels):
-    """A data set of 64 images of noise in the place of all, a quick plane, and no measuring of what is noise."""
+    """A data set of 64 images of noise in the place of all, and a plane that takes no time."""
     images = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
     monkeypatch.setattr(pretrain.prepare, "ensure", lambda dataset, data_dir=None: dataset)
     monkeypatch.setattr(pretrain, "load_data_set", lambda dataset: DataSet(images, train_labels, images, train_labels))

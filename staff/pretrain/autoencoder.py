@@ -41,7 +41,7 @@ class Contrast(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.trunk = AE().encoder[:-5]
+        self.trunk = AE().trunk
         self.head = nn.Sequential(nn.Linear(AE.feature_dim, AE.feature_dim), nn.ReLU(), nn.Linear(AE.feature_dim, 64))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def fit_autoencoder(images: Tensor, plane: Tensor, trunk, *, steps, batch, seed,
     """
     torch.manual_seed(seed)
     ae = AE().to(device, memory_format=torch.channels_last)
-    ae.encoder[:-5].load_state_dict(trunk.state_dict())
+    ae.trunk.load_state_dict(trunk.state_dict())
     training = Training(ae, "ae-3-autoencoder", steps, work_dir, lr=2e-3, seed=seed, ema=0.998)
 
     def loss(generator):

@@ -7,6 +7,7 @@ import numpy as np
 
 from hi_mnist import files
 from hi_mnist.data import DataSet
+from hi_mnist.text import markdown_table
 from labs.shared import picture_grid, save_figure
 
 START, END = "<!-- measured -->", "<!-- end of what was measured -->"
@@ -34,11 +35,6 @@ DDPM_COLUMNS = {  # figure of ``quality.measure_ddpm``: its name in the card, an
 }
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
-
-
 def write(folder: Path, text: str) -> None:
     """Put text between the marks of a folder's README.md, at its end if it has none."""
     path = folder / "README.md"
@@ -57,7 +53,7 @@ def write_ae(folder: Path, measured: dict[int, dict], chosen: int, mnist: DataSe
         rows.append([name, *(format(value, form) for value in (*values, median(values)))])
     ours = measured[chosen]
     lines = [
-        table(["", *seeds, "median"], rows),
+        markdown_table(["", *seeds, "median"], rows),
         f"{ours['parameters']:,} parameters. PCA to two numbers reconstructs with an error of {ours['pca']:.4f}. "
         f"Largest confusions of the shipped seed: {', '.join(ours['confusions'])}.",
         _errors(folder, mnist.test, mnist.test_labels, ours["errors"], "a 4 in the cluster of the 9s"),
@@ -78,7 +74,10 @@ def write_ddpm(folder: Path, measured: dict, judge_accuracy: float, seed: int, m
         f"The nearest training image of a real test image is {real:.2f} away."
     )
     errors = _errors(folder, *measured["errors"], "asked for as a 4, and read as a 9 by the judge")
-    write(folder, "\n\n".join([table(["samples", *(name for name, _ in DDPM_COLUMNS.values())], rows), facts, errors]))
+    write(
+        folder,
+        "\n\n".join([markdown_table(["samples", *(name for name, _ in DDPM_COLUMNS.values())], rows), facts, errors]),
+    )
 
 
 def _errors(folder: Path, images: np.ndarray, true: np.ndarray, taken: np.ndarray, said: str) -> str:

@@ -64,15 +64,20 @@ def measure_ae(ae, mnist: DataSet, standin: DataSet) -> dict:
     }
 
 
+def fit_mixture(codes: np.ndarray, seed: int) -> GaussianMixture:
+    """A mixture of K = 10 full Gaussians of codes float64 (N, d), without labels."""
+    return GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes)
+
+
 def fit_mixtures(codes: np.ndarray) -> list[GaussianMixture]:
-    """A mixture of K = 10 full Gaussians for each seed: real (N, d), without labels."""
-    return [GaussianMixture(N_CLASSES, max_iter=100, random_state=seed).fit(codes) for seed in SEEDS]
+    """``fit_mixture`` for each seed."""
+    return [fit_mixture(codes, seed) for seed in SEEDS]
 
 
 def clusters_of(ae, images: np.ndarray) -> np.ndarray:
     """The clusters that a mixture finds in the codes of images uint8 (N, 1, 28, 28), without labels: int64 (N,)."""
     codes = ae_encode(ae, images).astype(np.float64)
-    return GaussianMixture(N_CLASSES, max_iter=100, random_state=SEEDS[0]).fit_predict(codes)
+    return fit_mixture(codes, SEEDS[0]).predict(codes)
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -145,7 +150,7 @@ def mixture_samples(mnist: DataSet, per_class: int) -> np.ndarray:
     rows = data.flatten(mnist.train).astype(np.float32)
     pca = PCA(TrainConfig.embedding_dim, svd_solver="covariance_eigh").fit(rows)
     codes = pca.transform(rows).astype(np.float64)
-    gmm = GaussianMixture(N_CLASSES, max_iter=100, random_state=TrainConfig.seed).fit(codes)
+    gmm = fit_mixture(codes, TrainConfig.seed)
     components = np.argsort(name_clusters(gmm.predict(codes), mnist.train_labels))  # in the order of the digits
     rng = np.random.default_rng(TrainConfig.seed)
     drawn = [rng.multivariate_normal(gmm.means_[k], gmm.covariances_[k], per_class) for k in components]
