@@ -6,7 +6,7 @@
     python -m benchmarks --quick                             small sizes: does everything run?
 
 The data are the lab's (MNIST_DIR, else prepared or downloaded data, else the stand-in). It prints sections for
-RESULTS.md, of which the README repeats five rows.
+RESULTS.md, of which the README repeats some rows.
 """
 
 import argparse

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
-COLUMNS = ("what", "peer", "ours", "peer's", "ratio", "promised")
+from hi_mnist.text import markdown_table
+
+COLUMNS = ["what", "peer", "ours", "peer's", "ratio", "promised"]
 
 
 @dataclass
@@ -27,21 +29,17 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"
 
 
-def line(row: Row) -> str:
+def cells(row: Row) -> list[str]:
     """A row of the table, in the order of ``COLUMNS``."""
     ratio = row.theirs and row.theirs / row.ours
     promised = f"{row.target:g}x" + ", missed" * (ratio < row.target) if ratio and row.target else ""
     times = seconds(row.ours), seconds(row.theirs), f"{ratio:.3g}x" if ratio else ""
-    return _table_line(row.what, row.peer, *times, promised)
-
-
-def _table_line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    return [row.what, row.peer, *times, promised]
 
 
 def section(name: str, rows: list[Row], about: str) -> str:
     """A case's section; ``about`` says on what it was measured."""
-    table = [_table_line(*COLUMNS), _table_line(*("---",) * len(COLUMNS)), *map(line, rows)]
+    table = markdown_table(COLUMNS, [cells(row) for row in rows])
     notes = [f"- {row.what}{row.peer and ', ' + row.peer}: {row.note}" for row in rows if row.note]
-    parts = [f"## {name}", "\n".join(table), "\n".join(notes), f"{date.today().isoformat()}, {about}."]
+    parts = [f"## {name}", table, "\n".join(notes), f"{date.today().isoformat()}, {about}."]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -146,29 +146,30 @@ def score_performance(run: SavedRun, db: float | None, db_sklearn: float | None,
     return entry | ({"hint": hint} if points <= PERFORMANCE_POINTS - 0.05 else {})
 
 
-def score_index(run: SavedRun, k: int | None, images: DataSet, digit: int = ASKED_DIGIT) -> dict:
+def score_index(run: SavedRun, k: int | None, images: DataSet) -> dict:
     """Question 6: right if the most frequent true digit of cluster ``k``, any number or None, is 6.
 
     If no cluster qualifies, the one with the most sixes is right. The training images decide: the pictures show them.
     """
-    entry = question("sample_index", f'6 the cluster of "{digit}"', SAMPLE_INDEX_POINTS)
+    entry = question("sample_index", f'6 the cluster of "{ASKED_DIGIT}"', SAMPLE_INDEX_POINTS)
     if not run.config.use_pca:
         return entry | {"verdict": "SKIPPED", "message": "only PCA runs are asked for their cluster"}
     if k is None:
         message = "no --sample_index given: compare true_*.png with cluster_*.png and pass the number of the cluster"
-        return entry | {"verdict": "SKIPPED", "message": f"{message} where the digit {digit} is"}
+        return entry | {"verdict": "SKIPPED", "message": f"{message} where the digit {ASKED_DIGIT} is"}
     if not 0 <= k < run.n_components:
         told = f"there is no cluster {k}: they are numbered 0 to {run.n_components - 1}"
         return entry | {"verdict": "WRONG", "message": told}
     held = count_labels(images.train_labels, runs.cluster_labels(run, images.train), run.n_components)
-    of_digit = np.flatnonzero((held[:, digit] == held.max(axis=1)) & (held[:, digit] > 0))
-    right = of_digit if len(of_digit) else np.flatnonzero(held[:, digit] == held[:, digit].max())
+    sixes = held[:, ASKED_DIGIT]
+    mostly = np.flatnonzero((sixes == held.max(axis=1)) & (sixes > 0))
+    right = mostly if len(mostly) else np.flatnonzero(sixes == sixes.max())
     total = int(held[k].sum())
     if np.count_nonzero(held.sum(axis=1)) < 2:
         message = "all images lie in one cluster: there is none to choose"
         return entry | {"verdict": "WRONG", "message": message, "hint": "train with --n_components 10"}
     if k in right:
-        message = f"cluster {k} holds {held[k, digit]} sixes among its {total} training images"
+        message = f"cluster {k} holds {sixes[k]} sixes among its {total} training images"
         return entry | {"score": float(SAMPLE_INDEX_POINTS), "verdict": "PASS", "message": message}
     most = f"its most frequent digit is {held[k].argmax()}" if total else "it is empty"
     hint = "find the 6 in true_tsne.png, and the number at the same place in cluster_tsne.png"

@@ -28,10 +28,10 @@ def one_line(text: object, longest: int = 200) -> str:
     return plain(" ".join(plain(text, 20 * longest).split()), longest)
 
 
-def markdown(text: object, longest: int = 4000) -> str:
+def markdown(text: object) -> str:
     """Text on one line, escaped so that it has no markup in Markdown or HTML."""
     escaped = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-    return _MARKDOWN.sub(lambda c: escaped.get(c[0], f"\\{c[0]}"), one_line(text, longest))
+    return _MARKDOWN.sub(lambda c: escaped.get(c[0], f"\\{c[0]}"), one_line(text, 4000))
 
 
 def listed(names: list[str], separator: str = ", ") -> str:

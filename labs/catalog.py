@@ -51,7 +51,7 @@ class Lab:
 
     def check(self, source: bytes, **how) -> list[dict]:
         """Check a submission; ``how`` are other arguments of ``checks.check_code``."""
-        return checks.check_code(source, questions=self.questions, tasks=self.tasks, **how)
+        return checks.check_code(source, questions=self.questions, tasks=self.tasks, limits=self.limits, **how)
 
     def result(self, source: bytes, only: str | None = None, seed: int = 0) -> dict:
         """What ``python -m grading`` tells of a submission, or of its answer to one question: ``table.summary``."""

@@ -22,15 +22,15 @@ class Clustering:
     def members(self, k: int) -> np.ndarray:
         return np.flatnonzero(self.cluster == k)
 
-    def typical(self, k: int, count: int = 10) -> np.ndarray:
-        """The members nearest to the centre, nearest first: indices of images."""
+    def typical(self, k: int) -> np.ndarray:
+        """The ten members nearest to the centre, nearest first: indices of images."""
         members = self.members(k)
-        return members[np.argsort(self.distance[members], kind="stable")[:count]]
+        return members[np.argsort(self.distance[members], kind="stable")[:10]]
 
-    def doubtful(self, k: int, count: int = 10) -> np.ndarray:
-        """The members with the lowest certainty, lowest first: indices of images."""
+    def doubtful(self, k: int) -> np.ndarray:
+        """The ten members with the lowest certainty, lowest first: indices of images."""
         members = self.members(k)
-        return members[np.argsort(self.certainty[members], kind="stable")[:count]]
+        return members[np.argsort(self.certainty[members], kind="stable")[:10]]
 
 
 def clustering(run: SavedRun, images: np.ndarray) -> Clustering:

@@ -4,7 +4,7 @@
     >>> frechet_distance(features, features)
     0.0
 
-``report.compare`` shows the results to a student; ``benchmarks/`` measures samples with another judge.
+``report.compare`` shows the results to a student; ``staff.pretrain`` measures samples with another judge.
 Symbols: N images or samples, F features, K classes. Pixels are 0..255.
 """
 
@@ -81,13 +81,13 @@ def gmm_accuracy(plane: np.ndarray, labels: np.ndarray, seed: int) -> float:
 # --------------------------------------------------------------------------- samples
 
 
-def class_agreement(asked: np.ndarray, judged: np.ndarray, k: int = 10) -> dict:
-    """How often a judge saw the class that was asked for: ``overall`` and ``per_class`` (k shares).
+def class_agreement(asked: np.ndarray, judged: np.ndarray) -> dict:
+    """How often a judge saw the class that was asked for: ``overall`` and ``per_class`` (ten shares).
 
-    Both arrays are int (N,), 0 to k - 1; every class must be asked for.
+    Both arrays are int (N,), 0 to 9; every class must be asked for.
     """
     right = asked == judged
-    return {"overall": float(right.mean()), "per_class": [float(right[asked == c].mean()) for c in range(k)]}
+    return {"overall": float(right.mean()), "per_class": [float(right[asked == c].mean()) for c in range(N_CLASSES)]}
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:

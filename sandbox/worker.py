@@ -1,7 +1,7 @@
 """What the child process does with a submission: load it, and answer questions by it, arrays in, arrays out.
 
-``child.py`` runs it. It knows neither right answers nor scores, so student code cannot find or forge them. The
-functions can be imported too: benchmarks score trusted code in one process.
+``child.py`` runs it. It knows neither right answers nor scores, so student code cannot find or forge them.
+``grading.checks.ask_here`` asks code that is loaded already, without a process.
 """
 
 import __future__

@@ -24,13 +24,13 @@ import sandbox
 from hi_mnist import cli, files, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS
-from hi_mnist.holders import lock
 from hi_mnist.settings import add_flags, from_args, setting
 from hi_mnist.text import listed, one_line
 from labs import catalog
 from sandbox import bubblewrap
 from staff import appeal, archives, export, grade_one, gradebook, merge, pages, regrade, rerun, roster, rubric
 from staff.grade_one import Settings
+from staff.holders import lock
 from staff.late import Policy
 from staff.marks import TEMPLATE, write_template
 from staff.pool import Grader, Job, Pool, records

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from contextlib import nullcontext
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,13 +14,12 @@ from conftest import wait_until
 from small_class import RIGHT, UNSANDBOXED, add, add_copies, feedback, play, said, table, zipped
 
 from hi_mnist.cli import LabError
-from hi_mnist.files import read_json
-from hi_mnist.holders import lock
+from hi_mnist.files import ROOT, read_json
 from sandbox import bubblewrap
 from staff import archives, grade_class, grade_one, gradebook, merge
+from staff.holders import lock
 
 pytest_plugins = ["small_class"]
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def statuses(rows: dict[str, dict]) -> list[str]:

@@ -168,7 +168,7 @@ def judge(tmp_path, monkeypatch, files_below):
 
 
 def can_hold(case: handins.Case) -> bool:
-    """docs/staff.md says what is enforced on systems other than Linux."""
+    """docs/staff_reference.md says what is enforced on systems other than Linux."""
     return not (
         (case.family == "hostile" and not sys.platform.startswith("linux"))
         or (case.needs == "bubblewrap" and bubblewrap.unavailable())

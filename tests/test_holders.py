@@ -13,7 +13,7 @@ import pytest
 import train
 from hi_mnist import cli, files, runs
 from hi_mnist.files import ROOT
-from hi_mnist.holders import Held, lock
+from staff.holders import Held, lock
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ def test_a_lock_names_its_holder_and_is_free_afterwards(tmp_path):
 KILLED = """
 import sys, time
 sys.path.insert(0, {root!r})
-from hi_mnist import files, holders
+from hi_mnist import files
+from staff import holders
 with holders.lock(holders.Path({lock!r}), "it"), files.scratch("lab-box-") as folder:
     (folder / "file").touch()
     print(folder, flush=True)

@@ -4,7 +4,8 @@ import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from hi_mnist.files import ROOT
+
 SCRIPTS = ("train", "visualization", "grade", "load_resources")
 # From the bottom up. The first part of a module's name gives its layer; modules of one layer may import each other.
 # ``python -m grading`` is a script: it knows all labs, and nothing imports it.

@@ -5,12 +5,11 @@ import re
 
 import companion
 import pytest
+from hub import NOWHERE
 from test_docs import LAB, commands
 
 from hi_mnist.files import ROOT
 from staff import handout, notebook
-
-NOWHERE = "http://127.0.0.1:9"  # nothing listens there
 
 
 def test_the_notebook_is_the_one_that_the_lab_text_makes():

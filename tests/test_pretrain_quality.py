@@ -71,8 +71,8 @@ def test_figures_are_complete(rng):
     assert all(0 <= ae[name] <= 1 for name in ("accuracy", "nmi", "lowest", "own", "foreign", "neighbours", "mse"))
     assert (ae["errors"] >= 0).mean() == pytest.approx(1 - ae["accuracy"], abs=0.1)  # the median mixture's
     rows = ddpm["rows"]
-    assert [name for name in rows if "steps" in name] == ["2 steps, guidance 0", "2 steps, guidance 1, in 0 to 1"]
-    real = rows["real training images, draw 0"]
+    assert [name for name in rows if "steps" in name] == ["2 steps, guidance 0", "2 steps, guidance 1 in 0.3 to 0.7"]
+    real = rows["real training images, mean of draws"]
     assert real["diversity_pixels"] == pytest.approx(1, abs=0.02)  # noise is as diverse as noise
     assert real["exactly 0"] == pytest.approx(1 / 256, abs=2e-3)
     images, asked, read = ddpm["errors"]
@@ -88,6 +88,7 @@ def test_a_card_keeps_its_text_and_shows_each_seed_its_figures_and_the_errors(rn
     }
     errors = np.where(np.arange(20) < 13, 5, -1)
     measured = {seed: figures | {"accuracy": seed / 10, "errors": errors} for seed in (3, 4, 9)}
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "README.md").write_text(f"before\n{card.START}old{card.END}\nafter\n", encoding="utf-8")
     card.write_ae(tmp_path, measured, 9, few)
     card.write_ae(tmp_path, measured, 4, few)  # replaces what the first call wrote
@@ -98,6 +99,6 @@ def test_a_card_keeps_its_text_and_shows_each_seed_its_figures_and_the_errors(rn
     )
     assert [cell.strip() for cell in header.split("|")][2:6] == ["seed 3", "**seed 4, shipped**", "seed 9", "median"]
     assert [cell.strip() for cell in accuracy.split("|")][2:6] == ["0.3000", "0.4000", "0.9000", "0.4000"]
-    assert "13 of 13 errors" in text and "2 images of 3 among the 5s" in text
+    assert "13 of 13 errors in 20 images" in text and "2 images of 3 among the 5s" in text
     with Image.open(tmp_path / "errors.png") as picture:
         assert picture.size[0] > picture.size[1]  # two rows of twelve

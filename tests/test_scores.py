@@ -176,7 +176,7 @@ def test_ae_runs_are_neither_scored_nor_asked_for_their_cluster():
 # --------------------------------------------------------------------------- 6 the cluster of "6"
 
 
-def answer(counts: dict[int, dict[int, int]], k: int | None, **options) -> dict:
+def answer(counts: dict[int, dict[int, int]], k: int | None) -> dict:
     """Score the answer ``k`` if cluster c holds ``counts[c][digit]`` images of each digit."""
     pairs = [(digit, c) for c, held in counts.items() for digit, n in held.items() for _ in range(n)]
     labels, clusters = np.array(pairs).T
@@ -186,7 +186,7 @@ def answer(counts: dict[int, dict[int, int]], k: int | None, **options) -> dict:
     asked = run(K=4)
     asked.components, asked.mean = np.eye(2, 784), np.zeros(784)
     asked.means = np.column_stack([50.0 * np.arange(4), np.zeros(4)])
-    return scores.score_index(asked, k, DataSet(images, labels, images, labels), **options)
+    return scores.score_index(asked, k, DataSet(images, labels, images, labels))
 
 
 MAJORITY = {0: {6: 10, 5: 3}, 1: {6: 4, 0: 90}, 2: {3: 7}}
@@ -207,7 +207,6 @@ def test_the_right_clusters_pass_and_no_others():
             expected = ("PASS", 5.0) if k in right else ("WRONG", 0.0)
             assert (entry["verdict"], entry["score"]) == expected, f"{counts}, cluster {k}"
             assert bool(entry["hint"]) != (k in right)
-    assert [answer(MAJORITY, k, digit=0)["verdict"] for k in (0, 1)] == ["WRONG", "PASS"]
 
 
 def test_messages_tell_what_the_cluster_holds_but_not_the_right_one():

@@ -1,6 +1,5 @@
 """A class of forty with two hostile hand-ins: no other row changes, a killed grading loses nothing, nothing is left."""
 
-import csv
 import io
 import os
 import signal
@@ -13,9 +12,10 @@ import handins
 import psutil
 import pytest
 from conftest import wait_until
-from small_class import UNSANDBOXED, zipped
+from small_class import UNSANDBOXED, table, zipped
 
-ROOT = Path(__file__).resolve().parent.parent
+from hi_mnist.files import ROOT
+
 # Fills the disk, the memory, the table of processes and files, each in a question of its own; the other one takes time.
 GREEDY = {
     "1.1 E-step": """
@@ -64,8 +64,7 @@ def command(folder: Path, out: Path, *options: str) -> list[str]:
 
 
 def rows(out: Path) -> dict[str, dict]:
-    with (out / "gradebook.csv").open(encoding="utf-8-sig", newline="") as file:
-        return {row["hand_in"]: row for row in csv.DictReader(file)}
+    return {row["hand_in"]: row for row in table(out / "gradebook.csv")}
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""What the questions share: their form, reading answers safely, and comparing and showing numbers."""
+"""What the questions share: their form, reading answers safely, and comparing and showing numbers.
+
+The companion labs' questions on networks share ``explained``, ``activation_fault``, ``dense_fault`` and ``descent``.
+"""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -7,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 
-Arrays = dict[str, np.ndarray]
+from hi_mnist.files import Arrays
+
 MOMENT_TOLERANCE = 3e-5  # relative to the largest entry
 FLOAT32 = 1e-5  # absolute, on numbers of about 1 that float32 computed
 Slips = list[tuple[dict, str, str]]

@@ -202,10 +202,10 @@ def plot_errors(trained, rows: list[Row], path: Path, paper: bool) -> None:
     shared.save_figure(figure, path)
 
 
-def plot_filters(fc: np.ndarray, path: Path, side: int = 8) -> None:
-    """What ``side`` squared units of the lowest RBM look for: their weights in fc, float (D, H), the largest first."""
-    order = np.argsort(-np.linalg.norm(fc, axis=0))[: side**2]
+def plot_filters(fc: np.ndarray, path: Path) -> None:
+    """What 64 units of the lowest RBM look for: their weights in fc, float (D, H), the largest first."""
+    order = np.argsort(-np.linalg.norm(fc, axis=0))[:64]
     units = [(fc[:, unit] / (np.abs(fc[:, unit]).max() or 1)).reshape(28, 28) for unit in order]
     title = f"Weights of {len(order)} hidden units of the first RBM\nred: ink excites the unit, blue: ink inhibits it"
-    rows = [units[i : i + side] for i in range(0, len(units), side)]
+    rows = [units[i : i + 8] for i in range(0, len(units), 8)]
     shared.save_figure(shared.picture_grid(rows, title=title, cmap="RdBu_r", vmin=-1), path)

@@ -5,8 +5,10 @@
 
 Both show progress and the loss, keep checkpoints and log.csv in the work folder, and go on from there when they are
 started again after Ctrl-C or a kill (``--restart`` starts over). No label is seen before the autoencoder is chosen.
-``--dataset digits --steps 6`` shows in seconds that training works; such networks are not written to ``pretrained/``
-unless ``--out`` says so.
+Unless ``--out`` says so, ``pretrained/`` gets only what the default settings make; the rest stays in the work folder.
+To see in a minute that training works:
+
+    python -m staff.pretrain ae --dataset digits --seeds 1 --contrast_steps 6 --cluster_steps 6 --steps 6
 """
 
 import argparse
@@ -27,13 +29,15 @@ from hi_mnist import cli, files, prepare
 from hi_mnist.cli import LabError
 from hi_mnist.data import DATASETS, load_data_set
 from hi_mnist.files import ROOT
-from hi_mnist.holders import lock
 from hi_mnist.networks import get_device, load_ae, load_ddpm, save_network
 from hi_mnist.settings import add_flags, from_args, setting
+from labs.shared import has_umap
+from staff.holders import lock
 from staff.pretrain import autoencoder, card, diffusion, quality
 from staff.pretrain.judge import load_judge
 
-FREE = ("out", "work_dir", "data_dir", "seeds", "device", "restart", "per_class")  # settings that change no training
+PLACES = ("out", "work_dir", "data_dir", "restart")  # settings that change nothing about a network
+FREE = (*PLACES, "seeds", "per_class")  # settings that change no training
 
 
 @dataclass
@@ -45,7 +49,6 @@ class Options:
     work_dir: str | None = setting(None, "folder of the checkpoints (default: pretrain_work/)", metavar="DIR")
     data_dir: str | None = setting(None, "folder of the MNIST IDX files (default: MNIST_DIR)", metavar="DIR")
     seed: int = setting(0, "random seed", low=0, high=2**32 - 100)
-    device: str | None = setting(None, "cuda, mps or cpu (default: the best available)")
     restart: bool = setting(False, "forget what is in the work folder")
 
 
@@ -55,17 +58,17 @@ class AeOptions(Options):
 
     seeds: int = setting(3, "number of networks, with consecutive seeds, to choose from", low=1, high=99)
     contrast_steps: int = setting(4000, "steps of stage 1", low=1)
-    contrast_batch: int = setting(512, "images per step of stage 1", low=1)
+    contrast_batch: int = setting(512, "images per step of stage 1", low=2)
     cluster_steps: int = setting(1500, "steps of stage 3", low=1)
     steps: int = setting(4000, "steps of stage 4", low=1)
-    batch: int = setting(256, "images per step of the stages 3 and 4", low=1)
+    batch: int = setting(256, "images per step of the stages 3 and 4", low=2)
 
 
 @dataclass
 class DdpmOptions(Options):
     """The flags of the diffusion model."""
 
-    steps: int = setting(10_000, "training steps", low=1)
+    steps: int = setting(15_000, "training steps", low=1)
     batch: int = setting(64, "images in a step", low=1)
     lr: float = setting(1e-3, "peak learning rate", above=0)
     per_class: int = setting(100, "samples per digit and way to draw that are measured", low=2)
@@ -73,7 +76,7 @@ class DdpmOptions(Options):
 
 NETWORKS = {
     "ae": (AeOptions, "the autoencoder, without labels (half an hour a seed on two cores)"),
-    "ddpm": (DdpmOptions, "the class-conditional diffusion model (two hours on two cores, half of them for measuring)"),
+    "ddpm": (DdpmOptions, "the class-conditional diffusion model (an hour and a half on two cores)"),
 }
 
 
@@ -88,15 +91,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def trained(folder: Path, args: Options, device, train: Callable[[], torch.nn.Module]) -> float:
-    """Train a network into a folder, unless it is there: the minutes that all runs took together.
+    """Train a network into a folder, unless it is there: the minutes that all runs took together, but for killed ones.
 
     Raises LabError if the folder holds a training with other settings.
     """
-    if args.restart:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    asked = {name: value for name, value in dataclasses.asdict(args).items() if name not in FREE}
+    asked = {name: value for name, value in vars(args).items() if name not in FREE}
     path = folder / "facts.json"
+    if not path.exists():  # what else is there belongs to a training of unknown settings
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     facts = {"settings": asked, "minutes": 0.0, "done": False} | files.read_json(path)
     if facts["settings"] != asked:
         what = f"{folder} holds a training with other settings"
@@ -115,6 +118,8 @@ def trained(folder: Path, args: Options, device, train: Callable[[], torch.nn.Mo
 
 def make_ae(args: AeOptions, work_dir: Path, out: Path, device) -> None:
     """Train all seeds, choose one by its clusters of the training images, and only then look at labels."""
+    if not has_umap():
+        raise LabError("UMAP is not installed; run: python -m pip install umap-learn")
     mnist, nets, minutes = load_data_set(args.dataset), {}, {}
     images = torch.from_numpy(mnist.train)
     for seed in range(args.seed, args.seed + args.seeds):
@@ -133,6 +138,8 @@ def make_ae(args: AeOptions, work_dir: Path, out: Path, device) -> None:
 def make_ddpm(args: DdpmOptions, work_dir: Path, out: Path, device) -> None:
     """Train the diffusion model and its judge, and measure what the one draws by the other."""
     mnist, folder = load_data_set(args.dataset), work_dir / f"ddpm-{args.seed}"
+    if args.per_class > (fewest := np.bincount(mnist.train_labels).min()):
+        raise LabError(f"per_class must be at most {fewest}, the images of the rarest digit, got {args.per_class}")
     minutes = trained(folder, args, device, functools.partial(diffusion.train, mnist, args, folder, device))
     net, (judge, accuracy) = load_ddpm(folder), load_judge(mnist)
     measured = quality.measure_ddpm(net, judge, mnist, quality.WAYS, args.per_class)
@@ -142,14 +149,19 @@ def make_ddpm(args: DdpmOptions, work_dir: Path, out: Path, device) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parsed = build_parser().parse_args(argv)
-    network, name = parsed.network, f"mnist-{parsed.network}"
-    args = from_args(NETWORKS[network][0], parsed)
+    network = parsed.network
+    options = NETWORKS[network][0]
+    args = from_args(options, parsed)
     work_dir = Path(args.work_dir) if args.work_dir else files.lab_home() / "pretrain_work"
-    out = Path(args.out or (ROOT / "pretrained" if args.dataset == "mnist" else work_dir) / name)
-    work_dir.mkdir(parents=True, exist_ok=True)
+    shipped = all(value == getattr(options, name) for name, value in vars(args).items() if name not in PLACES)
+    out = Path(args.out or (ROOT / "pretrained" if shipped else work_dir) / f"mnist-{network}")
+    for folder in (work_dir, out):
+        folder.mkdir(parents=True, exist_ok=True)
     prepare.ensure(args.dataset, data_dir=args.data_dir)
-    device = get_device(args.device)
+    device = get_device()
     with lock(work_dir / f"{network}.lock", f"{network} in {work_dir}"):
+        for folder in work_dir.glob(f"{network}-[0-9]*") if args.restart else ():
+            shutil.rmtree(folder)
         (make_ae if network == "ae" else make_ddpm)(args, work_dir, out, device)
     print(f"wrote {out}, with its card")
     return 0

@@ -65,7 +65,7 @@ class Training:
                 losses.append(loss.item())
                 if not torch.isfinite(loss):
                     what = f"the loss is {losses[-1]} at step {self.step}"
-                    raise LabError(f"{self.name}: {what}; start again with --restart and a lower --lr")
+                    raise LabError(f"{self.name}: {what}; start again with --restart and another --seed")
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -83,9 +83,6 @@ class Training:
                 if now - saved > CHECKPOINT_SECONDS:
                     self.save()
                     saved = now
-        except KeyboardInterrupt:
-            self.save()
-            raise
         finally:
             bar.close()
         self.save()

@@ -8,7 +8,7 @@ Reference figures (PCA, a mixture's samples, real images against real images) ar
 Symbols: N images, F features, K = 10 digits. Images are uint8 (N, 1, 28, 28), 0 the background.
 """
 
-from statistics import mean, median
+from statistics import mean, median, stdev
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from tqdm import tqdm
 
 from grading import scores
-from hi_mnist import data, networks
+from hi_mnist import data, files, networks
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet
 from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, ae_encode, guidance_interval
 from hi_mnist.runs import TrainConfig
@@ -29,7 +29,7 @@ from staff.pretrain.judge import Judge
 
 SEEDS = range(5)
 BATCH = 200  # samples drawn at a time
-FLOOR_DRAWS = 5  # training subsets for the floor of the Frechet distance
+REAL_DRAWS = 5  # of real images, for what a perfect sampler would score and how much that varies
 DIGITS = np.arange(N_CLASSES)
 
 
@@ -117,23 +117,19 @@ def pca_mse(train: np.ndarray, test: np.ndarray) -> float:
 
 
 class Way(NamedTuple):
-    """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), guidance, and where it acts."""
+    """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), and guidance, in ``guidance_interval``."""
 
     steps: int
     guidance: float
-    low: float = 0.0  # 0 is the clean end of the process, 1 the noise
-    high: float = 1.0
 
     def __str__(self) -> str:
-        part = f", in {self.low:g} to {self.high:g}" if self.guidance else ""
-        return f"{self.steps} steps, guidance {self.guidance:g}{part}"
+        low, high = guidance_interval(self.steps)
+        part = f" in {low:g} to {high:g}" if self.guidance else ""
+        return f"{self.steps:,} steps, guidance {self.guidance:g}{part}"
 
 
-WAYS = [  # with the steps of the six, of --ddpm_steps 50 and of grade.py's further draws; without guidance and with it
-    Way(steps, *how)
-    for steps in (DDPM_STEPS, 50, 25)
-    for how in ((0.0,), (DEFAULT_GUIDANCE, *guidance_interval(steps)))
-]
+# The six, --ddpm_steps 50 and grade.py's further draws; and one without guidance.
+WAYS = [Way(DDPM_STEPS, DEFAULT_GUIDANCE), Way(50, DEFAULT_GUIDANCE), Way(25, DEFAULT_GUIDANCE), Way(50, 0.0)]
 
 
 def balanced_subset(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
@@ -164,9 +160,8 @@ def draw_samples(ddpm, way: Way, per_class: int) -> np.ndarray:
     Every way starts from the same noise, so that differences are not due to luck.
     """
     asked = DIGITS.repeat(per_class)
-    how = {"steps": way.steps, "guidance": way.guidance, "interval": (way.low, way.high)}
     starts = tqdm(range(0, len(asked), BATCH), desc=str(way), leave=False)
-    return np.concatenate([networks.draw_digits(ddpm, asked[i : i + BATCH], **how, seed=i) for i in starts])
+    return np.concatenate([networks.draw_digits(ddpm, asked[i : i + BATCH], **way._asdict(), seed=i) for i in starts])
 
 
 def nearest_distance(queries: np.ndarray, images: np.ndarray) -> float:
@@ -179,16 +174,20 @@ def nearest_distance(queries: np.ndarray, images: np.ndarray) -> float:
 def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: int) -> dict:
     """All figures of the diffusion model, beside real images and the lab's mixture, of 2 or more samples a class.
 
+    The samples are kept in the cache: those of a thousand steps take a quarter of an hour.
     "errors" holds the samples of all ways, uint8 (N, 1, 28, 28), the digit asked for, and the one that the judge reads,
     both int64 (N,), -1 where it is the one asked for.
     """
     asked = DIGITS.repeat(per_class)
-    floor = [f"real training images, draw {i}" for i in range(FLOOR_DRAWS)]
-    samples = {
-        name: mnist.train[balanced_subset(mnist.train_labels, per_class, seed)] for seed, name in enumerate(floor)
-    }
+    draws = range(REAL_DRAWS)
+    samples = {draw: mnist.train[balanced_subset(mnist.train_labels, per_class, draw)] for draw in draws}
     samples["GMM on PCA-10"] = mixture_samples(mnist, per_class)
-    drawn = {str(way): draw_samples(net, way, per_class) for way in ways}
+    weights = files.data_hash(*(values.numpy(force=True) for values in net.state_dict().values()))
+    drawn = {}
+    for way in ways:
+        depends_on, shapes = [weights, str(way), len(asked)], {"samples": (len(asked), *IMAGE_SHAPE)}
+        kept = files.cached("ddpm", depends_on, shapes, lambda way=way: {"samples": draw_samples(net, way, per_class)})
+        drawn[str(way)] = kept["samples"]
     rows = score_samples(samples | drawn, asked, (mnist.test, mnist.test_labels), judge)
     read = {name: judge.predict(judge.features(images)) for name, images in (samples | drawn).items()}
     for name, images in (samples | drawn).items():
@@ -196,13 +195,14 @@ def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: 
         rows[name] |= {"worst digit": worst, "exactly 0": float((images == 0).mean())}
     for name, images in drawn.items():
         rows[name]["nearest"] = nearest_distance(images, mnist.train)
-    # What a perfect sampler would score; its Frechet distance varies with the draw.
-    rows[floor[0]]["frechet"] = mean(rows[name]["frechet"] for name in floor)
+    real = [rows.pop(draw) for draw in draws]
+    for name, summary in (("their standard deviation", stdev), ("real training images, mean of draws", mean)):
+        rows = {name: {figure: summary(row[figure] for row in real) for figure in real[0]}} | rows
     taken = np.concatenate([np.where(read[name] == asked, -1, read[name]) for name in drawn])
     return {
         "parameters": sum(weights.numel() for weights in net.parameters()),
         "samples": len(asked),
-        "rows": {name: row for name, row in rows.items() if name not in floor[1:]},
-        "nearest training image of real test images": nearest_distance(mnist.test[:1000], mnist.train),
+        "rows": rows,
+        "nearest training image of real test images": nearest_distance(mnist.test[::10], mnist.train),
         "errors": (np.concatenate(list(drawn.values())), np.tile(asked, len(drawn)), taken),
     }
