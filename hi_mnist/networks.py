@@ -69,17 +69,13 @@ class _Network(NamedTuple):
 AE_NETWORK = _Network("--ae", "LAB_AE", "mnist-ae", "AE")
 DDPM_NETWORK = _Network("--ddpm", "LAB_DDPM", "mnist-ddpm", "ClassUNet")
 FILES = ["config.json", "model.safetensors"]  # of a network: the arguments of its class, and its weights
-# Chosen by agreement and Frechet distance together: see pretrained/mnist-ddpm/README.md.
-DEFAULT_GUIDANCE = 1.0
 DDPM_STEPS = 1000
-
-
-def guidance_interval(steps: int) -> tuple[float, float]:
-    """The part of the process in which guidance acts; outside it, guidance costs time and diversity.
-
-    For the same agreement, the random draws of the thousand steps need a wider interval than DDIM.
-    """
-    return (0.2, 0.8) if steps == DDPM_STEPS else (0.3, 0.7)
+# Chosen by agreement and diversity together: see pretrained/mnist-ddpm/README.md.
+DEFAULT_GUIDANCE = 1.0
+GUIDANCE_INTERVAL = (
+    0.25,
+    0.75,
+)  # the part of the process in which guidance acts; elsewhere it costs time and diversity
 
 
 def load_ae(source: str | Path | None = None):
@@ -220,12 +216,11 @@ def sample_from_ddpm(
 
 
 def draw_digits(
-    ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, interval=None, seed=None, watch=None, bar=True
+    ddpm, labels, *, steps=DDPM_STEPS, guidance=DEFAULT_GUIDANCE, seed=None, watch=None, bar=True
 ) -> np.ndarray:
     """Draw digits with the diffusion model, all in one batch: uint8 (N, 1, 28, 28).
 
-    ``interval``, two fractions, is the part of the process in which guidance acts; None: ``guidance_interval(steps)``.
-    ``watch`` is that of ``model.ddpm_sample``; ``bar`` shows the progress.
+    ``guidance`` acts in ``GUIDANCE_INTERVAL``. ``watch`` is that of ``model.ddpm_sample``; ``bar`` shows the progress.
 
     Raises:
         LabError: a label, the number of steps or the guidance is out of range.
@@ -244,7 +239,7 @@ def draw_digits(
         raise LabError(f"guidance must be 0 or more, got {guidance}")
     generator = torch.Generator()
     generator.manual_seed(generator.seed() if seed is None else seed)
-    options = {"guidance": guidance, "guidance_interval": interval or guidance_interval(steps)}
+    options = {"guidance": guidance, "guidance_interval": GUIDANCE_INTERVAL}
     options |= {
         "generator": generator,
         "progress": lambda steps: tqdm(steps, desc="DDPM", unit="step", delay=1, leave=False, disable=not bar),

@@ -71,7 +71,7 @@ def test_figures_are_complete(rng):
     assert all(0 <= ae[name] <= 1 for name in ("accuracy", "nmi", "lowest", "own", "foreign", "neighbours", "mse"))
     assert (ae["errors"] >= 0).mean() == pytest.approx(1 - ae["accuracy"], abs=0.1)  # the median mixture's
     rows = ddpm["rows"]
-    assert [name for name in rows if "steps" in name] == ["2 steps, guidance 0", "2 steps, guidance 1 in 0.3 to 0.7"]
+    assert [name for name in rows if "steps" in name] == ["2 steps, guidance 0", "2 steps, guidance 1 in 0.25 to 0.75"]
     real = rows["real training images, mean of draws"]
     assert real["diversity_pixels"] == pytest.approx(1, abs=0.02)  # noise is as diverse as noise
     assert real["exactly 0"] == pytest.approx(1 / 256, abs=2e-3)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from grading import scores
 from hi_mnist import data, files, networks
 from hi_mnist.data import IMAGE_SHAPE, N_CLASSES, DataSet
-from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, ae_encode, guidance_interval
+from hi_mnist.networks import DDPM_STEPS, DEFAULT_GUIDANCE, GUIDANCE_INTERVAL, ae_encode
 from hi_mnist.runs import TrainConfig
 from report.measures import class_agreement, score_samples
 from staff.pretrain.judge import Judge
@@ -117,14 +117,13 @@ def pca_mse(train: np.ndarray, test: np.ndarray) -> float:
 
 
 class Way(NamedTuple):
-    """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), and guidance, in ``guidance_interval``."""
+    """One way to draw: ``steps`` of 1,000 (all: ancestral; fewer: DDIM), and guidance, in ``GUIDANCE_INTERVAL``."""
 
     steps: int
     guidance: float
 
     def __str__(self) -> str:
-        low, high = guidance_interval(self.steps)
-        part = f" in {low:g} to {high:g}" if self.guidance else ""
+        part = " in {:g} to {:g}".format(*GUIDANCE_INTERVAL) if self.guidance else ""
         return f"{self.steps:,} steps, guidance {self.guidance:g}{part}"
 
 
