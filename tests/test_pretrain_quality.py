@@ -6,6 +6,7 @@ import torch
 from companion import one_thread  # noqa: F401
 from PIL import Image
 
+from hi_mnist.cli import LabError
 from hi_mnist.data import IMAGE_SHAPE, DataSet
 from model import AE, ClassUNet
 from staff.pretrain import card, judge, quality
@@ -102,3 +103,8 @@ def test_a_card_keeps_its_text_and_shows_each_seed_its_figures_and_the_errors(rn
     assert "13 of 13 errors in 20 images" in text and "2 images of 3 among the 5s" in text
     with Image.open(tmp_path / "errors.png") as picture:
         assert picture.size[0] > picture.size[1]  # two rows of twelve
+    half = text.replace(card.END, "")
+    (tmp_path / "README.md").write_text(half, encoding="utf-8")
+    with pytest.raises(LabError, match="marks"):
+        card.write_ae(tmp_path, measured, 9, few)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == half

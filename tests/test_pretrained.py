@@ -1,5 +1,7 @@
 """The shipped networks: small, complete, and good enough for the lab's promises."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,8 @@ def test_both_networks_are_small_together(ae, ddpm):
 def test_a_network_lies_in_the_hubs_layout_and_holds_no_pickle(folder):
     files = sorted(path.name for path in folder.iterdir() if path.suffix != ".png")  # of errors, for the card
     assert files == ["README.md", "config.json", "model.safetensors"]
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert digest in (folder / "README.md").read_text(encoding="utf-8")  # its figures are those of these weights
 
 
 def test_the_ae_finds_most_digits_of_the_stand_in(ae, digits):
