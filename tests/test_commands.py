@@ -93,6 +93,7 @@ def test_the_lab(name, solved, run):
 def test_a_companion_lab(lab, solved, run, start):
     found = commands(f"labs/{lab}/README.md")
     assert found
+    shutil.copytree(ROOT / "pretrained" / "mnist-ae", solved / "FOLDER")  # with a picture
     for command in found:
         if command.endswith(" --resume"):
             kill_in_the_middle(start(found[0], solved), solved / "results")
@@ -130,4 +131,6 @@ def test_the_staff_guide(tmp_path, run, monkeypatch):
                 shutil.copy(table, copy)
             shutil.copy(copy / "moodle.csv", copy / "worksheet.csv")
             shutil.copy(copy / "hand_ins" / "2100000001+Ada Example+LAB3.zip", copy / "corrected.zip")
+            other = copy / "hand_ins_002" / "2100000001+Ada Example+deep_autoencoder"
+            shutil.copytree(ROOT / "labs" / "deep_autoencoder", other, ignore=ignored)
     assert rehearse.CLASS[0].name in (copy / "grades" / "final.csv").read_text(encoding="utf-8-sig")
