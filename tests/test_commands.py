@@ -131,6 +131,5 @@ def test_the_staff_guide(tmp_path, run, monkeypatch):
                 shutil.copy(table, copy)
             shutil.copy(copy / "moodle.csv", copy / "worksheet.csv")
             shutil.copy(copy / "hand_ins" / "2100000001+Ada Example+LAB3.zip", copy / "corrected.zip")
-            other = copy / "hand_ins_002" / "2100000001+Ada Example+deep_autoencoder"
-            shutil.copytree(ROOT / "labs" / "deep_autoencoder", other, ignore=ignored)
+            shutil.copytree(copy / "labs" / "deep_autoencoder", copy / "hand_ins_002" / "1000000001+A+deep_autoencoder")
     assert rehearse.CLASS[0].name in (copy / "grades" / "final.csv").read_text(encoding="utf-8-sig")
