@@ -72,10 +72,8 @@ FILES = ["config.json", "model.safetensors"]  # of a network: the arguments of i
 DDPM_STEPS = 1000
 # Chosen by agreement and diversity together: see pretrained/mnist-ddpm/README.md.
 DEFAULT_GUIDANCE = 1.0
-GUIDANCE_INTERVAL = (
-    0.25,
-    0.75,
-)  # the part of the process in which guidance acts; elsewhere it costs time and diversity
+# The part of the process in which guidance acts; elsewhere it costs time and diversity.
+GUIDANCE_INTERVAL = (0.25, 0.75)
 
 
 def load_ae(source: str | Path | None = None):

@@ -34,7 +34,7 @@ MOST_METHODS, MOST_NOTES = 6, 20  # per table; ours have three and seven
 SAMPLE = 2000  # images whose neighbours are ranked; the ranks take N^2 numbers
 NEW_IMAGES = 10_000
 DDIM_STEPS = 50
-AE_TRAINING_MINUTES = 25  # see pretrained/mnist-ae/README.md
+AE_TRAINING_MINUTES = 24  # see pretrained/mnist-ae/README.md
 
 SECONDS = "seconds"  # a special format: from microseconds to hours
 # measure -> label and number format; also the order of the rows

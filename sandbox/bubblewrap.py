@@ -16,7 +16,8 @@ CODE = "/lab"  # where the child process sees its own files
 BOX, HOME, SHARED = "/tmp/box", "/tmp/home", "/tmp/shm"
 OFF = "LAB_BUBBLEWRAP"  # environment variable: 0 switches bubblewrap off
 PROBE_SECONDS = 60
-REMEDY = "grade on a Linux where it works (docs/staff_reference.md), or accept with --unsandboxed what code can do"
+WHERE = "grade on a Linux where it works (docs/staff_reference.md)"
+REMEDY = f"{WHERE}, or accept with --unsandboxed that code can do what you can"
 # What the child process imports, and what submissions may.
 PACKAGES = ("numpy", "scipy", "sklearn", "joblib", "threadpoolctl", "PIL", "safetensors", "torch")
 # What an interpreter needs below its prefix, and the system's programs and libraries below theirs.

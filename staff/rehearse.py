@@ -258,8 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     for line in found:
         print(f"not as planned: {line}")
     if found:
-        print("do not grade a class on this machine before this is understood: see When something is wrong in")
-        print("docs/staff_reference.md")
+        print("do not grade a class on this machine yet: see docs/staff_reference.md, When something is wrong")
         return 1
     if kept:
         print(f"everything is in {kept}: see grades/summary.html and grades/feedback/")

@@ -121,8 +121,7 @@ def test_training_time_of_the_shipped_ae_is_the_one_of_its_model_card():
     card = (ROOT / "pretrained" / "mnist-ae" / "README.md").read_text(encoding="utf-8")
     seeds, minutes = ([*filter(lambda line: part in line, card.splitlines())][0] for part in ("shipped**", "| minutes"))
     shipped = [i for i, cell in enumerate(seeds.split("|")) if "shipped" in cell]
-    # Roughly: training the same network again takes other minutes.
-    assert [int(minutes.split("|")[i]) for i in shipped] == [pytest.approx(compare.AE_TRAINING_MINUTES, rel=0.25)]
+    assert [int(minutes.split("|")[i]) for i in shipped] == [compare.AE_TRAINING_MINUTES]
 
 
 def test_tsne_keeps_its_seconds_with_its_cache(cheap_tsne, digits):

@@ -45,7 +45,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(tmp_path, mo
 
 def test_a_loss_that_is_not_a_number_stops_with_a_remedy(tmp_path):
     training = Training(nn.Linear(1, 1), "nan", 5, tmp_path, lr=0.1, seed=0)
-    with pytest.raises(LabError, match="--restart"):
+    with pytest.raises(LabError, match="another --seed"):
         training.run(lambda generator: torch.tensor(float("nan"), requires_grad=True))
 
 

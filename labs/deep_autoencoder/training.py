@@ -258,7 +258,8 @@ class _Trainer:
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         facts = {key: value for key, value in vars(stage).items() if key != "model"} | {"code": code}
         with files.atomic_path(path) as partial:
-            safetensors.torch.save_file(tensors, partial, {"stage": json.dumps(facts)})
+            # Not save_file, whose files only the owner can read.
+            partial.write_bytes(safetensors.torch.save(tensors, {"stage": json.dumps(facts)}))
 
     def restored(self, path: Path, model: nn.Module, optimizer, code: str) -> Stage:
         """The stage as its file left it, as many losses as epochs behind it; a fresh one where no such file is."""

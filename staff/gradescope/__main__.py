@@ -88,9 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     made = {"timeout": TIMEOUT, "points": lab.points, "key": appeal.key_of(options.seed)}
     write_zip(out, bundle(asdict(options) | made))
     print(f"wrote {out} ({lab.points} points); its key decides the numbers: keep it from students")
-    print(
-        "next: upload it (Configure Autograder) and try it with the solution; see docs/staff_reference.md, Gradescope"
-    )
+    print("next: upload it (Configure Autograder) and try it with the solution; see docs/staff_reference.md")
     return 0
 
 

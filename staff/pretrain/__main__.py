@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def trained(folder: Path, args: Options, device, train: Callable[[], torch.nn.Module]) -> float:
+def trained(folder: Path, args: Options, train: Callable[[], torch.nn.Module]) -> float:
     """Train a network into a folder, unless it is there: the minutes that all runs took together, but for killed ones.
 
     Raises LabError if the folder holds a training with other settings.
@@ -124,7 +124,7 @@ def make_ae(args: AeOptions, work_dir: Path, out: Path, device) -> None:
     images = torch.from_numpy(mnist.train)
     for seed in range(args.seed, args.seed + args.seeds):
         folder, one = work_dir / f"ae-{seed}", dataclasses.replace(args, seed=seed)
-        minutes[seed] = trained(folder, one, device, functools.partial(autoencoder.train, images, one, folder, device))
+        minutes[seed] = trained(folder, one, functools.partial(autoencoder.train, images, one, folder, device))
         nets[seed] = load_ae(folder)
     alike = autoencoder.likeness([quality.clusters_of(net, mnist.train) for net in nets.values()])
     chosen = list(nets)[int(np.argmax(alike))]
@@ -140,7 +140,7 @@ def make_ddpm(args: DdpmOptions, work_dir: Path, out: Path, device) -> None:
     mnist, folder = load_data_set(args.dataset), work_dir / f"ddpm-{args.seed}"
     if args.per_class > (fewest := np.bincount(mnist.train_labels).min()):
         raise LabError(f"per_class must be at most {fewest}, the images of the rarest digit, got {args.per_class}")
-    minutes = trained(folder, args, device, functools.partial(diffusion.train, mnist, args, folder, device))
+    minutes = trained(folder, args, functools.partial(diffusion.train, mnist, args, folder, device))
     net, (judge, accuracy) = load_ddpm(folder), load_judge(mnist)
     measured = quality.measure_ddpm(net, judge, mnist, quality.WAYS, args.per_class)
     save_network(net, out)

@@ -195,8 +195,8 @@ def measure_ddpm(net, judge: Judge, mnist: DataSet, ways: list[Way], per_class: 
     for name, images in drawn.items():
         rows[name]["nearest"] = nearest_distance(images, mnist.train)
     real = [rows.pop(draw) for draw in draws]
-    for name, summary in (("their standard deviation", stdev), ("real training images, mean of draws", mean)):
-        rows = {name: {figure: summary(row[figure] for row in real) for figure in real[0]}} | rows
+    average, spread = ({name: of(row[name] for row in real) for name in real[0]} for of in (mean, stdev))
+    rows = {"real training images, mean of draws": average, "their standard deviation": spread} | rows
     taken = np.concatenate([np.where(read[name] == asked, -1, read[name]) for name in drawn])
     return {
         "parameters": sum(weights.numel() for weights in net.parameters()),
